@@ -1,0 +1,179 @@
+"""Kafka -> inbox: one consumer group per service, batches, offsets committed after the database has.
+
+A batch that fails because of its surroundings is un-read: the consumer seeks back to its start and polls again, so the group
+keeps its member and nothing is held in memory. aiokafka's defaults are overridden where they would lose or repeat for
+ever; the reasons stand beside them.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+
+from chassis.database import PASSING
+from chassis.inbox import backoff
+from chassis.records import Record
+
+log = logging.getLogger(__name__)
+
+_POLL_MS = 200
+_MAX_POLL_INTERVAL_MS = 300_000
+_STUCK_SECONDS = 30.0
+
+Process = Callable[[Sequence[Record]], Awaitable[None]]
+
+
+class Consumer:
+    """Feeds `process` with batches of at most `batch` records for as long as `run` is not cancelled."""
+
+    def __init__(
+        self,
+        *,
+        servers: str,
+        group: str,
+        topics: Sequence[str],
+        prefix: str,
+        batch: int,
+        process: Process,
+    ) -> None:
+        self._servers = servers
+        self._group = prefix + group
+        self._topics = [prefix + topic for topic in topics]
+        self._prefix = prefix
+        self._batch = batch
+        self._process = process
+        self._kafka: AIOKafkaConsumer | None = None
+        self._moved: dict[TopicPartition, tuple[int, float]] = {}
+        self.fault: str | None = "the broker has not been reached yet"
+        """What keeps records from being taken in now; None while all is well."""
+
+    async def run(self) -> None:
+        """Consumes until cancelled; waits for a broker that is not there, starts anew after a fault that lasts."""
+        attempt = 0
+        while True:
+            try:
+                await self._start()
+                attempt = 0
+                await self._consume()
+            except (*PASSING, KafkaError) as fault:
+                self.fault = f"{type(fault).__name__}: {fault}"
+                log.warning("consumer of %s starts anew: %s", self._group, self.fault)
+            finally:
+                await self._stop()
+            await backoff(attempt)
+            attempt += 1
+
+    async def _start(self) -> None:
+        kafka = AIOKafkaConsumer(
+            bootstrap_servers=self._servers,
+            group_id=self._group,
+            client_id=self._group,
+            enable_auto_commit=False,  # offsets follow the database
+            auto_offset_reset="earliest",  # a new group reads everything
+            isolation_level="read_committed",
+            partition_assignment_strategy=(
+                RangePartitionAssignor,
+            ),  # co-partitioned: a case's topics meet in one worker
+            rebalance_timeout_ms=60_000,  # the default of ten seconds is less than a slow batch
+            session_timeout_ms=30_000,
+            heartbeat_interval_ms=3_000,
+            max_poll_interval_ms=_MAX_POLL_INTERVAL_MS,
+            max_partition_fetch_bytes=2 * 1024 * 1024,
+            request_timeout_ms=40_000,
+        )
+        kafka.subscribe(topics=self._topics)
+        self._kafka = kafka
+        await kafka.start()
+
+    async def _stop(self) -> None:
+        kafka, self._kafka = self._kafka, None
+        self._moved.clear()
+        if kafka is not None:
+            try:
+                await asyncio.wait_for(kafka.stop(), 10)
+            except (TimeoutError, KafkaError, OSError) as fault:
+                log.warning("the consumer did not stop cleanly: %r", fault)
+
+    async def _consume(self) -> None:
+        kafka = self._kafka
+        assert kafka is not None
+        attempt = 0
+        while True:
+            fetched = await kafka.getmany(timeout_ms=_POLL_MS, max_records=self._batch)
+            if not fetched:
+                if attempt == 0:
+                    self.fault = None if kafka.assignment() else "no partitions are assigned"
+                continue
+            records = [
+                Record(tp.topic[len(self._prefix) :], tp.partition, r.offset, r.key, r.value, r.headers)
+                for tp, batch in fetched.items()
+                for r in batch
+            ]
+            try:
+                await self._process(records)
+            except PASSING as fault:
+                self.fault = f"{type(fault).__name__}: {fault}"
+                log.warning("a batch of %d records is tried again: %s", len(records), self.fault)
+                for tp, batch in fetched.items():
+                    self._unread(kafka, tp, batch[0].offset)
+                await backoff(attempt)
+                attempt += 1
+                continue
+            attempt = 0
+            self.fault = None
+            await self._commit(kafka, {tp: batch[-1].offset + 1 for tp, batch in fetched.items()})
+
+    def _unread(self, kafka: AIOKafkaConsumer, tp: TopicPartition, offset: int) -> None:
+        try:
+            kafka.seek(tp, offset)
+        except IllegalStateError:  # assigned to another worker meanwhile, which starts from the committed offset
+            log.info("%s is not ours any more", tp)
+
+    async def _commit(self, kafka: AIOKafkaConsumer, offsets: dict[TopicPartition, int]) -> None:
+        """Commits what is durable. A commit lost to a rebalance only means that records come again."""
+        ours = {tp: offset for tp, offset in offsets.items() if tp in kafka.assignment()}
+        if not ours:
+            return
+        try:
+            await kafka.commit(ours)
+        except (CommitFailedError, IllegalStateError) as fault:
+            log.info("offsets not committed, the records will come again: %s", fault)
+
+    def lag(self) -> dict[str, int]:
+        """Records not read yet per topic, as far as the last fetch told."""
+        found: dict[str, int] = {topic[len(self._prefix) :]: 0 for topic in self._topics}
+        for tp, position, end in self._positions():
+            found[tp.topic[len(self._prefix) :]] += max(0, end - position)
+        return found
+
+    def stuck(self) -> list[str]:
+        """Partitions that have records but have not moved for half a minute."""
+        now = time.monotonic()
+        found = []
+        for tp, position, end in self._positions():
+            seen, since = self._moved.get(tp, (-1, now))
+            if seen != position:
+                self._moved[tp] = (position, now)
+            elif position < end and now - since > _STUCK_SECONDS:
+                found.append(f"{tp.topic}/{tp.partition}@{position} of {end}")
+        return found
+
+    def assigned(self) -> int:
+        """The number of partitions this process reads."""
+        return len(self._kafka.assignment()) if self._kafka else 0
+
+    def _positions(self) -> list[tuple[TopicPartition, int, int]]:
+        kafka = self._kafka
+        if kafka is None:
+            return []
+        found = []
+        for tp in kafka.assignment():
+            state = kafka._subscription.subscription.assignment.state_value(tp)  # noqa: SLF001  position() would wait
+            end = kafka.highwater(tp)
+            if state is not None and state.has_valid_position and end is not None:
+                found.append((tp, state.position, end))
+        return found

@@ -1,0 +1,110 @@
+"""PostgreSQL: a pool that waits for the server, and transactions that no cancellation can tear at their commit."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import asyncpg
+
+R = TypeVar("R")
+Connection = asyncpg.pool.PoolConnectionProxy
+
+log = logging.getLogger(__name__)
+
+PASSING = (
+    OSError,
+    asyncio.TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.TransactionRollbackError,  # deadlock, serialization
+    asyncpg.OperatorInterventionError,  # shutdown, crash recovery, cannot connect now
+    asyncpg.InsufficientResourcesError,
+    asyncpg.InvalidPasswordError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.UndefinedTableError,  # the schema is not there yet
+    asyncpg.InvalidSchemaNameError,
+)
+"""Faults of the surroundings, not of a record: worth another try."""
+
+
+class Conflict(Exception):  # noqa: N818  an outcome, not a failure
+    """Somebody else appended to one of the streams in the meantime; nothing was written."""
+
+
+class Database:
+    """A pool of connections to one service's schema, opened when the server answers."""
+
+    def __init__(self, url: str, schema: str, *, size: int) -> None:
+        self._url = url
+        self._schema = schema
+        self._size = size
+        self._pool: asyncpg.Pool | None = None
+
+    async def connect(self) -> asyncpg.Connection:
+        """A connection outside the pool, for a lock or for LISTEN; the caller closes it."""
+        return await asyncpg.connect(
+            self._url, server_settings={"search_path": self._schema, "application_name": self._schema}, timeout=10
+        )
+
+    async def open(self) -> None:
+        """Opens the pool. Raises one of `PASSING` while the server or the schema is not there."""
+        if self._pool is not None:
+            return
+        pool = await asyncpg.create_pool(
+            self._url,
+            min_size=1,
+            max_size=self._size,
+            server_settings={"search_path": self._schema, "application_name": self._schema},
+            timeout=10,
+            command_timeout=60,
+        )
+        try:
+            await pool.execute("SELECT 1 FROM streams LIMIT 1")
+        except BaseException:
+            await pool.close()
+            raise
+        self._pool = pool
+
+    async def close(self) -> None:
+        """Closes the pool, waiting at most five seconds for what is under way."""
+        if self._pool is None:
+            return
+        pool, self._pool = self._pool, None
+        try:
+            await asyncio.wait_for(pool.close(), 5)
+        except TimeoutError:
+            pool.terminate()
+
+    @property
+    def pool(self) -> asyncpg.Pool:
+        """The open pool; `ConnectionError` while the database has not been reached yet."""
+        if self._pool is None:
+            raise ConnectionError("the database has not been reached yet")
+        return self._pool
+
+    async def transact(self, work: Callable[[Connection], Awaitable[R]]) -> R:
+        """Runs `work` in one transaction. A cancellation of the caller waits for the commit or rollback to finish: the
+        outcome of a torn COMMIT would be unknown.
+        """
+
+        async def run() -> R:
+            async with self.pool.acquire() as connection, connection.transaction():
+                return await work(connection)
+
+        task = asyncio.ensure_future(run())
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait([task])
+            if not task.cancelled() and (fault := task.exception()) is not None:
+                log.warning("a cancelled transaction had failed: %s", fault)
+            raise
+
+    async def fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Rows of a query outside any transaction."""
+        return await self.pool.fetch(query, *arguments)
+
+    async def fetchrow(self, query: str, *arguments: Any) -> asyncpg.Record | None:
+        """The first row of a query outside any transaction."""
+        return await self.pool.fetchrow(query, *arguments)

@@ -1,0 +1,127 @@
+"""Who calls: bearer tokens (JWT) of people, client keys of partner systems; and what a route asks of them.
+
+A token's claims: `sub`, `roles` (list), `unit`, `areas` (list of area path prefixes, empty: all), `exp`, audience `casegrid`.
+A client key goes in the header `X-Client-Key`; only its SHA-256 is configured.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+
+from chassis.settings import Settings
+
+AUDIENCE = "casegrid"
+ANYONE = frozenset({"*"})
+"""The roles of a route that needs no token."""
+
+
+class Unauthenticated(Exception):  # noqa: N818  an answer, not an error
+    """No caller could be established; the message says what was wrong. HTTP 401."""
+
+
+class Forbidden(Exception):  # noqa: N818  an answer, not an error
+    """The caller is known, but may not do this; the message names what would be needed. HTTP 403."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A person or a partner system. `source` is set for partners: the CloudEvents source they publish under."""
+
+    subject: str
+    roles: frozenset[str]
+    unit: str | None = None
+    areas: tuple[str, ...] = ()
+    source: str | None = None
+
+    def covers(self, area: str | None) -> bool:
+        """Whether the caller's areas include that one; no areas means everywhere."""
+        if not self.areas:
+            return True
+        return area is not None and any(area == own or area.startswith(own + "/") for own in self.areas)
+
+
+NOBODY = Caller("anonymous", frozenset())
+
+
+class Identity:
+    """Turns a request's credentials into a `Caller`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._key = settings.jwt_key
+        self._jwks = settings.jwks
+        self._remote = jwt.PyJWKClient(settings.jwks) if settings.jwks and "://" in settings.jwks else None
+        self._clients: Mapping[str, Any] = (
+            json.loads(settings.client_keys.read_bytes())
+            if settings.client_keys is not None and settings.client_keys.exists()
+            else {}
+        )
+
+    async def caller(self, authorization: str | None, client_key: str | None) -> Caller | None:
+        """The caller, or None where no credentials came. Raises `Unauthenticated`."""
+        if client_key is not None:
+            return self._client(client_key)
+        if authorization is None:
+            return None
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise Unauthenticated("Authorization must be 'Bearer <token>'")
+        return self._person(await self._claims(token))
+
+    def _client(self, client_key: str) -> Caller:
+        entry = self._clients.get(hashlib.sha256(client_key.encode()).hexdigest())
+        if entry is None:
+            raise Unauthenticated("X-Client-Key is not known")
+        return Caller(
+            entry["subject"],
+            frozenset(entry["roles"]),
+            entry.get("unit"),
+            tuple(entry.get("areas", ())),
+            entry["source"],
+        )
+
+    async def _claims(self, token: str) -> dict[str, Any]:
+        try:
+            key, algorithms = await self._verification_key(token)
+            return jwt.decode(
+                token,
+                key,
+                algorithms=algorithms,
+                audience=AUDIENCE,
+                options={"require": ["exp", "sub"]},
+                leeway=30,
+            )
+        except jwt.PyJWTError as fault:
+            raise Unauthenticated(f"the token is not valid: {fault}") from None
+
+    async def _verification_key(self, token: str) -> tuple[Any, list[str]]:
+        if self._jwks is None:
+            return self._key, ["HS256"]
+        if self._remote is not None:
+            found = await asyncio.to_thread(self._remote.get_signing_key_from_jwt, token)
+            return found.key, [found.algorithm_name]
+        with open(self._jwks, "rb") as file:  # noqa: ASYNC230  a small local file, so that a rotated key needs no restart
+            keys = jwt.PyJWKSet.from_json(file.read().decode())
+        kid = jwt.get_unverified_header(token).get("kid")
+        for key in keys.keys:
+            if key.key_id == kid:
+                return key.key, [key.algorithm_name]
+        raise jwt.InvalidKeyError(f"no key {kid!r} in the key set")
+
+    def _person(self, claims: dict[str, Any]) -> Caller:
+        roles, areas, unit = claims.get("roles", []), claims.get("areas", []), claims.get("unit")
+        if not _texts(roles):
+            raise Unauthenticated("claim roles must be a list of strings")
+        if not _texts(areas):
+            raise Unauthenticated("claim areas must be a list of strings")
+        if unit is not None and not isinstance(unit, str):
+            raise Unauthenticated("claim unit must be a string")
+        return Caller(str(claims["sub"])[:200], frozenset(roles), unit, tuple(areas))
+
+
+def _texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)

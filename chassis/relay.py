@@ -1,0 +1,133 @@
+"""Outbox -> Kafka: rows in order, sent with one idempotent producer, deleted after the acknowledgement.
+
+A row is deleted only once the broker has it, and only the oldest rows are read: a transaction that commits late is found
+when it commits, whatever its position. A relay that dies midway sends again; readers drop what they have seen. On any
+fault the producer is thrown away and everything starts again at the oldest row, because an idempotent producer that failed
+once may stay broken for a partition (aiokafka #1017, #1154).
+
+One relay of a service works at a time, by a session lock; correctness does not depend on it: a second one would send the
+same rows in the same order.
+"""
+
+import asyncio
+import logging
+
+import asyncpg
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from chassis.database import PASSING, Database
+from chassis.inbox import backoff
+from contracts.envelope import CONTENT_TYPE
+
+log = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.5
+_BATCH = 1000
+_DEADLINE_SECONDS = 30.0
+"""Of one batch: aiokafka retries an idempotent send for ever."""
+
+_READ = """
+SELECT position, aggregatetype, aggregateid, payload, traceparent FROM outbox ORDER BY position LIMIT $1
+"""
+_LOCK = "SELECT pg_try_advisory_lock(hashtext(current_schema()), hashtext('relay'))"
+
+
+class Relay:
+    """Publishes one service's outbox for as long as `run` is not cancelled."""
+
+    def __init__(self, *, servers: str, name: str, prefix: str, database: Database) -> None:
+        self._servers = servers
+        self._name = name
+        self._prefix = prefix
+        self._database = database
+        self._wake = asyncio.Event()
+        self.fault: str | None = "the outbox has not been read yet"
+        """What keeps facts from being published now; None while all is well."""
+
+    def wake(self) -> None:
+        """Says that there may be something to send."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Publishes until cancelled; starts anew after any fault."""
+        attempt = 0
+        while True:
+            connection: asyncpg.Connection | None = None
+            producer: AIOKafkaProducer | None = None
+            try:
+                connection = await self._database.connect()
+                if await self._lead(connection):
+                    producer = self._producer()
+                    await producer.start()
+                    attempt = 0
+                    await self._publish(connection, producer)
+            except (*PASSING, KafkaError) as fault:
+                self.fault = f"{type(fault).__name__}: {fault}"
+                log.warning("the relay starts anew: %s", self.fault)
+            finally:
+                await self._close(connection, producer)
+            await backoff(attempt)
+            attempt += 1
+
+    async def _lead(self, connection: asyncpg.Connection) -> bool:
+        """Waits until no other relay of the service is at work."""
+        while not await connection.fetchval(_LOCK):
+            self.fault = None
+            await asyncio.sleep(_POLL_SECONDS)
+        return True
+
+    def _producer(self) -> AIOKafkaProducer:
+        return AIOKafkaProducer(
+            bootstrap_servers=self._servers,
+            client_id=f"{self._prefix}{self._name}-relay",
+            enable_idempotence=True,
+            acks="all",
+            linger_ms=2,
+            max_batch_size=256 * 1024,
+            max_request_size=2 * 1024 * 1024,
+            request_timeout_ms=20_000,
+        )
+
+    async def _publish(self, connection: asyncpg.Connection, producer: AIOKafkaProducer) -> None:
+        schema = await connection.fetchval("SELECT current_schema()")
+        await connection.add_listener(f"{schema}_outbox", lambda *_: self._wake.set())
+        while True:
+            self._wake.clear()
+            rows = await connection.fetch(_READ, _BATCH)
+            self.fault = None
+            if rows:
+                async with asyncio.timeout(_DEADLINE_SECONDS):
+                    acknowledged = [await self._send(producer, row) for row in rows]
+                    await asyncio.gather(*acknowledged)
+                await connection.execute(
+                    "DELETE FROM outbox WHERE position = ANY($1::bigint[])", [row["position"] for row in rows]
+                )
+            if len(rows) < _BATCH:
+                try:
+                    await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS)
+                except TimeoutError:
+                    continue
+
+    async def _send(self, producer: AIOKafkaProducer, row: asyncpg.Record) -> asyncio.Future[object]:
+        headers = [("content-type", CONTENT_TYPE)]
+        if row["traceparent"]:
+            headers.append(("traceparent", row["traceparent"].encode()))
+        return await producer.send(
+            self._prefix + row["aggregatetype"],
+            key=row["aggregateid"].encode(),
+            value=row["payload"],
+            headers=headers,
+        )
+
+    async def _close(self, connection: asyncpg.Connection | None, producer: AIOKafkaProducer | None) -> None:
+        if producer is not None:
+            try:
+                await asyncio.wait_for(producer.stop(), 5)
+            except (TimeoutError, KafkaError, OSError) as fault:
+                log.warning("the producer did not stop cleanly: %r", fault)
+        if connection is not None:
+            try:
+                await connection.close(timeout=5)
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                connection.terminate()

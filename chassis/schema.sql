@@ -1,0 +1,76 @@
+-- The tables every service has, in a schema of its own name. Applied once by chassis.migrate, as the schema's owner.
+
+-- One row per case: the number of its events, of those the service published itself, and its next deadline.
+CREATE TABLE streams (
+    stream_id text PRIMARY KEY,
+    version   bigint NOT NULL,
+    sequence  bigint NOT NULL,
+    due_at    timestamptz
+) WITH (fillfactor = 80);
+CREATE INDEX streams_due ON streams (due_at) WHERE due_at IS NOT NULL;
+
+-- Every fact of a case in the order the service took it in: its own and the ones it received, as exact bytes.
+CREATE TABLE events (
+    stream_id   text   NOT NULL,
+    version     bigint NOT NULL,
+    own         boolean NOT NULL,
+    topic       text   NOT NULL,
+    event_id    text   NOT NULL,
+    recorded_at timestamptz NOT NULL DEFAULT now(),
+    body        bytea  NOT NULL,
+    PRIMARY KEY (stream_id, version)
+);
+CREATE INDEX events_recorded ON events USING brin (recorded_at);
+
+-- Facts on their way to Kafka. Column names are those of Debezium's outbox event router.
+CREATE TABLE outbox (
+    position      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id            text  NOT NULL,
+    aggregatetype text  NOT NULL,
+    aggregateid   text  NOT NULL,
+    type          text  NOT NULL,
+    payload       bytea NOT NULL,
+    traceparent   text
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+
+-- Events that have taken effect here.
+CREATE TABLE inbox (
+    source      text NOT NULL,
+    id          text NOT NULL,
+    received_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (source, id)
+);
+CREATE INDEX inbox_received ON inbox USING brin (received_at);
+
+-- Records that could not take effect, as exact bytes, with the reason; a waiting one holds back what follows it in its
+-- topic and case.
+CREATE TABLE parked (
+    parked_id   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    status      text   NOT NULL DEFAULT 'waiting' CHECK (status IN ('waiting', 'retried', 'discarded')),
+    kind        text   NOT NULL CHECK (kind IN ('invalid', 'unfit', 'failed', 'early', 'behind')),
+    reason      text   NOT NULL,
+    stream_id   text,
+    topic       text   NOT NULL,
+    partition   integer NOT NULL,
+    "offset"    bigint NOT NULL,
+    key         bytea,
+    headers     jsonb  NOT NULL,
+    body        bytea,
+    parked_at   timestamptz NOT NULL DEFAULT now(),
+    settled_at  timestamptz,
+    settled_by  text,
+    UNIQUE (topic, partition, "offset")
+);
+CREATE INDEX parked_waiting ON parked (stream_id, topic, parked_id) WHERE status = 'waiting';
+
+-- Answers already given, so that a repeated request gets the same one.
+CREATE TABLE idempotency (
+    caller      text NOT NULL,
+    key         text NOT NULL,
+    fingerprint text NOT NULL,
+    status      integer,
+    body        bytea,
+    stream_id   text,
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (caller, key)
+);

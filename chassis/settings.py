@@ -1,0 +1,57 @@
+"""What a process is told by its environment; every name is in the README's table."""
+
+import ipaddress
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEVELOPMENT_KEY = "casegrid-development-key-for-loopback-only"
+
+
+class Settings(BaseSettings):
+    """Raises pydantic's ValidationError naming the variable where a value is not usable."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=0, ge=0, le=65535)
+    database_url: str = "postgresql://127.0.0.1:15432/casegrid"
+    kafka_bootstrap_servers: str = "127.0.0.1:19092"
+    role: Literal["api", "worker", "both"] = Field(default="both", validation_alias="CASEGRID_ROLE")
+    district: Path = Field(default=Path(".data/district/full"), validation_alias="CASEGRID_DISTRICT")
+    jwt_key: str = Field(default=DEVELOPMENT_KEY, validation_alias="CASEGRID_JWT_KEY")
+    jwks: str | None = Field(default=None, validation_alias="CASEGRID_JWKS")
+    client_keys: Path | None = Field(default=None, validation_alias="CASEGRID_CLIENT_KEYS")
+    clock_file: Path | None = Field(default=None, validation_alias="CASEGRID_CLOCK_FILE")
+    topic_prefix: str = Field(default="", validation_alias="CASEGRID_TOPIC_PREFIX")
+    broker_kind: Literal["kafka", "fallback"] = Field(default="kafka", validation_alias="CASEGRID_BROKER_KIND")
+    log_level: str = Field(default="INFO", validation_alias="CASEGRID_LOG_LEVEL")
+    batch: int = Field(default=500, ge=1, le=5000, validation_alias="CASEGRID_BATCH")
+    """The most records of one transaction; bounds the time between two polls."""
+    pool: int = Field(default=8, ge=2, le=100, validation_alias="CASEGRID_POOL")
+    requests_per_second: float = Field(default=2000, gt=0, validation_alias="CASEGRID_REQUESTS_PER_SECOND")
+    """Of one caller on one process; beyond it 429."""
+
+    def loopback(self) -> bool:
+        """Whether nobody but this machine can reach the service."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    def refuse_if_unsafe(self) -> None:
+        """Raises `SystemExit` where a development setting would be reachable from outside."""
+        if self.loopback():
+            return
+        if self.jwt_key == DEVELOPMENT_KEY and self.jwks is None:
+            raise SystemExit(
+                f"HOST is {self.host}, but CASEGRID_JWT_KEY is the development key: set a key of your own or CASEGRID_JWKS"
+            )
+        if self.clock_file is not None:
+            raise SystemExit(
+                f"HOST is {self.host}, but CASEGRID_CLOCK_FILE moves the clock: it is for development only"
+            )

@@ -1,0 +1,96 @@
+"""Deadlines -> facts: streams whose next deadline has passed are asked what follows, once, also after a long stop."""
+
+import asyncio
+import logging
+from typing import Any
+
+from chassis.clock import Clock
+from chassis.database import PASSING, Conflict, Connection, Database
+from chassis.decider import Inputs
+from chassis.inbox import Inbox, backoff
+from chassis.journal import Journal
+from chassis.service import Service
+from chassis.telemetry import hop
+
+log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 0.2
+_SWEEP_EVERY = 25
+"""Looks between two sweeps of what is held as early."""
+_BATCH = 500
+
+_DUE = "SELECT stream_id FROM streams WHERE due_at <= $1 ORDER BY due_at LIMIT $2"
+
+
+class Timers:
+    """Asks `lapse` of every due stream. Several workers may do so at once: the stream's version lets one of them win."""
+
+    def __init__(self, service: Service, database: Database, clock: Clock, inbox: Inbox | None) -> None:
+        self._service = service
+        self._database = database
+        self._clock = clock
+        self._inbox = inbox
+        self.fault: str | None = None
+
+    async def run(self) -> None:
+        """Looks until cancelled."""
+        attempt = looks = 0
+        while True:
+            try:
+                while await self.look() == _BATCH:
+                    pass
+                if self._inbox is not None and looks % _SWEEP_EVERY == 0:
+                    await self._inbox.sweep()
+                looks += 1
+                attempt = 0
+                self.fault = None
+                await asyncio.sleep(_LOOK_SECONDS)
+            except Conflict:
+                continue
+            except PASSING as fault:
+                self.fault = f"{type(fault).__name__}: {fault}"
+                await backoff(attempt)
+                attempt += 1
+
+    async def look(self) -> int:
+        """Takes in one batch of passed deadlines; the number of streams that were due."""
+        now = self._clock()
+        rows = await self._database.fetch(_DUE, now, _BATCH)
+        due = [row["stream_id"] for row in rows]
+        if not due:
+            return 0
+
+        async def work(connection: Connection) -> None:
+            decider = self._service.decider
+            journal: Journal[Any] = Journal(
+                self._service.source, decider, self._service.views, now, self._service.announces
+            )
+            await journal.open(connection, due)
+            for stream_id in due:
+                await self._lapse(connection, journal, stream_id)
+            await journal.write(connection)
+
+        await self._database.transact(work)
+        if self._inbox is not None:
+            self._inbox.cache.forget(due)
+        return len(due)
+
+    async def _lapse(self, connection: Connection, journal: Journal[Any], stream_id: str) -> None:
+        decider, stream = self._service.decider, journal.streams[stream_id]
+        inputs = Inputs(at=journal.now, now=journal.now, stream=stream_id, actor="clock")
+        try:
+            facts = decider.lapse(stream.state, inputs)
+            due_at = decider.due(stream.state)
+        except Exception:
+            log.exception("the deadlines of case %s cannot be judged; its clock stands until its next fact", stream_id)
+            facts, due_at = (), None
+        if facts:
+            traceparent = hop(f"{self._service.name} clock")
+            journal.publish(stream_id, facts, at=journal.now, actor="clock", traceparent=traceparent)
+            return
+        if due_at is not None and due_at <= journal.now:
+            log.error("case %s is due at %s, but its rules say nothing of it; its clock stands", stream_id, due_at)
+            due_at = None
+        await connection.execute(
+            "UPDATE streams SET due_at = $2 WHERE stream_id = $1 AND version = $3", stream_id, due_at, stream.version
+        )

@@ -1,0 +1,111 @@
+"""The reference files of a district: areas, units, members, places, partners, catalogue, policy, calendar, manifest.
+
+    areas.json      Areas      the area tree with polygons
+    units.json      Units      whoever can be assigned, and the ladder between them
+    members.json    Members    grid members and their shifts
+    places.json     Places     key places that raise a priority, and named roads and sites
+    partners.json   Partners   systems that may publish, and for which units
+    catalogue.json  Catalogue  categories with conditions, limits, lead, supports, check and keywords
+    policy.json     Policy     every limit and weight that is not a category's own
+    calendar.json   Calendar   working hours, holidays, make-up workdays
+    manifest.json   District   what was generated, with counts and hashes
+
+Everything is frozen and refuses unknown fields: these files are ours and versioned, so a misspelt key is an error.
+
+    base.py       the field types they share
+    territory.py  areas, units, members, places, partners
+    catalogue.py  categories and the roles that act in them
+    policy.py     calendar, policy, manifest
+"""
+
+from contracts.reference.base import (
+    LADDER,
+    LEVELS,
+    AreaPath,
+    CategoryCode,
+    Clock,
+    Competence,
+    Point,
+    Reference,
+    Role,
+    Source,
+    Topic,
+    UnitId,
+    UnitKind,
+)
+from contracts.reference.catalogue import (
+    Catalogue,
+    Category,
+    Check,
+    Condition,
+    Duplicates,
+    Limit,
+    Task,
+    unit_for,
+)
+from contracts.reference.policy import (
+    Calendar,
+    Day,
+    District,
+    Grade,
+    Hours,
+    Policy,
+    ScoreWeights,
+    UnitScore,
+)
+from contracts.reference.territory import (
+    Area,
+    Areas,
+    Member,
+    Members,
+    Partner,
+    Partners,
+    Place,
+    Places,
+    Shift,
+    Unit,
+    Units,
+)
+
+__all__ = [
+    "LADDER",
+    "LEVELS",
+    "Area",
+    "AreaPath",
+    "Areas",
+    "Calendar",
+    "Catalogue",
+    "Category",
+    "CategoryCode",
+    "Check",
+    "Clock",
+    "Competence",
+    "Condition",
+    "Day",
+    "District",
+    "Duplicates",
+    "Grade",
+    "Hours",
+    "Limit",
+    "Member",
+    "Members",
+    "Partner",
+    "Partners",
+    "Place",
+    "Places",
+    "Point",
+    "Policy",
+    "Reference",
+    "Role",
+    "ScoreWeights",
+    "Shift",
+    "Source",
+    "Task",
+    "Topic",
+    "Unit",
+    "UnitId",
+    "UnitKind",
+    "UnitScore",
+    "Units",
+    "unit_for",
+]

@@ -1,0 +1,132 @@
+"""The category catalogue: what is filed, when it may be closed, who acts, who checks, how it is recognised."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from contracts.reference.base import CategoryCode, Clock, Reference, Role, Text, unique
+
+
+def unit_for(role: str, area: str) -> str:
+    """The unit id that fills a catalogue role in an area: "street" in CH/shengdeng/hualin is street:CH/shengdeng.
+
+    A role that is a unit id already ("dept:water") stands for itself. Raises ValueError where the area is too high
+    in the tree to name one unit (the "grid" of a street).
+    """
+    if ":" in role:
+        return role
+    depth = {"district": 1, "street": 2, "community": 3, "mediator": 3, "grid": 4}[role]
+    parts = area.split("/")
+    if len(parts) < depth:
+        raise ValueError(f"area {area} lies above any {role}, so no {role} unit is responsible for it alone")
+    return f"{role}:{'/'.join(parts[:depth])}"
+
+
+class Limit(Reference):
+    """A span of time on one of the four clocks; contracts.clocks turns it into an instant."""
+
+    amount: int = Field(gt=0)
+    unit: Literal["minutes", "hours", "days"]
+    clock: Clock
+
+    @model_validator(mode="after")
+    def _unit_fits_clock(self) -> Self:
+        in_days = self.clock in ("working_days", "calendar_days")
+        if in_days != (self.unit == "days") and self.clock != "continuous":
+            allowed = "days" if in_days else "minutes or hours"
+            raise ValueError(f"unit of a {self.clock} limit must be {allowed}, is {self.unit}")
+        return self
+
+
+class Condition(Reference):
+    """When a report of the category is filed, when it may be closed, and how long each step may take."""
+
+    code: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")]
+    filing: Text
+    filing_en: Text
+    closing: Text
+    closing_en: Text
+    acknowledge: Limit
+    resolve: Limit
+
+
+class Task(Reference):
+    """What one unit does in a plan; `unit` is a role that `unit_for` resolves in the report's area."""
+
+    unit: Role
+    task: Text
+    task_en: Text
+
+
+class Check(Reference):
+    method: Literal["photo", "location", "call_back", "rule"]
+    by: Literal["grid", "call_centre", "rule"]
+
+    @model_validator(mode="after")
+    def _rule_checks_by_rule(self) -> Self:
+        if (self.method == "rule") != (self.by == "rule"):
+            raise ValueError(f"by must be rule exactly where method is rule, is {self.by} for {self.method}")
+        return self
+
+
+class Duplicates(Reference):
+    """Two open reports of a category within both bounds may be one case."""
+
+    radius_m: int = Field(gt=0)
+    window_hours: int = Field(gt=0)
+
+
+class Category(Reference):
+    """A sub-category.
+
+    `keywords` (word -> weight) are lower case. A word of ASCII letters matches whole words, any other matches as a
+    substring, each counts once; the text's score for the category is the sum of the weights.
+    """
+
+    code: CategoryCode
+    kind: Literal["component", "event", "dispute", "service"]
+    group: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")]
+    group_name: Text
+    group_name_en: Text
+    name: Text
+    name_en: Text
+    conditions: tuple[Condition, ...] = Field(min_length=1)
+    priority: int = Field(ge=1, le=4, description="1 is the most urgent")
+    verify_first: bool
+    lead: Task
+    supports: tuple[Task, ...] = ()
+    check: Check
+    duplicates: Duplicates
+    keywords: Mapping[Text, float]
+    claimable: bool = False
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Self:
+        if not self.code.startswith(f"{self.kind}.{self.group}."):
+            raise ValueError(f"code of {self.code} must start with its kind and group, {self.kind}.{self.group}")
+        unique(f"conditions.code of {self.code}", (condition.code for condition in self.conditions))
+        unique(f"lead and supports of {self.code}", (task.unit for task in (self.lead, *self.supports)))
+        if self.check.by == self.lead.unit:
+            raise ValueError(f"check.by of {self.code} must not be the lead: whoever handles a case never checks it")
+        if self.claimable and self.priority < 3:
+            raise ValueError(f"claimable of {self.code} needs priority 3 or 4: urgent cases are not claimed")
+        if any(word != word.lower() for word in self.keywords):
+            raise ValueError(f"keywords of {self.code} must be lower case")
+        return self
+
+
+class Catalogue(Reference):
+    version: Text
+    categories: tuple[Category, ...]
+
+    @field_validator("categories")
+    @classmethod
+    def _distinct(cls, categories: tuple[Category, ...]) -> tuple[Category, ...]:
+        unique("categories.code", (category.code for category in categories))
+        return categories
+
+    @cached_property
+    def by_code(self) -> Mapping[str, Category]:
+        return {category.code: category for category in self.categories}

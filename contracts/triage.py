@@ -1,0 +1,101 @@
+"""Assigned: triage's ruling on a case."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from contracts.fields import AreaPath, AssignmentId, CaseId, Count, Fact, Instant, Line, Name, Place
+
+Priority = Annotated[int, Field(ge=1, le=4)]
+"""1 is an emergency, 4 can wait."""
+Round = Annotated[int, Field(ge=1, le=9999)]
+Because = Literal["first", "returned", "escalated", "rework", "manual"]
+CheckMethod = Literal["photo", "location", "call_back", "rule"]
+
+
+class _Assigned(Fact):
+    topic: ClassVar[str] = "Assigned"
+
+
+class Assignment(Fact):
+    """One unit's part of the work. `resolve_by` moves only as `extensions` says, each entry one original limit later."""
+
+    id: AssignmentId
+    unit: Name
+    lead: bool
+    task: Line
+    acknowledge_by: Instant
+    resolve_by: Instant
+    extensions: Annotated[tuple[Instant, ...], Field(max_length=10)] = ()
+    """What `resolve_by` becomes at the first, the second ... granted extension."""
+    member: Name | None = None
+    """The member on duty, where the unit is a grid."""
+    backups: Annotated[tuple[Name, ...], Field(max_length=50)] = ()
+    replaces: AssignmentId | None = None
+    """The assignment, returned, escalated or failed at the check, whose work this one takes over."""
+    escalated_to: tuple[Name, ...] = ()
+    """The units above this one, lowest first: who hears of it when it is overdue."""
+
+
+class Check(Fact):
+    """How the outcome is to be checked, by whom, and within how many minutes after the last assignment ended."""
+
+    method: CheckMethod
+    by: Name
+    within_minutes: Count = 120
+
+
+class Explanation(Fact):
+    """Why the ruling is what it is: the rules that applied, in order, in words; and the versions they came from."""
+
+    rules: Annotated[tuple[Line, ...], Field(max_length=50)]
+    catalogue: Name
+    policy: Name
+
+
+class Dispatched(_Assigned):
+    """The case is filed and these assignments, all of one round, are given out together."""
+
+    ruling: Literal["dispatched"] = "dispatched"
+    round: Round
+    because: Because
+    category: Name
+    condition: Name
+    priority: Priority
+    title: Line
+    place: Place
+    area: AreaPath
+    filed_at: Instant
+    retrospective: bool = False
+    plan: Annotated[tuple[Assignment, ...], Field(min_length=1, max_length=50)]
+    check: Check
+    explanation: Explanation
+
+
+class Merged(_Assigned):
+    """The report is about what case `into` is about already."""
+
+    ruling: Literal["merged"] = "merged"
+    into: CaseId
+    category: Name | None = None
+    area: AreaPath | None = None
+    explanation: Explanation
+
+
+class Rejected(_Assigned):
+    """The report is not filed as a case."""
+
+    ruling: Literal["rejected"] = "rejected"
+    why: Literal["not_reproducible", "not_ours", "incomplete"]
+    reason: Line
+    explanation: Explanation | None = None
+
+
+class Withdrawn(_Assigned):
+    """The reporter took the report back, and triage agreed; open assignments are to be cancelled."""
+
+    ruling: Literal["withdrawn"] = "withdrawn"
+    reason: Line
+
+
+Assigned = Annotated[Dispatched | Merged | Rejected | Withdrawn, Field(discriminator="ruling")]

@@ -1,0 +1,1 @@
+"""The five services; each is whole without the other four."""
