@@ -18,7 +18,8 @@ def wall_clock() -> datetime:
 
 
 class FileClock:
-    """Reads `{"real": s, "virtual": s, "rate": r}` (POSIX seconds): at `real` it was `virtual`, and time runs `rate` times
+    """Reads `{"real": s, "virtual": s, "rate": r}` (POSIX seconds): at `real` it was `virtual`, and time runs `rate`
+    times
     as fast since. While the file is absent it is the machine's clock. The file is to be replaced atomically.
     """
 

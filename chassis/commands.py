@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
+from pydantic import ValidationError
 
 from chassis.clock import Clock
 from chassis.database import Conflict, Connection, Database
@@ -20,15 +21,15 @@ SKEW = timedelta(minutes=5)
 """How far ahead of the service's clock a handset's may be."""
 
 
-class Stale(Exception):  # noqa: N818  an answer, not an error
+class Stale(Exception):
     """`If-Match` names another version than the current one. HTTP 412."""
 
 
-class MatchRequired(Exception):  # noqa: N818  an answer, not an error
+class MatchRequired(Exception):
     """The request must say in `If-Match` which version it was decided on. HTTP 428."""
 
 
-class Unusable(Exception):  # noqa: N818  an answer, not an error
+class Unusable(Exception):
     """A part of the request cannot be taken: `field` and the rule it breaks. HTTP 422."""
 
     def __init__(self, field: str, rule: str) -> None:
@@ -84,9 +85,9 @@ class Commands:
     ) -> Answer:
         """Decides and appends; when it returns, the facts are durable and will be published.
 
-        `at` is when it happened, where that was not now. `also(connection)` is awaited in the same transaction, for rows that are
-        no part of the case (a reporter's name). Raises `Refused`, `Stale`, `MatchRequired`, `Unusable`, and one of
-        `PASSING` where the database cannot be reached; then nothing has happened, or all of it, and the
+        `at` is when it happened, where that was not now. `also(connection)` is awaited in the same transaction, for
+        rows that are no part of the case (a reporter's name). Raises `Refused`, `Stale`, `MatchRequired`, `Unusable`,
+        and one of `PASSING` where the database cannot be reached; then nothing has happened, or all of it, and the
         idempotency key tells.
         """
         if match_required and request.if_match is None:
@@ -135,7 +136,11 @@ class Commands:
             actor=request.caller.subject,
             gathered=await self._service.gather(connection, ()) if self._service.gather else None,
         )
-        facts = decider.decide(command, stream.state, inputs)
+        try:
+            facts = decider.decide(command, stream.state, inputs)
+        except ValidationError as fault:  # what was asked for would make a fact that breaks its contract
+            first = fault.errors(include_url=False, include_input=False)[0]
+            raise Unusable(".".join(str(part) for part in first["loc"]), first["msg"]) from None
         events = journal.publish(
             stream_id, facts, at=inputs.at, actor=request.caller.subject, traceparent=request.traceparent
         )

@@ -1,8 +1,8 @@
 """Kafka -> inbox: one consumer group per service, batches, offsets committed after the database has.
 
-A batch that fails because of its surroundings is un-read: the consumer seeks back to its start and polls again, so the group
-keeps its member and nothing is held in memory. aiokafka's defaults are overridden where they would lose or repeat for
-ever; the reasons stand beside them.
+A batch that fails because of its surroundings is un-read: the consumer seeks back to its start and polls again, so
+the group keeps its member and nothing is held in memory. aiokafka's defaults are overridden where they would lose or
+repeat for ever; the reasons stand beside them.
 """
 
 import asyncio
@@ -172,7 +172,7 @@ class Consumer:
             return []
         found = []
         for tp in kafka.assignment():
-            state = kafka._subscription.subscription.assignment.state_value(tp)  # noqa: SLF001  position() would wait
+            state = kafka._subscription.subscription.assignment.state_value(tp)
             end = kafka.highwater(tp)
             if state is not None and state.has_valid_position and end is not None:
                 found.append((tp, state.position, end))

@@ -28,7 +28,7 @@ PASSING = (
 """Faults of the surroundings, not of a record: worth another try."""
 
 
-class Conflict(Exception):  # noqa: N818  an outcome, not a failure
+class Conflict(Exception):
     """Somebody else appended to one of the streams in the meantime; nothing was written."""
 
 

@@ -21,7 +21,7 @@ C = TypeVar("C")
 S = TypeVar("S")
 
 
-class Refused(Exception):  # noqa: N818  an answer, not an error
+class Refused(Exception):
     """A rule forbids what was asked. `rule` is the rule's short name, the message says it in words."""
 
     def __init__(self, rule: str, words: str) -> None:

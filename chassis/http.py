@@ -1,4 +1,4 @@
-"""The HTTP side every service shares: callers and roles, problem+json (RFC 9457), paging, conditional requests, limits."""
+"""The HTTP side of every service: callers and roles, problem+json (RFC 9457), paging, conditional requests, limits."""
 
 import base64
 import hashlib
@@ -35,11 +35,11 @@ PAGE = 200
 _ETAG = re.compile(r'^(?:W/)?"?([0-9]{1,18})"?$')
 
 
-class NotFound(Exception):  # noqa: N818  an answer, not an error
+class NotFound(Exception):
     """There is no such thing; the message names it. HTTP 404."""
 
 
-class Unready(Exception):  # noqa: N818  an answer, not an error
+class Unready(Exception):
     """The service cannot do this now; try again soon. HTTP 503."""
 
 
@@ -220,7 +220,7 @@ def unlisted(app: FastAPI, roles: Mapping[tuple[str, str], frozenset[str]]) -> l
     found = []
     for route in app.routes:
         if isinstance(route, APIRoute):
-            found += [(method, route.path) for method in route.methods if (method, route.path) not in roles]
+            found += [(method, route.path) for method in route.methods or () if (method, route.path) not in roles]
     return found
 
 

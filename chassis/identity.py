@@ -1,7 +1,7 @@
 """Who calls: bearer tokens (JWT) of people, client keys of partner systems; and what a route asks of them.
 
-A token's claims: `sub`, `roles` (list), `unit`, `areas` (list of area path prefixes, empty: all), `exp`, audience `casegrid`.
-A client key goes in the header `X-Client-Key`; only its SHA-256 is configured.
+A token's claims: `sub`, `roles` (list), `unit`, `areas` (list of area path prefixes, empty: all), `exp`, audience
+`casegrid`. A client key goes in the header `X-Client-Key`; only its SHA-256 is configured.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -20,11 +21,11 @@ ANYONE = frozenset({"*"})
 """The roles of a route that needs no token."""
 
 
-class Unauthenticated(Exception):  # noqa: N818  an answer, not an error
+class Unauthenticated(Exception):
     """No caller could be established; the message says what was wrong. HTTP 401."""
 
 
-class Forbidden(Exception):  # noqa: N818  an answer, not an error
+class Forbidden(Exception):
     """The caller is known, but may not do this; the message names what would be needed. HTTP 403."""
 
 
@@ -104,8 +105,7 @@ class Identity:
         if self._remote is not None:
             found = await asyncio.to_thread(self._remote.get_signing_key_from_jwt, token)
             return found.key, [found.algorithm_name]
-        with open(self._jwks, "rb") as file:  # noqa: ASYNC230  a small local file, so that a rotated key needs no restart
-            keys = jwt.PyJWKSet.from_json(file.read().decode())
+        keys = jwt.PyJWKSet.from_json(await asyncio.to_thread(Path(self._jwks).read_text))
         kid = jwt.get_unverified_header(token).get("kid")
         for key in keys.keys:
             if key.key_id == kid:

@@ -271,8 +271,8 @@ class Inbox:
     async def settle(self, parked_id: int, *, discard: bool, by: str, reason: str, traceparent: str | None) -> Parked:
         """Retries or discards a parked record as a person wants, then lets what waited behind it take effect.
 
-        The step is published as a fact of the case. Raises `LookupError` where there is no such record, `Refused` where it
-        is settled already, is not the first of its queue, or still cannot take effect.
+        The step is published as a fact of the case. Raises `LookupError` where there is no such record, `Refused`
+        where it is settled already, is not the first of its queue, or still cannot take effect.
         """
         for _ in range(_TRIES):
             try:

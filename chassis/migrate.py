@@ -1,4 +1,4 @@
-"""Creates a service's role, its schema and its tables, once; run with an administrator's connection before the service."""
+"""Creates a service's role, schema and tables, once; run with an administrator's connection before the service."""
 
 import hashlib
 from pathlib import Path
@@ -9,11 +9,13 @@ _CHASSIS = Path(__file__).with_name("schema.sql")
 
 
 async def migrate(admin_url: str, name: str, password: str | None, schema_sql: str) -> bool:
-    """Makes role and schema `name` if need be, and applies the chassis' and the service's SQL; True if anything was done.
+    """Makes role and schema `name` if need be, and applies the chassis' and the service's SQL; True if anything was
+    done.
 
-    Idempotent and safe to run at the same time twice. Raises `RuntimeError` where the schema was made from another version of
-    the SQL. With `password` None the role's password stays as it is. SQL in `schema_sql` runs as the connection's user with
-    search_path set to the schema; the role gets all rights on the tables but what the SQL itself revokes.
+    Idempotent and safe to run at the same time twice. Raises `RuntimeError` where the schema was made from another
+    version of the SQL. With `password` None the role's password stays as it is. SQL in `schema_sql` runs as the
+    connection's user with search_path set to the schema; the role gets all rights on the tables but what the SQL
+    itself revokes.
     """
     sql = _CHASSIS.read_text() + "\n" + schema_sql
     digest = hashlib.sha256(sql.encode()).hexdigest()
@@ -34,7 +36,8 @@ async def migrate(admin_url: str, name: str, password: str | None, schema_sql: s
             await connection.execute(f'GRANT USAGE ON SCHEMA "{name}" TO "{name}"')
             await connection.execute(f'SET LOCAL search_path TO "{name}"')
             await connection.execute(
-                f'ALTER DEFAULT PRIVILEGES IN SCHEMA "{name}" GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO "{name}"'
+                f'ALTER DEFAULT PRIVILEGES IN SCHEMA "{name}"'
+                f' GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO "{name}"'
             )
             await connection.execute(
                 f'ALTER DEFAULT PRIVILEGES IN SCHEMA "{name}" GRANT USAGE, SELECT ON SEQUENCES TO "{name}"'

@@ -26,7 +26,8 @@ ROLES: dict[tuple[str, str], frozenset[str]] = {
 }
 
 _LIST = """
-SELECT parked_id, status, kind, reason, stream_id AS case_id, topic, partition, "offset", parked_at, settled_at, settled_by
+SELECT parked_id, status, kind, reason, stream_id AS case_id, topic, partition, "offset", parked_at,
+       settled_at, settled_by
   FROM parked
  WHERE ($1::text IS NULL OR status = $1) AND ($2::text IS NULL OR stream_id = $2) AND parked_id > $3
  ORDER BY parked_id LIMIT $4

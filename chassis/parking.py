@@ -1,4 +1,4 @@
-"""Parked records: what could not take effect, kept as exact bytes with its reason, in order, until somebody settles it."""
+"""Parked records: what could not take effect, as exact bytes with its reason, in order, until somebody settles it."""
 
 import json
 from collections.abc import Iterable

@@ -1,12 +1,12 @@
 """Outbox -> Kafka: rows in order, sent with one idempotent producer, deleted after the acknowledgement.
 
-A row is deleted only once the broker has it, and only the oldest rows are read: a transaction that commits late is found
-when it commits, whatever its position. A relay that dies midway sends again; readers drop what they have seen. On any
-fault the producer is thrown away and everything starts again at the oldest row, because an idempotent producer that failed
-once may stay broken for a partition (aiokafka #1017, #1154).
+A row is deleted only once the broker has it, and only the oldest rows are read: a transaction that commits late is
+found when it commits, whatever its position. A relay that dies midway sends again; readers drop what they have seen.
+On any fault the producer is thrown away and everything starts again at the oldest row, because an idempotent producer
+that failed once may stay broken for a partition (aiokafka #1017, #1154).
 
-One relay of a service works at a time, by a session lock; correctness does not depend on it: a second one would send the
-same rows in the same order.
+One relay of a service works at a time, by a session lock; correctness does not depend on it: a second one would send
+the same rows in the same order.
 """
 
 import asyncio

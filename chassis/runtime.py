@@ -19,7 +19,7 @@ from fastapi import Depends, FastAPI
 
 from chassis import operations, telemetry
 from chassis.changes import Changes
-from chassis.clock import clock_of
+from chassis.clock import Clock, clock_of
 from chassis.commands import Commands
 from chassis.consumer import Consumer
 from chassis.database import PASSING, Database
@@ -35,14 +35,15 @@ log = logging.getLogger(__name__)
 
 
 class Runtime:
-    """Holds a service's parts together. Public for the service's own routes: `service`, `settings`, `database`, `clock`,
+    """Holds a service's parts together. Public for the service's own routes: `service`, `settings`, `database`,
+    `clock`,
     `commands`, `changes`.
     """
 
-    def __init__(self, service: Service, settings: Settings) -> None:
+    def __init__(self, service: Service, settings: Settings, *, clock: Clock | None = None) -> None:
         self.service = service
         self.settings = settings
-        self.clock = clock_of(settings.clock_file)
+        self.clock = clock or clock_of(settings.clock_file)
         self.database = Database(settings.database_url, service.name, size=settings.pool)
         self.changes = Changes(self.database)
         self.works = settings.role in ("worker", "both")
@@ -186,9 +187,7 @@ def application(runtime: Runtime) -> FastAPI:
     roles = {**operations.ROLES, **service.roles}
     app = FastAPI(
         title=f"Casegrid {service.name}",
-        description=sys.modules[f"services.{service.name}"].__doc__
-        if f"services.{service.name}" in sys.modules
-        else "",
+        description=getattr(sys.modules.get(f"services.{service.name}"), "__doc__", None) or "",
         version=_version(),
         lifespan=lifespan,
         default_response_class=Json,
@@ -232,7 +231,7 @@ def main(service: Service) -> None:
         watch.cancel()
 
     uvloop.run(serve())
-    if runtime._failed.is_set():  # noqa: SLF001  same module
+    if runtime._failed.is_set():
         raise SystemExit(1)
 
 

@@ -30,8 +30,9 @@ def _admit(_: Event[Any]) -> str | None:
 class Service:
     """A service, ready to be run by `chassis.runtime`.
 
-    `admit` looks at an event of a partner's and gives the reason not to trust it, or None. `gather` gives `Inputs.gathered`;
-    if what it gives has a method `learn(event)`, it is told of every event that takes effect later in the batch.
+    `admit` looks at an event of a partner's and gives the reason not to trust it, or None. `gather` gives
+    `Inputs.gathered`; if what it gives has a method `learn(event)`, it is told of every event that takes effect later
+    in the batch.
     """
 
     name: str

@@ -49,7 +49,8 @@ class Settings(BaseSettings):
             return
         if self.jwt_key == DEVELOPMENT_KEY and self.jwks is None:
             raise SystemExit(
-                f"HOST is {self.host}, but CASEGRID_JWT_KEY is the development key: set a key of your own or CASEGRID_JWKS"
+                f"HOST is {self.host}, but CASEGRID_JWT_KEY is the development key:"
+                " set a key of your own or CASEGRID_JWKS"
             )
         if self.clock_file is not None:
             raise SystemExit(

@@ -1,4 +1,4 @@
-"""Traces and logs: W3C trace context through HTTP and Kafka, spans where an OTLP endpoint is set, logs as JSON lines."""
+"""Traces and logs: W3C trace context through HTTP and Kafka, spans to an OTLP endpoint if set, logs as JSON lines."""
 
 import json
 import logging

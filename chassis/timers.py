@@ -23,7 +23,7 @@ _DUE = "SELECT stream_id FROM streams WHERE due_at <= $1 ORDER BY due_at LIMIT $
 
 
 class Timers:
-    """Asks `lapse` of every due stream. Several workers may do so at once: the stream's version lets one of them win."""
+    """Asks `lapse` of every due stream. Several workers may do so at once: the stream's version lets one win."""
 
     def __init__(self, service: Service, database: Database, clock: Clock, inbox: Inbox | None) -> None:
         self._service = service

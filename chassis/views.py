@@ -1,4 +1,4 @@
-"""Read models as a function of state: after a transaction a case's rows are what its state says, whatever came before."""
+"""Read models as a function of state: after a transaction a case's rows are what its state says."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ S = TypeVar("S")
 class View(Generic[S]):
     """A table of the service's schema, written by the runtime.
 
-    `columns` maps each column to its SQL type, the key columns among them; `rows(case, state)` gives a case's rows in that
-    order. A row never disappears: a state that has had a row for a key has one for ever.
+    `columns` maps each column to its SQL type, the key columns among them; `rows(case, state)` gives a case's rows in
+    that order. A row never disappears: a state that has had a row for a key has one for ever.
     """
 
     table: str

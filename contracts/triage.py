@@ -18,7 +18,7 @@ class _Assigned(Fact):
 
 
 class Assignment(Fact):
-    """One unit's part of the work. `resolve_by` moves only as `extensions` says, each entry one original limit later."""
+    """One unit's part of the work. `resolve_by` moves only as `extensions` says, each one original limit later."""
 
     id: AssignmentId
     unit: Name

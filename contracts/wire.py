@@ -51,7 +51,7 @@ HOMES: Mapping[str, str] = {
 """Topic -> the one service that publishes on it; partners may publish there too, Progressed is open to all."""
 
 
-class Invalid(Exception):  # noqa: N818  a finding about a record, not a failure of ours
+class Invalid(Exception):
     """The bytes are not a valid event of that topic; the message names the field and the rule."""
 
 
@@ -87,7 +87,7 @@ def build(
     actor: str | None = None,
     traceparent: str | None = None,
 ) -> tuple[Event[Any], bytes]:
-    """The event and the exact bytes that are stored, sent, hashed and replayed from now on. `time` and `recorded` in UTC.
+    """The event, and the exact bytes that are stored, sent, hashed and replayed from now on. Instants are in UTC.
 
     Raises `TooLarge`, and `ValidationError` where an attribute breaks the contract (a defect of the caller).
     """

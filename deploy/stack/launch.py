@@ -1,7 +1,7 @@
 """The last step before a program of the stack runs: notes who it is, ties it to its parent, drops root, and becomes the program.
 
-`python -m deploy.stack.launch SPEC.json`; the specification is written by `process.Specification.write`. The program keeps
-this process' id, so what is noted here stays true. Only the standard library, and little of it: this runs at every restart.
+`python -m deploy.stack.launch SPECIFICATION.json`; `process.Specification` writes that file. The program keeps this process'
+id, so what is noted here stays true. Only the standard library, and little of it: this runs at every restart.
 """
 
 import ctypes
@@ -11,38 +11,38 @@ import signal
 import sys
 from pathlib import Path
 
-PR_SET_PDEATHSIG = 1
+from deploy.stack import identity
+
+_PR_SET_PDEATHSIG = 1
 
 
-def main(path: str) -> None:
-    specification = json.loads(Path(path).read_bytes())
-    user = specification["user"]
-    if user is not None:
-        os.setgroups([])
-        os.setgid(user[1])
-        os.setuid(user[0])
-    die_with_parent(specification["death_signal"], specification["parent"])
+def main(path: Path) -> None:
+    specification = json.loads(path.read_bytes())
+    parent = os.getppid()
+    identity.note(path.parent, specification["name"])
     os.chdir(specification["directory"])
     os.umask(0o077)
+    if specification["user"] is not None:
+        uid, gid = specification["user"]
+        os.setgroups([])
+        os.setgid(gid)
+        os.setuid(uid)
+    _die_with(parent, specification["death_signal"])  # after setuid, which would undo it
     command = specification["command"]
     os.execve(command[0], command, {**os.environ, **specification["environment"]})
 
 
-def note_self(path: Path) -> None:
-    """Writes this process' id and what tells it from a later process with the same id; both appear at once."""
-
-
-def die_with_parent(number: int, parent: int | None) -> None:
+def _die_with(parent: int, number: int) -> None:
     """Asks the kernel for a signal when the parent dies, so that kill -9 of the parent leaves nothing behind.
 
-    Only Linux can; elsewhere the noted process ids do the same at the next `down`.
+    Only Linux can; elsewhere the next `down` ends what was noted.
     """
     if not sys.platform.startswith("linux"):
         return
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, number)
-    if os.getppid() != parent if parent is not None else os.getppid() == 1:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
+    if os.getppid() != parent:
         signal.raise_signal(signal.SIGKILL)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(Path(sys.argv[1]))

@@ -1,0 +1,134 @@
+"""Apache Kafka as a process of this machine: one node in KRaft mode, on loopback only."""
+
+import asyncio
+import base64
+import subprocess
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from signal import SIGKILL, SIGTERM
+
+import aiokafka.admin
+import aiokafka.errors
+
+from deploy.stack import binaries, jars, ports
+from deploy.stack.problem import Problem
+from deploy.stack.process import ROOT, Child, Specification
+
+_SOURCE = ROOT / "deploy" / "kafka"
+_HEAP = ("-Xms128m", "-Xmx512m")
+
+
+@dataclass(frozen=True)
+class Broker:
+    """Where a broker keeps its data and listens, and how its process is specified."""
+
+    data: Path
+    port: int
+    controller_port: int
+
+    @property
+    def bootstrap(self) -> str:
+        return f"{ports.LOOPBACK}:{self.port}"
+
+    def prepare(self) -> Specification:
+        """Fetches what is missing, formats the data folder if it is new; blocks for seconds. Raises `Problem`."""
+        java = binaries.java()
+        libs = jars.ensure()
+        self.data.mkdir(parents=True, exist_ok=True)
+        properties = self.data.parent / f"{self.data.name}.properties"
+        template = (_SOURCE / "server.properties").read_text()
+        for name, value in (("port", self.port), ("controller_port", self.controller_port), ("data", self.data)):
+            template = template.replace(f"{{{name}}}", str(value))
+        properties.write_text(template)
+        # What Kafka's own start script sets, but for the heap; and no limping on without memory.
+        flags = "-server -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 "
+        flags += "-XX:+ExplicitGCInvokesConcurrent -XX:+ExitOnOutOfMemoryError -Djava.awt.headless=true"
+        logging = f"-Dlog4j2.configurationFile={_SOURCE / 'log4j2.properties'}"
+        program = (str(java), *_HEAP, *flags.split(), logging, "-cp", f"{libs}/*")
+        if not (self.data / "meta.properties").exists():
+            _format(program, properties)
+        return Specification("kafka", (*program, "kafka.Kafka", str(properties)))
+
+
+class Kafka:
+    """A broker run directly; its data outlives `stop` and `kill`, and the next `start` finds it."""
+
+    def __init__(self, folder: Path, port: int | None = None, controller_port: int | None = None) -> None:
+        """`folder` gets the data and the log; without ports, free ones are taken."""
+        self.broker = Broker(folder / "kafka", port or ports.free(), controller_port or ports.free())
+        self._child = Child(folder / "run", folder / "kafka.log")
+
+    @property
+    def bootstrap(self) -> str:
+        return self.broker.bootstrap
+
+    @property
+    def data_dir(self) -> Path:
+        return self.broker.data
+
+    @property
+    def port(self) -> int:
+        return self.broker.port
+
+    @property
+    def pid(self) -> int | None:
+        """None unless it runs."""
+        return self._child.pid
+
+    async def start(self, timeout_seconds: float = 60) -> None:
+        """Starts and waits until the broker answers. Raises `Problem` where it doesn't."""
+        specification = await asyncio.to_thread(self.broker.prepare)
+        self._child.start(specification)
+        try:
+            await answering(self.bootstrap, timeout_seconds, lambda: self._child.check_alive("kafka"))
+        except BaseException:
+            await self.kill()
+            raise
+
+    async def stop(self) -> None:
+        await self._child.end(SIGTERM)
+
+    async def kill(self) -> None:
+        """kill -9: nothing is flushed, nobody is told."""
+        await self._child.end(SIGKILL)
+
+    async def restart(self) -> None:
+        await self.stop()
+        await self.start()
+
+
+async def answering(bootstrap: str, timeout_seconds: float, check: Callable[[], None] = lambda: None) -> None:
+    """Waits until the broker answers a request; `check` may raise to end the wait. Raises `Problem` when time is up."""
+    host, _, port = bootstrap.split(",")[0].rpartition(":")
+    deadline = time.monotonic() + timeout_seconds
+    while True:
+        check()
+        fault: Exception
+        try:
+            # A bare connection first: the client logs an error for every refusal.
+            _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), 5)
+            writer.close()
+            admin = aiokafka.admin.AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=5000)
+            try:
+                await admin.start()
+                if (await admin.describe_cluster())["brokers"]:
+                    return
+                fault = Problem("no broker is registered yet")
+            finally:
+                await admin.close()
+        except (OSError, TimeoutError, aiokafka.errors.KafkaError) as refused:
+            fault = refused
+        if time.monotonic() > deadline:
+            raise Problem(f"the broker at {bootstrap} does not answer after {timeout_seconds:.0f} s: {fault!r}")
+        await asyncio.sleep(0.1)
+
+
+def _format(program: tuple[str, ...], properties: Path) -> None:
+    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    tool = ("kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", str(properties))
+    done = subprocess.run((*program, *tool), capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Problem(f"Kafka's data folder could not be made: {(done.stderr or done.stdout).strip()[-400:]}")

@@ -1,0 +1,166 @@
+"""Commands over HTTP: decided once per idempotency key, refused by name, guarded by role, limited in size and rate."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from chassis.inbox import Inbox
+from tests.support.facts import case_id, fact_record, record_of, report
+from tests.support.services import Running, running, token
+from tests.support.tally import TALLY
+
+OPERATOR = token("ops", "administrator")
+
+
+@pytest.fixture
+async def tally(tally_database: str) -> AsyncIterator[Running]:
+    async with running(TALLY, tally_database) as found:
+        yield found
+
+
+@pytest.fixture
+async def case(tally: Running) -> str:
+    case = case_id()
+    await inbox(tally).process([fact_record(case, report())])
+    return case
+
+
+def inbox(tally: Running) -> Inbox:
+    assert tally.runtime.inbox is not None
+    return tally.runtime.inbox
+
+
+async def test_a_command_is_answered_with_its_facts_and_the_version(tally: Running, case: str) -> None:
+    answer = await tally.client.post(f"/cases/{case}/notes", json={"text": "seen"})
+    assert answer.status_code == 201
+    assert answer.json()["notes"] == 2
+    assert answer.headers["etag"] == '"3"'
+    assert answer.headers["traceparent"].startswith("00-")
+
+
+async def test_the_trace_of_a_request_goes_on_in_its_facts(tally: Running, case: str) -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    await tally.client.post(
+        f"/cases/{case}/notes", json={"text": "x"}, headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
+    )
+    row = await tally.runtime.database.fetchrow(
+        "SELECT convert_from(body, 'UTF8') AS body FROM events WHERE stream_id = $1 ORDER BY version DESC LIMIT 1", case
+    )
+    assert row is not None
+    event = json.loads(row["body"])
+    assert event["traceparent"].split("-")[1] == trace
+    assert event["actor"] == "anonymous"
+
+
+async def test_the_same_key_and_body_give_the_stored_answer_and_another_body_422(tally: Running, case: str) -> None:
+    headers = {"idempotency-key": "k1"}
+    first = await tally.client.post(f"/cases/{case}/notes", json={"text": "a"}, headers=headers)
+    again = await tally.client.post(f"/cases/{case}/notes", json={"text": "a"}, headers=headers)
+    other = await tally.client.post(f"/cases/{case}/notes", json={"text": "b"}, headers=headers)
+    assert (first.status_code, again.status_code, other.status_code) == (201, 201, 422)
+    assert again.content == first.content
+    assert again.headers["idempotency-replayed"] == "true"
+    assert other.json()["errors"][0]["field"] == "Idempotency-Key"
+    assert (await tally.client.post(f"/cases/{case}/notes", json={"text": "c"})).json()["notes"] == 3
+
+
+async def test_requests_with_one_key_at_the_same_time_take_effect_once(tally: Running, case: str) -> None:
+    answers = await asyncio.gather(
+        *(
+            tally.client.post(f"/cases/{case}/notes", json={"text": "a"}, headers={"idempotency-key": "same"})
+            for _ in range(6)
+        )
+    )
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.content for answer in answers}) == 1
+
+
+async def test_a_refused_command_leaves_its_key_free(tally: Running) -> None:
+    case = case_id()
+    first = await tally.client.post(f"/cases/{case}/notes", json={"text": "a"}, headers={"idempotency-key": "k"})
+    assert first.status_code == 404
+    await inbox(tally).process([fact_record(case, report())])
+    again = await tally.client.post(f"/cases/{case}/notes", json={"text": "a"}, headers={"idempotency-key": "k"})
+    assert again.status_code == 201
+
+
+async def test_commands_at_the_same_time_all_take_effect_and_a_rule_stops_the_one_too_many(
+    tally: Running, case: str
+) -> None:
+    answers = await asyncio.gather(
+        *(tally.client.post(f"/cases/{case}/notes", json={"text": str(n)}) for n in range(5))
+    )
+    assert sorted(answer.status_code for answer in answers) == [201, 201, 201, 201, 409]
+    refusal = next(answer for answer in answers if answer.status_code == 409)
+    assert refusal.headers["content-type"] == "application/problem+json"
+    assert refusal.json()["rule"] == "note.limit"
+    assert refusal.json()["type"] == "urn:casegrid:rule:note.limit"
+
+
+async def test_a_stale_version_is_412_and_a_current_one_passes(tally: Running, case: str) -> None:
+    path = f"/cases/{case}/notes"
+    assert (await tally.client.post(path, json={"text": "a"}, headers={"if-match": '"2"'})).status_code == 201
+    assert (await tally.client.post(path, json={"text": "b"}, headers={"if-match": '"2"'})).status_code == 412
+    assert (await tally.client.post(path, json={"text": "b"}, headers={"if-match": "x"})).status_code == 422
+
+
+async def test_bad_input_names_the_field_and_large_input_is_refused(tally: Running, case: str) -> None:
+    bad = await tally.client.post(f"/cases/{case}/notes", content=b"{", headers={"content-type": "application/json"})
+    assert bad.status_code == 422
+    assert bad.headers["content-type"] == "application/problem+json"
+    large = await tally.client.post(f"/cases/{case}/notes", json={"text": "x" * 1_100_000})
+    assert large.status_code == 413
+    long_fact = await tally.client.post(f"/cases/{case}/notes", json={"text": "x" * 20_001})
+    assert long_fact.status_code == 422
+    assert "note" in long_fact.json()["detail"]
+
+
+async def test_roles_open_routes_and_bad_tokens_are_named(tally: Running) -> None:
+    assert (await tally.client.get("/parked")).status_code == 401
+    forbidden = await tally.client.get("/parked", headers=token("zhang", "reporter"))
+    assert forbidden.status_code == 403
+    assert "administrator" in forbidden.json()["detail"]
+    assert (await tally.client.get("/parked", headers=OPERATOR)).status_code == 200
+    wrong = await tally.client.get("/parked", headers={"authorization": "Bearer x.y.z"})
+    assert wrong.status_code == 401
+    assert "token" in wrong.json()["detail"]
+    assert (await tally.client.get("/parked", headers={"x-client-key": "guess"})).status_code == 401
+    assert (await tally.client.get("/nowhere")).status_code == 404
+
+
+async def test_who_sends_too_much_is_told_when_to_come_again(tally_database: str) -> None:
+    async with running(TALLY, tally_database, CASEGRID_REQUESTS_PER_SECOND=1) as slow:
+        answers = [await slow.client.get("/health") for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429, 429]
+    assert int(answers[-1].headers["retry-after"]) >= 1
+
+
+async def test_parked_records_are_listed_shown_retried_and_discarded_over_http(tally: Running, case: str) -> None:
+    await inbox(tally).process([record_of(b"not json", case), fact_record(case, report(), sequence=2)])
+    listed = (await tally.client.get("/parked", headers=OPERATOR)).json()["items"]
+    assert [item["kind"] for item in listed] == ["invalid", "behind"]
+    first = (await tally.client.get("/parked?limit=1", headers=OPERATOR)).json()
+    rest = (await tally.client.get(f"/parked?limit=1&cursor={first['next']}", headers=OPERATOR)).json()
+    assert [page["items"][0]["parked_id"] for page in (first, rest)] == [1, 2]
+    assert rest["next"] is None
+    shown = (await tally.client.get("/parked/1", headers=OPERATOR)).json()
+    assert shown["body_text"] == "not json"
+    why = {"reason": "noise"}
+    assert (await tally.client.post("/parked/1/retry", headers=OPERATOR, json=why)).status_code == 409
+    assert (await tally.client.post("/parked/1/discard", headers=OPERATOR, json={})).status_code == 422
+    assert (await tally.client.post("/parked/1/discard", headers=OPERATOR, json=why)).status_code == 200
+    assert (await tally.client.get("/parked", headers=OPERATOR)).json()["items"] == []
+    assert (await tally.client.post("/parked/77/retry", headers=OPERATOR, json=why)).status_code == 404
+    assert (await tally.client.get("/parked?cursor=%21", headers=OPERATOR)).status_code == 422
+
+
+async def test_without_a_broker_it_is_alive_and_serves_but_is_not_ready(tally: Running, case: str) -> None:
+    health = await tally.client.get("/health")
+    ready = await tally.client.get("/ready")
+    assert health.status_code == 200
+    assert ready.status_code == 503
+    assert ready.headers["retry-after"] == "1"
+    assert "consumer" in ready.json()["parts"]
+    assert (await tally.client.post(f"/cases/{case}/notes", json={"text": "a"})).status_code == 201

@@ -1,0 +1,142 @@
+"""Runs services inside the test's process, calls them as people of given roles, and waits for conditions."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import httpx
+import jwt
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from chassis.clock import Clock
+from chassis.identity import AUDIENCE
+from chassis.records import Record
+from chassis.runtime import Runtime, application
+from chassis.service import Service
+from chassis.settings import DEVELOPMENT_KEY, Settings
+from contracts.envelope import Event
+from contracts.wire import parse
+
+R = TypeVar("R")
+
+
+def token(subject: str, *roles: str, unit: str | None = None, areas: tuple[str, ...] = ()) -> dict[str, str]:
+    """Headers of a person with these roles."""
+    claims = {
+        "sub": subject,
+        "roles": list(roles),
+        "unit": unit,
+        "areas": list(areas),
+        "aud": AUDIENCE,
+        "exp": int(time.time()) + 3600,
+    }
+    return {"authorization": "Bearer " + jwt.encode(claims, DEVELOPMENT_KEY, "HS256")}
+
+
+async def eventually(
+    condition: Callable[[], Awaitable[R]], *, seconds: float = 20.0, every: float = 0.02, what: str = ""
+) -> R:
+    """The first truthy outcome of `condition`; fails with the last one when the deadline has passed."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = await condition()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what or 'the condition'} did not come true in {seconds} s; last: {found!r}")
+        tick = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_later(every, tick.set_result, None)
+        await tick
+
+
+class Hands:
+    """A clock that a test moves by hand."""
+
+    def __init__(self, at: datetime | None = None) -> None:
+        self.at = at or datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def advance(self, **span: float) -> None:
+        """Moves on by a timedelta's arguments."""
+        self.at += timedelta(**span)
+
+
+@dataclass
+class Running:
+    """A service in this process: its runtime, and a client that speaks to it."""
+
+    runtime: Runtime
+    client: httpx.AsyncClient
+
+
+@asynccontextmanager
+async def running(
+    service: Service,
+    database_url: str,
+    *,
+    kafka: str = "127.0.0.1:1",
+    prefix: str = "",
+    role: str = "both",
+    clock: Clock | None = None,
+    **more: Any,
+) -> AsyncIterator[Running]:
+    """A service with all its parts; with the default `kafka` no broker is there, and HTTP works all the same."""
+    settings = Settings.model_validate(
+        {
+            "database_url": database_url,
+            "kafka_bootstrap_servers": kafka,
+            "CASEGRID_TOPIC_PREFIX": prefix,
+            "CASEGRID_ROLE": role,
+            **more,
+        }
+    )
+    runtime = Runtime(service, settings, clock=clock)
+    app = application(runtime)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"http://{service.name}") as client,
+    ):
+        await eventually(lambda: _reached(runtime), what=f"{service.name}'s database")
+        yield Running(runtime, client)
+
+
+async def _reached(runtime: Runtime) -> bool:
+    return "database" not in await runtime.faults()
+
+
+async def publish(kafka: str, prefix: str, records: list[Record]) -> None:
+    """Puts records on their topics, in order, as a partner would."""
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, enable_idempotence=True, acks="all")
+    await producer.start()
+    try:
+        sent = [
+            await producer.send(prefix + r.topic, value=r.value, key=r.key, headers=list(r.headers)) for r in records
+        ]
+        await asyncio.gather(*sent)
+    finally:
+        await producer.stop()
+
+
+async def read_topic(
+    kafka: str, prefix: str, topic: str, enough: Callable[[list[Event[Any]]], bool], *, seconds: float = 20.0
+) -> list[Event[Any]]:
+    """All events on a topic from its beginning, as soon as `enough` says so."""
+    consumer = AIOKafkaConsumer(prefix + topic, bootstrap_servers=kafka, auto_offset_reset="earliest", group_id=None)
+    await consumer.start()
+    found: list[Event[Any]] = []
+    deadline = time.monotonic() + seconds
+    try:
+        while not enough(found):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{topic}: only {len(found)} events in {seconds} s")
+            for batch in (await consumer.getmany(timeout_ms=200)).values():
+                found += [parse(topic, record.value) for record in batch]
+    finally:
+        await consumer.stop()
+    return found
