@@ -4,7 +4,8 @@ A cut that ends on an edge puts a vertex into it, also for the part on the other
 has been cut further or never will be. So no part overlaps another and no gap opens, in whole numbers, at any depth.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from random import Random
 
 Vertex = tuple[int, int]
@@ -17,6 +18,14 @@ LON_SCALE = 0.86
 NORMALS = ((1, 0), (0, 1), (1, 1), (1, -1), (2, 1), (1, 2), (2, -1), (1, -2))
 # A cut this near a vertex goes through it: about two metres.
 NEAR = 200
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A part to be cut: its share relative to the others, and where it should lie, if that matters."""
+
+    weight: float
+    centre: Vertex | None = None
 
 
 class Unsplittable(Exception):
@@ -57,13 +66,24 @@ class Mesh:
         parts.sort(key=lambda part: sum(_along(point, normal) for point in part) / len(part))
         return parts[0], parts[1]
 
-    def cut_short(self, corners: Ring, share: float) -> tuple[Ring, Ring]:
-        """Cut `share` off across the ring's long axis; if that can't be, across the next longest."""
+    def divide(self, corners: Ring, plots: Sequence[Plot]) -> list[Ring]:
+        """One part per plot, in their order, each with its plot's share of the area.
+
+        Plots with a centre come to lie as their centres do; the others follow each other along the long axis.
+        """
+        if len(plots) == 1:
+            return [corners]
         for normal in self.normals(self.ring(corners)):
+            order = sorted(range(len(plots)), key=lambda i: _along(plots[i].centre or (0, 0), normal))
+            here, there = _halve(order, [plot.weight for plot in plots])
+            total = sum(plot.weight for plot in plots)
             try:
-                return self.cut(corners, share, normal)
+                lower, upper = self.cut(corners, sum(plots[i].weight for i in here) / total, normal)
             except Unsplittable:
                 continue
+            parts = dict(zip(here, self.divide(lower, [plots[i] for i in here]), strict=True))
+            parts.update(zip(there, self.divide(upper, [plots[i] for i in there]), strict=True))
+            return [parts[i] for i in range(len(plots))]
         raise Unsplittable
 
     def normals(self, ring: Ring) -> list[tuple[float, float]]:
@@ -98,11 +118,18 @@ def contains(ring: Ring, point: Vertex) -> bool:
     inside = False
     x, y = point
     for (ax, ay), (bx, by) in zip(ring, ring[1:] + ring[:1], strict=True):
-        if (ay > y) != (by > y) and (x - ax) * (by - ay) * (1 if by > ay else -1) < (bx - ax) * (y - ay) * (
-            1 if by > ay else -1
-        ):
-            inside = not inside
+        if (ay > y) != (by > y):
+            left = (bx - ax) * (y - ay) - (x - ax) * (by - ay)
+            inside ^= (left > 0) == (by > ay)
     return inside
+
+
+def _halve(order: list[int], weights: list[float]) -> tuple[list[int], list[int]]:
+    """Two non-empty runs of `order` with weights as near to equal as can be."""
+    total = sum(weights[i] for i in order)
+    cuts = range(1, len(order))
+    best = min(cuts, key=lambda n: abs(2 * sum(weights[i] for i in order[:n]) - total))
+    return order[:best], order[best:]
 
 
 def _along(point: Vertex, normal: tuple[float, float]) -> float:

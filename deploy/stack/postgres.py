@@ -64,22 +64,23 @@ class Server:
         if user is not None:
             os.chown(partial, *user)
             _require_reachable(partial, user)
-        # The password goes in by a pipe: on the command line every user of the machine could read it.
-        reader, writer = os.pipe()
-        os.write(writer, self.password.encode() + b"\n")
-        os.close(writer)
-        initdb = (str(folder / "initdb"), "-D", str(partial), "-U", ADMIN, f"--pwfile=/dev/fd/{reader}")
+        # The password goes in by a file: on the command line every user of the machine could read it.
+        password = partial.with_name(f"{partial.name}.password")
+        password.unlink(missing_ok=True)
+        _write_private(password, self.password)
+        if user is not None:
+            os.chown(password, *user)
+        initdb = (str(folder / "initdb"), "-D", str(partial), "-U", ADMIN, f"--pwfile={password}")
         done = subprocess.run(
             (*initdb, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--data-checksums"),
             capture_output=True,
             text=True,
             check=False,
-            pass_fds=(reader,),
             cwd=partial,
             env={**os.environ, "LC_ALL": "C", "TZ": "UTC"},
             **({"user": user[0], "group": user[1], "extra_groups": []} if user is not None else {}),
         )
-        os.close(reader)
+        password.unlink()
         if done.returncode != 0:
             raise Problem(f"PostgreSQL's data folder could not be made: {(done.stderr or done.stdout).strip()[-400:]}")
         with (partial / "postgresql.conf").open("a") as file:
@@ -238,6 +239,10 @@ def _password(folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "postgres.password"
     if not path.exists():
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(18))
+        _write_private(path, secrets.token_urlsafe(18))
     return path.read_text()
+
+
+def _write_private(path: Path, text: str) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)

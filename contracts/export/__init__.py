@@ -1,0 +1,12 @@
+"""Writes what partners read, from the models: schemas/, asyncapi.yaml and examples/; `python -m contracts.export [--check]`.
+
+    __main__       the command
+    schemas        one JSON Schema per topic
+    docstrings     descriptions for them, from the models' sources
+    compatibility  what a change would break
+    asyncapi       the AsyncAPI document
+    examples       the reference scenario, told in facts
+    baseline       what was committed before
+
+Only this package of contracts/ reads and writes files; nothing that runs in a service imports it.
+"""

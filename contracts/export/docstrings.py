@@ -1,0 +1,62 @@
+"""What the models say about their fields: the strings below them, which Python itself does not keep."""
+
+import ast
+import inspect
+import sys
+from collections.abc import Mapping
+from functools import cache
+
+from pydantic import BaseModel
+
+import contracts.fields
+
+
+def of_fields(model: type[BaseModel]) -> Mapping[str, str]:
+    """Field -> the string under it, or else under the type alias in its annotation; fields of base classes too."""
+    found: dict[str, str] = {}
+    for cls in reversed(model.__mro__):
+        module = sys.modules[cls.__module__]
+        if module.__name__.startswith("contracts."):
+            aliases = {**_aliases(contracts.fields.__name__), **_aliases(module.__name__)}
+            found |= _of_class(module.__name__, cls.__qualname__.partition("[")[0], aliases)
+    return found
+
+
+def _of_class(module: str, name: str, aliases: Mapping[str, str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    classes = (node for node in _tree(module).body if isinstance(node, ast.ClassDef) and node.name == name)
+    for node in classes:
+        for statement, following in zip(node.body, [*node.body[1:], None], strict=True):
+            if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+                words = _string(following) or _of_annotation(statement.annotation, aliases)
+                if words:
+                    found[statement.target.id] = words
+    return found
+
+
+def _of_annotation(annotation: ast.expr, aliases: Mapping[str, str]) -> str | None:
+    names = (node.id for node in ast.walk(annotation) if isinstance(node, ast.Name))
+    return next((aliases[name] for name in names if name in aliases), None)
+
+
+@cache
+def _aliases(module: str) -> Mapping[str, str]:
+    body = _tree(module).body
+    return {
+        target.id: words
+        for statement, following in zip(body, body[1:], strict=False)
+        if isinstance(statement, ast.Assign) and (words := _string(following))
+        for target in statement.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+@cache
+def _tree(module: str) -> ast.Module:
+    return ast.parse(inspect.getsource(sys.modules[module]))
+
+
+def _string(node: ast.stmt | None) -> str | None:
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+        return inspect.cleandoc(node.value.value)
+    return None

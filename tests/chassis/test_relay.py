@@ -1,0 +1,148 @@
+"""The outbox reaches the topic: nothing skipped, nothing lost, in the order of each case, as the exact bytes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from chassis.clock import wall_clock
+from chassis.database import Database
+from chassis.inbox import Inbox
+from chassis.relay import Relay
+from contracts.intake import Supplement
+from tests.support.facts import case_id, fact_record, report
+from tests.support.services import eventually, read_topic
+from tests.support.tally import TALLY
+
+
+@pytest.fixture
+async def database(tally_database: str) -> AsyncIterator[Database]:
+    found = Database(tally_database, "tally", size=6)
+    await found.open()
+    yield found
+    await found.close()
+
+
+@asynccontextmanager
+async def relaying(kafka: str, prefix: str, database: Database) -> AsyncIterator[Relay]:
+    relay = Relay(servers=kafka, name="tally", prefix=prefix, database=database)
+    task = asyncio.create_task(relay.run())
+    try:
+        yield relay
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def at_least(count: int) -> Callable[[list[object]], bool]:
+    return lambda found: len(found) >= count
+
+
+async def drained(database: Database) -> bool:
+    return not await database.fetch("SELECT 1 FROM outbox")
+
+
+async def test_a_transaction_held_open_across_the_relays_polls_is_not_skipped(
+    kafka: str, topics: str, database: Database
+) -> None:
+    """A late commit has a lower position than what was already sent; a watermark would pass it over for ever."""
+    early, late = case_id(), case_id()
+    slow = database.pool
+    async with slow.acquire() as connection, relaying(kafka, topics, database):
+        transaction = connection.transaction()
+        await transaction.start()
+        await connection.execute(
+            "INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload) VALUES ($1, 'Progressed', $2, 't', $3)",
+            "x",
+            late,
+            (fact_record(late, report()).value or b"").replace(b"ReportFiled", b"Progressed"),
+        )
+        await Inbox(TALLY, database, wall_clock).process([fact_record(early, report())])
+        await read_topic(kafka, topics, "Progressed", at_least(1))
+        await eventually(lambda: drained(database), what="the visible outbox")
+        await transaction.commit()
+        await eventually(lambda: drained(database), what="the outbox")
+    assert await count(kafka, topics) == 2
+
+
+async def test_what_is_sent_are_the_bytes_that_were_stored_in_the_order_of_the_case(
+    kafka: str, topics: str, database: Database
+) -> None:
+    cases = [case_id() for _ in range(50)]
+    inbox = Inbox(TALLY, database, wall_clock)
+    await inbox.process([fact_record(case, report()) for case in cases])
+    for _ in range(3):
+        await inbox.process([fact_record(case, report(title="again"), sequence=2) for case in cases])
+    async with relaying(kafka, topics, database):
+        events = await read_topic(kafka, topics, "Progressed", at_least(200))
+    for case in cases:
+        assert [event.sequence for event in events if event.subject == case] == [f"{n:010d}" for n in range(1, 5)]
+    stored = {row["body"] for row in await database.fetch("SELECT body FROM events WHERE own")}
+    assert set(await values(kafka, topics)) == stored
+
+
+async def test_two_relays_at_once_and_one_stopped_midway_lose_nothing_and_keep_first_occurrences_in_order(
+    kafka: str, topics: str, database: Database
+) -> None:
+    case = case_id()
+    inbox = Inbox(TALLY, database, wall_clock)
+    await inbox.process([fact_record(case, report())])
+    for _ in range(400):
+        await inbox.process([fact_record(case, report(title="again"))])
+    async with relaying(kafka, topics, database), relaying(kafka, topics, database):
+        await read_topic(kafka, topics, "Progressed", at_least(5))
+    async with relaying(kafka, topics, database):
+        await eventually(lambda: drained(database), what="the outbox")
+    events = await read_topic(kafka, topics, "Progressed", at_least(401))
+    first_seen = list(dict.fromkeys(event.sequence for event in events))
+    assert first_seen == [f"{n:010d}" for n in range(1, 402)]
+
+
+async def test_a_supplement_reaches_the_service_through_the_broker_once(
+    kafka: str, topics: str, tally_database: str
+) -> None:
+    from tests.support.services import publish, running
+
+    case = case_id()
+    records = [fact_record(case, report()), fact_record(case, Supplement(text="more"), sequence=2)]
+    await publish(kafka, topics, [*records, *records])
+    async with running(TALLY, tally_database, kafka=kafka, prefix=topics) as tally:
+        await eventually(lambda: ready(tally.client), what="readiness")
+        events = await read_topic(kafka, topics, "Progressed", at_least(1))
+        assert [event.subject for event in events] == [case]
+
+        async def counted() -> bool:
+            rows = await tally.runtime.database.fetch("SELECT supplements FROM tallies")
+            return [row["supplements"] for row in rows] == [1]
+
+        await eventually(counted, what="the supplement")
+        health = (await tally.client.get("/health")).json()
+        assert health["consumer"]["fault"] is None
+        assert health["consumer"]["assigned"] > 0
+
+
+async def ready(client: object) -> bool:
+    return (await client.get("/ready")).status_code == 200  # pyright: ignore
+
+
+async def values(kafka: str, prefix: str) -> list[bytes]:
+    from aiokafka import AIOKafkaConsumer
+
+    consumer = AIOKafkaConsumer(
+        prefix + "Progressed", bootstrap_servers=kafka, auto_offset_reset="earliest", group_id=None
+    )
+    await consumer.start()
+    try:
+        ends = await consumer.end_offsets(consumer.assignment())
+        found: list[bytes] = []
+        while len(found) < sum(ends.values()):
+            for batch in (await consumer.getmany(timeout_ms=200)).values():
+                found += [record.value for record in batch]
+    finally:
+        await consumer.stop()
+    return found
+
+
+async def count(kafka: str, prefix: str) -> int:
+    return len(await values(kafka, prefix))
