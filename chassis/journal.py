@@ -1,4 +1,5 @@
-"""The streams touched in one transaction: loaded in one query, folded in memory, written in one statement a table.
+"""The streams touched in one transaction: loaded in one query, folded in memory, written in one statement a table
+(events and outbox by COPY: half the cost of INSERT).
 
 Every event of a stream, received or its own, has a version; a writer that saw an older version gets `Conflict` and
 nothing is written. Envelope bytes are built here, once.
@@ -37,20 +38,9 @@ UPDATE streams s SET version = u.version, sequence = u.sequence, due_at = u.due_
        AS u (stream_id, version, sequence, due_at, expected)
  WHERE s.stream_id = u.stream_id AND s.version = u.expected
 """
-_APPEND = """
-INSERT INTO events (stream_id, version, own, topic, event_id, body)
-SELECT * FROM unnest($1::text[], $2::bigint[], $3::boolean[], $4::text[], $5::text[], $6::bytea[])
-"""
-_SEND = """
-WITH sent AS (
-    INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload, traceparent)
-    SELECT id, topic, stream_id, type, payload, traceparent
-      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[]) WITH ORDINALITY
-           AS u (id, topic, stream_id, type, payload, traceparent, place)
-     ORDER BY place)
-SELECT pg_notify(current_schema() || '_outbox', '')
-"""
-
+_EVENTS = ("stream_id", "version", "own", "topic", "event_id", "body")
+_OUTBOX = ("id", "aggregatetype", "aggregateid", "type", "payload", "traceparent")
+_WAKE = "SELECT pg_notify(current_schema() || '_outbox', '')"
 _ANNOUNCE = "SELECT pg_notify(current_schema() || '_changed', $1)"
 
 
@@ -211,14 +201,10 @@ class Journal(Generic[S]):
             status = await connection.execute(_ADVANCE, *self._columns(grown), [s.loaded for s in grown])
             self._expect(status, grown)
         entries = self._entries
-        await connection.execute(
-            _APPEND,
-            [e.stream_id for e in entries],
-            [e.version for e in entries],
-            [e.own for e in entries],
-            [e.event.type.split(".")[1] for e in entries],
-            [e.event.id for e in entries],
-            [e.raw for e in entries],
+        await connection.copy_records_to_table(
+            "events",
+            columns=_EVENTS,
+            records=[(e.stream_id, e.version, e.own, e.event.type.split(".")[1], e.event.id, e.raw) for e in entries],
         )
         for view in self.views:
             await view.write(connection, [(s.stream_id, s.state) for s in touched])
@@ -226,15 +212,15 @@ class Journal(Generic[S]):
             await connection.execute(_ANNOUNCE, ",".join(s.stream_id for s in touched) if len(touched) <= 200 else "*")
         own = [e for e in entries if e.own]
         if own:
-            await connection.execute(
-                _SEND,
-                [e.event.id for e in own],
-                [e.event.type.split(".")[1] for e in own],
-                [e.stream_id for e in own],
-                [e.event.type for e in own],
-                [e.raw for e in own],
-                [e.traceparent for e in own],
+            await connection.copy_records_to_table(
+                "outbox",
+                columns=_OUTBOX,
+                records=[
+                    (e.event.id, e.event.type.split(".")[1], e.stream_id, e.event.type, e.raw, e.traceparent)
+                    for e in own
+                ],
             )
+            await connection.execute(_WAKE)
 
     def _columns(self, streams: list[Stream[S]]) -> tuple[list[Any], ...]:
         return (

@@ -98,8 +98,8 @@ def build(
         "id": event_id,
         "type": type_of(topic),
         "subject": subject,
-        "time": instant(time),
-        "recordedtime": instant(recorded),
+        "time": time,
+        "recordedtime": recorded,
         "datacontenttype": "application/json",
         "dataschema": schema_of(topic),
         "partitionkey": subject,
@@ -114,6 +114,7 @@ def build(
         attributes["traceparent"] = traceparent
     attributes["data"] = data
     event = _ENVELOPE.validate_python(attributes)
+    attributes["time"], attributes["recordedtime"] = instant(time), instant(recorded)
     attributes["data"] = orjson.Fragment(data.__pydantic_serializer__.to_json(data, exclude_none=True))
     raw = orjson.dumps(attributes)
     if len(raw) > MAX_BYTES:

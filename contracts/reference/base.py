@@ -11,8 +11,6 @@ UNIT_ID = r"^(grid|community|street|district|dept|partner|mediator):[A-Za-z0-9/-
 CATEGORY_CODE = r"^(component|event|dispute|service)\.[a-z0-9-]+\.[a-z0-9-]+$"
 COMPETENCE = r"^(component|event|dispute|service)(\.[a-z0-9-]+){0,2}$"
 ROLE = r"^(grid|community|street|district|mediator|(dept|partner):[a-z0-9-]+)$"
-LEVELS = ("district", "street", "community", "grid", "subgrid")
-LADDER = ("grid", "community", "street", "district")
 
 Point = tuple[Annotated[float, Field(ge=-180, le=180)], Annotated[float, Field(ge=-90, le=90)]]
 AreaPath = Annotated[str, StringConstraints(pattern=AREA_PATH)]
@@ -26,8 +24,16 @@ Weekday = Annotated[int, Field(ge=1, le=7)]
 Positive = Annotated[int, Field(gt=0)]
 Percent = Annotated[int, Field(gt=0, le=1000)]
 Topic = Literal["ReportFiled", "Assigned", "Resolved", "Evaluated", "Progressed"]
+Level = Literal["district", "street", "community", "grid", "subgrid"]
+PlaceKind = Literal[
+    "school", "hospital", "gas_station", "care_home", "market", "metro_station", "construction_site", "park", "road"
+]
+Scale = Literal["full", "small", "tiny"]
 UnitKind = Literal["grid", "community", "street", "district", "department", "partner", "mediator"]
 Clock = Literal["continuous", "working_hours", "working_days", "calendar_days"]
+
+LEVELS: tuple[Level, ...] = ("district", "street", "community", "grid", "subgrid")
+LADDER: tuple[UnitKind, ...] = ("grid", "community", "street", "district")
 
 
 class Reference(BaseModel):

@@ -4,12 +4,12 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import date, time
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from contracts.reference.base import AreaPath, Percent, Positive, Reference, Text, UnitKind, Weekday, unique
+from contracts.reference.base import AreaPath, Percent, Positive, Reference, Scale, Text, UnitKind, Weekday, unique
 
 
 class Hours(Reference):
@@ -141,7 +141,7 @@ class District(Reference):
     """
 
     version: Text
-    scale: Literal["full", "small", "tiny"]
+    scale: Scale
     seed: int
     root: AreaPath
     fingerprint: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

@@ -11,6 +11,8 @@ from contracts.reference.base import (
     LEVELS,
     AreaPath,
     Competence,
+    Level,
+    PlaceKind,
     Point,
     Reference,
     Source,
@@ -27,7 +29,7 @@ class Area(Reference):
     """A node of the area tree; `polygon` is a closed ring of [lon, lat], WGS 84, counter-clockwise."""
 
     path: AreaPath
-    level: Literal["district", "street", "community", "grid", "subgrid"]
+    level: Level
     name: Text
     name_en: Text
     households: int = Field(ge=0)
@@ -158,9 +160,7 @@ class Place(Reference):
     id: Annotated[str, StringConstraints(pattern=r"^place:[a-z0-9-]+$")]
     name: Text
     name_en: Text
-    kind: Literal[
-        "school", "hospital", "gas_station", "care_home", "market", "metro_station", "construction_site", "park", "road"
-    ]
+    kind: PlaceKind
     point: Point
     area: AreaPath
     radius_m: int = Field(gt=0, description="a report counts as at the place within this distance")

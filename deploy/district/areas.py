@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from contracts.reference import Area
+from contracts.reference import LEVELS, Area, Scale
 from deploy.district.tiling import PER_DEGREE, Mesh, Plot, Ring, doubled_area
 
 Json = Mapping[str, Any]
@@ -31,7 +31,7 @@ class Node:
             yield from child.walk()
 
 
-def build(territory: Json, scale: str, random: Random) -> list[Area]:
+def build(territory: Json, scale: Scale, random: Random) -> list[Area]:
     """Every area, parents before children. The parts of an area tile it exactly."""
     size = territory["scales"][scale]
     chosen = _chosen(territory["streets"], size["streets"])
@@ -44,7 +44,7 @@ def build(territory: Json, scale: str, random: Random) -> list[Area]:
     for street, ring in zip(chosen, mesh.divide(outline, plots), strict=True):
         top.children.append(_street(street, f"{top.path}/{street['slug']}", ring, grids, mesh))
     leaves = [grid for street in top.children for community in street.children for grid in community.children]
-    _divide_grids(leaves, size["subgrids"], size["fixed_grids"], mesh, random)
+    _divide_grids(leaves, size["subgrids"], mesh, random)
     for street in top.children:
         for community in street.children:
             community.households = sum(grid.households for grid in community.children)
@@ -66,7 +66,7 @@ def _chosen(streets: Sequence[Json], wanted: Mapping[str, Sequence[str]] | None)
 
 def _grids_per_community(streets: Sequence[Json], size: Json, root: str, random: Random) -> dict[str, int]:
     """Grids per community path: the fixed ones, and the rest spread by chance, with the total of the scale."""
-    paths = [f"{root}/{street['slug']}/{community['slug']}" for street in streets for community in street["communities"]]
+    paths = [f"{root}/{street['slug']}/{place['slug']}" for street in streets for place in street["communities"]]
     fixed = size["fixed_grids"]
     free = [path for path in paths if path not in fixed]
     left = size["grids"] - sum(fixed.values())
@@ -91,10 +91,9 @@ def _street(street: Json, path: str, ring: Ring, grids: Mapping[str, int], mesh:
     return node
 
 
-def _divide_grids(grids: Sequence[Node], counts: Json, fixed: Mapping[str, int], mesh: Mesh, random: Random) -> None:
+def _divide_grids(grids: Sequence[Node], counts: Json, mesh: Mesh, random: Random) -> None:
     """Cut the wanted numbers of grids into two and three sub-grids, and give every leaf its households."""
-    # The last grid of a community of fixed size is one of three, so that such a path can be relied on.
-    known = [grid for grid in grids if any(grid.path == f"{path}/g{12:03}" for path in fixed)]
+    known = [grid for grid in grids if grid.path in counts["always_three"]]
     others = [grid for grid in grids if grid not in known]
     divided = random.sample(others, counts["two"] + counts["three"] - len(known))
     three = {grid.path for grid in (*known, *divided)[: counts["three"]]}
@@ -117,10 +116,9 @@ def _area(node: Node, mesh: Mesh) -> Area:
     if doubled_area(ring) < 0:
         ring.reverse()
     points = tuple((x / PER_DEGREE, y / PER_DEGREE) for x, y in (*ring, ring[0]))
-    level = ("district", "street", "community", "grid", "subgrid")[node.path.count("/")]
     return Area(
         path=node.path,
-        level=level,
+        level=LEVELS[node.path.count("/")],
         name=node.name,
         name_en=node.name_en,
         households=node.households,

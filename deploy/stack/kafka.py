@@ -5,8 +5,8 @@ import base64
 import subprocess
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
@@ -28,6 +28,8 @@ class Broker:
     data: Path
     port: int
     controller_port: int
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Broker settings on top of server.properties."""
 
     @property
     def bootstrap(self) -> str:
@@ -39,10 +41,8 @@ class Broker:
         libs = jars.ensure()
         self.data.mkdir(parents=True, exist_ok=True)
         properties = self.data.parent / f"{self.data.name}.properties"
-        template = (_SOURCE / "server.properties").read_text()
-        for name, value in (("port", self.port), ("controller_port", self.controller_port), ("data", self.data)):
-            template = template.replace(f"{{{name}}}", str(value))
-        properties.write_text(template)
+        lines = {**settings(self.port, self.controller_port, self.data), **self.settings}
+        properties.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
         # What Kafka's own start script sets, but for the heap; and no limping on without memory.
         flags = "-server -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 "
         flags += "-XX:+ExplicitGCInvokesConcurrent -XX:+ExitOnOutOfMemoryError -Djava.awt.headless=true"
@@ -56,9 +56,9 @@ class Broker:
 class Kafka:
     """A broker run directly; its data outlives `stop` and `kill`, and the next `start` finds it."""
 
-    def __init__(self, folder: Path, port: int | None = None, controller_port: int | None = None) -> None:
-        """`folder` gets the data and the log; without ports, free ones are taken."""
-        self.broker = Broker(folder / "kafka", port or ports.free(), controller_port or ports.free())
+    def __init__(self, folder: Path, port: int | None = None, settings: Mapping[str, str] | None = None) -> None:
+        """`folder` gets the data and the log; without a port, a free one is taken."""
+        self.broker = Broker(folder / "kafka", port or ports.free(), ports.free(), settings or {})
         self._child = Child(folder / "run", folder / "kafka.log")
 
     @property
@@ -98,6 +98,15 @@ class Kafka:
     async def restart(self) -> None:
         await self.stop()
         await self.start()
+
+
+def settings(port: int, controller_port: int, data: Path) -> dict[str, str]:
+    """server.properties with its blanks filled in, by name."""
+    text = (_SOURCE / "server.properties").read_text()
+    for blank, value in (("{port}", port), ("{controller_port}", controller_port), ("{data}", data)):
+        text = text.replace(blank, str(value))
+    lines = (line.split("=", 1) for line in text.splitlines() if line and not line.startswith("#"))
+    return {name: value for name, value in lines}
 
 
 async def answering(bootstrap: str, timeout_seconds: float, check: Callable[[], None] = lambda: None) -> None:

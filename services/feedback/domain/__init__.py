@@ -1,0 +1,11 @@
+"""Feedback's domain: pure, and right in whatever order the topics bring their facts.
+
+case.py       what is known of a case, and what follows from it
+formulas.py   the scores of one case, by name and version
+decisions.py  commands, and what is published in answer to them, to facts and to the time that passes
+"""
+
+from services.feedback.domain.case import Case, evolve
+from services.feedback.domain.decisions import Command, ForceClose, Rate, RecordCheck, decider
+
+__all__ = ["Case", "Command", "ForceClose", "Rate", "RecordCheck", "decider", "evolve"]

@@ -1,0 +1,242 @@
+"""A real Kafka and a real PostgreSQL for the tests, and on them what each test has for itself: topics and databases.
+
+Taken from the environment (KAFKA_BOOTSTRAP_SERVERS, DATABASE_URL), else from containers where an engine answers, else from
+the embedded stack on free ports. A cluster of the environment gets roles named like the services, with the password `test`:
+give a cluster for tests. tests/conftest.py imports the fixtures.
+"""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from chassis.migrate import migrate
+from contracts.wire import TOPICS
+from deploy.stack import kafka as broker
+from deploy.stack import postgres as server
+from deploy.stack import topics
+from deploy.stack.plan import SERVICES
+from deploy.stack.ports import free
+from deploy.stack.process import ROOT
+
+PASSWORD = "test"
+"""Of every service's role."""
+
+# Deleted topics leave the disk at once, not after a minute: a test run makes and deletes hundreds of partitions.
+BROKER_SETTINGS = {"log.segment.delete.delay.ms": "1000"}
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of one test's own."""
+
+    name: str
+    cluster_url: str
+
+    @property
+    def admin_url(self) -> str:
+        return _with_database(self.cluster_url, self.name)
+
+    def url(self, service: str, password: str = PASSWORD) -> str:
+        """For the service's own role, which sees its own schema only."""
+        return _with_database(self.cluster_url, self.name, (service, password))
+
+
+@pytest.fixture(scope="session")
+def infrastructure_folder() -> Iterator[Path]:
+    """For the servers' data; the unprivileged user of PostgreSQL must be able to pass through it."""
+    folder = Path(tempfile.mkdtemp(prefix="casegrid-test-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+async def kafka(infrastructure_folder: Path) -> AsyncIterator[str]:
+    """Bootstrap address of a broker."""
+    if given := os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+        yield given
+    elif _engine_answers():
+        with _kafka_container() as bootstrap:
+            await broker.answering(bootstrap, 60)
+            yield bootstrap
+    else:
+        embedded = broker.Kafka(infrastructure_folder, settings=BROKER_SETTINGS)
+        await embedded.start()
+        yield embedded.bootstrap
+        await embedded.kill()
+
+
+@pytest.fixture(scope="session")
+async def postgres_admin(infrastructure_folder: Path) -> AsyncIterator[str]:
+    """URL of an administrator of a PostgreSQL cluster."""
+    if given := os.environ.get("DATABASE_URL"):
+        yield given
+    elif _engine_answers():
+        from testcontainers.postgres import PostgresContainer
+
+        with PostgresContainer("postgres:17-alpine", driver=None).with_command("-c max_connections=200") as container:
+            yield container.get_connection_url()
+    else:
+        embedded = server.Postgres(infrastructure_folder)
+        await embedded.start()
+        yield embedded.url
+        await embedded.kill()
+
+
+@pytest.fixture
+async def own_kafka(infrastructure_folder: Path) -> AsyncIterator[broker.Kafka]:
+    """A started broker that the test may stop, kill and start again; always the embedded one."""
+    own = broker.Kafka(infrastructure_folder / _unique("kafka"), settings=BROKER_SETTINGS)
+    await own.start()
+    yield own
+    await own.kill()
+
+
+@pytest.fixture
+async def own_postgres(infrastructure_folder: Path) -> AsyncIterator[server.Postgres]:
+    """A started PostgreSQL that the test may stop, kill and start again; always the embedded one."""
+    own = server.Postgres(infrastructure_folder / _unique("postgres"))
+    await own.start()
+    yield own
+    await own.kill()
+
+
+@pytest.fixture(scope="session")
+async def template_database(postgres_admin: str) -> AsyncIterator[str]:
+    """Name of a database with all services' schemas, to be copied."""
+    name = _unique("template")
+    await execute(postgres_admin, f"CREATE DATABASE {name}")
+    await migrate_services(_with_database(postgres_admin, name))
+    # A copy is refused while anybody is connected to the original.
+    await execute(postgres_admin, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    yield name
+    await _drop(postgres_admin, name)
+
+
+@pytest.fixture
+async def make_database(postgres_admin: str) -> AsyncIterator[Callable[[str | None], Awaitable[Database]]]:
+    """Makes databases for this test, as copies of a template or, with None, empty; drops them after it."""
+    made: list[str] = []
+
+    async def make(template: str | None) -> Database:
+        name = _unique("test")
+        await execute(postgres_admin, f"CREATE DATABASE {name} TEMPLATE {template or 'template1'}")
+        made.append(name)
+        return Database(name, postgres_admin)
+
+    yield make
+    for name in made:
+        await _drop(postgres_admin, name)
+
+
+@pytest.fixture
+async def database(make_database: Callable[[str | None], Awaitable[Database]], template_database: str) -> Database:
+    """A fresh database with all services' schemas."""
+    return await make_database(template_database)
+
+
+@pytest.fixture
+async def empty_database(make_database: Callable[[str | None], Awaitable[Database]]) -> Database:
+    """A fresh database with nothing in it."""
+    return await make_database(None)
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """Unique to the test; for CASEGRID_TOPIC_PREFIX."""
+    return f"{_unique('t')}-"
+
+
+@pytest.fixture
+async def make_topics(kafka: str) -> AsyncIterator[Callable[..., Awaitable[list[str]]]]:
+    """`await make_topics(prefix, partitions=3)` makes the five topics under the prefix; deletes them after the test."""
+    made: list[str] = []
+
+    async def make(prefix: str, partitions: int = 3, names: tuple[str, ...] = tuple(TOPICS)) -> list[str]:
+        full = [prefix + name for name in names]
+        await topics.create(kafka, full, partitions)
+        made.extend(full)
+        return full
+
+    yield make
+    if made:
+        await topics.delete(kafka, made)
+
+
+async def migrate_services(admin_url: str, password: str = PASSWORD) -> None:
+    """Applies every service's schema, and makes its role where the cluster has none."""
+    for name in SERVICES:
+        await migrate(admin_url, name, password, (ROOT / "services" / name / "schema.sql").read_text())
+
+
+async def execute(url: str, statement: str) -> None:
+    """One statement on a connection of its own, outside any transaction."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def _drop(admin_url: str, name: str) -> None:
+    await execute(admin_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def _unique(what: str) -> str:
+    return f"{what}_{uuid.uuid4().hex[:10]}"
+
+
+def _with_database(url: str, database: str, login: tuple[str, str] | None = None) -> str:
+    parts = urlsplit(url)
+    network = parts.netloc if login is None else f"{login[0]}:{login[1]}@{parts.netloc.rpartition('@')[2]}"
+    return urlunsplit(parts._replace(netloc=network, path=f"/{database}"))
+
+
+def _engine_answers() -> bool:
+    if "DOCKER_HOST" not in os.environ and not Path("/var/run/docker.sock").exists():
+        return False
+    import docker
+    from docker.errors import DockerException
+
+    try:
+        client = docker.from_env(timeout=5)
+    except DockerException:
+        return False
+    try:
+        return client.ping()
+    except DockerException:
+        return False
+    finally:
+        client.close()
+
+
+def _kafka_container() -> Any:
+    """The official image with the embedded broker's settings; gives its bootstrap address."""
+    from contextlib import contextmanager
+
+    from testcontainers.core.container import DockerContainer
+
+    from deploy.stack.jars import version
+
+    @contextmanager
+    def running() -> Iterator[str]:
+        port = free()
+        container = DockerContainer(f"apache/kafka:{version()}").with_bind_ports(9092, port)
+        for name, value in broker.settings(9092, 9093, Path("/tmp/kafka")).items():
+            container = container.with_env(f"KAFKA_{name.upper().replace('.', '_')}", value)
+        # Inside, it listens for what the engine forwards; clients outside are told the forwarded port.
+        container = container.with_env("KAFKA_LISTENERS", "BROKER://0.0.0.0:9092,CONTROLLER://127.0.0.1:9093")
+        container = container.with_env("KAFKA_ADVERTISED_LISTENERS", f"BROKER://127.0.0.1:{port}")
+        with container:
+            yield f"127.0.0.1:{port}"
+
+    return running()
