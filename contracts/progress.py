@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from contracts.fields import AssignmentId, Attachment, Count, Fact, Instant, Line, Name, Text
+from contracts.fields import AreaPath, AssignmentId, Attachment, Count, Fact, Instant, Line, Name, Text
 
 Step = Literal[
     # triage
@@ -49,6 +49,10 @@ class Progressed(Fact):
     assignment_id: AssignmentId | None = None
     unit: Name | None = None
     """The unit that acted, or (urged, supervised, escalated) the one addressed."""
+    category: Name | None = None
+    """Before there is a ruling (verifying, awaiting_ruling): what triage takes the case for."""
+    area: AreaPath | None = None
+    """Before there is a ruling: where triage takes it to be."""
     reason: Line | None = None
     note: Text | None = None
     due_at: Instant | None = None

@@ -1,28 +1,51 @@
-"""Fixtures every test may use."""
-import os
-from collections.abc import AsyncIterator
-import asyncpg, pytest
+"""Fixtures every test may use: the infrastructure, and the toy service's database and topics."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
 from chassis.migrate import migrate
 from tests.support import tally
+from tests.support.infrastructure import (
+    PASSWORD,
+    Database,
+    database,
+    empty_database,
+    infrastructure_folder,
+    kafka,
+    make_database,
+    make_topics,
+    own_kafka,
+    own_postgres,
+    postgres_admin,
+    template_database,
+    topic_prefix,
+)
+
+__all__ = [
+    "database",
+    "empty_database",
+    "infrastructure_folder",
+    "kafka",
+    "make_database",
+    "make_topics",
+    "own_kafka",
+    "own_postgres",
+    "postgres_admin",
+    "template_database",
+    "topic_prefix",
+]
+
+
 @pytest.fixture
-async def tally_database() -> AsyncIterator[str]:
-    admin="postgresql://admin@127.0.0.1:25432/postgres"
-    c=await asyncpg.connect(admin)
-    name="t_"+os.urandom(4).hex()
-    await c.execute(f"CREATE DATABASE {name}")
-    url=f"postgresql://admin@127.0.0.1:25432/{name}"
-    await migrate(url,"tally","x",tally.SCHEMA)
-    yield f"postgresql://tally:x@127.0.0.1:25432/{name}"
-    await c.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await c.close()
+async def tally_database(empty_database: Database) -> str:
+    """URL of a database of this test's own with the toy service's schema."""
+    await migrate(empty_database.admin_url, "tally", PASSWORD, tally.SCHEMA)
+    return empty_database.url("tally")
+
+
 @pytest.fixture
-def kafka() -> str:
-    return "127.0.0.1:29092"
-@pytest.fixture
-async def topics(kafka: str) -> str:
-    from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-    prefix="t"+os.urandom(4).hex()+"-"
-    a=AIOKafkaAdminClient(bootstrap_servers=kafka); await a.start()
-    await a.create_topics([NewTopic(prefix+t,6,1) for t in ("ReportFiled","Assigned","Resolved","Evaluated","Progressed")])
-    await a.close()
-    return prefix
+async def topics(make_topics: Callable[..., Awaitable[list[str]]], topic_prefix: str) -> str:
+    """The prefix of five topics of this test's own."""
+    await make_topics(topic_prefix)
+    return topic_prefix

@@ -1,4 +1,4 @@
-"""Writes what partners read, from the models: schemas/, asyncapi.yaml and examples/; `python -m contracts.export [--check]`.
+"""`python -m contracts.export [--check]`: writes what partners read, from the models: schemas, AsyncAPI, examples.
 
     __main__       the command
     schemas        one JSON Schema per topic

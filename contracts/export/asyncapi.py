@@ -1,6 +1,6 @@
-"""The AsyncAPI 3.0 document: servers, the five channels with their Kafka bindings, messages, and who sends and receives what.
+"""The AsyncAPI 3.0 document: servers, the five channels with their Kafka bindings, messages, who sends and receives.
 
-Self-contained: the schemas of the facts are in its components, so that any AsyncAPI tool reads it without files beside it.
+Self-contained: the schemas of the facts are in its components, so that any AsyncAPI tool reads it by itself.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ BINDING = "0.5.0"
 
 _SAYS = {
     "ReportFiled": "A report: new, a supplement to a case, or a withdrawal.",
-    "Assigned": "Triage's ruling: dispatched with a plan of assignments, merged into another case, rejected, withdrawn.",
+    "Assigned": "Triage's ruling: dispatched with a plan, merged into another case, rejected, withdrawn.",
     "Resolved": "How one assignment ended: fixed, returned, escalated, cancelled.",
     "Evaluated": "The verdict on a case: closed with an outcome, or rework; with scores.",
     "Progressed": "A step in between: acknowledged, on scene, urged, overdue ... Nobody may base a decision on it.",
@@ -142,7 +142,7 @@ def _message(topic: str, examples: Sequence[Example]) -> dict[str, Any]:
         "name": topic,
         "title": f"{topic}, version {VERSION}",
         "summary": _SAYS[topic],
-        "description": f"Key: the case id. {MAX_BYTES} bytes at most. Sent at least once: (source, id) tells a repetition.",
+        "description": f"Key: the case id. {MAX_BYTES} bytes at most. Sent at least once: (source, id) is unique.",
         "contentType": CONTENT_TYPE.decode(),
         "headers": {"$ref": "#/components/schemas/Headers"},
         "payload": {"$ref": f"#/components/schemas/{_component(topic)}"},

@@ -9,7 +9,7 @@ from pathlib import Path
 FOLDERS = ("contracts/schemas", "contracts/examples")
 
 
-class Unavailable(Exception):  # noqa: N818  not a fault: there may be no history to compare with
+class Unavailable(Exception):
     """There is no history here; the message says why."""
 
 

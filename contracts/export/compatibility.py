@@ -11,12 +11,12 @@ _EXACT = ("pattern", "format", "multipleOf", "uniqueItems")
 
 
 def breaking(old: Schema, new: Schema) -> list[str]:
-    """Each breaking difference between two versions of a schema, with the field's path; empty: all changes are additive.
+    """Each breaking difference between two versions of a schema, with the field's path; empty: all is additive.
 
-    Breaking is whatever refuses a record that `old` allowed (a field required now, another type, a narrower enumeration,
-    pattern or limit, a variant gone, a rule more), and whatever takes away what a reader could count on (a field gone,
-    or absent or null at times where it was always there). A new optional field, a new variant, a new value and a wider
-    limit are additive. Two patterns can't be compared, so a changed pattern counts as narrower.
+    Breaking is whatever refuses a record that `old` allowed (a field required now, another type, a narrower
+    enumeration, pattern or limit, a variant gone, a rule more), and whatever takes away what a reader could count on
+    (a field gone, or absent or null at times where it was always there). A new optional field, a new variant, a new
+    value and a wider limit are additive. Two patterns can't be compared, so a changed pattern counts as narrower.
     """
     return _Comparison(old, new).differences(old, new, "")
 

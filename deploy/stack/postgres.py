@@ -169,7 +169,7 @@ def unprivileged() -> tuple[int, int] | None:
 
 
 def data_folder(wanted: Path) -> Path:
-    """`wanted`, or, where the unprivileged user can't get there (a project under /root), a folder of its own elsewhere."""
+    """`wanted`, or, where the unprivileged user can't get there (a project under /root), a folder elsewhere."""
     user = unprivileged()
     if user is None or _reaches(wanted.parent, user):
         return wanted

@@ -30,11 +30,11 @@ class Specification:
     directory: Path = ROOT
     environment: Mapping[str, str] = field(default_factory=dict)
     user: tuple[int, int] | None = None
-    death_signal: signal.Signals = signal.SIGTERM
-    """Sent by the kernel when the parent dies."""
+    death_signal: signal.Signals | None = signal.SIGTERM
+    """Sent by the kernel when the parent dies; None: lives on."""
 
     def write(self, folder: Path) -> list[str]:
-        """Writes `<name>.json`, readable by its owner only since it may hold passwords; returns the command that runs it."""
+        """Writes `<name>.json`, for its owner only since it may hold passwords; returns the command that runs it."""
         path = folder / f"{self.name}.json"
         partial = path.with_suffix(".json.partial")
         partial.unlink(missing_ok=True)

@@ -30,7 +30,7 @@ class Reference:
 
 
 def load(district: Path) -> Reference:
-    """The reference files in `district`. Raises OSError where one is missing, ValidationError where one is not usable."""
+    """The reference files in `district`. Raises OSError where one is missing, ValidationError where one is unusable."""
     return Reference(
         policy=Policy.model_validate_json((district / "policy.json").read_bytes()),
         partners=Partners.model_validate_json((district / "partners.json").read_bytes()),

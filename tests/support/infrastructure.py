@@ -1,8 +1,8 @@
 """A real Kafka and a real PostgreSQL for the tests, and on them what each test has for itself: topics and databases.
 
-Taken from the environment (KAFKA_BOOTSTRAP_SERVERS, DATABASE_URL), else from containers where an engine answers, else from
-the embedded stack on free ports. A cluster of the environment gets roles named like the services, with the password `test`:
-give a cluster for tests. tests/conftest.py imports the fixtures.
+Taken from the environment (KAFKA_BOOTSTRAP_SERVERS, DATABASE_URL), else from containers where an engine answers, else
+from the embedded stack on free ports. A cluster of the environment gets roles named like the services, with the password
+`test`, so give one that is for tests. tests/conftest.py imports the fixtures.
 """
 
 import os
@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
@@ -26,6 +25,7 @@ from deploy.stack import topics
 from deploy.stack.plan import SERVICES
 from deploy.stack.ports import free
 from deploy.stack.process import ROOT
+from deploy.stack.provision import with_database
 
 PASSWORD = "test"
 """Of every service's role."""
@@ -43,11 +43,11 @@ class Database:
 
     @property
     def admin_url(self) -> str:
-        return _with_database(self.cluster_url, self.name)
+        return with_database(self.cluster_url, self.name)
 
     def url(self, service: str, password: str = PASSWORD) -> str:
         """For the service's own role, which sees its own schema only."""
-        return _with_database(self.cluster_url, self.name, (service, password))
+        return with_database(self.cluster_url, self.name, (service, password))
 
 
 @pytest.fixture(scope="session")
@@ -115,7 +115,7 @@ async def template_database(postgres_admin: str) -> AsyncIterator[str]:
     """Name of a database with all services' schemas, to be copied."""
     name = _unique("template")
     await execute(postgres_admin, f"CREATE DATABASE {name}")
-    await migrate_services(_with_database(postgres_admin, name))
+    await migrate_services(with_database(postgres_admin, name))
     # A copy is refused while anybody is connected to the original.
     await execute(postgres_admin, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
     yield name
@@ -193,12 +193,6 @@ async def _drop(admin_url: str, name: str) -> None:
 
 def _unique(what: str) -> str:
     return f"{what}_{uuid.uuid4().hex[:10]}"
-
-
-def _with_database(url: str, database: str, login: tuple[str, str] | None = None) -> str:
-    parts = urlsplit(url)
-    network = parts.netloc if login is None else f"{login[0]}:{login[1]}@{parts.netloc.rpartition('@')[2]}"
-    return urlunsplit(parts._replace(netloc=network, path=f"/{database}"))
 
 
 def _engine_answers() -> bool:

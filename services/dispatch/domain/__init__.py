@@ -13,11 +13,13 @@ from services.dispatch.domain.reactions import react
 from services.dispatch.domain.state import Case, evolve
 
 
-def decider(reckoning: Reckoning, *, extend_max: int, urge_cooldown_minutes: int, urge_daily_cap: int) -> "Dispatch":
+def decider(
+    reckoning: Reckoning, *, extend_max: int, urge_cooldown_minutes: int, urge_daily_cap: int
+) -> Decider[Command, Case]:
     """Dispatch's decider under these limits of the policy."""
     deadlines = Deadlines(reckoning)
     commanding = Commanding(reckoning.calendar, extend_max, urge_cooldown_minutes, urge_daily_cap)
-    found: Dispatch = Decider(
+    found: Decider[Command, Case] = Decider(
         initial=Case(),
         evolve=evolve,
         react=react,
@@ -26,6 +28,3 @@ def decider(reckoning: Reckoning, *, extend_max: int, urge_cooldown_minutes: int
         due=deadlines.due,
     )
     return found
-
-
-Dispatch = Decider[Command, Case]

@@ -10,7 +10,7 @@ A closed case and one entered long after the fact have none of these.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 
 from chassis.decider import Facts, Inputs
@@ -21,7 +21,7 @@ from contracts.reference import Calendar, Catalogue, Clock
 from contracts.wire import instant
 from services.dispatch.domain.state import Case, Work, resolved
 
-_NO_TIME = 0
+_NO_TIME = timedelta(0)
 
 
 @dataclass(frozen=True)
@@ -53,17 +53,17 @@ class Reckoning:
         return self._share(work, self.red_percent)
 
     def escalates_at(self, work: Work, level: int) -> datetime:
-        """When the superior of that level (from 1) hears that it is overdue: at the deadline, and each further original limit."""
+        """When the superior of that level (from 1) hears of it: at the deadline, and each further original limit."""
         clock = self._clock(work)
         limit = elapsed(work.started_at, work.plan.resolve_by, clock, self.calendar)
-        if level == 1 or limit.total_seconds() <= _NO_TIME:
+        if level == 1 or limit <= _NO_TIME:
             return work.resolve_by
         return advance(work.resolve_by, limit * (level - 1), clock, self.calendar)
 
     def _share(self, work: Work, percent: int) -> datetime:
         clock = self._clock(work)
         limit = elapsed(work.started_at, work.resolve_by, clock, self.calendar)
-        if percent == 100 or limit.total_seconds() <= _NO_TIME:
+        if percent == 100 or limit <= _NO_TIME:
             return work.resolve_by
         return advance(work.started_at, limit * percent / 100, clock, self.calendar)
 
@@ -96,7 +96,7 @@ class Deadlines:
             yield work.plan.acknowledge_by
         if not work.nearly_due:
             yield self.reckoning.yellow_at(work)
-        elif not work.overdue:
+        if not work.overdue:
             yield work.resolve_by
         elif not work.escalation_failed:
             yield self.reckoning.escalates_at(work, work.level + 1)

@@ -176,9 +176,7 @@ def evolve(case: Case, event: Event[Any]) -> Case:
 
 def _given_out(case: Case, order: Dispatched, at: datetime) -> Case:
     started_at = order.filed_at if order.retrospective else at
-    fresh = {
-        plan.id: Work(order, plan, started_at, plan.resolve_by) for plan in order.plan if plan.id not in case.work
-    }
+    fresh = {plan.id: Work(order, plan, started_at, plan.resolve_by) for plan in order.plan if plan.id not in case.work}
     return replace(case, order=order, work={**case.work, **fresh}, ruling=None)
 
 
@@ -190,16 +188,14 @@ def _changed(case: Case, assignment_id: str | None, change: Callable[[Work], Wor
 
 
 def _ended(work: Work, end: Resolved, event: Event[Any]) -> Work:
-    deadline = end.resolve_by or work.resolve_by
-    late = end.late_by_seconds if end.late_by_seconds is not None else late_by(deadline, event.time)
+    """A partner's own times are kept; how late it was is measured against the deadline in force here."""
     return replace(
         work,
-        resolve_by=deadline,
         acknowledged_at=end.acknowledged_at or work.acknowledged_at,
         arrived_at=end.arrived_at or work.arrived_at,
         handled_by=_joined(work.handled_by, *end.handled_by),
         request=None,
-        end=End(end.outcome, event.time, event.source, end.reason, late),
+        end=End(end.outcome, event.time, event.source, end.reason, late_by(work.resolve_by, event.time)),
     )
 
 

@@ -6,6 +6,6 @@ decisions.py  commands, and what is published in answer to them, to facts and to
 """
 
 from services.feedback.domain.case import Case, evolve
-from services.feedback.domain.decisions import Command, ForceClose, Rate, RecordCheck, decider
+from services.feedback.domain.decisions import Command, FailCheck, ForceClose, PassCheck, Person, Rate, decider
 
-__all__ = ["Case", "Command", "ForceClose", "Rate", "RecordCheck", "decider", "evolve"]
+__all__ = ["Case", "Command", "FailCheck", "ForceClose", "PassCheck", "Person", "Rate", "decider", "evolve"]

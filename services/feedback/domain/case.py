@@ -1,7 +1,7 @@
 """A case as feedback knows it, folded from facts in whatever order the topics bring them.
 
-Plans and ends of work are kept side by side under the assignment they are about, and what they mean is worked out when it is
-asked for. So an end that comes before its plan waits here for it, and nothing is held back.
+Plans and ends of work are kept side by side under the assignment they are about, and what they mean is worked out when
+it is asked for. So an end that comes before its plan waits here for it, and nothing is held back.
 """
 
 from collections.abc import Iterator, Mapping
@@ -170,9 +170,7 @@ def result(case: Case, assignment: str) -> Result | None:
 
 def replaced(case: Case) -> frozenset[str]:
     """The assignments whose work another took over."""
-    return frozenset(
-        task.assignment.replaces for task in case.tasks.values() if task.assignment.replaces is not None
-    )
+    return frozenset(task.assignment.replaces for task in case.tasks.values() if task.assignment.replaces is not None)
 
 
 def current(case: Case) -> list[Task]:
@@ -194,11 +192,13 @@ def lead(case: Case) -> Task | None:
 
 def ready(case: Case) -> bool:
     """Whether the work is done: every assignment has ended, what came back was given out anew, the lead is fixed."""
-    for name, task in case.tasks.items():
+    taken_over = replaced(case)
+    for name in case.tasks:
         end = result(case, name)
         if end is None:
             return False
-        if (end.resolved.outcome in ("returned", "escalated") or name in case.failed) and name not in replaced(case):
+        came_back = end.resolved.outcome in ("returned", "escalated") or name in case.failed
+        if came_back and name not in taken_over:
             return False
     return lead(case) is not None
 
@@ -225,8 +225,8 @@ def late_by_seconds(case: Case, task: Task) -> int | None:
 
 
 def given_at(case: Case, task: Task) -> datetime:
-    """When the unit got the task. A retrospective entry was given out, as it were, when the case was filed, and what took over
-    from another assignment, when that one ended.
+    """When the unit got the task. That of a retrospective entry was given out, as it were, when the case was filed, and what
+    took over from another assignment, when that one ended.
     """
     if case.filing is None or not case.filing.retrospective:
         return task.at

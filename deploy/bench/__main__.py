@@ -1,0 +1,153 @@
+"""`python -m deploy.bench`: benchmarks the stack that is up, prints a table and writes the same as JSON."""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from statistics import quantiles
+
+import httpx
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from contracts.reference import Areas
+from deploy.bench import bare, usage
+from deploy.bench.chain import Partner, Timeline, places
+
+_DATA = Path(".data")
+_ERRORS = Console(stderr=True)
+
+
+async def _measure(options: argparse.Namespace) -> dict[str, object]:
+    servers = os.environ.get("KAFKA_BOOTSTRAP_SERVERS", f"127.0.0.1:{os.environ.get('KAFKA_PORT', '19092')}")
+    audit = f"http://127.0.0.1:{os.environ.get('AUDIT_PORT', '8005')}"
+    areas = Areas.model_validate_json((options.district / "areas.json").read_bytes()).areas
+    await _warm(servers, areas, options)
+    before = usage.of_stack(_DATA / "run")
+    began = time.monotonic()
+    partner = Partner(servers, places(areas, options.cases), _progress(options.cases))
+    line = await partner.run(rate=options.rate, timeout_seconds=options.timeout)
+    closed_after = time.monotonic() - began
+    audited_after = await _audited(audit, set(line.filed), began, options.timeout)
+    after = usage.of_stack(_DATA / "run")
+    messages = line.messages["ReportFiled"]
+    produced, consumed = await bare.kafka(servers, messages)
+    rows = await bare.postgres(options.database, messages) if options.database else None
+    return {
+        "cases": options.cases,
+        "offered_per_second": options.rate,
+        "closed_seconds": closed_after,
+        "audited_seconds": audited_after,
+        "cases_per_second": options.cases / audited_after,
+        "filed_to_assigned_ms": _spread(line.filed, line.assigned),
+        "filed_to_closed_ms": _spread(line.filed, line.closed),
+        "bare": {
+            "kafka_produced_per_second": produced,
+            "kafka_consumed_per_second": consumed,
+            "postgres_rows_per_second": rows,
+        },
+        "processes": {
+            name: {
+                "cpu_us_per_case": (after[name].cpu_seconds - before[name].cpu_seconds) / options.cases * 1e6,
+                "memory_mib": after[name].memory_bytes / 2**20,
+            }
+            for name in after
+            if name in before
+        },
+        "cores": os.cpu_count(),
+    }
+
+
+async def _warm(servers: str, areas: object, options: argparse.Namespace) -> None:
+    """Some cases beforehand, so that no figure is of a cold start."""
+    partner = Partner(servers, places(areas, options.warm), lambda _: None)  # pyright: ignore[reportArgumentType]
+    await partner.run(rate=None, timeout_seconds=options.timeout)
+
+
+async def _audited(audit: str, cases: set[str], began: float, timeout_seconds: float) -> float:
+    """Seconds until audit shows every case as closed."""
+    from deploy.stack.token import development_token
+
+    headers = {"authorization": f"Bearer {development_token('bench', ['auditor'])}"}
+    last = max(cases)
+    async with httpx.AsyncClient(base_url=audit, headers=headers) as client:
+        deadline = time.monotonic() + timeout_seconds
+        while time.monotonic() < deadline:
+            answer = await client.get("/summary", params={"since_case": min(cases), "until_case": last})
+            answer.raise_for_status()
+            if answer.json()["closed"] >= len(cases):
+                return time.monotonic() - began
+            await asyncio.sleep(0.1)
+    raise TimeoutError(f"audit did not have all {len(cases)} cases closed within {timeout_seconds} s")
+
+
+def _spread(start: dict[str, float], end: dict[str, float]) -> dict[str, float]:
+    values = [(end[case] - start[case]) * 1000 for case in start]
+    cuts = quantiles(values, n=100, method="inclusive")
+    return {"p50": cuts[49], "p95": cuts[94], "p99": cuts[98], "max": max(values)}
+
+
+def _progress(cases: int):
+    shown = 0.0
+
+    def tell(line: Timeline) -> None:
+        nonlocal shown
+        if time.monotonic() - shown > 1:
+            shown = time.monotonic()
+            _ERRORS.print(
+                f"filed {len(line.filed)}  assigned {len(line.assigned)}  closed {len(line.closed)} / {cases}"
+            )
+
+    return tell
+
+
+def main() -> None:
+    """Parses the options and runs. Exit status 1 where cases were lost or time ran out."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--cases", type=int, default=10_000)
+    parser.add_argument("--warm", type=int, default=500)
+    parser.add_argument("--rate", type=float, default=None, help="offered cases a second; default as fast as taken")
+    parser.add_argument("--timeout", type=float, default=300)
+    parser.add_argument("--district", type=Path, default=_DATA / "district" / "full")
+    parser.add_argument("--database", default=os.environ.get("DATABASE_URL"), help="for the bare insert")
+    parser.add_argument("--output", type=Path, default=_DATA / "bench" / "summary.json")
+    options = parser.parse_args()
+    try:
+        found = uvloop.run(_measure(options))
+    except TimeoutError as fault:
+        _ERRORS.print(f"[red]{fault or 'not all cases were closed in time'}[/red]")
+        sys.exit(1)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(json.dumps(found, indent=2))
+    _show(found)
+    _ERRORS.print(f"as JSON: {options.output}")
+
+
+def _show(found: dict[str, object]) -> None:
+    console = Console()
+    table = Table(title=f"{found['cases']} complete cases, all services and the load on {found['cores']} cores")
+    table.add_column("what")
+    table.add_column("figure", justify="right")
+    table.add_row("complete cases per second (filed to audited)", f"{found['cases_per_second']:.0f}")
+    for name in ("filed_to_assigned_ms", "filed_to_closed_ms"):
+        spread: dict[str, float] = found[name]  # pyright: ignore[reportAssignmentType]
+        table.add_row(name.replace("_", " "), "  ".join(f"{key} {value:.0f}" for key, value in spread.items()))
+    rates: dict[str, float | None] = found["bare"]  # pyright: ignore[reportAssignmentType]
+    for name, rate in rates.items():
+        table.add_row("bare: " + name.replace("_", " "), "not measured" if rate is None else f"{rate:.0f}")
+    console.print(table)
+    processes: dict[str, dict[str, float]] = found["processes"]  # pyright: ignore[reportAssignmentType]
+    table = Table(title="where the time goes")
+    for column in ("process", "CPU us per case", "memory MiB"):
+        table.add_column(column, justify="left" if column == "process" else "right")
+    for name, figures in sorted(processes.items(), key=lambda item: -item[1]["cpu_us_per_case"]):
+        table.add_row(name, f"{figures['cpu_us_per_case']:.0f}", f"{figures['memory_mib']:.0f}")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""The steps of `make up`, `make down` and `make reset`, each said in a line with the time it took."""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from contracts.wire import TOPICS
+from deploy.stack import fallback, identity, kafka, ports, postgres, provision, readiness, topics
+from deploy.stack.plan import DATABASE, PORTS, Plan, source_digest
+from deploy.stack.problem import Problem
+from deploy.stack.process import ROOT, Specification
+from deploy.stack.secrets import CLIENT_KEYS, Secrets, load
+from deploy.stack.supervise import Supervisor
+
+CLOCK = "clock.json"
+"""In the run folder: moves the services' clocks while it is there."""
+
+Say = Callable[[str], None]
+
+
+async def up(plan: Plan, say: Say = print) -> None:
+    """Starts what does not run, and waits until all of it answers; again when all runs already it changes nothing.
+
+    A service whose code or settings changed is restarted. Raises `Problem`.
+    """
+    began = time.monotonic()
+    with _alone(plan):
+        supervisor = Supervisor(plan)
+        if not supervisor.alive():
+            await supervisor.end()  # what a killed manager may have left
+        _check_ports(plan)
+        with _step(say, "district and secrets"):
+            partners = await asyncio.to_thread(_district, plan) if plan.services else []
+            secrets = load(plan.run, partners)
+        with _step(say, " and ".join(plan.infrastructure) or "servers given by the environment"):
+            infrastructure = await asyncio.gather(
+                *(asyncio.to_thread(_specify, plan, name, secrets, say) for name in plan.infrastructure)
+            )
+            kind = next(
+                (one.environment[fallback.KIND] for one in infrastructure if fallback.KIND in one.environment), "kafka"
+            )
+            services = [_service(plan, name, secrets, kind) for name in plan.services]
+            await supervisor.apply([*infrastructure, *services])
+            await _answering(plan, supervisor, secrets)
+        with _step(say, "database, schemas, topics"):
+            if "postgres" in plan.only:
+                await provision.database(_cluster_url(plan, secrets), secrets.postgres, plan.services)
+            if "kafka" in plan.only:
+                await topics.create(plan.bootstrap, [plan.topic_prefix + name for name in TOPICS], plan.partitions)
+        if plan.services:
+            with _step(say, "services ready"):
+                await supervisor.start(plan.services)
+                await readiness.services(plan, supervisor, lambda _: None)
+    for name in plan.services:
+        say(f"  {name:<10} {plan.url(name)}  (API: {plan.url(name)}/docs)")
+    if "kafka" in plan.only:
+        say(f"  {'kafka':<10} {plan.bootstrap}")
+    if "postgres" in plan.infrastructure:
+        say(f"  {'postgres':<10} {ports.LOOPBACK}:{plan.ports['postgres']}, database {DATABASE}")
+    say(f"up in {time.monotonic() - began:.1f} s; logs in {plan.logs}; `make status`, `make down`")
+
+
+async def down(plan: Plan, say: Say = print) -> None:
+    """Ends everything this stack started; data stay."""
+    with _alone(plan):
+        ended = await Supervisor(plan).end()
+    say(f"ended {', '.join(ended)}" if ended else "nothing was running")
+
+
+async def reset(plan: Plan, say: Say = print) -> None:
+    """`down`, and drops data, secrets and logs; what was downloaded or generated stays."""
+    await down(plan, say)
+    shutil.rmtree(postgres.data_folder(plan.folder / "postgres"), ignore_errors=True)
+    for name in ("kafka", "fallback", "run", "logs"):
+        shutil.rmtree(plan.folder / name, ignore_errors=True)
+    say(f"dropped data, secrets and logs in {plan.folder}")
+    if plan.database_url or plan.kafka_bootstrap_servers:
+        say("DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS name servers of yours: nothing was dropped there")
+
+
+def services_environment(plan: Plan, name: str, secrets: Secrets, kind: str = "kafka") -> dict[str, str]:
+    """What the process of a service is told."""
+    login = (name, secrets.postgres[name])
+    return {
+        **plan.passed_on,
+        "HOST": ports.LOOPBACK,
+        "PORT": str(plan.ports[name]),
+        "DATABASE_URL": provision.with_database(_cluster_url(plan, secrets), DATABASE, login),
+        "KAFKA_BOOTSTRAP_SERVERS": plan.bootstrap,
+        fallback.KIND: kind,
+        "CASEGRID_DISTRICT": str(plan.district),
+        "CASEGRID_JWT_KEY": plan.passed_on.get("CASEGRID_JWT_KEY", secrets.jwt_key),
+        "CASEGRID_CLIENT_KEYS": str(plan.run / CLIENT_KEYS),
+        "CASEGRID_CLOCK_FILE": str(plan.run / CLOCK),
+        "CASEGRID_SOURCE": source_digest(name),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _service(plan: Plan, name: str, secrets: Secrets, kind: str) -> Specification:
+    command = (sys.executable, "-m", f"services.{name}")
+    return Specification(name, command, environment=services_environment(plan, name, secrets, kind))
+
+
+def _specify(plan: Plan, name: str, secrets: Secrets, say: Say) -> Specification:
+    if name == "postgres":
+        return _server(plan, secrets).prepare()
+    if plan.broker != "fallback":
+        broker = kafka.Broker(plan.folder / "kafka", plan.ports["kafka"], plan.ports["kafka controller"])
+        try:
+            return broker.prepare()
+        except Problem as fault:
+            if plan.broker == "kafka":
+                raise
+            say(f"no Kafka: {fault}")
+    say(fallback.WARNING)
+    return fallback.specification(plan.folder / "fallback", plan.ports["kafka"])
+
+
+def _server(plan: Plan, secrets: Secrets) -> postgres.Server:
+    data = postgres.data_folder(plan.folder / "postgres")
+    return postgres.Server(data, plan.ports["postgres"], secrets.postgres[postgres.ADMIN])
+
+
+def _cluster_url(plan: Plan, secrets: Secrets) -> str:
+    return plan.database_url or _server(plan, secrets).url()
+
+
+async def _answering(plan: Plan, supervisor: Supervisor, secrets: Secrets) -> None:
+    watch = readiness.Watch(plan, plan.infrastructure)
+    watcher = asyncio.create_task(_watching(watch, supervisor))
+    waits = []
+    if "postgres" in plan.only:
+        waits.append(postgres.answering(_cluster_url(plan, secrets), 60))
+    if "kafka" in plan.only:
+        waits.append(kafka.answering(plan.bootstrap, 60))
+    together = asyncio.gather(*waits)
+    try:
+        await asyncio.wait((watcher, together), return_when=asyncio.FIRST_COMPLETED)
+        if watcher.done():
+            watcher.result()
+        await together
+    finally:
+        watcher.cancel()
+        together.cancel()
+
+
+async def _watching(watch: readiness.Watch, supervisor: Supervisor) -> None:
+    while True:
+        watch.look(await supervisor.states())
+        await asyncio.sleep(0.3)
+
+
+def _district(plan: Plan) -> list[dict[str, Any]]:
+    """Generates the reference district where it is missing or stale; its partners."""
+    if plan.district == ROOT / ".data" / "district" / "full":
+        command = (sys.executable, "-m", "deploy.district", "--scale", "full", "--out", str(plan.district))
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise Problem(f"the reference district could not be generated: {(done.stderr or done.stdout)[-400:]}")
+    path = plan.district / "partners.json"
+    if not path.exists():
+        raise Problem(f"{path} is missing: CASEGRID_DISTRICT must name a folder made by `python -m deploy.district`")
+    return json.loads(path.read_bytes())["partners"]
+
+
+def _check_ports(plan: Plan) -> None:
+    wanted = [*plan.infrastructure, *plan.services] + (["kafka controller"] if "kafka" in plan.infrastructure else [])
+    for what in wanted:
+        if identity.noted(plan.run, what.split()[0]) is None:
+            ports.require_free(plan.ports[what], what, PORTS[what][0])
+
+
+@contextlib.contextmanager
+def _step(say: Say, what: str) -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    say(f"{time.monotonic() - began:6.1f} s  {what}")
+
+
+@contextlib.contextmanager
+def _alone(plan: Plan) -> Iterator[None]:
+    """One `up` or `down` of a stack at a time. Raises `Problem` where another takes longer than a minute."""
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    with (plan.folder / "lock").open("w") as file:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise Problem(f"another `make up` or `make down` is at work in {plan.folder}") from None
+                time.sleep(0.1)
+        yield

@@ -1,0 +1,220 @@
+"""The process manager: supervisord's configuration, its start, and its remote control.
+
+It restarts what dies. Each program runs through `launch`, so its own pid file is right after every restart, and it dies
+with the manager. The commands, environments and secrets are in the specifications that `launch` reads; the configuration
+holds their digests only, so that the manager sees which changed.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import xmlrpc.client
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from signal import SIGINT, SIGTERM
+from typing import Any
+
+from supervisor.states import ProcessStates
+from supervisor.xmlrpc import SupervisorTransport
+
+from deploy.stack import identity
+from deploy.stack.plan import INFRASTRUCTURE, MANAGER, SERVICES, Plan
+from deploy.stack.problem import Problem
+from deploy.stack.process import ROOT, Specification, end_noted, tail
+
+_ALL = (MANAGER, *INFRASTRUCTURE, *SERVICES)
+_STOP_SIGNALS = {"postgres": SIGINT}
+"""PostgreSQL's SIGTERM would wait for its clients to leave."""
+_STOPPED = (ProcessStates.STOPPED, ProcessStates.EXITED, ProcessStates.FATAL, ProcessStates.UNKNOWN)
+
+
+@dataclass(frozen=True)
+class State:
+    """What the manager says of a program."""
+
+    name: str
+    running: bool
+    ended_at: int
+    """When it last ended, POSIX seconds; 0 if never."""
+    given_up: bool
+    description: str
+
+
+class Supervisor:
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    def alive(self) -> bool:
+        return identity.noted(self.plan.run, MANAGER) is not None
+
+    async def apply(self, specifications: Sequence[Specification]) -> list[str]:
+        """Makes the manager run exactly these, starting it if need be; the names of what it (re)started or will.
+
+        Programs of the infrastructure start at once, services when `start` is called.
+        """
+        commands = {one.name: one.write(self.plan.run) for one in specifications}
+        digests = {one.name: one.digest() for one in specifications}
+        self._write_configuration(commands, digests)
+        if not self.alive():
+            await self._start_manager()
+            return list(commands)
+        return await asyncio.to_thread(self._reload)
+
+    async def start(self, names: Sequence[str]) -> None:
+        """Starts those of the programs that don't run."""
+        await asyncio.to_thread(self._start, names)
+
+    async def states(self) -> dict[str, State]:
+        return await asyncio.to_thread(self._states)
+
+    async def end(self) -> list[str]:
+        """Ends services, then the infrastructure, then the manager; also what a killed manager left. What had been running."""
+        before = [name for name in _ALL if identity.noted(self.plan.run, name) is not None]
+        if self.alive():
+            with contextlib.suppress(OSError, xmlrpc.client.Error):  # a manager that no longer answers ends below
+                await asyncio.to_thread(self._stop_programs)
+        await end_noted(self.plan.run, MANAGER, SIGTERM)
+        for names in (SERVICES, INFRASTRUCTURE):
+            await asyncio.gather(*(end_noted(self.plan.run, name, _STOP_SIGNALS.get(name, SIGTERM)) for name in names))
+        return before
+
+    async def _start_manager(self) -> None:
+        self.plan.logs.mkdir(parents=True, exist_ok=True)
+        specification = Specification(
+            MANAGER,
+            (sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(self._configuration)),
+            death_signal=None,  # outlives the command that starts it
+        )
+        out = self.plan.log(MANAGER)
+        with out.open("ab") as log:
+            manager = subprocess.Popen(
+                specification.write(self.plan.run),
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + 15
+        while True:
+            if manager.poll() is not None:
+                raise Problem(f"the process manager ended with status {manager.returncode}; {tail(out)}")
+            try:
+                await asyncio.to_thread(self._states)
+                break
+            except (OSError, xmlrpc.client.Error):
+                if time.monotonic() > deadline:
+                    raise Problem(f"the process manager does not answer; {tail(out)}") from None
+                await asyncio.sleep(0.05)
+        manager.returncode = 0  # it lives on; the interpreter need not warn of that
+
+    def _reload(self) -> list[str]:
+        with self._remote() as remote:
+            added, changed, removed = remote.reloadConfig()[0]
+            states = self._states()
+            for name in (*removed, *changed):
+                if states[name].running:
+                    remote.stopProcess(name)
+                remote.removeProcessGroup(name)
+            for name in (*changed, *added):
+                remote.addProcessGroup(name)
+            return [*changed, *added]
+
+    def _start(self, names: Sequence[str]) -> None:
+        with self._remote() as remote:
+            for name, state in self._states().items():
+                if name in names and not state.running:
+                    remote.startProcess(name, False)
+
+    def _stop_programs(self) -> None:
+        for names in (SERVICES, INFRASTRUCTURE):
+            with self._remote() as remote:
+                for name, state in self._states().items():
+                    if name in names and state.running:
+                        remote.stopProcess(name, False)
+            while any(state.running for name, state in self._states().items() if name in names):
+                time.sleep(0.05)
+
+    def _states(self) -> dict[str, State]:
+        with self._remote() as remote:
+            return {
+                info["name"]: State(
+                    name=info["name"],
+                    running=info["state"] not in _STOPPED,
+                    ended_at=info["stop"],
+                    given_up=info["state"] == ProcessStates.FATAL,
+                    description=info["description"],
+                )
+                for info in remote.getAllProcessInfo()
+            }
+
+    @contextlib.contextmanager
+    def _remote(self) -> Iterator[Any]:
+        transport = SupervisorTransport(None, None, f"unix://{self._socket}")
+        try:
+            yield xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+        finally:
+            transport.close()
+
+    @property
+    def _configuration(self) -> Path:
+        return self.plan.run / "supervisord.conf"
+
+    @property
+    def _socket(self) -> Path:
+        """Beside the pid files, unless that is longer than the system allows for a socket's name."""
+        path = self.plan.run / "supervisor.sock"
+        if len(os.fsencode(path)) < 90:
+            return path
+        name = hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"casegrid-{os.getuid()}-{name}.sock"
+
+    def _write_configuration(self, commands: Mapping[str, Sequence[str]], digests: Mapping[str, str]) -> None:
+        sections = {
+            "unix_http_server": {"file": self._socket, "chmod": "0600"},
+            "rpcinterface:supervisor": {
+                "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
+            },
+            "supervisord": {
+                "logfile": self.plan.log("manager"),
+                "logfile_maxbytes": "5MB",
+                "logfile_backups": 2,
+                "pidfile": self.plan.run / f"{MANAGER}.pid",
+                "silent": "true",
+                "nocleanup": "true",
+                **({"user": "root"} if os.getuid() == 0 else {}),
+            },
+            **{
+                f"program:{name}": {
+                    "command": " ".join(f'"{part}"' for part in command),
+                    "directory": ROOT,
+                    "environment": f'CASEGRID_SPECIFICATION="{digests[name]}"',
+                    "autostart": "true" if name in INFRASTRUCTURE else "false",
+                    "autorestart": "true",
+                    # Dies sooner: a failed start, tried again a second later each time; later: started again at once.
+                    "startsecs": 3,
+                    "startretries": 60,
+                    "stopsignal": _STOP_SIGNALS.get(name, SIGTERM).name[3:],
+                    "stopwaitsecs": 30,
+                    "priority": 1 if name in INFRASTRUCTURE else 2,
+                    "redirect_stderr": "true",
+                    "stdout_logfile": self.plan.log(name),
+                    "stdout_logfile_maxbytes": "20MB",
+                    "stdout_logfile_backups": 3,
+                }
+                for name, command in commands.items()
+            },
+        }
+        self.plan.run.mkdir(parents=True, exist_ok=True)
+        self._configuration.write_text(
+            "\n".join(
+                f"[{title}]\n" + "".join(f"{key}={str(value).replace('%', '%%')}\n" for key, value in values.items())
+                for title, values in sections.items()
+            )
+        )

@@ -1,0 +1,269 @@
+"""What feedback publishes: in answer to commands, to facts, and to the time that passes.
+
+A case ends by exactly one verdict `closed`, and the first to be reached stands: what comes after it changes nothing.
+Who handled a case neither checks nor closes nor rates it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from chassis.decider import Decider, Early, Facts, Inputs, Refused, Unfit, Unknown
+from contracts.dispatch import Resolved
+from contracts.envelope import Event
+from contracts.feedback import CaseOutcome, Evaluated
+from contracts.fields import Attachment
+from contracts.progress import Progressed
+from contracts.reference import Policy
+from contracts.triage import Dispatched, Merged, Rejected, Withdrawn
+from services.feedback.domain.case import (
+    Case,
+    Filing,
+    current,
+    deadline,
+    evolve,
+    finished_at,
+    handlers,
+    handling_units,
+    late_by_seconds,
+    lead,
+    ready,
+)
+from services.feedback.domain.formulas import CHECK_RULE, disorder, scores
+
+_LINE = 500
+"""The most characters of a reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who gives a command, as far as rules ask: no areas means everywhere."""
+
+    subject: str
+    unit: str | None = None
+    areas: tuple[str, ...] = ()
+    evaluator: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PassCheck:
+    """The check found the work done."""
+
+    by: Person
+    note: str | None = None
+    evidence: tuple[Attachment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FailCheck:
+    """The check found these assignments' work wanting; none named: the lead's."""
+
+    by: Person
+    reason: str
+    note: str | None = None
+    evidence: tuple[Attachment, ...] = ()
+    failed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ForceClose:
+    """The shift leader ends a case that cannot end by a check."""
+
+    by: Person
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A reporter's satisfaction, 1 to 5."""
+
+    by: Person
+    rating: int
+    comment: str | None = None
+
+
+Command = PassCheck | FailCheck | ForceClose | Rate
+
+
+def decider(policy: Policy) -> Decider[Command, Case]:
+    """Feedback's decider under a policy."""
+    return Decider(
+        initial=Case(),
+        evolve=evolve,
+        react=react,
+        decide=partial(decide, policy=policy),
+        lapse=lapse,
+        due=due,
+    )
+
+
+def react(event: Event[Any], case: Case, inputs: Inputs) -> Facts | Early | Unfit:
+    """What follows from triage's rulings and from the ends of assignments; `case` is as it was before the event."""
+    if isinstance(event.data, Evaluated):
+        return Unfit("source: a verdict comes from feedback alone, never from whoever may have handled the case")
+    if case.closing is not None:
+        return ()
+    match event.data:
+        case Dispatched() | Resolved():
+            return _examine(evolve(case, event))
+        case Merged(into=into):
+            return (_closed(case, "duplicate", reason=f"merged into {into}"),)
+        case Rejected(why="not_reproducible", reason=reason):
+            return (_closed(case, "not_reproducible", reason=reason),)
+        case Rejected(why="not_ours", reason=reason):
+            return (_closed(case, "not_ours", reason=reason),)
+        case Rejected(why="incomplete", reason=reason):
+            return (_closed(case, "not_ours", reason=f"incomplete: {reason}"[:_LINE]),)
+        case Withdrawn(reason=reason):
+            return (_closed(case, "withdrawn", reason=reason),)
+        case _:
+            return ()
+
+
+def decide(command: Command, case: Case, inputs: Inputs, *, policy: Policy) -> Facts:
+    """What a person's command leads to. Raises `Refused` with the rule that forbids it."""
+    match command:
+        case PassCheck():
+            return _pass_check(command, case, _filed(case, inputs))
+        case FailCheck():
+            return _fail_check(command, case, _filed(case, inputs))
+        case ForceClose():
+            return _force_close(command, case, _filed(case, inputs))
+        case Rate():
+            return _rate(command, case, inputs, timedelta(days=policy.rating_days))
+
+
+def due(case: Case) -> datetime | None:
+    """When the check is overdue; never for a retrospective entry, whose deadlines raise no alarm."""
+    if case.checking is None or case.checking.overdue or case.filing is None or case.filing.retrospective:
+        return None
+    return case.checking.due_at
+
+
+def lapse(case: Case, inputs: Inputs) -> Facts:
+    """An overdue check is told once."""
+    due_at = due(case)
+    if due_at is None or due_at > inputs.now:
+        return ()
+    return (Progressed(step="check_overdue", due_at=due_at),)
+
+
+def _examine(case: Case) -> Facts:
+    """Once the work is done: its check by rule, or its place in the queue."""
+    if case.filing is None or case.checking is not None or not ready(case):
+        return ()
+    check = case.filing.check
+    doubt = None
+    if check.method == "rule":
+        doubt = disorder(case)
+        if doubt is None:
+            rule = f"rule:{CHECK_RULE.id}"
+            return (Progressed(step="verified", note=rule), _closed(case, "fixed", checked_by=rule))
+    due_at = finished_at(case) + timedelta(minutes=check.within_minutes)
+    return (Progressed(step="checking", due_at=due_at, reason=doubt),)
+
+
+def _closed(case: Case, outcome: CaseOutcome, *, reason: str | None = None, checked_by: str | None = None) -> Evaluated:
+    task = lead(case)
+    return Evaluated(
+        verdict="closed",
+        outcome=outcome,
+        reason=reason,
+        checked_by=checked_by,
+        due_at=deadline(case, task) if task is not None else None,
+        late_by_seconds=late_by_seconds(case, task) if task is not None else None,
+        reworks=case.reworks,
+        scores=scores(case) if task is not None else (),
+    )
+
+
+def _filed(case: Case, inputs: Inputs) -> Filing:
+    if case.filing is not None:
+        return case.filing
+    if case.closing is not None:
+        raise Refused("case.closed", f"the case was closed as {case.closing.outcome} without being filed")
+    raise Unknown(f"no case {inputs.stream} has been dispatched")
+
+
+def _pass_check(command: PassCheck, case: Case, filing: Filing) -> Facts:
+    _refuse_checker(command.by, case, filing)
+    return (
+        Progressed(step="verified", note=command.note, evidence=command.evidence),
+        _closed(case, "fixed", checked_by=command.by.subject),
+    )
+
+
+def _fail_check(command: FailCheck, case: Case, filing: Filing) -> Facts:
+    _refuse_checker(command.by, case, filing)
+    return (
+        Progressed(step="failed", reason=command.reason, note=command.note, evidence=command.evidence),
+        Evaluated(
+            verdict="rework",
+            reason=command.reason,
+            failed=_failed(command, case),
+            checked_by=command.by.subject,
+            reworks=case.reworks + 1,
+        ),
+    )
+
+
+def _failed(command: FailCheck, case: Case) -> tuple[str, ...]:
+    counted = {task.assignment.id: task for task in current(case)}
+    if not command.failed:
+        return tuple(name for name, task in counted.items() if task.assignment.lead)
+    strangers = sorted(set(command.failed) - counted.keys())
+    if strangers:
+        raise Refused("check.failed", f"{strangers[0]} is not an assignment whose work counts for this case now")
+    return tuple(sorted(set(command.failed)))
+
+
+def _force_close(command: ForceClose, case: Case, filing: Filing) -> Facts:
+    _refuse_closed(case)
+    _refuse_elsewhere("closing.area", command.by, filing)
+    _refuse_handler("closing.separation", command.by, case, "closes")
+    return (_closed(case, "forced", reason=command.reason),)
+
+
+def _rate(command: Rate, case: Case, inputs: Inputs, window: timedelta) -> Facts:
+    if case.merged_into is not None:
+        raise Refused("rating.merged", f"the report was merged: rate case {case.merged_into}")
+    if case.closing is None:
+        if case == Case():
+            raise Unknown(f"there is no case {inputs.stream}")
+        raise Refused("rating.open", "the case is not closed yet")
+    if inputs.at > case.closing.at + window:
+        raise Refused("rating.late", f"the case could be rated for {window.days} days after it was closed")
+    _refuse_handler("rating.separation", command.by, case, "rates")
+    if command.by.subject == case.closing.checked_by:
+        raise Refused("rating.separation", "whoever checked the case does not rate it")
+    if command.by.subject in case.ratings:
+        raise Refused("rating.once", "this person has rated the case already")
+    return (Progressed(step="rated", rating=command.rating, note=command.comment),)
+
+
+def _refuse_checker(by: Person, case: Case, filing: Filing) -> None:
+    _refuse_closed(case)
+    if case.checking is None:
+        raise Refused("check.not_ready", "the work on the case is not done, there is nothing to check yet")
+    if filing.check.method == "call_back" and not by.evaluator:
+        raise Refused("check.by", f"the check is a call back, to be made by {filing.check.by}: it takes an evaluator")
+    _refuse_elsewhere("check.area", by, filing)
+    _refuse_handler("check.separation", by, case, "checks")
+
+
+def _refuse_closed(case: Case) -> None:
+    if case.closing is not None:
+        raise Refused("case.closed", f"the case was closed as {case.closing.outcome}")
+
+
+def _refuse_elsewhere(rule: str, by: Person, filing: Filing) -> None:
+    if by.areas and not any(filing.area == own or filing.area.startswith(f"{own}/") for own in by.areas):
+        raise Refused(rule, f"{filing.area} lies outside the areas of {by.subject}")
+
+
+def _refuse_handler(rule: str, by: Person, case: Case, does: str) -> None:
+    if by.subject in handlers(case):
+        raise Refused(rule, f"{by.subject} handled the case, and whoever handled a case never {does} it")
+    if by.unit is not None and by.unit in handling_units(case):
+        raise Refused(rule, f"{by.unit} handled the case, and whoever handled a case never {does} it")

@@ -1,0 +1,178 @@
+"""The published formulas: the scores of one case, computed here, and the definitions of the figures over many cases.
+
+A formula is known by name and version, and what it means never changes: a changed definition is a new version.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from contracts.feedback import Score
+from services.feedback.domain.case import Case, Result, current, given_at, late_by_seconds, lead, result
+
+_MOST_UNITS = 90
+"""Scores by unit in one verdict, which has room for a hundred."""
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A figure's name, what it is about, in what it is measured, and how it is worked out, in words."""
+
+    name: str
+    version: int
+    about: Literal["case", "unit", "group"]
+    """One case; one unit's work on one case; or the cases of a unit, an area or a category in a period."""
+    measure: Literal["hours", "seconds", "share", "count", "stars", "verdict"]
+    definition: str
+
+    @property
+    def id(self) -> str:
+        """`<name>.v<version>`, as verdicts and indicators cite it."""
+        return f"{self.name}.v{self.version}"
+
+
+ON_TIME = Formula(
+    "on-time", 1, "case", "share", "1 where the lead's work ended by the lead's deadline, extensions included, else 0."
+)
+HOURS_TO_ACKNOWLEDGE = Formula(
+    "hours-to-acknowledge", 1, "case", "hours", "From the lead assignment being given out to its acknowledgement."
+)
+HOURS_TO_ARRIVE = Formula(
+    "hours-to-arrive", 1, "case", "hours", "From the lead assignment being given out to the arrival on the scene."
+)
+HOURS_TO_RESOLVE = Formula(
+    "hours-to-resolve", 1, "case", "hours", "From the case being filed to the end of the lead's work."
+)
+REWORKS = Formula("reworks", 1, "case", "count", "How often a check sent the case back.")
+UNIT_ON_TIME = Formula(
+    "unit-on-time",
+    1,
+    "unit",
+    "share",
+    "The share of the unit's assignments in the case that ended by their deadline; those taken over by another, and"
+    " cancelled ones, do not count.",
+)
+CHECK_RULE = Formula(
+    "done-in-order",
+    1,
+    "case",
+    "verdict",
+    "The check of categories that are checked by rule: passed where every assignment that counts is fixed, and the times"
+    " each states of itself follow one another: acknowledged, arrived, ended. Else a person checks.",
+)
+
+_ENDED = "assignments that ended in the period, cancelled ones aside"
+_DUE = (
+    "Due = the cases closed in the period as fixed or forced, and the cases filed before its end that are open at `as_of`"
+    " with the planned deadline of the lead of that instant passed. Merged, rejected and withdrawn cases are not due, nor"
+    " is an open case inside its limit."
+)
+CLOSING_RATE = Formula("closing-rate", 1, "group", "share", f"Closed / due. {_DUE}")
+ON_TIME_CLOSING_RATE = Formula(
+    "on-time-closing-rate",
+    1,
+    "group",
+    "share",
+    f"Closed as fixed with the lead's work ended by its deadline, extensions included / due. {_DUE}",
+)
+REWORK_RATE = Formula(
+    "rework-rate", 1, "group", "share", f"Due cases that a check sent back at least once / due. {_DUE}"
+)
+ACKNOWLEDGEMENT_P50 = Formula(
+    "acknowledgement-p50",
+    1,
+    "group",
+    "seconds",
+    f"Median, interpolated, of the time from being given out to acknowledgement, over the {_ENDED}, that have one.",
+)
+ACKNOWLEDGEMENT_P90 = Formula(
+    "acknowledgement-p90", 1, "group", "seconds", "As acknowledgement-p50.v1, but the ninetieth percentile."
+)
+ARRIVAL_P50 = Formula(
+    "arrival-p50",
+    1,
+    "group",
+    "seconds",
+    f"Median, interpolated, of the time from being given out to arrival on the scene, over the {_ENDED}, that have one.",
+)
+ARRIVAL_P90 = Formula("arrival-p90", 1, "group", "seconds", "As arrival-p50.v1, but the ninetieth percentile.")
+DISPATCH_ACCURACY = Formula(
+    "dispatch-accuracy", 1, "group", "share", f"(Dispatched - returned) / dispatched, over the {_ENDED}."
+)
+URGES = Formula("urges", 1, "group", "count", f"How often the {_ENDED}, were urged.")
+SUPERVISIONS = Formula("supervisions", 1, "group", "count", f"How many of the {_ENDED}, were under supervision.")
+SATISFACTION = Formula("satisfaction", 1, "group", "stars", "Mean of the ratings, 1 to 5, given in the period.")
+
+FORMULAS: Sequence[Formula] = (
+    ON_TIME,
+    HOURS_TO_ACKNOWLEDGE,
+    HOURS_TO_ARRIVE,
+    HOURS_TO_RESOLVE,
+    REWORKS,
+    UNIT_ON_TIME,
+    CHECK_RULE,
+    CLOSING_RATE,
+    ON_TIME_CLOSING_RATE,
+    REWORK_RATE,
+    ACKNOWLEDGEMENT_P50,
+    ACKNOWLEDGEMENT_P90,
+    ARRIVAL_P50,
+    ARRIVAL_P90,
+    DISPATCH_ACCURACY,
+    URGES,
+    SUPERVISIONS,
+    SATISFACTION,
+)
+
+
+def scores(case: Case) -> tuple[Score, ...]:
+    """The scores of the case as it stands: its own, then its units' in order of name; what is not known is left out."""
+    found = [Score(formula=formula.id, value=value) for formula, value in _of_case(case) if value is not None]
+    found.append(Score(formula=REWORKS.id, value=case.reworks))
+    found += [
+        Score(formula=UNIT_ON_TIME.id, value=value, unit=unit)
+        for unit, value in sorted(_punctuality(case).items())[:_MOST_UNITS]
+    ]
+    return tuple(found)
+
+
+def _of_case(case: Case) -> Iterator[tuple[Formula, float | None]]:
+    task = lead(case)
+    end = result(case, task.assignment.id) if task is not None else None
+    if case.filing is None or task is None or end is None:
+        return
+    given = given_at(case, task)
+    yield ON_TIME, float(late_by_seconds(case, task) == 0)
+    yield HOURS_TO_ACKNOWLEDGE, _hours(given, end.resolved.acknowledged_at)
+    yield HOURS_TO_ARRIVE, _hours(given, end.resolved.arrived_at)
+    yield HOURS_TO_RESOLVE, _hours(case.filing.filed_at, end.at)
+
+
+def _punctuality(case: Case) -> dict[str, float]:
+    punctual: dict[str, list[bool]] = {}
+    for task in current(case):
+        late = late_by_seconds(case, task)
+        if late is not None:
+            punctual.setdefault(task.assignment.unit, []).append(late == 0)
+    return {unit: sum(each) / len(each) for unit, each in punctual.items()}
+
+
+def _hours(since: datetime, until: datetime | None) -> float | None:
+    """Rounded to the ten-thousandth; an instant from a clock that runs behind counts as no time at all."""
+    return None if until is None else round(max(0.0, (until - since).total_seconds()) / 3600, 4)
+
+
+def disorder(case: Case) -> str | None:
+    """What speaks against a check by rule; None where nothing does."""
+    for task in current(case):
+        end = result(case, task.assignment.id)
+        if end is not None and not _in_order(end):
+            return f"the times of assignment {task.assignment.id} contradict one another"
+    return None
+
+
+def _in_order(end: Result) -> bool:
+    stated = (end.resolved.acknowledged_at, end.resolved.arrived_at, end.at)
+    known = [at for at in stated if at is not None]
+    return known == sorted(known)

@@ -1,0 +1,5 @@
+"""Intake takes reports from people, handsets, the hotline and partner systems, and resolves where they are.
+
+It publishes ReportFiled, and reads ReportFiled (partners'), Assigned and Evaluated, so that whoever reported hears what
+became of it. Names and telephone numbers stay here, in one table; erasing a person deletes one row of it.
+"""

@@ -1,0 +1,498 @@
+"""Intake over HTTP: file a report, say more, take it back, follow it; and the reporters' names, which stay here.
+
+The channel follows from the caller's role. A person with a login of their own appears in events only under an opaque reference.
+"""
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Depends, Path, Query
+from fastapi.responses import Response
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+
+from chassis.commands import Request, Unusable
+from chassis.database import Connection
+from chassis.http import Cursor, Json, Limit, NotFound, answer, caller_of, command_request, decode_cursor, page
+from chassis.identity import Caller, Forbidden
+from chassis.ids import uuid7
+from chassis.runtime import Runtime
+from contracts.fields import CASE_ID, AreaPath, Attachment, Line, Name, Place, Point, Text
+from contracts.intake import Channel, NewReport
+from contracts.wire import instant
+from services.intake import views
+from services.intake.domain import AddSupplement, File, Status, Withdraw, partner_owner
+from services.intake.reference import District, UnknownArea
+
+log = logging.getLogger(__name__)
+
+CHANNELS: Mapping[str, tuple[Channel, ...]] = {
+    "partner": ("partner", "hotline", "open311", "sensor"),
+    "acceptor": ("hotline", "citizen"),
+    "dispatcher": ("hotline",),
+    "shift_leader": ("hotline",),
+    "grid_member": ("handset",),
+    "reporter": ("citizen",),
+}
+"""Role -> the channels it may report through, the usual one first; of several roles the first here says which is usual."""
+ON_BEHALF = frozenset({"acceptor", "shift_leader"})
+"""Who may speak for a reporter."""
+STAFF = frozenset(
+    "grid_member acceptor dispatcher shift_leader handling_unit evaluator auditor administrator".split()
+)
+"""Who sees more than their own reports: those of the areas in their token."""
+_FILERS = frozenset(CHANNELS)
+_NAMES = frozenset({"acceptor", "shift_leader", "evaluator", "administrator"})
+
+ROLES: dict[tuple[str, str], frozenset[str]] = {
+    ("POST", "/reports"): _FILERS,
+    ("GET", "/reports"): STAFF | {"reporter", "partner"},
+    ("GET", "/reports/{case_id}"): STAFF | {"reporter", "partner"},
+    ("POST", "/reports/{case_id}/supplements"): _FILERS,
+    ("POST", "/reports/{case_id}/withdrawal"): _FILERS,
+    ("GET", "/reporters/{reporter_ref}"): _NAMES | {"reporter"},
+    ("DELETE", "/reporters/{reporter_ref}"): frozenset({"administrator", "reporter"}),
+}
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _in_utc(value: datetime) -> datetime:
+    try:
+        at = value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be an instant that UTC can name") from None
+    if at < _EPOCH:
+        raise ValueError("must not lie before 1970")
+    return at
+
+
+At = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""An instant with any offset, kept in UTC."""
+CasePath = Annotated[str, Path(pattern=CASE_ID.pattern, description="The case id that filing the report gave.")]
+RefPath = Annotated[str, Path(pattern=r"^[^\x00]+$", max_length=200)]
+
+
+class Body(BaseModel):
+    """Base of requests: a misspelt field is an error, not a silence."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @field_validator("*")
+    @classmethod
+    def _storable(cls, value: Any) -> Any:
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError("must not contain NUL")
+        return value
+
+
+class Where(Body):
+    """Any of a position (WGS 84), an address in words, and an area path. The position decides where there is one."""
+
+    point: Point | None = None
+    address: Line | None = None
+    area: AreaPath | None = None
+
+
+class Who(Body):
+    """The reporter, to be called back. Never leaves intake; may be erased."""
+
+    name: Name | None = None
+    phone: Annotated[str, Field(min_length=1, max_length=50)] | None = None
+
+
+class Report(Body):
+    """A new report. `channel` only where the caller's role allows several; `at` is when it was seen, if that was not now."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "title": "Water main burst by the metro site",
+                    "text": "Water all over the road, the pressure at home is gone.",
+                    "category": "event.emergency.water-main-burst",
+                    "place": {"point": {"lat": 30.6541, "lon": 104.1022}, "address": "Shuangqiao Road"},
+                    "reporter": {"name": "Li Na", "phone": "+86 28 5555 0101"},
+                    "attachments": [{"uri": "https://photos.example/7.jpg", "media_type": "image/jpeg"}],
+                    "at": "2026-05-09T01:02:03Z",
+                }
+            ]
+        },
+    )
+
+    title: Line
+    text: Text = ""
+    category: Name | None = None
+    channel: Channel | None = None
+    place: Where = Where()
+    reporter: Who | None = None
+    attachments: Annotated[tuple[Attachment, ...], Field(max_length=50)] = ()
+    base_records: Annotated[tuple[Name, ...], Field(max_length=50)] = ()
+    external_ref: Name | None = None
+    at: At | None = None
+
+
+class More(Body):
+    """More about a report."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"text": "It has reached the cellars of number 14."}]}
+    )
+
+    text: Annotated[str, Field(min_length=1, max_length=20_000)]
+    attachments: Annotated[tuple[Attachment, ...], Field(max_length=50)] = ()
+    at: At | None = None
+
+
+class Back(Body):
+    """Why the report is taken back."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "It has dried up by itself."}]})
+
+    reason: Line
+    at: At | None = None
+
+
+class Filed(BaseModel):
+    """What filing gave. `area` null: a person will decide where it is."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "case_id": "019e0a9c-1f78-7c3e-8b1a-0c8f7e0d4a11",
+                    "event_id": "019e0a9c-1f79-7004-9d61-3f0a52c7be90",
+                    "status": "reported",
+                    "channel": "handset",
+                    "area": "CH/shuangqiaozi/shuangqiaolubei/g001/s01",
+                    "key_place": None,
+                    "reporter_ref": "reporter:5f0c2b9a41d8e673",
+                    "retrospective": False,
+                    "reported_at": "2026-05-09T01:02:03.000000Z",
+                }
+            ]
+        }
+    )
+
+    case_id: str
+    event_id: str
+    status: Status
+    channel: Channel
+    area: str | None
+    key_place: str | None
+    reporter_ref: str | None
+    retrospective: bool
+    reported_at: datetime
+
+
+class Item(BaseModel):
+    """A report in a list. `status`, `outcome`, `reason` and `closed_at` are those of the case it was merged into, if it was;
+    `own_status` is its own.
+    """
+
+    case_id: str
+    status: Status
+    own_status: Status
+    outcome: str | None
+    reason: str | None
+    closed_at: datetime | None
+    merged_into: str | None
+    channel: Channel
+    title: str
+    category: str | None
+    area: str | None
+    external_ref: str | None
+    reporter_ref: str | None
+    reported_at: datetime
+    filed_at: datetime | None
+    filed_by: str
+    source: str
+    retrospective: bool
+    supplements: int
+    withdrawal_asked: bool
+
+
+class Addition(BaseModel):
+    """A supplement as it was given."""
+
+    at: datetime
+    by: str | None
+    text: str
+    attachments: list[Attachment]
+
+
+class Taken(BaseModel):
+    """A withdrawal as it was asked for."""
+
+    at: datetime
+    by: str | None
+    reason: str
+
+
+class Whole(Item):
+    """A report with everything that was said: `category` and `area` as ruled, `place` and `report_category` as reported."""
+
+    text: str
+    place: Place
+    report_category: str | None
+    attachments: list[Attachment]
+    base_records: list[str]
+    said: list[Addition]
+    withdrawal: Taken | None
+
+
+class Reports(BaseModel):
+    """A page of reports."""
+
+    items: list[Item]
+    next: str | None
+
+
+class Person(BaseModel):
+    """Who a reference stands for."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"reporter_ref": "reporter:5f0c2b9a41d8e673", "name": "Li Na", "phone": "+86 28 5555 0101"}]
+        }
+    )
+
+    reporter_ref: str
+    name: str | None
+    phone: str | None
+
+
+def router(runtime: Runtime, district: District) -> APIRouter:
+    """Intake's routes."""
+    routes = APIRouter(tags=["reports"])
+    database, commands = runtime.database, runtime.commands
+    skew = timedelta(seconds=district.policy.max_future_skew_seconds)
+
+    @routes.post("/reports", status_code=201, response_model=Filed)
+    async def file_report(body: Report, request: Annotated[Request, Depends(command_request)]) -> Any:
+        """Files a report; the answer comes when it is durable. Its status follows at `Location`."""
+        channel = _channel(request.caller, body.channel)
+        if body.at is not None and body.at > runtime.clock() + skew:
+            raise Unusable("at", f"{instant(body.at)} lies in the future")
+        try:
+            place = district.territory.locate(body.place.point, body.place.address, body.place.area)
+        except UnknownArea as fault:
+            raise Unusable("place.area", str(fault)) from None
+        request = await acting(request)
+        reporter_ref, also = await known(request.caller, body.reporter)
+        report = NewReport(
+            channel=channel,
+            reporter_ref=reporter_ref,
+            title=body.title,
+            text=body.text,
+            category=body.category,
+            place=place,
+            attachments=body.attachments,
+            base_records=body.base_records,
+            external_ref=body.external_ref,
+        )
+        given = await commands.execute(
+            uuid7(runtime.clock()), File(report), request, _filed, at=body.at, also=also
+        )
+        response = answer(given)
+        response.headers["Location"] = f"/reports/{orjson.loads(given.body)['case_id']}"
+        return response
+
+    @routes.get("/reports", response_model=Reports)
+    async def list_reports(
+        caller: Annotated[Caller, Depends(caller_of)],
+        status: Annotated[Status | None, Query(description="The report's own status.")] = None,
+        area: Annotated[AreaPath | None, Query(description="In this area or beneath it.")] = None,
+        channel: Channel | None = None,
+        since: Annotated[At | None, Query(description="Reported then or later.")] = None,
+        until: Annotated[At | None, Query(description="Reported before then.")] = None,
+        external_ref: Annotated[str | None, Query(pattern=r"^[^\x00]+$", max_length=200)] = None,
+        merged_into: Annotated[str | None, Query(pattern=CASE_ID.pattern)] = None,
+        limit: Limit = 50,
+        cursor: Cursor = None,
+    ) -> Any:
+        """Reports, the newest first: a reporter's or partner's own; for staff those of the areas in their token."""
+        chosen = views.Filter()
+        me = await who(caller)
+        if not caller.roles & STAFF:
+            chosen.add("filed_by = {0}", me or "")
+        elif caller.areas:
+            chosen.within(caller.areas, or_filed_by=me)
+        chosen.add("status = {0}", status)
+        if area is not None:
+            chosen.within([area])
+        chosen.add("channel = {0}", channel)
+        chosen.add("reported_at >= {0}", since)
+        chosen.add("reported_at < {0}", until)
+        chosen.add("external_ref = {0}", external_ref)
+        chosen.add("merged_into = {0}", merged_into)
+        if (after := _position(cursor)) is not None:
+            chosen.add("(reported_at, case_id) < ({0}, {1})", *after)
+        rows = await views.list_reports(database, chosen, limit + 1)
+        fates = await views.fates(database, rows)
+        items = [_item(row, fates[row["case_id"]]) for row in rows]
+        return Json(page(items, limit, lambda item: [item["reported_at"], item["case_id"]]))
+
+    @routes.get("/reports/{case_id}", response_model=Whole)
+    async def get_report(case_id: CasePath, caller: Annotated[Caller, Depends(caller_of)]) -> Any:
+        """A report, what was added to it, and what became of it, also through the case it was merged into."""
+        row = await views.find(database, case_id)
+        if row is None:
+            raise NotFound(f"there is no report {case_id}")
+        if row["filed_by"] != await who(caller) and not (caller.roles & STAFF and caller.covers(row["area"])):
+            raise Forbidden("this report is neither yours nor in your areas")
+        fates = await views.fates(database, [row])
+        return Json(
+            _item(row, fates[case_id]) | _words(await views.said(database, case_id)),
+            headers={"ETag": f'"{row["version"]}"'},
+        )
+
+    @routes.post("/reports/{case_id}/supplements", status_code=201)
+    async def add_supplement(
+        case_id: CasePath, body: More, request: Annotated[Request, Depends(command_request)]
+    ) -> dict[str, Any]:
+        """Adds to a report: by whoever filed it, or an acceptor."""
+        command = AddSupplement(body.text, body.attachments, bool(request.caller.roles & ON_BEHALF))
+        return answer(await commands.execute(case_id, command, await acting(request), _said(201), at=body.at))
+
+    @routes.post("/reports/{case_id}/withdrawal", status_code=202)
+    async def withdraw(
+        case_id: CasePath, body: Back, request: Annotated[Request, Depends(command_request)]
+    ) -> dict[str, Any]:
+        """Takes a report back: by whoever filed it, or an acceptor. Triage rules on it; the status follows."""
+        command = Withdraw(body.reason, bool(request.caller.roles & ON_BEHALF))
+        return answer(await commands.execute(case_id, command, await acting(request), _said(202), at=body.at))
+
+    @routes.get("/reporters/{reporter_ref}", response_model=Person)
+    async def get_reporter(reporter_ref: RefPath, caller: Annotated[Caller, Depends(caller_of)]) -> Any:
+        """Who a reference stands for, to call them back. 404 once erased."""
+        await own_or(caller, reporter_ref, _NAMES)
+        row = await views.reporter(database, reporter_ref)
+        if row is None:
+            raise NotFound(f"nobody is known under {reporter_ref}")
+        log.info("%s was shown who %s is", caller.subject, reporter_ref)
+        return Json(dict(row))
+
+    @routes.delete("/reporters/{reporter_ref}", status_code=204)
+    async def erase_reporter(reporter_ref: RefPath, caller: Annotated[Caller, Depends(caller_of)]) -> Response:
+        """Erases a person: their reports and every proof stay, under a reference that stands for nobody."""
+        await own_or(caller, reporter_ref, frozenset({"administrator"}))
+        if not await views.erase(database, reporter_ref):
+            raise NotFound(f"nobody is known under {reporter_ref}")
+        log.info("%s was erased", reporter_ref)
+        return Response(status_code=204)
+
+    async def who(caller: Caller) -> str | None:
+        """Under which name the caller's reports are filed; None for a person who has filed none."""
+        return await views.account(database, caller.subject) if _citizen(caller) else _name(caller)
+
+    async def acting(request: Request) -> Request:
+        """The request as its events name the caller: a person with a login under their reference, opened if need be."""
+        caller = request.caller
+        if _citizen(caller):
+            name = await views.open_account(database, caller.subject, _new_reference())
+        else:
+            name = _name(caller)
+        return replace(request, caller=replace(caller, subject=name))
+
+    async def known(
+        caller: Caller, person: Who | None
+    ) -> tuple[str | None, Callable[[Connection], Awaitable[None]] | None]:
+        """The reporter's reference, and what keeps who that is in the transaction of the report."""
+        named = person is not None and (person.name or person.phone)
+        if _citizen(caller):
+            reference, keep = caller.subject, views.update
+        elif named:
+            reference, keep = _new_reference(), views.remember
+        else:
+            return None, None
+        if not named:
+            return reference, None
+        assert person is not None
+        return reference, lambda connection: keep(connection, reference, person.name, person.phone)
+
+    async def own_or(caller: Caller, reporter_ref: str, roles: frozenset[str]) -> None:
+        if not caller.roles & roles and await who(caller) != reporter_ref:
+            raise Forbidden("this reference is not yours")
+
+    return routes
+
+
+def _channel(caller: Caller, asked: Channel | None) -> Channel:
+    allowed = [channel for role, channels in CHANNELS.items() if role in caller.roles for channel in channels]
+    if asked is not None and asked not in allowed:
+        raise Forbidden(f"channel {asked} is not for {', '.join(sorted(caller.roles))}; {', '.join(allowed)} would be")
+    return asked or allowed[0]
+
+
+def _citizen(caller: Caller) -> bool:
+    return "reporter" in caller.roles and not caller.roles & (STAFF | {"partner"})
+
+
+def _name(caller: Caller) -> str:
+    return partner_owner(caller.source) if caller.source else caller.subject
+
+
+def _new_reference() -> str:
+    return f"reporter:{secrets.token_hex(12)}"
+
+
+def _position(cursor: str | None) -> tuple[datetime, str] | None:
+    key = decode_cursor(cursor, 2)
+    if key is None:
+        return None
+    try:
+        at, case_id = datetime.fromisoformat(key[0]), key[1]
+    except (TypeError, ValueError):
+        raise Unusable("cursor", "is not one this service gave") from None
+    if at.tzinfo is None or not isinstance(case_id, str) or not CASE_ID.fullmatch(case_id):
+        raise Unusable("cursor", "is not one this service gave")
+    return at, case_id
+
+
+def _filed(state: Any, events: Any) -> tuple[int, Any]:
+    """The answer to a new report."""
+    event = events[0]
+    report: NewReport = event.data
+    return 201, {
+        "case_id": event.subject,
+        "event_id": event.id,
+        "status": state.status,
+        "channel": report.channel,
+        "area": report.place.area,
+        "key_place": report.place.key_place,
+        "reporter_ref": report.reporter_ref,
+        "retrospective": report.retrospective,
+        "reported_at": instant(event.time),
+    }
+
+
+def _said(status: int) -> Callable[[Any, Any], tuple[int, Any]]:
+    def respond(state: Any, events: Any) -> tuple[int, Any]:
+        event = events[0]
+        return status, {
+            "case_id": event.subject,
+            "event_id": event.id,
+            "status": state.status,
+            "supplements": state.supplements,
+            "withdrawal_asked": state.withdrawal_asked,
+        }
+
+    return respond
+
+
+def _item(row: views.Row, fate: views.Row) -> dict[str, Any]:
+    """A report as it is heard of: with the fate of the case that speaks for it."""
+    spoken = {name: fate[name] for name in ("status", "outcome", "reason", "closed_at")}
+    return {name: row[name] for name in views.REPORTS.columns} | spoken | {"own_status": row["status"]}
+
+
+def _words(said: Any) -> dict[str, Any]:
+    """What was reported, from the events themselves."""
+    report = next(event.data for event in said if isinstance(event.data, NewReport))
+    ...

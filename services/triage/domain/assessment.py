@@ -1,0 +1,78 @@
+"""Report -> where it is and what it is, by rules that are written down as they apply; or what a person must decide."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from contracts.fields import Place
+from contracts.intake import NewReport
+from contracts.reference import Category
+from services.triage.domain.rulebook import Rulebook, covers, depth
+
+Queue = Literal["verify", "unlocated", "unclassified", "second_return", "no_unit", "escalation_failed"]
+"""What a case waits for: a look at the place, an area, a category, or a unit after the rules found none."""
+
+GRID = 4
+"""The depth of a grid in the area tree."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What the rules make of a report. With `queue` set they do not suffice, and the last of `rules` says why."""
+
+    place: Place
+    area: str | None
+    category: str | None
+    rules: tuple[str, ...]
+    queue: Queue | None
+
+
+def assess(report: NewReport, rules: Rulebook) -> Assessment:
+    """Locates and classifies a report."""
+    place, where = locate(report.place, rules)
+    category, what = classify(report, rules)
+    if place.area is None:
+        return Assessment(place, None, category, (what, where), "unlocated")
+    if category is None:
+        return Assessment(place, place.area, None, (where, what), "unclassified")
+    return Assessment(place, place.area, category, (where, what), None)
+
+
+def locate(place: Place, rules: Rulebook) -> tuple[Place, str]:
+    """The place with the area it lies in, if the rules find one; and why."""
+    point, area = place.point, place.area
+    known = area is not None and area in rules.areas
+    if known and (point is None or depth(area) >= GRID):
+        return place, f"area {area} as reported"
+    if point is None:
+        said = "no position and no area were reported" if area is None else f"there is no area {area}, and no position"
+        return place.model_copy(update={"area": None}), said
+    found = rules.area_at(point.lat, point.lon)
+    if found is None:
+        if known:
+            return place, f"area {area} as reported; the position lies in no grid"
+        where = f"the position {point.lat:.6f}, {point.lon:.6f} lies in no grid"
+        return place.model_copy(update={"area": None}), where
+    if known and not covers(area, found):
+        return place, f"area {area} as reported, though the position lies in {found}"
+    key_place = place.key_place or rules.key_place_at(point.lat, point.lon)
+    return place.model_copy(update={"area": found, "key_place": key_place}), f"area {found} by the position"
+
+
+def classify(report: NewReport, rules: Rulebook) -> tuple[str | None, str]:
+    """The category the reporter chose, else the one the words point to; and why."""
+    chosen = report.category
+    if chosen in rules.catalogue.by_code:
+        return chosen, f"category {chosen} as the reporter chose"
+    found = rules.recognizer.recognize(report.title, report.text)
+    if chosen is None:
+        return found.category, found.why
+    return found.category, f"{found.why}; the reporter's {chosen} is not in the catalogue"
+
+
+def priority_of(category: Category, place: Place, rules: Rulebook) -> tuple[int, str]:
+    """How urgent a case of that category is at that place; and why."""
+    key_place = rules.places.get(place.key_place) if place.key_place else None
+    if key_place is None or key_place.priority_raise == 0:
+        return category.priority, f"priority {category.priority} of the category"
+    priority = max(1, category.priority - key_place.priority_raise)
+    return priority, f"priority {priority}: {category.priority} of the category, raised at {key_place.id}"

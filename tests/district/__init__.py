@@ -1,0 +1,1 @@
+"""The reference district: its models, clocks, authored files and generator."""

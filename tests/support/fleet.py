@@ -1,0 +1,106 @@
+"""The five services as processes of their own, started, killed and started again by a test."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+
+from tests.support.services import eventually
+
+SERVICES = ("intake", "triage", "dispatch", "feedback", "audit")
+ROOT = Path(__file__).parents[2]
+
+
+class Fleet:
+    """Processes by service name. A process that ends is started again while `watch` runs, as a process manager would."""
+
+    def __init__(
+        self, *, databases: Mapping[str, str], kafka: str, prefix: str, district: Path, logs: Path, **more: str
+    ) -> None:
+        self._environment = {
+            **os.environ,
+            "KAFKA_BOOTSTRAP_SERVERS": kafka,
+            "CASEGRID_TOPIC_PREFIX": prefix,
+            "CASEGRID_DISTRICT": str(district),
+            "CASEGRID_REQUESTS_PER_SECOND": "100000",
+            "HOST": "127.0.0.1",
+            **more,
+        }
+        self._databases = databases
+        self._logs = logs
+        self.ports = {name: _free_port() for name in SERVICES}
+        self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._watchers: dict[str, asyncio.Task[None]] = {}
+        self.deaths: dict[str, int] = dict.fromkeys(SERVICES, 0)
+
+    async def __aenter__(self) -> "Fleet":
+        for name in SERVICES:
+            await self.start(name)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for watcher in self._watchers.values():
+            watcher.cancel()
+        await asyncio.gather(*self._watchers.values(), return_exceptions=True)
+        for process in self._processes.values():
+            if process.returncode is None:
+                process.send_signal(signal.SIGTERM)
+        for process in self._processes.values():
+            try:
+                await asyncio.wait_for(process.wait(), 15)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+    def url(self, name: str) -> str:
+        """Where a service answers."""
+        return f"http://127.0.0.1:{self.ports[name]}"
+
+    async def start(self, name: str) -> None:
+        """Starts a service and keeps it running."""
+        await self._spawn(name)
+        self._watchers[name] = asyncio.create_task(self._watch(name))
+
+    async def kill(self, name: str) -> None:
+        """kill -9: nothing is flushed, nobody is told. The service is started again at once."""
+        process = self._processes[name]
+        if process.returncode is None:
+            process.kill()
+            self.deaths[name] += 1
+            await process.wait()
+
+    async def ready(self, *names: str, seconds: float = 60) -> None:
+        """Waits until these services, or all, say that they are ready."""
+        async with httpx.AsyncClient(timeout=5) as client:
+
+            async def answer(name: str) -> bool:
+                try:
+                    return (await client.get(self.url(name) + "/ready")).status_code == 200
+                except httpx.TransportError:
+                    return False
+
+            for name in names or SERVICES:
+                await eventually(lambda name=name: answer(name), seconds=seconds, every=0.1, what=f"{name} ready")
+
+    async def _spawn(self, name: str) -> None:
+        environment = {**self._environment, "DATABASE_URL": self._databases[name], "PORT": str(self.ports[name])}
+        with (self._logs / f"{name}.log").open("ab") as log:
+            self._processes[name] = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", f"services.{name}", cwd=ROOT, env=environment, stdout=log, stderr=log
+            )
+
+    async def _watch(self, name: str) -> None:
+        while True:
+            await self._processes[name].wait()
+            await self._spawn(name)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
