@@ -71,11 +71,10 @@ CREATE TABLE cases (
     late            boolean,
     reworks         bigint NOT NULL,
     state           bytea  NOT NULL  -- the folded case, as JSON
-);
+) WITH (fillfactor = 80);
 CREATE UNIQUE INDEX cases_in_order ON cases (first_index);
-CREATE INDEX cases_status ON cases (status, first_index);
+CREATE INDEX cases_open ON cases (first_index) WHERE status <> 'closed';
 CREATE INDEX cases_area ON cases (area, first_index);
-CREATE INDEX cases_category ON cases (category, first_index);
 CREATE INDEX cases_reported ON cases (reported_at);
 CREATE INDEX cases_merged ON cases (merged_into, first_index) WHERE merged_into IS NOT NULL;
 CREATE INDEX cases_external ON cases (external_ref) WHERE external_ref IS NOT NULL;

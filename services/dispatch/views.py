@@ -205,7 +205,10 @@ class Filters:
     cases: frozenset[str] | None = None
 
 
-_LIGHT = "CASE WHEN retrospective THEN 'none' WHEN $1 >= red_at THEN 'red' WHEN $1 >= yellow_at THEN 'yellow' ELSE 'green' END"
+_LIGHT = (
+    "CASE WHEN retrospective THEN 'none' WHEN $1 >= red_at THEN 'red' WHEN $1 >= yellow_at THEN 'yellow'"
+    " ELSE 'green' END"
+)
 
 
 def _where(filters: Filters, now: datetime) -> tuple[str, list[Any]]:

@@ -1,19 +1,19 @@
 """Intake over HTTP: file a report, say more, take it back, follow it; and the reporters' names, which stay here.
 
-The channel follows from the caller's role. A person with a login of their own appears in events only under an opaque reference.
+The channel follows from the caller's role. A person with a login of their own appears in events only under an opaque
+reference.
 """
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import Response
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
 from chassis.commands import Request, Unusable
 from chassis.database import Connection
@@ -21,11 +21,13 @@ from chassis.http import Cursor, Json, Limit, NotFound, answer, caller_of, comma
 from chassis.identity import Caller, Forbidden
 from chassis.ids import uuid7
 from chassis.runtime import Runtime
-from contracts.fields import CASE_ID, AreaPath, Attachment, Line, Name, Place, Point, Text
-from contracts.intake import Channel, NewReport
+from contracts.envelope import Event
+from contracts.fields import CASE_ID, AreaPath
+from contracts.intake import Channel, NewReport, Supplement, Withdrawal
 from contracts.wire import instant
 from services.intake import views
-from services.intake.domain import AddSupplement, File, Status, Withdraw, partner_owner
+from services.intake.bodies import At, Back, Filed, More, Person, Report, Reports, Said, Who, Whole
+from services.intake.domain import AddSupplement, Case, File, Status, Withdraw, partner_owner
 from services.intake.reference import District, UnknownArea
 
 log = logging.getLogger(__name__)
@@ -41,9 +43,7 @@ CHANNELS: Mapping[str, tuple[Channel, ...]] = {
 """Role -> the channels it may report through, the usual one first; of several roles the first here says which is usual."""
 ON_BEHALF = frozenset({"acceptor", "shift_leader"})
 """Who may speak for a reporter."""
-STAFF = frozenset(
-    "grid_member acceptor dispatcher shift_leader handling_unit evaluator auditor administrator".split()
-)
+STAFF = frozenset("grid_member acceptor dispatcher shift_leader handling_unit evaluator auditor administrator".split())
 """Who sees more than their own reports: those of the areas in their token."""
 _FILERS = frozenset(CHANNELS)
 _NAMES = frozenset({"acceptor", "shift_leader", "evaluator", "administrator"})
@@ -58,213 +58,8 @@ ROLES: dict[tuple[str, str], frozenset[str]] = {
     ("DELETE", "/reporters/{reporter_ref}"): frozenset({"administrator", "reporter"}),
 }
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def _in_utc(value: datetime) -> datetime:
-    try:
-        at = value.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("must be an instant that UTC can name") from None
-    if at < _EPOCH:
-        raise ValueError("must not lie before 1970")
-    return at
-
-
-At = Annotated[AwareDatetime, AfterValidator(_in_utc)]
-"""An instant with any offset, kept in UTC."""
 CasePath = Annotated[str, Path(pattern=CASE_ID.pattern, description="The case id that filing the report gave.")]
 RefPath = Annotated[str, Path(pattern=r"^[^\x00]+$", max_length=200)]
-
-
-class Body(BaseModel):
-    """Base of requests: a misspelt field is an error, not a silence."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    @field_validator("*")
-    @classmethod
-    def _storable(cls, value: Any) -> Any:
-        if isinstance(value, str) and "\0" in value:
-            raise ValueError("must not contain NUL")
-        return value
-
-
-class Where(Body):
-    """Any of a position (WGS 84), an address in words, and an area path. The position decides where there is one."""
-
-    point: Point | None = None
-    address: Line | None = None
-    area: AreaPath | None = None
-
-
-class Who(Body):
-    """The reporter, to be called back. Never leaves intake; may be erased."""
-
-    name: Name | None = None
-    phone: Annotated[str, Field(min_length=1, max_length=50)] | None = None
-
-
-class Report(Body):
-    """A new report. `channel` only where the caller's role allows several; `at` is when it was seen, if that was not now."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [
-                {
-                    "title": "Water main burst by the metro site",
-                    "text": "Water all over the road, the pressure at home is gone.",
-                    "category": "event.emergency.water-main-burst",
-                    "place": {"point": {"lat": 30.6541, "lon": 104.1022}, "address": "Shuangqiao Road"},
-                    "reporter": {"name": "Li Na", "phone": "+86 28 5555 0101"},
-                    "attachments": [{"uri": "https://photos.example/7.jpg", "media_type": "image/jpeg"}],
-                    "at": "2026-05-09T01:02:03Z",
-                }
-            ]
-        },
-    )
-
-    title: Line
-    text: Text = ""
-    category: Name | None = None
-    channel: Channel | None = None
-    place: Where = Where()
-    reporter: Who | None = None
-    attachments: Annotated[tuple[Attachment, ...], Field(max_length=50)] = ()
-    base_records: Annotated[tuple[Name, ...], Field(max_length=50)] = ()
-    external_ref: Name | None = None
-    at: At | None = None
-
-
-class More(Body):
-    """More about a report."""
-
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"text": "It has reached the cellars of number 14."}]}
-    )
-
-    text: Annotated[str, Field(min_length=1, max_length=20_000)]
-    attachments: Annotated[tuple[Attachment, ...], Field(max_length=50)] = ()
-    at: At | None = None
-
-
-class Back(Body):
-    """Why the report is taken back."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "It has dried up by itself."}]})
-
-    reason: Line
-    at: At | None = None
-
-
-class Filed(BaseModel):
-    """What filing gave. `area` null: a person will decide where it is."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "case_id": "019e0a9c-1f78-7c3e-8b1a-0c8f7e0d4a11",
-                    "event_id": "019e0a9c-1f79-7004-9d61-3f0a52c7be90",
-                    "status": "reported",
-                    "channel": "handset",
-                    "area": "CH/shuangqiaozi/shuangqiaolubei/g001/s01",
-                    "key_place": None,
-                    "reporter_ref": "reporter:5f0c2b9a41d8e673",
-                    "retrospective": False,
-                    "reported_at": "2026-05-09T01:02:03.000000Z",
-                }
-            ]
-        }
-    )
-
-    case_id: str
-    event_id: str
-    status: Status
-    channel: Channel
-    area: str | None
-    key_place: str | None
-    reporter_ref: str | None
-    retrospective: bool
-    reported_at: datetime
-
-
-class Item(BaseModel):
-    """A report in a list. `status`, `outcome`, `reason` and `closed_at` are those of the case it was merged into, if it was;
-    `own_status` is its own.
-    """
-
-    case_id: str
-    status: Status
-    own_status: Status
-    outcome: str | None
-    reason: str | None
-    closed_at: datetime | None
-    merged_into: str | None
-    channel: Channel
-    title: str
-    category: str | None
-    area: str | None
-    external_ref: str | None
-    reporter_ref: str | None
-    reported_at: datetime
-    filed_at: datetime | None
-    filed_by: str
-    source: str
-    retrospective: bool
-    supplements: int
-    withdrawal_asked: bool
-
-
-class Addition(BaseModel):
-    """A supplement as it was given."""
-
-    at: datetime
-    by: str | None
-    text: str
-    attachments: list[Attachment]
-
-
-class Taken(BaseModel):
-    """A withdrawal as it was asked for."""
-
-    at: datetime
-    by: str | None
-    reason: str
-
-
-class Whole(Item):
-    """A report with everything that was said: `category` and `area` as ruled, `place` and `report_category` as reported."""
-
-    text: str
-    place: Place
-    report_category: str | None
-    attachments: list[Attachment]
-    base_records: list[str]
-    said: list[Addition]
-    withdrawal: Taken | None
-
-
-class Reports(BaseModel):
-    """A page of reports."""
-
-    items: list[Item]
-    next: str | None
-
-
-class Person(BaseModel):
-    """Who a reference stands for."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"reporter_ref": "reporter:5f0c2b9a41d8e673", "name": "Li Na", "phone": "+86 28 5555 0101"}]
-        }
-    )
-
-    reporter_ref: str
-    name: str | None
-    phone: str | None
 
 
 def router(runtime: Runtime, district: District) -> APIRouter:
@@ -276,6 +71,9 @@ def router(runtime: Runtime, district: District) -> APIRouter:
     @routes.post("/reports", status_code=201, response_model=Filed)
     async def file_report(body: Report, request: Annotated[Request, Depends(command_request)]) -> Any:
         """Files a report; the answer comes when it is durable. Its status follows at `Location`."""
+        source = request.caller.source
+        if source is not None and (refusal := district.refusal(source, "ReportFiled")) is not None:
+            raise Forbidden(refusal)
         channel = _channel(request.caller, body.channel)
         if body.at is not None and body.at > runtime.clock() + skew:
             raise Unusable("at", f"{instant(body.at)} lies in the future")
@@ -284,7 +82,7 @@ def router(runtime: Runtime, district: District) -> APIRouter:
         except UnknownArea as fault:
             raise Unusable("place.area", str(fault)) from None
         request = await acting(request)
-        reporter_ref, also = await known(request.caller, body.reporter)
+        reporter_ref, also = _known(request.caller, body.reporter)
         report = NewReport(
             channel=channel,
             reporter_ref=reporter_ref,
@@ -296,9 +94,7 @@ def router(runtime: Runtime, district: District) -> APIRouter:
             base_records=body.base_records,
             external_ref=body.external_ref,
         )
-        given = await commands.execute(
-            uuid7(runtime.clock()), File(report), request, _filed, at=body.at, also=also
-        )
+        given = await commands.execute(uuid7(runtime.clock()), File(report), request, _filed, at=body.at, also=also)
         response = answer(given)
         response.headers["Location"] = f"/reports/{orjson.loads(given.body)['case_id']}"
         return response
@@ -352,18 +148,16 @@ def router(runtime: Runtime, district: District) -> APIRouter:
             headers={"ETag": f'"{row["version"]}"'},
         )
 
-    @routes.post("/reports/{case_id}/supplements", status_code=201)
+    @routes.post("/reports/{case_id}/supplements", status_code=201, response_model=Said)
     async def add_supplement(
         case_id: CasePath, body: More, request: Annotated[Request, Depends(command_request)]
-    ) -> dict[str, Any]:
+    ) -> Any:
         """Adds to a report: by whoever filed it, or an acceptor."""
         command = AddSupplement(body.text, body.attachments, bool(request.caller.roles & ON_BEHALF))
         return answer(await commands.execute(case_id, command, await acting(request), _said(201), at=body.at))
 
-    @routes.post("/reports/{case_id}/withdrawal", status_code=202)
-    async def withdraw(
-        case_id: CasePath, body: Back, request: Annotated[Request, Depends(command_request)]
-    ) -> dict[str, Any]:
+    @routes.post("/reports/{case_id}/withdrawal", status_code=202, response_model=Said)
+    async def withdraw(case_id: CasePath, body: Back, request: Annotated[Request, Depends(command_request)]) -> Any:
         """Takes a report back: by whoever filed it, or an acceptor. Triage rules on it; the status follows."""
         command = Withdraw(body.reason, bool(request.caller.roles & ON_BEHALF))
         return answer(await commands.execute(case_id, command, await acting(request), _said(202), at=body.at))
@@ -400,22 +194,6 @@ def router(runtime: Runtime, district: District) -> APIRouter:
             name = _name(caller)
         return replace(request, caller=replace(caller, subject=name))
 
-    async def known(
-        caller: Caller, person: Who | None
-    ) -> tuple[str | None, Callable[[Connection], Awaitable[None]] | None]:
-        """The reporter's reference, and what keeps who that is in the transaction of the report."""
-        named = person is not None and (person.name or person.phone)
-        if _citizen(caller):
-            reference, keep = caller.subject, views.update
-        elif named:
-            reference, keep = _new_reference(), views.remember
-        else:
-            return None, None
-        if not named:
-            return reference, None
-        assert person is not None
-        return reference, lambda connection: keep(connection, reference, person.name, person.phone)
-
     async def own_or(caller: Caller, reporter_ref: str, roles: frozenset[str]) -> None:
         if not caller.roles & roles and await who(caller) != reporter_ref:
             raise Forbidden("this reference is not yours")
@@ -438,6 +216,20 @@ def _name(caller: Caller) -> str:
     return partner_owner(caller.source) if caller.source else caller.subject
 
 
+def _known(caller: Caller, person: Who | None) -> tuple[str | None, Callable[[Connection], Awaitable[None]] | None]:
+    """The reporter's reference, and what keeps who that is in the transaction of the report."""
+    named = person if person is not None and (person.name or person.phone) else None
+    if _citizen(caller):
+        reference, keep = caller.subject, views.update
+    elif named is not None:
+        reference, keep = _new_reference(), views.remember
+    else:
+        return None, None
+    if named is None:
+        return reference, None
+    return reference, lambda connection: keep(connection, reference, named.name, named.phone)
+
+
 def _new_reference() -> str:
     return f"reporter:{secrets.token_hex(12)}"
 
@@ -455,7 +247,7 @@ def _position(cursor: str | None) -> tuple[datetime, str] | None:
     return at, case_id
 
 
-def _filed(state: Any, events: Any) -> tuple[int, Any]:
+def _filed(state: Case, events: Sequence[Event[Any]]) -> tuple[int, Any]:
     """The answer to a new report."""
     event = events[0]
     report: NewReport = event.data
@@ -472,8 +264,8 @@ def _filed(state: Any, events: Any) -> tuple[int, Any]:
     }
 
 
-def _said(status: int) -> Callable[[Any, Any], tuple[int, Any]]:
-    def respond(state: Any, events: Any) -> tuple[int, Any]:
+def _said(status: int) -> Callable[[Case, Sequence[Event[Any]]], tuple[int, Any]]:
+    def respond(state: Case, events: Sequence[Event[Any]]) -> tuple[int, Any]:
         event = events[0]
         return status, {
             "case_id": event.subject,
@@ -492,7 +284,17 @@ def _item(row: views.Row, fate: views.Row) -> dict[str, Any]:
     return {name: row[name] for name in views.REPORTS.columns} | spoken | {"own_status": row["status"]}
 
 
-def _words(said: Any) -> dict[str, Any]:
+def _words(said: Sequence[Event[Any]]) -> dict[str, Any]:
     """What was reported, from the events themselves."""
     report = next(event.data for event in said if isinstance(event.data, NewReport))
-    ...
+    back = next((event for event in said if isinstance(event.data, Withdrawal)), None)
+    return {
+        **report.model_dump(include={"text", "place", "attachments", "base_records"}),
+        "report_category": report.category,
+        "said": [
+            {"at": event.time, "by": event.actor, **event.data.model_dump(include={"text", "attachments"})}
+            for event in said
+            if isinstance(event.data, Supplement)
+        ],
+        "withdrawal": {"at": back.time, "by": back.actor, "reason": back.data.reason} if back is not None else None,
+    }

@@ -155,7 +155,9 @@ def react(event: Event[Any], state: Case, inputs: Inputs, *, skew: timedelta) ->
             return Early("no report of this case has come yet")
         case Withdrawal() if state.filed is not None and _owner(event) != state.filed.by:
             return Unfit(f"source: {event.source} did not file this report")
-        case NewReport() | Supplement() | Withdrawal() | Dispatched() | Merged() | Rejected() | Withdrawn() | Evaluated():
+        case (
+            NewReport() | Supplement() | Withdrawal() | Dispatched() | Merged() | Rejected() | Withdrawn() | Evaluated()
+        ):
             return ()
     return Unfit(f"type: intake does not read {event.type}")
 

@@ -87,7 +87,12 @@ class Territory:
         deepest = [a for a in agreed if not any(other != a and _lies_in(other, a) for other in agreed)]
         if len(deepest) != 1 or deepest[0].count("/") < GRID:
             return None, None
-        keys = [place for named in meant for area, place in named if place and place.priority_raise > 0 and area == deepest[0]]
+        keys = [
+            place
+            for named in meant
+            for area, place in named
+            if place and place.priority_raise > 0 and area == deepest[0]
+        ]
         return deepest[0], max(keys, key=lambda place: (place.priority_raise, place.id)).id if keys else None
 
     def _names_in(self, text: str) -> Iterator[str]:

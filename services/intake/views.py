@@ -108,9 +108,7 @@ class Filter:
     def within(self, areas: Sequence[str], or_filed_by: str | None = None) -> None:
         """Adds: in one of these areas or beneath; or, where given, filed by that person."""
         # '0' follows '/' in the column's collation, so this is the range of all paths that begin with `<area>/`.
-        parts = [
-            "area = {0} OR (area >= {0} || '/' AND area < {0} || '0')".format(self._place(area)) for area in areas
-        ]
+        parts = ["area = {0} OR (area >= {0} || '/' AND area < {0} || '0')".format(self._place(area)) for area in areas]
         if or_filed_by is not None:
             parts.append(f"filed_by = {self._place(or_filed_by)}")
         self.conditions.append(f"({' OR '.join(parts)})")
@@ -197,4 +195,7 @@ async def reporter(database: Database, reporter_ref: str) -> Row | None:
 
 async def erase(database: Database, reporter_ref: str) -> bool:
     """Deletes the one row that says who a reference stands for; whether there was one."""
-    return await database.pool.fetchval("DELETE FROM reporters WHERE reporter_ref = $1 RETURNING true", reporter_ref) is True
+    return (
+        await database.pool.fetchval("DELETE FROM reporters WHERE reporter_ref = $1 RETURNING true", reporter_ref)
+        is True
+    )

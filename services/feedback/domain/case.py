@@ -69,6 +69,8 @@ class Closing:
     due_at: datetime | None
     late_by_seconds: int | None
     scores: tuple[Score, ...]
+    lead_unit: str | None
+    """The unit that answered for the case when it was closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,7 @@ def _evaluated(case: Case, evaluated: Evaluated, at: datetime) -> Case:
         return replace(case, checking=None, failed=failed, reworks=case.reworks + 1)
     if evaluated.outcome is None or case.closing is not None:
         return case
+    task = lead(case)
     closing = Closing(
         outcome=evaluated.outcome,
         at=at,
@@ -156,6 +159,7 @@ def _evaluated(case: Case, evaluated: Evaluated, at: datetime) -> Case:
         due_at=evaluated.due_at,
         late_by_seconds=evaluated.late_by_seconds,
         scores=evaluated.scores,
+        lead_unit=task.assignment.unit if task is not None else None,
     )
     return replace(case, checking=None, closing=closing)
 
@@ -225,8 +229,8 @@ def late_by_seconds(case: Case, task: Task) -> int | None:
 
 
 def given_at(case: Case, task: Task) -> datetime:
-    """When the unit got the task. That of a retrospective entry was given out, as it were, when the case was filed, and what
-    took over from another assignment, when that one ended.
+    """When the unit got the task; for a retrospective entry, when the case was filed, or, of a task that took over from
+    another, when that one ended.
     """
     if case.filing is None or not case.filing.retrospective:
         return task.at

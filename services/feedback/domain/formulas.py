@@ -58,15 +58,15 @@ CHECK_RULE = Formula(
     1,
     "case",
     "verdict",
-    "The check of categories that are checked by rule: passed where every assignment that counts is fixed, and the times"
-    " each states of itself follow one another: acknowledged, arrived, ended. Else a person checks.",
+    "The check of categories that are checked by rule: passed where every assignment that counts is fixed, and the"
+    " times each states of itself follow one another: acknowledged, arrived, ended. Else a person checks.",
 )
 
 _ENDED = "assignments that ended in the period, cancelled ones aside"
 _DUE = (
-    "Due = the cases closed in the period as fixed or forced, and the cases filed before its end that are open at `as_of`"
-    " with the planned deadline of the lead of that instant passed. Merged, rejected and withdrawn cases are not due, nor"
-    " is an open case inside its limit."
+    "Due = the cases closed in the period as fixed or forced, and the cases filed before its end that are open at"
+    " `as_of` with the planned deadline of their lead of that instant passed; extensions are known when an assignment"
+    " ends. Merged, rejected and withdrawn cases are not due, nor is an open case inside its limit."
 )
 CLOSING_RATE = Formula("closing-rate", 1, "group", "share", f"Closed / due. {_DUE}")
 ON_TIME_CLOSING_RATE = Formula(
@@ -94,7 +94,7 @@ ARRIVAL_P50 = Formula(
     1,
     "group",
     "seconds",
-    f"Median, interpolated, of the time from being given out to arrival on the scene, over the {_ENDED}, that have one.",
+    f"Median, interpolated, of the time from being given out to arrival, over the {_ENDED}, that have one.",
 )
 ARRIVAL_P90 = Formula("arrival-p90", 1, "group", "seconds", "As arrival-p50.v1, but the ninetieth percentile.")
 DISPATCH_ACCURACY = Formula(

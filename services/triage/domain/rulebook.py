@@ -56,8 +56,7 @@ class Rulebook:
         """The unit that fills a role in an area; where the area is too wide to name one, the next up the ladder that
         covers all of it. None where there is no such unit.
         """
-        ladder = LADDER[LADDER.index(role) :] if role in LADDER else (role, *LADDER[2:])
-        for rung in ladder:
+        for rung in self._rungs(role, area):
             try:
                 unit = unit_for(rung, area)
             except ValueError:
@@ -65,6 +64,12 @@ class Rulebook:
             if unit in self.units.by_id:
                 return unit
         return None
+
+    @staticmethod
+    def _rungs(role: str, area: str) -> tuple[str, ...]:
+        if role in LADDER:
+            return LADDER[LADDER.index(role) :]
+        return (role, f"mediator:{area}", *LADDER[2:]) if role == "mediator" else (role, *LADDER[2:])
 
 
 def covers(area: str, other: str) -> bool:

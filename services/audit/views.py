@@ -1,0 +1,197 @@
+"""The table of cases: one row each, as the log tells it; and what is asked of it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from pydantic import TypeAdapter
+
+from chassis.database import Connection, Database
+from chassis.views import View
+from services.audit.domain.case import Case
+
+_CASE: TypeAdapter[Case] = TypeAdapter(Case)
+
+
+def _row(case_id: str, case: Case | None) -> Iterable[tuple[Any, ...]]:
+    if case is None:
+        return
+    yield (
+        case_id,
+        case.first_index,
+        case.last_index,
+        case.events,
+        case.status,
+        case.outcome,
+        plain(case.category),
+        case.area,
+        case.priority,
+        case.channel,
+        plain(case.title),
+        plain(case.external_ref),
+        case.reported_at,
+        case.ruled_at,
+        case.filed_at,
+        case.closed_at,
+        case.last_at,
+        case.ruling,
+        case.merged_into,
+        case.late_by_seconds,
+        case.late,
+        case.reworks,
+        orjson.dumps(case),
+    )
+
+
+CASES: View[Case | None] = View(
+    "cases",
+    ("case_id",),
+    {
+        "case_id": "text",
+        "first_index": "bigint",
+        "last_index": "bigint",
+        "events": "bigint",
+        "status": "text",
+        "outcome": "text",
+        "category": "text",
+        "area": "text",
+        "priority": "integer",
+        "channel": "text",
+        "title": "text",
+        "external_ref": "text",
+        "reported_at": "timestamptz",
+        "ruled_at": "timestamptz",
+        "filed_at": "timestamptz",
+        "closed_at": "timestamptz",
+        "last_at": "timestamptz",
+        "ruling": "text",
+        "merged_into": "text",
+        "late_by_seconds": "bigint",
+        "late": "boolean",
+        "reworks": "bigint",
+        "state": "bytea",
+    },
+    _row,
+)
+
+SHOWN = ", ".join(name for name in CASES.columns if name != "state")
+"""The columns people see."""
+
+
+def plain(text: str | None) -> str | None:
+    """A text that PostgreSQL can hold: without NUL."""
+    return text.replace("\0", "\ufffd") if text is not None and "\0" in text else text
+
+
+async def states(connection: Connection, case_ids: Iterable[str]) -> dict[str, Case]:
+    """The folded cases, of those that are known."""
+    rows = await connection.fetch("SELECT case_id, state FROM cases WHERE case_id = ANY($1::text[])", list(case_ids))
+    return {row["case_id"]: _CASE.validate_json(row["state"]) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which cases; what is None does not matter. Periods include their beginning and exclude their end."""
+
+    status: str | None = None
+    outcome: str | None = None
+    area: str | None = None
+    areas: tuple[str, ...] = ()
+    """Those the caller may see; empty: all."""
+    category: str | None = None
+    channel: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    merged_into: str | None = None
+    late: bool | None = None
+    open: bool | None = None
+    external_ref: str | None = None
+    external_prefix: str | None = None
+    since_index: int | None = None
+
+    def sql(self) -> tuple[str, list[Any]]:
+        """A condition on `cases`, and its arguments, numbered from $1."""
+        terms: list[str] = []
+        arguments: list[Any] = []
+
+        def add(term: str, value: Any) -> None:
+            if value is not None:
+                arguments.append(value)
+                terms.append(term.replace("$", f"${len(arguments)}"))
+
+        for name in ("status", "outcome", "category", "channel", "merged_into", "late", "external_ref"):
+            add(f"{name} = $", getattr(self, name))
+        add("(area = $ OR starts_with(area, $ || '/'))", self.area)
+        add("EXISTS (SELECT FROM unnest($::text[]) own WHERE area = own OR starts_with(area, own || '/'))", self.areas or None)
+        add("reported_at >= $", self.since)
+        add("reported_at < $", self.until)
+        add("starts_with(external_ref, $)", self.external_prefix)
+        add("first_index >= $", self.since_index)
+        if self.open is not None:
+            terms.append("status <> 'closed'" if self.open else "status = 'closed'")
+        return " AND ".join(terms) or "true", arguments
+
+
+async def listed(database: Database, wanted: Filter, after: int, limit: int) -> list[dict[str, Any]]:
+    """Cases in the order in which the log first heard of them, from behind `after`."""
+    condition, arguments = wanted.sql()
+    count = len(arguments)
+    query = f"SELECT {SHOWN} FROM cases WHERE {condition} AND first_index > ${count + 1} ORDER BY first_index LIMIT ${count + 2}"
+    return [dict(row) for row in await database.fetch(query, *arguments, after, limit)]
+
+
+async def merged(database: Database, case_id: str, at: datetime | None, limit: int) -> list[dict[str, Any]]:
+    """The cases merged into this one, by that instant; each with who to tell and since when."""
+    rows = await database.fetch(
+        "SELECT case_id, title, channel, external_ref, reported_at, ruled_at AS merged_at, status FROM cases"
+        " WHERE merged_into = $1 AND ($2::timestamptz IS NULL OR ruled_at <= $2) ORDER BY first_index LIMIT $3",
+        case_id,
+        at,
+        limit,
+    )
+    return [dict(row) for row in rows]
+
+
+_COUNTS = """
+count(*) FILTER (WHERE reported_at IS NOT NULL) AS reported,
+count(*) FILTER (WHERE filed_at IS NOT NULL) AS filed,
+count(*) FILTER (WHERE merged_into IS NOT NULL) AS merged,
+count(*) FILTER (WHERE ruling = 'rejected') AS rejected,
+count(*) FILTER (WHERE ruling = 'withdrawn') AS withdrawn,
+count(*) FILTER (WHERE status = 'closed') AS closed,
+count(*) FILTER (WHERE status <> 'closed') AS open,
+count(*) FILTER (WHERE late) AS late,
+count(*) FILTER (WHERE reworks > 0) AS rework
+"""
+
+
+async def summary(database: Database, wanted: Filter) -> dict[str, Any]:
+    """Counts of cases in all, per outcome, status, category and channel; of one instant."""
+    condition, arguments = wanted.sql()
+
+    async def work(connection: Connection) -> dict[str, Any]:
+        await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        size = await connection.fetchval("SELECT coalesce(max(index), -1) + 1 FROM log")
+        total = await connection.fetchrow(f"SELECT {_COUNTS} FROM cases WHERE {condition}", *arguments)
+        assert total is not None
+        found: dict[str, Any] = {"size": size, **dict(total)}
+        found["by_outcome"] = await _tally(connection, "outcome", f"{condition} AND outcome IS NOT NULL", arguments)
+        found["by_status"] = await _tally(connection, "status", condition, arguments)
+        found["by_channel"] = await _tally(connection, "coalesce(channel, 'unknown')", condition, arguments)
+        rows = await connection.fetch(
+            f"SELECT category, {_COUNTS} FROM cases WHERE {condition} GROUP BY category ORDER BY category NULLS LAST",
+            *arguments,
+        )
+        found["by_category"] = [dict(row) for row in rows]
+        return found
+
+    return await database.transact(work)
+
+
+async def _tally(connection: Connection, what: str, condition: str, arguments: list[Any]) -> dict[str, int]:
+    rows = await connection.fetch(
+        f"SELECT {what} AS what, count(*) AS cases FROM cases WHERE {condition} GROUP BY 1 ORDER BY 1", *arguments
+    )
+    return {row["what"]: row["cases"] for row in rows}

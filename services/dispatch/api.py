@@ -1,0 +1,266 @@
+"""HTTP of dispatch: what the units do, what the centre controls, and what both see."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Header, Path, Query
+from fastapi import Response as HttpResponse
+from fastapi.responses import StreamingResponse
+
+from chassis.commands import Request, Unusable
+from chassis.http import Cursor, Json, Limit, NotFound, answer, caller_of, command_request, decode_cursor, page
+from chassis.identity import Caller, Forbidden
+from chassis.runtime import Runtime
+from contracts.envelope import Event
+from contracts.fields import AreaPath, AssignmentId, CaseId, Instant
+from services.dispatch.board import stream
+from services.dispatch.domain.commands import (
+    Acknowledge,
+    Arrive,
+    By,
+    Command,
+    DecideExtension,
+    Note,
+    RequestExtension,
+    Resolve,
+    Return,
+    SetOut,
+    Supervise,
+    Urge,
+)
+from services.dispatch.domain.deadlines import Reckoning
+from services.dispatch.domain.state import Case
+from services.dispatch.reference import Files
+from services.dispatch.shapes import (
+    AssignmentPage,
+    AssignmentShown,
+    BoardShown,
+    CaseShown,
+    Decision,
+    Ending,
+    Refusal,
+    Remark,
+    Step,
+    Supervising,
+    Urging,
+)
+from services.dispatch.views import Filters, assignment, assignments, board, case, item, lit
+
+UNITS = frozenset({"handling_unit", "grid_member", "partner"})
+CENTRE = frozenset({"dispatcher", "shift_leader"})
+READERS = UNITS | CENTRE | {"acceptor", "evaluator", "auditor", "administrator"}
+
+ROLES: dict[tuple[str, str], frozenset[str]] = {
+    ("GET", "/assignments"): READERS,
+    ("GET", "/assignments/{assignment_id}"): READERS,
+    ("GET", "/cases/{case_id}"): READERS,
+    ("GET", "/board"): READERS - {"partner"},
+    ("GET", "/board/stream"): READERS - {"partner"},
+    ("POST", "/assignments/{assignment_id}/acknowledge"): UNITS,
+    ("POST", "/assignments/{assignment_id}/en-route"): UNITS,
+    ("POST", "/assignments/{assignment_id}/on-scene"): UNITS,
+    ("POST", "/assignments/{assignment_id}/resolve"): UNITS,
+    ("POST", "/assignments/{assignment_id}/return"): UNITS,
+    ("POST", "/assignments/{assignment_id}/note"): UNITS | CENTRE | {"acceptor"},
+    ("POST", "/assignments/{assignment_id}/urge"): (READERS - {"partner"}) | {"reporter"},
+    ("POST", "/assignments/{assignment_id}/supervise"): CENTRE,
+    ("POST", "/assignments/{assignment_id}/request-extension"): UNITS,
+    ("POST", "/assignments/{assignment_id}/decide-extension"): CENTRE,
+}
+
+Status = Literal[
+    "open",
+    "assigned",
+    "acknowledged",
+    "en_route",
+    "on_scene",
+    "fixed",
+    "returned",
+    "escalated",
+    "cancelled",
+    "closed",
+]
+Unit = Annotated[str | None, Query(max_length=200, examples=["dept:water"], description="Exactly this unit.")]
+Area = Annotated[AreaPath | None, Query(examples=["CH/shengdeng"], description="This area and everything in it.")]
+Id = Annotated[AssignmentId, Path(examples=["01971b2e-7c00-7000-8000-000000000001.1.2"])]
+Who = Annotated[Caller, Depends(caller_of)]
+Asked = Annotated[Request, Depends(command_request)]
+
+
+def router(runtime: Runtime, files: Files, reckoning: Reckoning) -> APIRouter:
+    """The routes of dispatch."""
+    routes = APIRouter()
+
+    def by(caller: Caller) -> By:
+        if caller.source is not None:
+            return By(files.units_of(caller.source), caller.areas)
+        return By(frozenset({caller.unit} if caller.unit else ()), caller.areas)
+
+    def confined(caller: Caller, filters: Filters) -> Filters:
+        """What of these the caller may see: a person's areas, a partner's units."""
+        units = by(caller).units if caller.source is not None else None
+        return Filters(
+            unit=filters.unit,
+            area=filters.area,
+            status=filters.status,
+            light=filters.light,
+            due_before=filters.due_before,
+            lead=filters.lead,
+            within=caller.areas,
+            units=None if units is None or "*" in units else units,
+        )
+
+    def seen(caller: Caller, area: str, units: Sequence[str]) -> None:
+        if not caller.covers(area):
+            raise Forbidden(f"{area} is not one of your areas")
+        if caller.source is not None and not any(by(caller).acts_for(unit) for unit in units):
+            raise Forbidden(f"{caller.source} does not act for {', '.join(units)}")
+
+    async def execute(command: Command, request: Request, at: datetime | None) -> Any:
+        case_id = command.assignment_id.partition(".")[0]
+
+        def respond(state: Case, _: Sequence[Event[Any]]) -> tuple[int, Any]:
+            shown = item(reckoning, case_id, state, state.work[command.assignment_id])
+            return 200, lit(shown, shown["yellow_at"], shown["red_at"], runtime.clock())
+
+        return answer(await runtime.commands.execute(case_id, command, request, respond, at=at))
+
+    @routes.get("/assignments", tags=["assignments"], response_model=AssignmentPage)
+    async def list_assignments(
+        caller: Who,
+        unit: Unit = None,
+        area: Area = None,
+        status: Annotated[Status | None, Query(description="`open`: not ended, in a case not closed.")] = None,
+        light: Annotated[Literal["green", "yellow", "red", "none"] | None, Query(description="Of open ones.")] = None,
+        due_before: Annotated[Instant | None, Query(description="What is to be done next is due before.")] = None,
+        lead: bool | None = None,
+        limit: Limit = 50,
+        cursor: Cursor = None,
+    ) -> Any:
+        """Assignments by what is due first: acknowledge_by until it is acknowledged, then resolve_by."""
+        filters = Filters(unit=unit, area=area, status=status, light=light, due_before=due_before, lead=lead)
+        found = await assignments(
+            runtime.database, confined(caller, filters), runtime.clock(), limit=limit + 1, after=_after(cursor)
+        )
+        paged = page(found, limit, lambda one: [one.due_at.isoformat(), one.shown["assignment_id"]])
+        return Json({**paged, "items": [one.shown for one in paged["items"]]})
+
+    @routes.get("/assignments/{assignment_id}", tags=["assignments"], response_model=AssignmentShown)
+    async def one_assignment(assignment_id: Id, caller: Who) -> Any:
+        """One assignment; its ETag is the version of its case."""
+        found = await assignment(runtime.database, assignment_id, runtime.clock())
+        if found is None:
+            raise NotFound(f"there is no assignment {assignment_id}")
+        shown, version = found
+        seen(caller, shown["area"], [shown["unit"]])
+        return Json(shown, headers={"ETag": f'"{version}"'})
+
+    @routes.get("/cases/{case_id}", tags=["cases"], response_model=CaseShown)
+    async def one_case(case_id: CaseId, caller: Who) -> Any:
+        """A case that was given out, with all its assignments, round after round."""
+        found = await case(runtime.database, case_id, runtime.clock())
+        if found is None:
+            raise NotFound(f"dispatch has no case {case_id}")
+        shown, version = found
+        seen(caller, shown["area"], [one["unit"] for one in shown["assignments"]])
+        return Json(shown, headers={"ETag": f'"{version}"'})
+
+    @routes.get("/board", tags=["board"], response_model=BoardShown)
+    async def the_board(
+        caller: Who,
+        unit: Unit = None,
+        area: Area = None,
+        since: Annotated[Instant | None, Query(description="Ended ones are counted from here; a day back.")] = None,
+    ) -> Any:
+        """How many are open, by status and light, and how many have ended, by outcome."""
+        now = runtime.clock()
+        filters = confined(caller, Filters(unit=unit, area=area))
+        return Json(await board(runtime.database, filters, now, since or now - stream.ENDED))
+
+    @routes.get(
+        "/board/stream",
+        tags=["board"],
+        response_class=StreamingResponse,
+        responses={200: {"content": {"text/event-stream": {"example": _EXAMPLE}}}},
+    )
+    async def the_stream(
+        caller: Who,
+        unit: Unit = None,
+        area: Area = None,
+        last_event_id: Annotated[str | None, Header(description="Answered with a new snapshot.")] = None,
+    ) -> HttpResponse:
+        """Server-sent events: `snapshot` (board, open assignments), then `change` (board, assignments of changed cases)."""
+        filters = confined(caller, Filters(unit=unit, area=area))
+        return StreamingResponse(
+            stream.messages(runtime, filters),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+
+    @routes.post("/assignments/{assignment_id}/acknowledge", tags=["unit"], response_model=AssignmentShown)
+    async def acknowledge(assignment_id: Id, caller: Who, request: Asked, body: Step = Step()) -> Any:
+        """The unit takes the assignment on."""
+        return await execute(Acknowledge(assignment_id, by(caller)), request, body.at)
+
+    @routes.post("/assignments/{assignment_id}/en-route", tags=["unit"], response_model=AssignmentShown)
+    async def en_route(assignment_id: Id, caller: Who, request: Asked, body: Step = Step()) -> Any:
+        """The unit is on its way."""
+        return await execute(SetOut(assignment_id, by(caller)), request, body.at)
+
+    @routes.post("/assignments/{assignment_id}/on-scene", tags=["unit"], response_model=AssignmentShown)
+    async def on_scene(assignment_id: Id, caller: Who, request: Asked, body: Step = Step()) -> Any:
+        """The unit is on the scene; from now on the assignment cannot be returned."""
+        return await execute(Arrive(assignment_id, by(caller)), request, body.at)
+
+    @routes.post("/assignments/{assignment_id}/resolve", tags=["unit"], response_model=AssignmentShown)
+    async def resolve(assignment_id: Id, caller: Who, request: Asked, body: Ending = Ending()) -> Any:
+        """The task is done: the assignment ends as fixed."""
+        return await execute(Resolve(assignment_id, by(caller), body.note, body.evidence), request, body.at)
+
+    @routes.post("/assignments/{assignment_id}/return", tags=["unit"], response_model=AssignmentShown)
+    async def give_back(assignment_id: Id, caller: Who, request: Asked, body: Refusal) -> Any:
+        """Not the unit's to do: the assignment ends as returned, and triage plans anew. Only before work begins."""
+        return await execute(Return(assignment_id, by(caller), body.reason), request, body.at)
+
+    @routes.post("/assignments/{assignment_id}/note", tags=["unit"], response_model=AssignmentShown)
+    async def note(assignment_id: Id, caller: Who, request: Asked, body: Remark) -> Any:
+        """A remark on the assignment."""
+        return await execute(Note(assignment_id, by(caller), body.note, body.evidence), request, body.at)
+
+    @routes.post("/assignments/{assignment_id}/request-extension", tags=["unit"], response_model=AssignmentShown)
+    async def request_extension(assignment_id: Id, caller: Who, request: Asked, body: Refusal) -> Any:
+        """The unit asks for one more original limit; before it is overdue, and not more often than the policy says."""
+        return await execute(RequestExtension(assignment_id, by(caller), body.reason), request, body.at)
+
+    @routes.post("/assignments/{assignment_id}/decide-extension", tags=["control"], response_model=AssignmentShown)
+    async def decide_extension(assignment_id: Id, caller: Who, request: Asked, body: Decision) -> Any:
+        """The centre grants the extension or refuses it; a refusal does not count."""
+        command = DecideExtension(assignment_id, by(caller), body.granted, body.reason)
+        return await execute(command, request, body.at)
+
+    @routes.post("/assignments/{assignment_id}/urge", tags=["control"], response_model=AssignmentShown)
+    async def urge(assignment_id: Id, caller: Who, request: Asked, body: Urging = Urging()) -> Any:
+        """Asks the unit to hurry; there is a cooldown between two, and a daily cap."""
+        return await execute(Urge(assignment_id, by(caller), body.reason), request, body.at)
+
+    @routes.post("/assignments/{assignment_id}/supervise", tags=["control"], response_model=AssignmentShown)
+    async def supervise(assignment_id: Id, caller: Who, request: Asked, body: Supervising) -> Any:
+        """The centre puts the assignment under supervision, and may demand a reply by a time."""
+        command = Supervise(assignment_id, by(caller), body.level, body.reason, body.reply_by)
+        return await execute(command, request, body.at)
+
+    return routes
+
+
+_EXAMPLE = 'id: 1\nevent: snapshot\ndata: {"board": {"open": 3}, "assignments": [], "more": false}\n\n: heartbeat\n\n'
+
+
+def _after(cursor: str | None) -> tuple[datetime, str] | None:
+    position = decode_cursor(cursor, 2)
+    if position is None:
+        return None
+    try:
+        return datetime.fromisoformat(position[0]), str(position[1])
+    except (TypeError, ValueError):
+        raise Unusable("cursor", "is not one this service gave") from None
