@@ -17,6 +17,7 @@ from rich.table import Table
 from contracts.reference import Areas
 from deploy.bench import bare, usage
 from deploy.bench.chain import Partner, Timeline, places
+from deploy.stack import secrets, token
 
 _DATA = Path(".data")
 _ERRORS = Console(stderr=True)
@@ -70,9 +71,8 @@ async def _warm(servers: str, areas: object, options: argparse.Namespace) -> Non
 
 async def _audited(audit: str, cases: set[str], began: float, timeout_seconds: float) -> float:
     """Seconds until audit shows every case as closed."""
-    from deploy.stack.token import development_token
-
-    headers = {"authorization": f"Bearer {development_token('bench', ['auditor'])}"}
+    key = secrets.load(_DATA / "run").jwt_key
+    headers = {"authorization": f"Bearer {token.issue(key, subject='bench', roles=['auditor'])}"}
     last = max(cases)
     async with httpx.AsyncClient(base_url=audit, headers=headers) as client:
         deadline = time.monotonic() + timeout_seconds

@@ -29,7 +29,7 @@ FULL_TIME = (
 # Together these three cover every night and both days of the weekend, so a grid always has somebody on duty.
 PART_TIME = (
     (Shift(weekdays=(1, 2, 3), starts=NIGHT[0], ends=NIGHT[1]),),
-    (Shift(weekdays=(4,), starts=NIGHT[0], ends=NIGHT[1]), Shift(weekdays=(7,), starts=DAY[0], ends=DAY[1])),
+    (Shift(weekdays=(4, 5), starts=NIGHT[0], ends=NIGHT[1]), Shift(weekdays=(7,), starts=DAY[0], ends=DAY[1])),
     (Shift(weekdays=(6, 7), starts=NIGHT[0], ends=NIGHT[1]), Shift(weekdays=(6,), starts=DAY[0], ends=DAY[1])),
 )
 BACKUP = (Shift(weekdays=(6, 7), starts=time(9), ends=time(17)),)

@@ -1,7 +1,7 @@
 """A small stand-in broker for machines that get neither Java nor Kafka's jars: good for a demo, not for a guarantee.
 
-It takes an idempotent producer, groups and transactions, but keeps a killed member in its group and loses what was written
-in the last 0.3 s before it is killed itself.
+It takes an idempotent producer, groups and transactions, but keeps a killed member in its group, and loses what was
+written in the last 0.3 s before it is killed itself.
 """
 
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Which process a noted id means: a process id together with what tells it from a later process with the same id.
 
-`<name>.pid` holds the bare id, for people and tools; `<name>.identity` beside it holds the instant the process began, too,
-and nothing is ended unless both agree. Only the standard library: `launch` uses this at every restart.
+`<name>.pid` holds the bare id, for people and tools; `<name>.identity` beside it holds the instant the process began,
+too, and nothing is ended unless both agree. Only the standard library: `launch` uses this at every restart.
 """
 
 import os

@@ -1,7 +1,7 @@
 """The broker's code: fetched once from Maven Central, checked against jars.lock, kept in .data/cache.
 
-Maven's client fetches where there is one (it knows the user's mirrors and proxies), else PyPI's jgo, which needs no Java.
-Either way every file must have the hash that jars.lock states; `python -m deploy.stack.jars lock` writes that from pom.xml.
+Maven's client fetches where there is one (it knows the user's mirrors and proxies), else PyPI's jgo, which needs none.
+Either way every file must have the hash that jars.lock states; `python -m deploy.stack.jars lock` writes that file.
 """
 
 import hashlib

@@ -123,7 +123,8 @@ class Filter:
 
         for name in ("status", "outcome", "category", "channel", "merged_into", "late", "external_ref"):
             add(f"{name} = $", getattr(self, name))
-        add("(area = $ OR starts_with(area, $ || '/'))", self.area)
+        # '0' follows '/': the range is the areas below that one, and an index finds it.
+        add("(area = $::text OR area >= $::text || '/' AND area < $::text || '0')", self.area)
         add("EXISTS (SELECT FROM unnest($::text[]) own WHERE area = own OR starts_with(area, own || '/'))", self.areas or None)
         add("reported_at >= $", self.since)
         add("reported_at < $", self.until)

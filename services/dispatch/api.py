@@ -86,6 +86,7 @@ Area = Annotated[AreaPath | None, Query(examples=["CH/shengdeng"], description="
 Id = Annotated[AssignmentId, Path(examples=["01971b2e-7c00-7000-8000-000000000001.1.2"])]
 Who = Annotated[Caller, Depends(caller_of)]
 Asked = Annotated[Request, Depends(command_request)]
+_STEP, _ENDING, _URGING = Step(), Ending(), Urging()  # a request of these may have no body
 
 
 def router(runtime: Runtime, files: Files, reckoning: Reckoning) -> APIRouter:
@@ -190,7 +191,7 @@ def router(runtime: Runtime, files: Files, reckoning: Reckoning) -> APIRouter:
         area: Area = None,
         last_event_id: Annotated[str | None, Header(description="Answered with a new snapshot.")] = None,
     ) -> HttpResponse:
-        """Server-sent events: `snapshot` (board, open assignments), then `change` (board, assignments of changed cases)."""
+        """Server-sent events: `snapshot` (board, open assignments), then `change` (board, changed assignments)."""
         filters = confined(caller, Filters(unit=unit, area=area))
         return StreamingResponse(
             stream.messages(runtime, filters),
@@ -199,22 +200,22 @@ def router(runtime: Runtime, files: Files, reckoning: Reckoning) -> APIRouter:
         )
 
     @routes.post("/assignments/{assignment_id}/acknowledge", tags=["unit"], response_model=AssignmentShown)
-    async def acknowledge(assignment_id: Id, caller: Who, request: Asked, body: Step = Step()) -> Any:
+    async def acknowledge(assignment_id: Id, caller: Who, request: Asked, body: Step = _STEP) -> Any:
         """The unit takes the assignment on."""
         return await execute(Acknowledge(assignment_id, by(caller)), request, body.at)
 
     @routes.post("/assignments/{assignment_id}/en-route", tags=["unit"], response_model=AssignmentShown)
-    async def en_route(assignment_id: Id, caller: Who, request: Asked, body: Step = Step()) -> Any:
+    async def en_route(assignment_id: Id, caller: Who, request: Asked, body: Step = _STEP) -> Any:
         """The unit is on its way."""
         return await execute(SetOut(assignment_id, by(caller)), request, body.at)
 
     @routes.post("/assignments/{assignment_id}/on-scene", tags=["unit"], response_model=AssignmentShown)
-    async def on_scene(assignment_id: Id, caller: Who, request: Asked, body: Step = Step()) -> Any:
+    async def on_scene(assignment_id: Id, caller: Who, request: Asked, body: Step = _STEP) -> Any:
         """The unit is on the scene; from now on the assignment cannot be returned."""
         return await execute(Arrive(assignment_id, by(caller)), request, body.at)
 
     @routes.post("/assignments/{assignment_id}/resolve", tags=["unit"], response_model=AssignmentShown)
-    async def resolve(assignment_id: Id, caller: Who, request: Asked, body: Ending = Ending()) -> Any:
+    async def resolve(assignment_id: Id, caller: Who, request: Asked, body: Ending = _ENDING) -> Any:
         """The task is done: the assignment ends as fixed."""
         return await execute(Resolve(assignment_id, by(caller), body.note, body.evidence), request, body.at)
 
@@ -240,7 +241,7 @@ def router(runtime: Runtime, files: Files, reckoning: Reckoning) -> APIRouter:
         return await execute(command, request, body.at)
 
     @routes.post("/assignments/{assignment_id}/urge", tags=["control"], response_model=AssignmentShown)
-    async def urge(assignment_id: Id, caller: Who, request: Asked, body: Urging = Urging()) -> Any:
+    async def urge(assignment_id: Id, caller: Who, request: Asked, body: Urging = _URGING) -> Any:
         """Asks the unit to hurry; there is a cooldown between two, and a daily cap."""
         return await execute(Urge(assignment_id, by(caller), body.reason), request, body.at)
 

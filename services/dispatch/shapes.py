@@ -1,6 +1,6 @@
 """The bodies of dispatch's HTTP: what a request may say, what an answer shows."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -187,6 +187,3 @@ class BoardShown(BaseModel):
     ended_since: Instant
     ended: dict[str, Count] = Field(examples=[{"fixed": 12, "returned": 1, "escalated": 0, "cancelled": 0}])
     ended_late: Count
-
-
-EXAMPLE: dict[str, Any] = {"uri": _PHOTO["uri"]}

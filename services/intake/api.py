@@ -26,9 +26,9 @@ from contracts.fields import CASE_ID, AreaPath
 from contracts.intake import Channel, NewReport, Supplement, Withdrawal
 from contracts.wire import instant
 from services.intake import views
-from services.intake.bodies import At, Back, Filed, More, Person, Report, Reports, Said, Who, Whole
 from services.intake.domain import AddSupplement, Case, File, Status, Withdraw, partner_owner
 from services.intake.reference import District, UnknownArea
+from services.intake.shapes import At, Back, Filed, More, Person, Report, Reports, Said, Who, Whole
 
 log = logging.getLogger(__name__)
 
@@ -40,10 +40,21 @@ CHANNELS: Mapping[str, tuple[Channel, ...]] = {
     "grid_member": ("handset",),
     "reporter": ("citizen",),
 }
-"""Role -> the channels it may report through, the usual one first; of several roles the first here says which is usual."""
+"""Role -> the channels it may report through, the usual one first; of several roles the first here decides."""
 ON_BEHALF = frozenset({"acceptor", "shift_leader"})
 """Who may speak for a reporter."""
-STAFF = frozenset("grid_member acceptor dispatcher shift_leader handling_unit evaluator auditor administrator".split())
+STAFF = frozenset(
+    {
+        "grid_member",
+        "acceptor",
+        "dispatcher",
+        "shift_leader",
+        "handling_unit",
+        "evaluator",
+        "auditor",
+        "administrator",
+    }
+)
 """Who sees more than their own reports: those of the areas in their token."""
 _FILERS = frozenset(CHANNELS)
 _NAMES = frozenset({"acceptor", "shift_leader", "evaluator", "administrator"})
@@ -202,7 +213,9 @@ def router(runtime: Runtime, district: District) -> APIRouter:
 
 
 def _channel(caller: Caller, asked: Channel | None) -> Channel:
-    allowed = [channel for role, channels in CHANNELS.items() if role in caller.roles for channel in channels]
+    allowed: list[Channel] = [
+        channel for role, channels in CHANNELS.items() if role in caller.roles for channel in channels
+    ]
     if asked is not None and asked not in allowed:
         raise Forbidden(f"channel {asked} is not for {', '.join(sorted(caller.roles))}; {', '.join(allowed)} would be")
     return asked or allowed[0]

@@ -71,7 +71,7 @@ class Filed:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A report and what became of it. `failed` and `replaced` are assignment ids: of failed work, of work taken over."""
+    """A report and what became of it. `failed`, `replaced`: assignments whose work failed the check, was taken over."""
 
     filed: Filed | None = None
     supplements: int = 0
@@ -147,7 +147,7 @@ def decide(command: Command, state: Case, inputs: Inputs, *, late_after: timedel
 
 
 def react(event: Event[Any], state: Case, inputs: Inputs, *, skew: timedelta) -> Facts | Early | Unfit:
-    """Nothing follows from what others say; what cannot be so is held or parked. `skew`: how far ahead a clock may be."""
+    """Nothing follows from what others say; what cannot be is held or parked. `skew`: how far ahead a clock may be."""
     match event.data:
         case NewReport() if event.time > inputs.now + skew:
             return Unfit(f"time: {event.time.isoformat()} lies in the future")

@@ -1,7 +1,7 @@
 """What intake knows of the district: which area a point, an address or a name lies in, key places, partners, policy.
 
-A point decides: the sub-grid it lies in, else the grid. On an edge or outside all of them it lies in none, whatever area was
-named with it, and a person decides. Without a point the area that was named counts, else the address, if the
+A point decides: the sub-grid it lies in, else the grid. On an edge or outside all of them it lies in none, whatever
+area was named with it, and a person decides. Without a point the area that was named counts, else the address, if the
 names of areas and places in it agree on one grid.
 """
 
@@ -64,7 +64,7 @@ class Territory:
         return max((self._leaves[index].path for index in found), key=lambda path: path.count("/"), default=None)
 
     def key_place_at(self, point: fields.Point) -> str | None:
-        """Of the key places within whose radius the point lies, the one that raises the priority most; then the nearest."""
+        """Of the key places whose radius reaches the point, the one that raises the priority most; then the nearest."""
         here = shapely.Point(self._metres(point.lon, point.lat))
         near = self._key_tree.query(here, predicate="dwithin", distance=self._reach) if self._key else ()
         candidates = []

@@ -124,7 +124,9 @@ async def test_later_records_of_a_parked_case_wait_behind_it_and_other_cases_do_
     assert row is not None
     assert row["texts"] == "first|second|third"
     assert await waiting(database) == []
-    steps = await database.fetch("SELECT convert_from(payload, 'UTF8') AS body FROM outbox WHERE aggregateid = $1", case)
+    steps = await database.fetch(
+        "SELECT convert_from(payload, 'UTF8') AS body FROM outbox WHERE aggregateid = $1", case
+    )
     assert any('"discarded"' in row["body"] and '"actor":"operator"' in row["body"] for row in steps)
 
 
@@ -163,7 +165,10 @@ POISON = {
         lambda case, raw: record_of(raw.replace(b"/partners/hotline", b"/services/dispatch"), case),
         "does not publish",
     ),
-    "stranger": (lambda case, raw: record_of(raw.replace(b"/partners/hotline", b"/partners/stranger"), case), "registered"),
+    "stranger": (
+        lambda case, raw: record_of(raw.replace(b"/partners/hotline", b"/partners/stranger"), case),
+        "registered",
+    ),
     "unknown case": (
         lambda case, raw: record_of(event_of(case, Supplement(text="of what?"))[1], case),
         "no report of this case",

@@ -48,7 +48,9 @@ def event_of(
 def record_of(raw: bytes | None, case: str | None, topic: str = "ReportFiled", **more: Any) -> Record:
     """The record that carries these bytes, at coordinates of its own."""
     key = case.encode() if case is not None else None
-    return Record(topic, more.get("partition", 0), next(_offsets), more.get("key", key), raw, more.get("headers", HEADERS))
+    return Record(
+        topic, more.get("partition", 0), next(_offsets), more.get("key", key), raw, more.get("headers", HEADERS)
+    )
 
 
 def fact_record(case: str, data: Fact, **circumstances: Any) -> Record:

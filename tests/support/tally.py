@@ -105,7 +105,9 @@ TALLIES: View[Tally] = View(
     ("case_id",),
     {"case_id": "text", "title": "text", "supplements": "bigint", "notes": "bigint", "texts": "text"},
     lambda case_id, state: (
-        [(case_id, state.title, state.supplements, state.notes, "|".join(state.texts))] if state.title is not None else []
+        [(case_id, state.title, state.supplements, state.notes, "|".join(state.texts))]
+        if state.title is not None
+        else []
     ),
 )
 

@@ -1,4 +1,4 @@
-"""The board as server-sent events (WHATWG HTML, section 9.2): a snapshot, then what changes, then heartbeats in silence.
+"""The board as server-sent events (WHATWG HTML, section 9.2): a snapshot, then what changes; heartbeats in silence.
 
 A client that comes back with `Last-Event-ID` gets a snapshot again: it replaces whatever was missed.
 """
@@ -48,7 +48,7 @@ async def messages(
                 while not changes.empty():
                     changed |= changes.get_nowait()
                 number += 1
-                if EVERYTHING <= changed or len(changed) > MANY:
+                if changed >= EVERYTHING or len(changed) > MANY:
                     yield await _snapshot(runtime, filters, number)
                 else:
                     yield await _change(runtime, filters, changed, number)

@@ -110,7 +110,7 @@ class DecideExtension(_Asked):
     """The centre grants or refuses what the unit asked for."""
 
     granted: bool
-    reason: str
+    reason: str | None = None
 
 
 Command = (

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any, Literal, cast
 
 from contracts.dispatch import Resolved
@@ -59,7 +58,7 @@ class Case:
     filed: Dispatched | None = None
     """The latest round."""
     rounds: tuple[Dispatched, ...] = ()
-    works: Mapping[str, Work] = field(default_factory=lambda: MappingProxyType({}))
+    works: Mapping[str, Work] = field(default_factory=dict)
     returns: int = 0
     ended: Literal["merged", "rejected", "withdrawn", "closed"] | None = None
     merged_into: str | None = None

@@ -55,7 +55,7 @@ class Who(Body):
 
 
 class Report(Body):
-    """A new report. `channel` only where the caller's role allows several; `at` is when it was seen, if that was not now."""
+    """A new report. `channel` only where the caller's role allows several; `at` is when it was seen, if not now."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -166,8 +166,8 @@ class Said(BaseModel):
 
 
 class Item(BaseModel):
-    """A report in a list. `status`, `outcome`, `reason` and `closed_at` are those of the case it was merged into, if it was;
-    `own_status` is its own.
+    """A report in a list. `status`, `outcome`, `reason` and `closed_at` are those of the case that it was merged
+    into, if it was; `own_status` is its own.
     """
 
     case_id: str
@@ -210,7 +210,7 @@ class Taken(BaseModel):
 
 
 class Whole(Item):
-    """A report with everything that was said: `category` and `area` as ruled, `place` and `report_category` as reported."""
+    """A report with all that was said: `category` and `area` as ruled, `place` and `report_category` as reported."""
 
     text: str
     place: Place

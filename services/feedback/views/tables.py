@@ -1,15 +1,12 @@
-"""Feedback's read models and the queries on them: cases, assignments, ratings, the check queue, the indicators."""
+"""Feedback's read models as functions of a case: its row, its assignments' rows, its ratings' rows."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
 import orjson
 
-from chassis.database import Database
 from chassis.views import View
-from services.feedback.domain import formulas
 from services.feedback.domain.case import (
     Case,
     Task,
@@ -21,7 +18,6 @@ from services.feedback.domain.case import (
     lead,
     result,
 )
-from services.feedback.domain.formulas import Formula
 
 Status = Literal["dispatched", "checking", "rework", "closed"]
 

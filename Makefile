@@ -1,0 +1,73 @@
+# Bare `make` prints this manual: a target's line is the text behind its two hashes.
+.POSIX:
+.SUFFIXES:
+.DEFAULT_GOAL := help
+
+MADE   := .venv/.made-from-lock
+PYTHON_IN := .venv/bin/python
+STACK  := $(PYTHON_IN) -m deploy.stack
+export PYTHONUNBUFFERED := 1
+export PYTHONDONTWRITEBYTECODE :=
+unexport PYTHONDONTWRITEBYTECODE
+
+FORMAT  ?= nyc311
+SUBJECT ?= developer
+
+help: ## this manual
+	@echo 'Casegrid. Each target makes what it needs first: environment, jars, database, reference district.'
+	@echo
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)$$/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@echo
+	@echo 'Ports: INTAKE_PORT 8001, TRIAGE_PORT 8002, DISPATCH_PORT 8003, FEEDBACK_PORT 8004, AUDIT_PORT 8005, KAFKA_PORT 19092,'
+	@echo 'KAFKA_CONTROLLER_PORT 19093, POSTGRES_PORT 15432. KAFKA_BOOTSTRAP_SERVERS, DATABASE_URL: use these servers instead.'
+
+up: $(MADE) ## start Kafka, PostgreSQL and the five services, wait until healthy, print the URLs (ONLY=kafka,postgres)
+	@$(STACK) up $(if $(ONLY),--only $(ONLY))
+
+down: $(MADE) ## stop everything, keep data
+	@$(STACK) down
+
+reset: $(MADE) ## stop everything, drop data, secrets and logs; keep what was downloaded
+	@$(STACK) reset
+
+status: $(MADE) ## what runs, since when, with how much memory (JSON=1)
+	@$(STACK) status $(if $(JSON),--json)
+
+demo: up ## the reference scenario, from the first report of a burst main to the audited, closed case
+	@$(PYTHON_IN) -m deploy.demo
+
+replay: up ## real city reports through the whole system: FILE=reports.csv FORMAT=nyc311|messages
+	@test -n '$(FILE)' || { echo 'make replay FILE=reports.csv FORMAT=nyc311 (or FORMAT=messages)' >&2; exit 2; }
+	@$(PYTHON_IN) -m deploy.replay --file '$(FILE)' --format '$(FORMAT)'
+
+test: $(MADE) ## every test, against a real Kafka and a real PostgreSQL (ARGS='-k relay -x')
+	@$(PYTHON_IN) -m pytest $(ARGS)
+
+check: $(MADE) ## format, lint, types, import rules, contracts, container files; changes nothing
+	@.venv/bin/ruff format --check --quiet . || { echo 'not formatted as ruff does: make fix' >&2; exit 1; }
+	@.venv/bin/ruff check --quiet .
+	@$(PYTHON_IN) -m basedpyright
+	@.venv/bin/lint-imports
+	@$(PYTHON_IN) -m contracts.export --check
+	@$(PYTHON_IN) -m deploy.lint
+
+fix: $(MADE) ## rewrite what `make check` finds and a program can mend
+	@.venv/bin/ruff format --quiet .
+	@.venv/bin/ruff check --fix --quiet .
+	@$(PYTHON_IN) -m contracts.export
+
+bench: up ## complete cases per second, beside the bare limits of this machine
+	@$(PYTHON_IN) -m deploy.bench
+
+token: $(MADE) ## print a development token: ROLE=dispatcher SUBJECT=... UNIT=... AREAS=CH/shengdeng,...
+	@test -n '$(ROLE)' || { echo 'make token ROLE=dispatcher [SUBJECT=...] [UNIT=...] [AREAS=...]' >&2; exit 2; }
+	@$(STACK) token --role '$(ROLE)' --subject '$(SUBJECT)' --unit '$(UNIT)' --areas '$(AREAS)'
+
+lock: $(MADE) ## resolve all pinned versions anew: Python packages, jars, binaries
+	@deploy/stack/lock.sh
+
+$(MADE): requirements.lock deploy/stack/environment.sh
+	@deploy/stack/environment.sh
+	@touch $@
+
+.PHONY: help up down reset status demo replay test check fix bench token lock

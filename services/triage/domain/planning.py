@@ -1,0 +1,244 @@
+"""Category and area -> assignments: who does what, until when, and who hears of it if not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+
+from contracts.clocks import due
+from contracts.fields import Place
+from contracts.intake import NewReport
+from contracts.reference import Category, Condition, Limit, Task
+from contracts.triage import Assignment, Because, Check, Dispatched, Explanation
+from services.triage.domain.assessment import GRID, priority_of
+from services.triage.domain.case import Case, Work
+from services.triage.domain.rulebook import Rulebook, depth
+
+_LINE = 500
+"""Of an explanation's line, in characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one unit is to do; `replaces` names the work it takes over."""
+
+    unit: str
+    task: str
+    lead: bool
+    replaces: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Of every assignment of a round."""
+
+    acknowledge_by: datetime
+    resolve_by: datetime
+    extensions: tuple[datetime, ...]
+
+
+def file(
+    case: str,
+    report: NewReport,
+    place: Place,
+    category: Category,
+    area: str,
+    at: datetime,
+    rules: Rulebook,
+    why: Sequence[str],
+    *,
+    condition: str | None = None,
+    priority: int | None = None,
+    parts: Sequence[Part] | None = None,
+) -> Dispatched:
+    """The first round of a case: by default the catalogue's lead and supports for that area."""
+    chosen = condition_of(category, condition)
+    if place.area != area:
+        place = place.model_copy(update={"area": area})
+    found, how_urgent = priority_of(category, place, rules)
+    if priority is not None and priority != found:
+        found, how_urgent = priority, f"priority {priority} as ruled; by the rules {found}"
+    casting, who = (tuple(parts), ()) if parts is not None else cast_of(rules, category.code, area)
+    limits = deadlines(rules, category.code, chosen.code, at)
+    return Dispatched(
+        round=1,
+        because="first",
+        category=category.code,
+        condition=chosen.code,
+        priority=found,
+        title=report.title,
+        place=place,
+        area=area,
+        filed_at=at,
+        retrospective=report.retrospective,
+        plan=assignments(case, 1, casting, limits, at, rules),
+        check=check_of(rules, category),
+        explanation=explanation(rules, (*why, how_urgent, *who, limits_in_words(category, chosen))),
+    )
+
+
+def again(
+    case: str,
+    state: Case,
+    because: Because,
+    parts: Sequence[Part],
+    at: datetime,
+    rules: Rulebook,
+    why: Sequence[str],
+    *,
+    category: Category | None = None,
+    condition: str | None = None,
+    area: str | None = None,
+    priority: int | None = None,
+) -> Dispatched:
+    """A further round of a filed case: what stays as it was unless it is given."""
+    filed = state.filed
+    assert filed is not None
+    found = category or rules.catalogue.by_code[filed.category]
+    same = found.code == filed.category
+    chosen = condition_of(found, condition or (filed.condition if same else None))
+    area = area or filed.area
+    number = filed.round + 1
+    return Dispatched(
+        round=number,
+        because=because,
+        category=found.code,
+        condition=chosen.code,
+        priority=priority or filed.priority,
+        title=filed.title,
+        place=filed.place.model_copy(update={"area": area}),
+        area=area,
+        filed_at=filed.filed_at,
+        retrospective=filed.retrospective,
+        plan=assignments(case, number, parts, deadlines(rules, found.code, chosen.code, at), at, rules),
+        check=check_of(rules, found),
+        explanation=explanation(rules, (*why, limits_in_words(found, chosen))),
+    )
+
+
+def taking_over(work: Work, unit: str) -> Part:
+    """The same work, done by that unit."""
+    return Part(unit, work.task, work.lead, work.assignment_id)
+
+
+def next_unit(work: Work, category: str, shunned: set[str], rules: Rulebook) -> str | None:
+    """Who takes over: the first above the unit that is competent and none of `shunned`; else the first that is not
+    shunned; None where none is left.
+    """
+    above = [unit for unit in rules.superiors.get(work.unit, ()) if unit not in shunned]
+    competent = [unit for unit in above if rules.units.by_id[unit].competent(category)]
+    return (competent or above or [None])[0]
+
+
+def assignments(
+    case: str, number: int, parts: Sequence[Part], limits: Deadlines, at: datetime, rules: Rulebook
+) -> tuple[Assignment, ...]:
+    """The assignments of a round."""
+    made = []
+    for n, part in enumerate(parts, start=1):
+        member, backups = on_duty(part.unit, at, rules)
+        made.append(
+            Assignment(
+                id=f"{case}.{number}.{n}",
+                unit=part.unit,
+                lead=part.lead,
+                task=part.task[:_LINE],
+                acknowledge_by=limits.acknowledge_by,
+                resolve_by=limits.resolve_by,
+                extensions=limits.extensions,
+                member=member,
+                backups=backups,
+                replaces=part.replaces,
+                escalated_to=rules.superiors.get(part.unit, ()),
+            )
+        )
+    return tuple(made)
+
+
+def on_duty(unit: str, at: datetime, rules: Rulebook) -> tuple[str | None, tuple[str, ...]]:
+    """Of a grid: the first member whose shift covers the instant, and the others in order; of other units nobody."""
+    members = rules.members.get(unit)
+    if members is None:
+        return None, ()
+    local = at.astimezone(rules.zone)
+    first = next((member for member in members if member.on_duty(local)), None)
+    return (first.id if first else None), tuple(member.id for member in members if member is not first)[:50]
+
+
+@lru_cache(maxsize=32_768)
+def cast_of(rules: Rulebook, code: str, area: str) -> tuple[tuple[Part, ...], tuple[str, ...]]:
+    """The catalogue's lead and supports as units of that area, and why those."""
+    category = rules.catalogue.by_code[code]
+    parts, why = [], []
+    for task in (category.lead, *category.supports):
+        lead = task is category.lead
+        unit, reason = _unit(rules, task.unit, code, area)
+        parts.append(Part(unit, words(task), lead))
+        why.append(f"{'lead' if lead else 'support'} {unit}{reason}")
+    if depth(area) < GRID:
+        why.append(f"area {area} is wider than a grid")
+    return tuple(parts), tuple(why)
+
+
+def _unit(rules: Rulebook, role: str, category: str, area: str) -> tuple[str, str]:
+    unit = rules.unit_of(role, area)
+    if unit is None:
+        raise LookupError(f"no unit of the district fills the role {role} in {area}, nor any above it")
+    kind, _, _ = unit.partition(":")
+    instead = "" if role in (kind, unit) else f", in the place of any {role}"
+    if rules.units.by_id[unit].competent(category):
+        return unit, f"{instead} by the catalogue"
+    for superior in rules.superiors[unit]:
+        if rules.units.by_id[superior].competent(category):
+            return superior, f", for {unit} is not competent"
+    return unit, f"{instead} by the catalogue, though neither it nor any above it is competent"
+
+
+@lru_cache(maxsize=8_192)
+def deadlines(rules: Rulebook, category: str, condition: str, at: datetime) -> Deadlines:
+    """From `at` on; extensions are one original limit each. Kept, for all of a batch begin at one instant."""
+    chosen = condition_of(rules.catalogue.by_code[category], condition)
+    resolve_by = due(at, chosen.resolve, rules.calendar)
+    extensions, last = [], resolve_by
+    for _ in range(rules.policy.extend_max):
+        last = due(last, chosen.resolve, rules.calendar)
+        extensions.append(last)
+    return Deadlines(due(at, chosen.acknowledge, rules.calendar), resolve_by, tuple(extensions))
+
+
+def condition_of(category: Category, code: str | None) -> Condition:
+    """The condition of that code; the first where none is named or known."""
+    return next((condition for condition in category.conditions if condition.code == code), category.conditions[0])
+
+
+def check_of(rules: Rulebook, category: Category) -> Check:
+    """How the outcome is to be checked."""
+    return Check(
+        method=category.check.method, by=category.check.by, within_minutes=rules.policy.check_hours * 60
+    )
+
+
+def explanation(rules: Rulebook, why: Sequence[str]) -> Explanation:
+    """These lines, with the versions that they come from."""
+    return Explanation(
+        rules=tuple(line[:_LINE] for line in why[:50] if line),
+        catalogue=rules.catalogue.version,
+        policy=rules.policy.version,
+    )
+
+
+def words(task: Task) -> str:
+    """A task in both languages of the catalogue."""
+    return f"{task.task} / {task.task_en}"
+
+
+def limits_in_words(category: Category, condition: Condition) -> str:
+    """The limits of a condition as a line of an explanation."""
+    return (
+        f"condition {condition.code} of {category.code}: acknowledge within {_span(condition.acknowledge)},"
+        f" resolve within {_span(condition.resolve)}"
+    )
+
+
+def _span(limit: Limit) -> str:
+    return f"{limit.amount} {limit.unit} ({limit.clock})"

@@ -1,0 +1,170 @@
+"""Every acknowledged report has exactly one complete chain, whatever dies on the way, and all stores agree with audit."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from contracts.wire import TOPICS
+from deploy.stack import topics
+from deploy.stack.kafka import Kafka
+from deploy.stack.postgres import Postgres
+from deploy.stack.provision import with_database
+from tests.support.fleet import SERVICES, Fleet
+from tests.support.infrastructure import PASSWORD, execute, migrate_services
+from tests.support.services import eventually
+from tests.system.load import Load
+
+REPORTS = 2000
+READS = {
+    "intake": ("ReportFiled", "Assigned", "Evaluated"),
+    "triage": ("ReportFiled", "Resolved", "Evaluated"),
+    "dispatch": ("Assigned", "Resolved", "Evaluated"),
+    "feedback": ("Assigned", "Resolved"),
+}
+"""Service -> the topics whose facts of others it must have taken in."""
+
+Disturb = Callable[[Fleet, Kafka, Postgres, random.Random], Awaitable[None]]
+
+
+async def kill_services(fleet: Fleet, kafka: Kafka, postgres: Postgres, chance: random.Random) -> None:
+    victims = [*SERVICES, *SERVICES]
+    chance.shuffle(victims)
+    for victim in victims:
+        await fleet.ready(victim)
+        await _moment(chance.uniform(0.0, 0.8))
+        await fleet.kill(victim)
+    assert min(fleet.deaths.values()) == 2
+
+
+async def kill_broker(fleet: Fleet, kafka: Kafka, postgres: Postgres, chance: random.Random) -> None:
+    await _moment(chance.uniform(1.0, 3.0))
+    await kafka.kill()
+    await kafka.start()
+
+
+async def kill_database(fleet: Fleet, kafka: Kafka, postgres: Postgres, chance: random.Random) -> None:
+    await _moment(chance.uniform(1.0, 3.0))
+    await postgres.kill()
+    await postgres.start()
+
+
+@pytest.mark.timeout(420)
+@pytest.mark.parametrize("disturb", [kill_services, kill_broker, kill_database])
+async def test_every_acknowledged_report_has_one_complete_chain(
+    disturb: Disturb, own_kafka: Kafka, own_postgres: Postgres, district: Path, tmp_path: Path
+) -> None:
+    chance = random.Random(20260509)
+    await execute(own_postgres.url, "CREATE DATABASE casegrid")
+    admin = with_database(own_postgres.url, "casegrid")
+    await migrate_services(admin)
+    await topics.create(own_kafka.bootstrap, list(TOPICS), 6)
+    databases = {name: with_database(own_postgres.url, "casegrid", (name, PASSWORD)) for name in SERVICES}
+    fleet = Fleet(databases=databases, kafka=own_kafka.bootstrap, prefix="", district=district, logs=tmp_path)
+    async with fleet:
+        await fleet.ready()
+        load = Load(fleet, own_kafka.bootstrap, "", district)
+        answering = asyncio.create_task(load.answer())
+        disturbing = asyncio.create_task(disturb(fleet, own_kafka, own_postgres, chance))
+        await load.file(REPORTS, pause=0.05)
+        await disturbing
+        await fleet.ready()
+        assert len(load.acknowledged) == REPORTS
+        await eventually(lambda: settled(admin, REPORTS), seconds=120, every=0.5, what="all cases closed and audited")
+        answering.cancel()
+        await asyncio.gather(answering, return_exceptions=True)
+        connection = await asyncpg.connect(admin)
+        try:
+            await assert_one_chain_each(connection, load.acknowledged)
+            await assert_stores_agree(connection)
+        finally:
+            await connection.close()
+
+
+async def settled(admin: str, count: int) -> bool:
+    """Whether audit has a verdict of `count` cases, and nothing is on its way any more."""
+    connection = await asyncpg.connect(admin)
+    try:
+        closed = await connection.fetchval(
+            "SELECT count(DISTINCT case_id) FROM audit.log WHERE topic = 'Evaluated' AND valid"
+        )
+        waiting = 0
+        for name in READS:
+            waiting += await connection.fetchval(f"SELECT count(*) FROM {name}.outbox")
+            assert await connection.fetchval(f"SELECT count(*) FROM {name}.parked WHERE kind <> 'early'") == 0
+        return closed >= count and waiting == 0 and await all_taken_in(connection)
+    finally:
+        await connection.close()
+
+
+async def all_taken_in(connection: asyncpg.Connection) -> bool:
+    for name, topics_read in READS.items():
+        missing = await connection.fetchval(
+            f"SELECT count(*) FROM audit.log l WHERE l.topic = ANY($1) AND l.source <> $2 AND NOT EXISTS"
+            f" (SELECT 1 FROM {name}.inbox i WHERE i.source = l.source AND i.id = l.event_id)",
+            list(topics_read),
+            f"/services/{name}",
+        )
+        if missing:
+            return False
+    return True
+
+
+async def assert_one_chain_each(connection: asyncpg.Connection, acknowledged: set[str]) -> None:
+    rows = await connection.fetch(
+        "SELECT case_id, topic, count(DISTINCT (source, event_id)) AS events FROM audit.log GROUP BY case_id, topic"
+    )
+    chains: dict[str, dict[str, int]] = {}
+    for row in rows:
+        chains.setdefault(row["case_id"], {})[row["topic"]] = row["events"]
+    assert set(chains) == acknowledged
+    expected = {"ReportFiled": 1, "Assigned": 1, "Resolved": 1, "Evaluated": 1}
+    odd = {case: chain for case, chain in chains.items() if {t: chain.get(t) for t in expected} != expected}
+    assert odd == {}
+    gaps = await connection.fetch(
+        "SELECT case_id, source FROM audit.log WHERE source LIKE '/services/%' GROUP BY case_id, source"
+        " HAVING max(sequence::bigint) <> count(DISTINCT event_id)"
+    )
+    assert gaps == []
+    indexes = await connection.fetchrow(
+        'SELECT min("index") AS first, max("index") AS last, count(*) AS n FROM audit.log'
+    )
+    assert indexes is not None
+    assert (indexes["first"], indexes["last"]) == (0, indexes["n"] - 1)
+
+
+async def assert_stores_agree(connection: asyncpg.Connection) -> None:
+    """What a service published is what audit has of it, byte for byte; what it took in is what audit has, once each."""
+    for name, topics_read in READS.items():
+        differ = await connection.fetch(
+            f"SELECT event_id FROM (SELECT event_id, body FROM {name}.events WHERE own) o"
+            " FULL JOIN (SELECT DISTINCT event_id, body FROM audit.log WHERE source = $1) a USING (event_id, body)"
+            " WHERE o.event_id IS NULL OR a.event_id IS NULL",
+            f"/services/{name}",
+        )
+        assert differ == [], name
+        taken = await connection.fetch(
+            f"SELECT event_id, n FROM (SELECT event_id, count(*) AS n FROM {name}.events WHERE NOT own GROUP BY 1) t"
+            " FULL JOIN (SELECT DISTINCT event_id FROM audit.log WHERE topic = ANY($1) AND source <> $2) a USING (event_id)"
+            " WHERE a.event_id IS NULL OR n IS DISTINCT FROM 1",
+            list(topics_read),
+            f"/services/{name}",
+        )
+        assert taken == [], name
+        streams = await connection.fetchval(
+            f"SELECT count(*) FROM {name}.streams s JOIN (SELECT stream_id, count(*) AS n, max(version) AS v,"
+            f" count(*) FILTER (WHERE own) AS o FROM {name}.events GROUP BY 1) e USING (stream_id)"
+            " WHERE s.version <> e.n OR s.version <> e.v OR s.sequence <> e.o"
+        )
+        assert streams == 0, name
+
+
+async def _moment(seconds: float) -> None:
+    """A random moment of the flow, at which something is about to die; no condition is waited for."""
+    try:
+        await asyncio.wait_for(asyncio.Event().wait(), seconds)
+    except TimeoutError:
+        return
