@@ -1,14 +1,11 @@
 # Bare `make` prints this manual: a target's line is the text behind its two hashes.
-.POSIX:
 .SUFFIXES:
 .DEFAULT_GOAL := help
 
-MADE   := .venv/.made-from-lock
-PYTHON_IN := .venv/bin/python
-STACK  := $(PYTHON_IN) -m deploy.stack
+MADE  := .venv/.made-from-lock
+PY    := .venv/bin/python
+STACK := $(PY) -m deploy.stack
 export PYTHONUNBUFFERED := 1
-export PYTHONDONTWRITEBYTECODE :=
-unexport PYTHONDONTWRITEBYTECODE
 
 FORMAT  ?= nyc311
 SUBJECT ?= developer
@@ -16,7 +13,7 @@ SUBJECT ?= developer
 help: ## this manual
 	@echo 'Casegrid. Each target makes what it needs first: environment, jars, database, reference district.'
 	@echo
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)$$/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s%s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo 'Ports: INTAKE_PORT 8001, TRIAGE_PORT 8002, DISPATCH_PORT 8003, FEEDBACK_PORT 8004, AUDIT_PORT 8005, KAFKA_PORT 19092,'
 	@echo 'KAFKA_CONTROLLER_PORT 19093, POSTGRES_PORT 15432. KAFKA_BOOTSTRAP_SERVERS, DATABASE_URL: use these servers instead.'
@@ -34,30 +31,30 @@ status: $(MADE) ## what runs, since when, with how much memory (JSON=1)
 	@$(STACK) status $(if $(JSON),--json)
 
 demo: up ## the reference scenario, from the first report of a burst main to the audited, closed case
-	@$(PYTHON_IN) -m deploy.demo
+	@$(PY) -m deploy.demo
 
 replay: up ## real city reports through the whole system: FILE=reports.csv FORMAT=nyc311|messages
 	@test -n '$(FILE)' || { echo 'make replay FILE=reports.csv FORMAT=nyc311 (or FORMAT=messages)' >&2; exit 2; }
-	@$(PYTHON_IN) -m deploy.replay --file '$(FILE)' --format '$(FORMAT)'
+	@$(PY) -m deploy.replay --file '$(FILE)' --format '$(FORMAT)'
 
 test: $(MADE) ## every test, against a real Kafka and a real PostgreSQL (ARGS='-k relay -x')
-	@$(PYTHON_IN) -m pytest $(ARGS)
+	@$(PY) -m pytest $(ARGS)
 
 check: $(MADE) ## format, lint, types, import rules, contracts, container files; changes nothing
 	@.venv/bin/ruff format --check --quiet . || { echo 'not formatted as ruff does: make fix' >&2; exit 1; }
 	@.venv/bin/ruff check --quiet .
-	@$(PYTHON_IN) -m basedpyright
+	@$(PY) -m basedpyright
 	@.venv/bin/lint-imports
-	@$(PYTHON_IN) -m contracts.export --check
-	@$(PYTHON_IN) -m deploy.lint
+	@$(PY) -m contracts.export --check
+	@$(PY) -m deploy.lint
 
 fix: $(MADE) ## rewrite what `make check` finds and a program can mend
 	@.venv/bin/ruff format --quiet .
 	@.venv/bin/ruff check --fix --quiet .
-	@$(PYTHON_IN) -m contracts.export
+	@$(PY) -m contracts.export
 
 bench: up ## complete cases per second, beside the bare limits of this machine
-	@$(PYTHON_IN) -m deploy.bench
+	@$(PY) -m deploy.bench
 
 token: $(MADE) ## print a development token: ROLE=dispatcher SUBJECT=... UNIT=... AREAS=CH/shengdeng,...
 	@test -n '$(ROLE)' || { echo 'make token ROLE=dispatcher [SUBJECT=...] [UNIT=...] [AREAS=...]' >&2; exit 2; }

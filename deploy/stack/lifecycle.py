@@ -43,9 +43,7 @@ async def up(plan: Plan, say: Say = print) -> None:
             infrastructure = await asyncio.gather(
                 *(asyncio.to_thread(_specify, plan, name, secrets, say) for name in plan.infrastructure)
             )
-            kind = next(
-                (one.environment[fallback.KIND] for one in infrastructure if fallback.KIND in one.environment), "kafka"
-            )
+            kind = "fallback" if any(fallback.KIND in one.environment for one in infrastructure) else "kafka"
             services = [_service(plan, name, secrets, kind) for name in plan.services]
             await supervisor.apply([*infrastructure, *services])
             await _answering(plan, supervisor, secrets)
@@ -57,7 +55,7 @@ async def up(plan: Plan, say: Say = print) -> None:
         if plan.services:
             with _step(say, "services ready"):
                 await supervisor.start(plan.services)
-                await readiness.services(plan, supervisor, lambda _: None)
+                await readiness.services(plan, supervisor)
     for name in plan.services:
         say(f"  {name:<10} {plan.url(name)}  (API: {plan.url(name)}/docs)")
     if "kafka" in plan.only:

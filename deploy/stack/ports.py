@@ -56,7 +56,7 @@ def _holder(port: int) -> str:
     except psutil.AccessDenied:
         return ""
     for connection in connections:
-        if connection.status == psutil.CONN_LISTEN and connection.laddr[1] == port and connection.pid is not None:
+        if connection.status == psutil.CONN_LISTEN and connection.laddr[-1:] == (port,) and connection.pid is not None:
             with contextlib.suppress(psutil.Error):
                 command = " ".join(psutil.Process(connection.pid).cmdline())
                 return f" by process {connection.pid} ({command[:100]})"

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import httpx
 
@@ -31,9 +31,7 @@ class Watch:
                 raise Problem(f"{name} does not stay up ({state.description}); {tail(self._plan.log(name))}")
 
 
-async def services(
-    plan: Plan, supervisor: Supervisor, on_ready: Callable[[str], None], timeout_seconds: float = 90
-) -> None:
+async def services(plan: Plan, supervisor: Supervisor, timeout_seconds: float = 90) -> None:
     """Waits until every service's /ready says 200. Raises `Problem` with its own reason and the end of its log."""
     waiting = dict.fromkeys(plan.services, "no answer")
     watch = Watch(plan, plan.services)
@@ -48,7 +46,6 @@ async def services(
                     continue
                 if answer.status_code == 200:
                     del waiting[name]
-                    on_ready(name)
                 else:
                     waiting[name] = f"{answer.status_code}: {answer.text[:300]}"
             if waiting:

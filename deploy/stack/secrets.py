@@ -26,7 +26,7 @@ class Secrets:
 
 
 def load(run: Path, partners: Iterable[Mapping[str, Any]] = ()) -> Secrets:
-    """What the stack in that folder uses; what is missing is generated. Writes client_keys.json for the services, too."""
+    """What the stack in that folder uses; what is missing is generated. Writes the services' client_keys.json, too."""
     path = run / FILE
     known: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}
     partners = list(partners)

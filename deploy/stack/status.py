@@ -36,7 +36,7 @@ def as_json(plan: Plan) -> list[dict[str, object]]:
 
 def print_table(plan: Plan) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for title in ("process", "state", "pid", "up", "memory", "address", "log"):
+    for title in ("process", "state", "pid", "up", "memory", "address"):
         table.add_column(title, justify="right" if title in ("pid", "up", "memory") else "left", overflow="fold")
     colours = {"ready": "green", "running": "green", "given": "green", "not ready": "yellow", "down": "red"}
     for row in rows(plan):
@@ -47,9 +47,9 @@ def print_table(plan: Plan) -> None:
             _duration(row.uptime_seconds),
             "" if row.memory_mib is None else f"{row.memory_mib} MiB",
             row.address,
-            row.log,
         )
     Console().print(table)
+    print(f"logs in {plan.logs}")
 
 
 def _row(plan: Plan, name: str) -> Row:
@@ -59,7 +59,7 @@ def _row(plan: Plan, name: str) -> Row:
     state = "down"
     if pid is not None:
         state = "running" if name not in plan.services else "ready" if readiness.ready(plan, name) else "not ready"
-        uptime, memory = _measured(pid)
+        uptime, memory = _measured(pid, with_children=name != MANAGER)
     return Row(name, state, pid, uptime, memory, address, str(plan.log(name)))
 
 
@@ -67,11 +67,11 @@ def _given(name: str) -> Row:
     return Row(name, "given", None, None, None, "from the environment", "")
 
 
-def _measured(pid: int) -> tuple[int | None, int | None]:
+def _measured(pid: int, *, with_children: bool) -> tuple[int | None, int | None]:
     try:
         process = psutil.Process(pid)
         memory = process.memory_info().rss
-        for child in process.children():
+        for child in process.children() if with_children else ():
             details = child.memory_info()
             memory += details.rss - getattr(details, "shared", 0)
         return int(time.time() - process.create_time()), round(memory / 2**20)

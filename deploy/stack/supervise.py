@@ -1,8 +1,8 @@
 """The process manager: supervisord's configuration, its start, and its remote control.
 
 It restarts what dies. Each program runs through `launch`, so its own pid file is right after every restart, and it dies
-with the manager. The commands, environments and secrets are in the specifications that `launch` reads; the configuration
-holds their digests only, so that the manager sees which changed.
+with the manager. The commands, environments and secrets are in the specifications that `launch` reads; the
+configuration holds their digests only, so that the manager sees which changed.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ class Supervisor:
         digests = {one.name: one.digest() for one in specifications}
         self._write_configuration(commands, digests)
         if not self.alive():
-            await self._start_manager()
+            await asyncio.to_thread(self._start_manager)
             return list(commands)
         return await asyncio.to_thread(self._reload)
 
@@ -74,7 +74,7 @@ class Supervisor:
         return await asyncio.to_thread(self._states)
 
     async def end(self) -> list[str]:
-        """Ends services, then the infrastructure, then the manager; also what a killed manager left. What had been running."""
+        """Ends services, infrastructure and manager, also what a killed manager left; gives what had been running."""
         before = [name for name in _ALL if identity.noted(self.plan.run, name) is not None]
         if self.alive():
             with contextlib.suppress(OSError, xmlrpc.client.Error):  # a manager that no longer answers ends below
@@ -84,7 +84,7 @@ class Supervisor:
             await asyncio.gather(*(end_noted(self.plan.run, name, _STOP_SIGNALS.get(name, SIGTERM)) for name in names))
         return before
 
-    async def _start_manager(self) -> None:
+    def _start_manager(self) -> None:
         self.plan.logs.mkdir(parents=True, exist_ok=True)
         specification = Specification(
             MANAGER,
@@ -102,17 +102,17 @@ class Supervisor:
                 start_new_session=True,
             )
         deadline = time.monotonic() + 15
-        while True:
-            if manager.poll() is not None:
-                raise Problem(f"the process manager ended with status {manager.returncode}; {tail(out)}")
+        while manager.poll() is None:
             try:
-                await asyncio.to_thread(self._states)
-                break
+                self._states()
             except (OSError, xmlrpc.client.Error):
                 if time.monotonic() > deadline:
                     raise Problem(f"the process manager does not answer; {tail(out)}") from None
-                await asyncio.sleep(0.05)
-        manager.returncode = 0  # it lives on; the interpreter need not warn of that
+                time.sleep(0.05)
+            else:
+                manager.returncode = 0  # it lives on, and the interpreter need not warn of that
+                return
+        raise Problem(f"the process manager ended with status {manager.returncode}; {tail(out)}")
 
     def _reload(self) -> list[str]:
         with self._remote() as remote:

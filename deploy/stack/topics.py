@@ -20,7 +20,7 @@ async def create(bootstrap: str, names: Iterable[str], partitions: int, timeout_
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=15_000)
     await admin.start()
     try:
-        answer = await admin.create_topics([NewTopic(name, partitions, 1) for name in wanted])
+        answer: Any = await admin.create_topics([NewTopic(name, partitions, 1) for name in wanted])
         new = []
         for name, code, *rest in answer.topic_errors:
             fault = for_code(code)

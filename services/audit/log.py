@@ -79,7 +79,7 @@ _OF_CASES = """
 SELECT index, topic, case_id, body, valid OR EXISTS (
        SELECT FROM log s WHERE s.settles = l.topic || '/' || l.partition || '@' || l."offset" AND s.kind = 'retried') AS counts
   FROM log l
- WHERE case_id = ANY($1::text[]) AND event_id IS NOT NULL AND time IS NOT NULL AND duplicate_of IS NULL
+ WHERE case_id = ANY($1::text[]) AND time IS NOT NULL AND duplicate_of IS NULL
  ORDER BY case_id, index
 """
 
@@ -191,7 +191,7 @@ async def _append(connection: Connection, findings: Sequence[Finding]) -> None:
                 new.append((event, index))
         elif event is not None:
             loose[finding.record.coordinates] = event.subject
-        if finding.settles is not None and event is not None:
+        if event is not None and finding.settles is not None and event.data.step == "retried":
             anew.add(event.subject)
         rows.append(_row(index, finding, duplicate_of))
         index += 1
@@ -254,12 +254,12 @@ def _headers(record: Record) -> str:
 
 
 def _kind(data: Any) -> str:
-    for name in ("kind", "ruling", "outcome", "verdict", "step"):
-        if name == "outcome" and hasattr(data, "verdict"):
-            continue
-        if (value := getattr(data, name, None)) is not None:
-            return value
-    return type(data).__name__
+    """The word that tells facts of one topic apart; a verdict goes before the outcome beside it."""
+    return next(
+        value
+        for name in ("kind", "ruling", "verdict", "step", "outcome")
+        if (value := getattr(data, name, None)) is not None
+    )
 
 
 async def _bring_up_to_date(connection: Connection, new: Sequence[tuple[Event[Any], int]], anew: set[str]) -> None:

@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Fleet:
-    """Processes by service name. A process that ends is started again while `watch` runs, as a process manager would."""
+    """Processes by service name. One that ends is started again, as a process manager would."""
 
     def __init__(
         self, *, databases: Mapping[str, str], kafka: str, prefix: str, district: Path, logs: Path, **more: str
@@ -36,11 +36,18 @@ class Fleet:
         self.ports = {name: _free_port() for name in SERVICES}
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._watchers: dict[str, asyncio.Task[None]] = {}
+        self._order: Sequence[str] = SERVICES
         self.deaths: dict[str, int] = dict.fromkeys(SERVICES, 0)
+        self.exits: dict[str, int | None] = {}
 
     async def __aenter__(self) -> "Fleet":
-        for name in SERVICES:
+        for name in self._order:
             await self.start(name)
+        return self
+
+    def in_order(self, order: Sequence[str]) -> "Fleet":
+        """This fleet, to be started in that order."""
+        self._order = tuple(order)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -56,6 +63,7 @@ class Fleet:
             except TimeoutError:
                 process.kill()
                 await process.wait()
+        self.exits = {name: process.returncode for name, process in self._processes.items()}
 
     def url(self, name: str) -> str:
         """Where a service answers."""

@@ -1,8 +1,8 @@
 """A real Kafka and a real PostgreSQL for the tests, and on them what each test has for itself: topics and databases.
 
 Taken from the environment (KAFKA_BOOTSTRAP_SERVERS, DATABASE_URL), else from containers where an engine answers, else
-from the embedded stack on free ports. A cluster of the environment gets roles named like the services, with the password
-`test`, so give one that is for tests. tests/conftest.py imports the fixtures.
+from the embedded stack on free ports. A cluster of the environment gets roles named like the services, with the
+password `test`, so give one that is for tests. tests/conftest.py imports the fixtures.
 """
 
 import os

@@ -1,10 +1,11 @@
-"""Reports by HTTP and by a partner's topic, and a partner that answers every assignment; all of them survive what happens."""
+"""Reports by HTTP and by a partner's topic, and a partner that answers every assignment, whatever dies meanwhile."""
 
 import asyncio
 import contextlib
 import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import orjson
@@ -24,7 +25,7 @@ _CALLERS = 8
 
 
 class Load:
-    """`acknowledged` are the cases the system has taken responsibility for: answered with 201, or acknowledged by the broker."""
+    """`acknowledged` are the cases that were answered with 201 by intake, or acknowledged by the broker."""
 
     def __init__(self, fleet: Fleet, kafka: str, prefix: str, district: Path) -> None:
         self._fleet = fleet
@@ -56,67 +57,84 @@ class Load:
                 }
                 key = hashlib.sha256(f"{self._prefix}{caller}-{n}".encode()).hexdigest()
                 self.acknowledged.add(await _insist(client, body, key))
-                await _pause(pause)
+                await pause_for(pause)
 
     async def _publish(self, spots: list[Place], pause: float) -> None:
-        producer = await self._producer()
-        try:
+        async with Sender(self._kafka, self._prefix) as sender:
             for n, spot in enumerate(spots):
                 case = uuid7(datetime.now(UTC))
                 report = NewReport(channel="sensor", title=f"cover {n} tilted", category=CATEGORY, place=spot)
-                raw = envelope(case, report, 1)
-                await self._send(producer, "ReportFiled", case, raw)
+                await sender.send("ReportFiled", case, envelope(case, report, 1))
                 self.acknowledged.add(case)
-                await _pause(pause)
-        finally:
-            await producer.stop()
+                await pause_for(pause)
 
     async def answer(self) -> None:
         """Answers every assignment, once each, until cancelled."""
         while True:
             with contextlib.suppress(KafkaError, OSError):  # the broker is away: begin again from the start
                 await self._answer()
-            await _pause(0.2)
+            await pause_for(0.2)
 
     async def _answer(self) -> None:
         consumer = AIOKafkaConsumer(
             self._prefix + "Assigned", bootstrap_servers=self._kafka, group_id=None, auto_offset_reset="earliest"
         )
-        producer = await self._producer()
-        try:
-            await consumer.start()
-            async for record in consumer:
-                event = orjson.loads(record.value or b"")
-                for n, assignment in enumerate(event["data"].get("plan", ())):
-                    if assignment["id"] not in self._answered:
-                        end = Resolved(
-                            assignment_id=assignment["id"],
-                            unit=assignment["unit"],
-                            outcome="fixed",
-                            handled_by=("partner:bench",),
-                        )
-                        raw = envelope(event["subject"], end, 2 + n, cause=event["id"])
-                        await self._send(producer, "Resolved", event["subject"], raw)
-                        self._answered.add(assignment["id"])
-        finally:
-            await consumer.stop()
-            await producer.stop()
-
-    async def _producer(self) -> AIOKafkaProducer:
-        while True:
-            producer = AIOKafkaProducer(
-                bootstrap_servers=self._kafka, enable_idempotence=True, acks="all", linger_ms=1, request_timeout_ms=5000
-            )
+        async with Sender(self._kafka, self._prefix) as sender:
             try:
-                await producer.start()
-                return producer
-            except (KafkaError, OSError):
-                await producer.stop()
-                await _pause(0.2)
+                await consumer.start()
+                async for record in consumer:
+                    await self._end(sender, orjson.loads(record.value or b""))
+            finally:
+                await consumer.stop()
 
-    async def _send(self, producer: AIOKafkaProducer, topic: str, case: str, raw: bytes) -> None:
-        """The same event until the broker has acknowledged it: what is sent twice has one id."""
-        await producer.send_and_wait(self._prefix + topic, value=raw, key=case.encode(), headers=HEADERS)
+    async def _end(self, sender: "Sender", event: dict[str, Any]) -> None:
+        for n, assignment in enumerate(event["data"].get("plan", ())):
+            if assignment["id"] in self._answered:
+                continue
+            end = Resolved(
+                assignment_id=assignment["id"], unit=assignment["unit"], outcome="fixed", handled_by=("partner:bench",)
+            )
+            await sender.send("Resolved", event["subject"], envelope(event["subject"], end, 2 + n, cause=event["id"]))
+            self._answered.add(assignment["id"])
+
+
+class Sender:
+    """A producer that sends the same bytes until the broker has acknowledged them: what is sent twice has one id."""
+
+    def __init__(self, kafka: str, prefix: str) -> None:
+        self._kafka = kafka
+        self._prefix = prefix
+        self._producer: AIOKafkaProducer | None = None
+
+    async def __aenter__(self) -> "Sender":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._drop()
+
+    async def send(self, topic: str, case: str, raw: bytes) -> None:
+        """Returns when the broker has it."""
+        while True:
+            try:
+                if self._producer is None:
+                    self._producer = AIOKafkaProducer(
+                        bootstrap_servers=self._kafka, enable_idempotence=True, acks="all", linger_ms=1
+                    )
+                    await self._producer.start()
+                sending = self._producer.send_and_wait(
+                    self._prefix + topic, value=raw, key=case.encode(), headers=HEADERS
+                )
+                await asyncio.wait_for(sending, 20)
+                return
+            except (KafkaError, OSError, TimeoutError):
+                await self._drop()
+                await pause_for(0.2)
+
+    async def _drop(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with contextlib.suppress(KafkaError, OSError, TimeoutError):  # it is thrown away because it is broken
+                await asyncio.wait_for(producer.stop(), 5)
 
 
 async def _insist(client: httpx.AsyncClient, body: dict[str, object], key: str) -> str:
@@ -125,15 +143,15 @@ async def _insist(client: httpx.AsyncClient, body: dict[str, object], key: str) 
         try:
             answer = await client.post("/reports", json=body, headers={"idempotency-key": key})
         except httpx.TransportError:
-            await _pause(0.1)
+            await pause_for(0.1)
             continue
         if answer.status_code == 201:
             return answer.json()["case_id"]
         assert answer.status_code == 503, answer.text
-        await _pause(0.1)
+        await pause_for(0.1)
 
 
-async def _pause(seconds: float) -> None:
+async def pause_for(seconds: float) -> None:
     """Lets others work; no condition is waited for."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(asyncio.Event().wait(), seconds)

@@ -1,4 +1,4 @@
-"""Every acknowledged report has exactly one complete chain, whatever dies on the way, and all stores agree with audit."""
+"""Every acknowledged report has exactly one complete chain, whatever dies on the way; all stores agree with audit."""
 
 import asyncio
 import random
@@ -16,7 +16,7 @@ from deploy.stack.provision import with_database
 from tests.support.fleet import SERVICES, Fleet
 from tests.support.infrastructure import PASSWORD, execute, migrate_services
 from tests.support.services import eventually
-from tests.system.load import Load
+from tests.system.load import Load, pause_for
 
 REPORTS = 2000
 READS = {
@@ -35,19 +35,19 @@ async def kill_services(fleet: Fleet, kafka: Kafka, postgres: Postgres, chance: 
     chance.shuffle(victims)
     for victim in victims:
         await fleet.ready(victim)
-        await _moment(chance.uniform(0.0, 0.8))
+        await pause_for(chance.uniform(0.0, 0.8))
         await fleet.kill(victim)
     assert min(fleet.deaths.values()) == 2
 
 
 async def kill_broker(fleet: Fleet, kafka: Kafka, postgres: Postgres, chance: random.Random) -> None:
-    await _moment(chance.uniform(1.0, 3.0))
+    await pause_for(chance.uniform(1.0, 3.0))
     await kafka.kill()
     await kafka.start()
 
 
 async def kill_database(fleet: Fleet, kafka: Kafka, postgres: Postgres, chance: random.Random) -> None:
-    await _moment(chance.uniform(1.0, 3.0))
+    await pause_for(chance.uniform(1.0, 3.0))
     await postgres.kill()
     await postgres.start()
 
@@ -148,7 +148,8 @@ async def assert_stores_agree(connection: asyncpg.Connection) -> None:
         assert differ == [], name
         taken = await connection.fetch(
             f"SELECT event_id, n FROM (SELECT event_id, count(*) AS n FROM {name}.events WHERE NOT own GROUP BY 1) t"
-            " FULL JOIN (SELECT DISTINCT event_id FROM audit.log WHERE topic = ANY($1) AND source <> $2) a USING (event_id)"
+            " FULL JOIN (SELECT DISTINCT event_id FROM audit.log WHERE topic = ANY($1) AND source <> $2) a"
+            " USING (event_id)"
             " WHERE a.event_id IS NULL OR n IS DISTINCT FROM 1",
             list(topics_read),
             f"/services/{name}",
@@ -160,11 +161,3 @@ async def assert_stores_agree(connection: asyncpg.Connection) -> None:
             " WHERE s.version <> e.n OR s.version <> e.v OR s.sequence <> e.o"
         )
         assert streams == 0, name
-
-
-async def _moment(seconds: float) -> None:
-    """A random moment of the flow, at which something is about to die; no condition is waited for."""
-    try:
-        await asyncio.wait_for(asyncio.Event().wait(), seconds)
-    except TimeoutError:
-        return

@@ -1,18 +1,20 @@
 """What people may ask of a case that waits for them, and the rules about it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, assert_never
 
 from chassis.decider import Facts, Inputs, Refused, Unknown
+from contracts.envelope import Event
 from contracts.fields import Attachment
+from contracts.intake import NewReport
 from contracts.progress import Progressed
 from contracts.reference import Category
-from contracts.triage import Dispatched, Explanation, Merged, Rejected
+from contracts.triage import Explanation, Merged, Rejected
 from services.triage.domain import planning
 from services.triage.domain.assessment import assess, locate
-from services.triage.domain.case import Case, Status, Waiting, Work
+from services.triage.domain.case import Case, Status, Waiting
 from services.triage.domain.planning import Part
 from services.triage.domain.rulebook import Rulebook
 
@@ -131,7 +133,7 @@ class Commanding:
                 locate(report.data.place, self.rules)[0],
                 self._category(category),
                 area,
-                begins(state, inputs.at),
+                begins(report, inputs.at),
                 self.rules,
                 why,
             ),
@@ -156,8 +158,7 @@ class Commanding:
         if command.units:
             lead = self._category(category).lead
             parts = [
-                Part(charge.unit, charge.task or planning.words(lead), n == 0)
-                for n, charge in enumerate(command.units)
+                Part(charge.unit, charge.task or planning.words(lead), n == 0) for n, charge in enumerate(command.units)
             ]
         why = (*found.rules, *self._as_ruled(command, inputs))
         return [
@@ -167,7 +168,7 @@ class Commanding:
                 found.place,
                 self._category(category),
                 area,
-                begins(state, inputs.at),
+                begins(report, inputs.at),
                 self.rules,
                 why,
                 condition=command.condition,
@@ -185,7 +186,7 @@ class Commanding:
                 state,
                 "manual",
                 parts,
-                begins(state, inputs.at, later=True),
+                inputs.at,
                 self.rules,
                 self._as_ruled(command, inputs),
                 category=category,
@@ -255,12 +256,9 @@ class Commanding:
         return self.rules.catalogue.by_code[code]
 
 
-def begins(state: Case, at: datetime, *, later: bool = False) -> datetime:
-    """When a plan's clocks start: now, or for what was entered long after the fact when it was seen."""
-    report = state.report
-    if report is not None and report.data.retrospective and not later:
-        return report.time
-    return at
+def begins(report: Event[NewReport], at: datetime) -> datetime:
+    """When the clocks of a first round start: now, or for what was entered long after the fact when it was seen."""
+    return report.time if report.data.retrospective else at
 
 
 def refuse_target(into: str, status: Status | None) -> None:
@@ -269,18 +267,3 @@ def refuse_target(into: str, status: Status | None) -> None:
         raise Unknown(f"there is no case {into}")
     if status not in ("verifying", "awaiting_ruling", "dispatched"):
         raise Refused("merge.target", f"case {into} is {status}: nothing can be merged into it any more")
-
-
-__all__ = [
-    "Charge",
-    "Command",
-    "Commanding",
-    "Dispatched",
-    "File",
-    "Merge",
-    "Reject",
-    "Verify",
-    "Work",
-    "begins",
-    "refuse_target",
-]

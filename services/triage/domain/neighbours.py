@@ -119,7 +119,9 @@ class Neighbourhood:
         apart = round(abs(reported_at - event.time).total_seconds() / 60)
         bounds = f"of the same category, {apart} min apart of {category.duplicates.window_hours} h allowed"
         where = "in the same grid" if metres > category.duplicates.radius_m else f"{metres:.0f} m away"
-        return Twin(case_id, f"the same as case {case_id}: {where} ({category.duplicates.radius_m} m allowed), {bounds}")
+        return Twin(
+            case_id, f"the same as case {case_id}: {where} ({category.duplicates.radius_m} m allowed), {bounds}"
+        )
 
     def _near(self, report: NewReport, category: Category, area: str) -> Iterator[tuple[OpenCase, float]]:
         """Open cases in question, with their distance; beyond the radius for those that are only in the same grid."""
@@ -151,9 +153,7 @@ class Neighbourhood:
 def open_case(case_id: str, event: Event[NewReport], category: str, area: str) -> OpenCase:
     """A case as it is open from its report on."""
     report = event.data
-    return OpenCase(
-        case_id, category, area, report.place.point, event.time, report.retrospective, report.reporter_ref
-    )
+    return OpenCase(case_id, category, area, report.place.point, event.time, report.retrospective, report.reporter_ref)
 
 
 def concerns_a_person(category: Category) -> bool:

@@ -213,9 +213,7 @@ def condition_of(category: Category, code: str | None) -> Condition:
 
 def check_of(rules: Rulebook, category: Category) -> Check:
     """How the outcome is to be checked."""
-    return Check(
-        method=category.check.method, by=category.check.by, within_minutes=rules.policy.check_hours * 60
-    )
+    return Check(method=category.check.method, by=category.check.by, within_minutes=rules.policy.check_hours * 60)
 
 
 def explanation(rules: Rulebook, why: Sequence[str]) -> Explanation:

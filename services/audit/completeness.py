@@ -1,0 +1,164 @@
+"""What is missing from the log: the questions that bytes alone, however well kept, do not answer.
+
+    sequences   each source numbers what it says of a case from 1 without a gap
+    causes      what led to an event is in the log
+    invalid     a record that could not be read, or trusted, was retried or discarded by somebody
+    offsets     every record of a partition from 0 to the last one stored
+    indexes     every index from 0 to the last one given
+    lag         every record the topics hold (of the whole log only; of one case it is told, but judged by the others)
+
+Duplicates and open cases are told, but are no fault. Each list has its full count beside its first items.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from chassis.database import Connection, Database
+from services.audit.broker import Ends
+from services.audit.views import SHOWN
+
+_OF_CASE = "($1::text IS NULL OR l.case_id = $1)"
+
+_SEQUENCES = f"""
+SELECT l.case_id, l.source, l.sequence - 1 AS until, l.index AS before_index,
+       coalesce((SELECT max(e.sequence) FROM log e
+                  WHERE e.case_id = l.case_id AND e.source = l.source AND e.sequence < l.sequence), 0) + 1 AS since
+  FROM log l
+ WHERE {_OF_CASE} AND l.sequence > 1
+   AND NOT EXISTS (SELECT FROM log p
+                    WHERE p.case_id = l.case_id AND p.source = l.source AND p.sequence = l.sequence - 1)
+   AND l.duplicate_of IS NULL
+"""
+_CAUSES = f"""
+SELECT l.case_id, l.causation_id, l.index, l.topic, l.source, l.event_id
+  FROM log l
+ WHERE {_OF_CASE} AND l.causation_id IS NOT NULL
+   AND NOT EXISTS (SELECT FROM log c WHERE c.event_id = l.causation_id)
+   AND l.duplicate_of IS NULL
+"""
+_SETTLED = "EXISTS (SELECT FROM log s WHERE s.settles = l.topic || '/' || l.partition || '@' || l.\"offset\")"
+# Nobody but audit reads Progressed, so nobody parks what is wrong there: it is told, but there is nothing to settle.
+_INVALID = f"""
+SELECT l.index, l.topic, l.partition, l."offset", l.case_id, l.source, l.stored_at, l.reason, {_SETTLED} AS settled
+  FROM log l
+ WHERE {_OF_CASE} AND NOT l.valid
+"""
+_DUPLICATES = f"""
+SELECT count(*) AS count, count(*) FILTER (WHERE f.body <> l.body) AS differing
+  FROM log l JOIN log f ON f.index = l.duplicate_of
+ WHERE l.duplicate_of IS NOT NULL AND {_OF_CASE}
+"""
+_OPEN = f"""
+SELECT {SHOWN} FROM cases l WHERE {_OF_CASE} AND status <> 'closed'
+"""
+_SIZE = "SELECT count(*) AS stored, coalesce(max(index), -1) + 1 AS size FROM log"
+_INDEX_GAPS = """
+SELECT since, until FROM (
+    SELECT lag(index, 1, -1::bigint) OVER (ORDER BY index) + 1 AS since, index - 1 AS until FROM log) g
+ WHERE since <= until
+"""
+_PARTITIONS = """
+SELECT topic, partition, count(*) AS stored, max("offset") + 1 AS next FROM log GROUP BY topic, partition
+ ORDER BY topic, partition
+"""
+_OFFSET_GAPS = """
+SELECT topic, partition, since, until FROM (
+    SELECT topic, partition, "offset" - 1 AS until,
+           lag("offset", 1, -1::bigint) OVER (PARTITION BY topic, partition ORDER BY "offset") + 1 AS since FROM log) g
+ WHERE since <= until
+"""
+
+
+async def completeness(
+    database: Database, case_id: str | None, limit: int, ask: Callable[[], Awaitable[Ends]]
+) -> dict[str, Any]:
+    """The verdict with its reasons, and what each question found; `limit` items of each list. `ask` gives the topics' ends."""
+    ends, unknown = await _asked(ask)
+
+    async def work(connection: Connection) -> dict[str, Any]:
+        await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        return await _answers(connection, case_id, limit)
+
+    found = await database.transact(work)
+    partitions = found.pop("partitions")
+    found["lag"] = None if ends is None else _lag(ends, partitions)
+    found["lag_unknown"] = unknown
+    reasons = _reasons(found, whole=case_id is None)
+    return {"verdict": "incomplete" if reasons else "complete", "reasons": reasons, "case_id": case_id, **found}
+
+
+async def _asked(ask: Callable[[], Awaitable[Ends]]) -> tuple[Ends | None, str | None]:
+    """The ends are asked before the log is read, so that what comes in between does not count as missing."""
+    try:
+        return await ask(), None
+    except OSError as fault:
+        return None, str(fault)
+
+
+async def _answers(connection: Connection, case_id: str | None, limit: int) -> dict[str, Any]:
+    size = await connection.fetchrow(_SIZE)
+    partitions = await connection.fetch(_PARTITIONS)
+    duplicates = await connection.fetchrow(_DUPLICATES, case_id)
+    assert size is not None
+    assert duplicates is not None
+    invalid = await _list(connection, _INVALID, "index", limit, case_id)
+    invalid["waiting"] = await connection.fetchval(
+        f"SELECT count(*) FROM ({_INVALID}) i WHERE NOT settled AND topic <> 'Progressed'", case_id
+    )
+    whole = any(row["stored"] != row["next"] for row in partitions)
+    return {
+        "size": size["size"],
+        "missing_sequences": await _list(connection, _SEQUENCES, "before_index", limit, case_id),
+        "open_causes": await _list(connection, _CAUSES, "index", limit, case_id),
+        "invalid": invalid,
+        "duplicates": dict(duplicates),
+        "open_cases": await _list(connection, _OPEN, "first_index", limit, case_id),
+        "index_gaps": await _list(connection, _INDEX_GAPS, "since", limit) if size["stored"] != size["size"] else _none(),
+        "offset_gaps": await _list(connection, _OFFSET_GAPS, "topic, partition, since", limit) if whole else _none(),
+        "partitions": partitions,
+    }
+
+
+async def _list(connection: Connection, query: str, order: str, limit: int, *arguments: Any) -> dict[str, Any]:
+    rows = await connection.fetch(f"{query} ORDER BY {order} LIMIT {limit}", *arguments)
+    items = [dict(row) for row in rows]
+    count = len(items)
+    if count == limit:
+        count = await connection.fetchval(f"SELECT count(*) FROM ({query}) q", *arguments)
+    return {"count": count, "items": items}
+
+
+def _none() -> dict[str, Any]:
+    return {"count": 0, "items": []}
+
+
+def _lag(ends: Ends, partitions: list[Any]) -> dict[str, int]:
+    """Records not stored yet per topic; negative where the log holds more than the topic: it was made anew."""
+    stored = {(row["topic"], row["partition"]): row["next"] for row in partitions}
+    found = {topic: 0 for topic, _ in ends}
+    for (topic, partition), end in ends.items():
+        behind = end - stored.get((topic, partition), 0)
+        found[topic] += behind if behind > 0 else 0
+    return found
+
+
+def _reasons(found: dict[str, Any], *, whole: bool) -> list[str]:
+    reasons = [
+        f"{found[name]['count']} {words}"
+        for name, words in (
+            ("missing_sequences", "gaps in the sequences of sources"),
+            ("open_causes", "events whose cause is not in the log"),
+            ("index_gaps", "gaps in the log's index"),
+            ("offset_gaps", "gaps in the offsets of partitions"),
+        )
+        if found[name]["count"]
+    ]
+    if found["invalid"]["waiting"]:
+        reasons.append(f"{found['invalid']['waiting']} invalid records that nobody has retried or discarded")
+    if found["duplicates"]["differing"]:
+        reasons.append(f"{found['duplicates']['differing']} events that came again with other bytes")
+    if whole and found["lag"] is None:
+        reasons.append(found["lag_unknown"])
+    elif whole and (behind := sum(found["lag"].values())):
+        reasons.append(f"{behind} records on the topics that are not stored yet")
+    return reasons
