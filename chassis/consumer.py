@@ -143,6 +143,17 @@ class Consumer:
         except (CommitFailedError, IllegalStateError) as fault:
             log.info("offsets not committed, the records will come again: %s", fault)
 
+    async def unreachable(self) -> str | None:
+        """Why no broker answers now; None where one does. Asks the broker, three seconds at most."""
+        kafka = self._kafka
+        if kafka is None:
+            return self.fault or "the broker has not been reached yet"
+        try:
+            await asyncio.wait_for(kafka.topics(), 3)
+        except (OSError, TimeoutError, KafkaError) as fault:
+            return f"{type(fault).__name__}: {fault}"
+        return None
+
     def lag(self) -> dict[str, int]:
         """Records not read yet per topic, as far as the last fetch told."""
         found: dict[str, int] = {topic[len(self._prefix) :]: 0 for topic in self._topics}

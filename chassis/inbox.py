@@ -122,14 +122,16 @@ class Inbox:
         journal = await self._database.transact(work)
         self.cache.put(journal.touched)
 
-    async def _begin(self, connection: Connection, events: list[Event[Any]], held: list[Parked]) -> _Effects:
+    async def _begin(
+        self, connection: Connection, events: list[Event[Any]], held: list[Parked], *, fresh: bool = False
+    ) -> _Effects:
         journal = Journal(
             self._service.source,
             self._service.decider,
             self._service.views,
             self._clock(),
             self._service.announces,
-            self.cache,
+            None if fresh else self.cache,
         )
         await journal.open(
             connection,
@@ -142,6 +144,8 @@ class Inbox:
         return effects
 
     async def _finish(self, connection: Connection, effects: _Effects, by: str) -> None:
+        # What is held was judged by a state that no write is going to check.
+        await effects.journal.verify(connection, {stream_id for (_, stream_id), held in effects.queues.items() if held})
         await effects.journal.write(connection)
         fresh = [item for item in effects.loose if item.parked_id is None]
         fresh += [item for queue in effects.queues.values() for item in queue if item.parked_id is None]
@@ -302,7 +306,7 @@ class Inbox:
                     event = read(item.record, lenient=True)
                 except Invalid as finding:
                     raise Refused("parked.invalid", str(finding)) from None
-            effects = await self._begin(connection, [event] if event else [], held)
+            effects = await self._begin(connection, [event] if event else [], held, fresh=True)
             if event is not None and (obstacle := self._apply(item.record, event, effects)) is not None:
                 raise Refused(f"parked.{obstacle[0]}", obstacle[1])
             await parking.settle(connection, [parked_id], "discarded" if discard else "retried", by)
@@ -315,7 +319,9 @@ class Inbox:
             await self._finish(connection, effects, by=by)
             return item
 
-        return await self._database.transact(work)
+        item = await self._database.transact(work)
+        self.cache.forget([item.record.stream_id or ""])
+        return item
 
     async def _tell(
         self,

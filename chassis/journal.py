@@ -104,6 +104,8 @@ class Journal(Generic[S]):
     announces: bool = False
     cache: Cache[S] | None = None
     streams: dict[str, Stream[S]] = field(default_factory=dict)
+    remembered: set[str] = field(default_factory=set)
+    """The streams that came from the cache; until they are written, nobody has checked that they are current."""
     _entries: list[_Entry] = field(default_factory=list)
 
     async def open(self, connection: Connection, stream_ids: Iterable[str]) -> None:
@@ -115,6 +117,7 @@ class Journal(Generic[S]):
                 missing.append(stream_id)
             else:
                 self.streams[stream_id] = Stream(stream_id, known[0], *known)
+                self.remembered.add(stream_id)
         if not missing:
             return
         for stream_id in missing:
@@ -186,6 +189,24 @@ class Journal(Generic[S]):
     def sends(self) -> bool:
         """Whether anything of this goes to a topic."""
         return any(entry.own for entry in self._entries)
+
+    async def verify(self, connection: Connection, stream_ids: Iterable[str]) -> None:
+        """Raises `Conflict` where one of these came from the cache, is not about to be written, and is out of date."""
+        doubtful = {
+            stream_id: stream.version
+            for stream_id in self.remembered.intersection(stream_ids)
+            if (stream := self.streams[stream_id]).version == stream.loaded
+        }
+        if not doubtful:
+            return
+        rows = await connection.fetch(
+            "SELECT stream_id, version FROM streams WHERE stream_id = ANY($1::text[])", list(doubtful)
+        )
+        stale = [row["stream_id"] for row in rows if row["version"] != doubtful[row["stream_id"]]]
+        if stale:
+            assert self.cache is not None
+            self.cache.forget(stale)
+            raise Conflict(f"{len(stale)} streams were remembered as they are no more")
 
     async def write(self, connection: Connection) -> None:
         """Appends everything: streams, events, outbox, views. Raises `Conflict` where another writer was faster."""

@@ -135,6 +135,8 @@ class Runtime:
         except PASSING as fault:
             found["database"] = f"{type(fault).__name__}: {fault}"
         if self.works:
+            if silence := await self.consumer.unreachable():
+                found["broker"] = silence
             if self.consumer.fault:
                 found["consumer"] = self.consumer.fault
             elif not self.consumer.assigned():

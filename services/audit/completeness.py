@@ -5,52 +5,47 @@
     invalid     a record that could not be read, or trusted, was retried or discarded by somebody
     offsets     every record of a partition from 0 to the last one stored
     indexes     every index from 0 to the last one given
-    lag         every record the topics hold (of the whole log only; of one case it is told, but judged by the others)
+    lost        every record stored is still on its topic
+    lag         every record on the topics is stored; told for one case too, but there it is no reason: others' records lag
 
 Duplicates and open cases are told, but are no fault. Each list has its full count beside its first items.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from chassis.database import Connection, Database
 from services.audit.broker import Ends
 from services.audit.views import SHOWN
 
-_OF_CASE = "($1::text IS NULL OR l.case_id = $1)"
-
-_SEQUENCES = f"""
+_SEQUENCES = """
 SELECT l.case_id, l.source, l.sequence - 1 AS until, l.index AS before_index,
        coalesce((SELECT max(e.sequence) FROM log e
                   WHERE e.case_id = l.case_id AND e.source = l.source AND e.sequence < l.sequence), 0) + 1 AS since
   FROM log l
- WHERE {_OF_CASE} AND l.sequence > 1
+ WHERE l.valid AND l.duplicate_of IS NULL AND l.sequence > 1
    AND NOT EXISTS (SELECT FROM log p
                     WHERE p.case_id = l.case_id AND p.source = l.source AND p.sequence = l.sequence - 1)
-   AND l.duplicate_of IS NULL
 """
-_CAUSES = f"""
+_CAUSES = """
 SELECT l.case_id, l.causation_id, l.index, l.topic, l.source, l.event_id
   FROM log l
- WHERE {_OF_CASE} AND l.causation_id IS NOT NULL
+ WHERE l.valid AND l.duplicate_of IS NULL AND l.causation_id IS NOT NULL
    AND NOT EXISTS (SELECT FROM log c WHERE c.event_id = l.causation_id)
-   AND l.duplicate_of IS NULL
 """
-_SETTLED = "EXISTS (SELECT FROM log s WHERE s.settles = l.topic || '/' || l.partition || '@' || l.\"offset\")"
 # Nobody but audit reads Progressed, so nobody parks what is wrong there: it is told, but there is nothing to settle.
-_INVALID = f"""
-SELECT l.index, l.topic, l.partition, l."offset", l.case_id, l.source, l.stored_at, l.reason, {_SETTLED} AS settled
+_INVALID = """
+SELECT l.index, l.topic, l.partition, l."offset", l.case_id, l.source, l.stored_at, l.reason,
+       EXISTS (SELECT FROM log s WHERE s.settles = l.topic || '/' || l.partition || '@' || l."offset") AS settled
   FROM log l
- WHERE {_OF_CASE} AND NOT l.valid
+ WHERE NOT l.valid
 """
-_DUPLICATES = f"""
+_DUPLICATES = """
 SELECT count(*) AS count, count(*) FILTER (WHERE f.body <> l.body) AS differing
   FROM log l JOIN log f ON f.index = l.duplicate_of
- WHERE l.duplicate_of IS NOT NULL AND {_OF_CASE}
+ WHERE l.duplicate_of IS NOT NULL
 """
-_OPEN = f"""
-SELECT {SHOWN} FROM cases l WHERE {_OF_CASE} AND status <> 'closed'
-"""
+_OPEN = f"SELECT {SHOWN} FROM cases l WHERE l.status <> 'closed'"
 _SIZE = "SELECT count(*) AS stored, coalesce(max(index), -1) + 1 AS size FROM log"
 _INDEX_GAPS = """
 SELECT since, until FROM (
@@ -80,15 +75,18 @@ async def completeness(
         return await _answers(connection, case_id, limit)
 
     found = await database.transact(work)
-    partitions = found.pop("partitions")
-    found["lag"] = None if ends is None else _lag(ends, partitions)
+    stored = {(row["topic"], row["partition"]): row["next"] for row in found.pop("partitions")}
+    if ends is not None and any(end < stored.get(at, 0) for at, end in ends.items()):
+        ends, unknown = await _asked(ask)  # what came in between is no sign of loss
+    found["lag"] = None if ends is None else _lag(ends, stored)
     found["lag_unknown"] = unknown
+    found["lost"] = [] if ends is None else [f"{at[0]}/{at[1]}" for at, end in ends.items() if end < stored.get(at, 0)]
     reasons = _reasons(found, whole=case_id is None)
     return {"verdict": "incomplete" if reasons else "complete", "reasons": reasons, "case_id": case_id, **found}
 
 
 async def _asked(ask: Callable[[], Awaitable[Ends]]) -> tuple[Ends | None, str | None]:
-    """The ends are asked before the log is read, so that what comes in between does not count as missing."""
+    """The ends, or why they are not known. Asked before the log is read: what comes in between does not count as missing."""
     try:
         return await ask(), None
     except OSError as fault:
@@ -98,23 +96,26 @@ async def _asked(ask: Callable[[], Awaitable[Ends]]) -> tuple[Ends | None, str |
 async def _answers(connection: Connection, case_id: str | None, limit: int) -> dict[str, Any]:
     size = await connection.fetchrow(_SIZE)
     partitions = await connection.fetch(_PARTITIONS)
-    duplicates = await connection.fetchrow(_DUPLICATES, case_id)
     assert size is not None
+    # Two texts instead of one with "or $1 is null": a plan for one case must not scan the log.
+    only, arguments = ("", ()) if case_id is None else (" AND l.case_id = $1", (case_id,))
+    duplicates = await connection.fetchrow(_DUPLICATES + only, *arguments)
     assert duplicates is not None
-    invalid = await _list(connection, _INVALID, "index", limit, case_id)
+    invalid = await _list(connection, _INVALID + only, "index", limit, *arguments)
     invalid["waiting"] = await connection.fetchval(
-        f"SELECT count(*) FROM ({_INVALID}) i WHERE NOT settled AND topic <> 'Progressed'", case_id
+        f"SELECT count(*) FROM ({_INVALID + only}) i WHERE NOT settled AND topic <> 'Progressed'", *arguments
     )
-    whole = any(row["stored"] != row["next"] for row in partitions)
+    gaps = size["stored"] != size["size"]
+    holes = any(row["stored"] != row["next"] for row in partitions)
     return {
         "size": size["size"],
-        "missing_sequences": await _list(connection, _SEQUENCES, "before_index", limit, case_id),
-        "open_causes": await _list(connection, _CAUSES, "index", limit, case_id),
+        "missing_sequences": await _list(connection, _SEQUENCES + only, "before_index", limit, *arguments),
+        "open_causes": await _list(connection, _CAUSES + only, "index", limit, *arguments),
         "invalid": invalid,
         "duplicates": dict(duplicates),
-        "open_cases": await _list(connection, _OPEN, "first_index", limit, case_id),
-        "index_gaps": await _list(connection, _INDEX_GAPS, "since", limit) if size["stored"] != size["size"] else _none(),
-        "offset_gaps": await _list(connection, _OFFSET_GAPS, "topic, partition, since", limit) if whole else _none(),
+        "open_cases": await _list(connection, _OPEN + only, "first_index", limit, *arguments),
+        "index_gaps": await _list(connection, _INDEX_GAPS, "since", limit) if gaps else _none(),
+        "offset_gaps": await _list(connection, _OFFSET_GAPS, "topic, partition, since", limit) if holes else _none(),
         "partitions": partitions,
     }
 
@@ -132,13 +133,11 @@ def _none() -> dict[str, Any]:
     return {"count": 0, "items": []}
 
 
-def _lag(ends: Ends, partitions: list[Any]) -> dict[str, int]:
-    """Records not stored yet per topic; negative where the log holds more than the topic: it was made anew."""
-    stored = {(row["topic"], row["partition"]): row["next"] for row in partitions}
+def _lag(ends: Ends, stored: Mapping[tuple[str, int], int]) -> dict[str, int]:
+    """Records not stored yet, per topic."""
     found = {topic: 0 for topic, _ in ends}
-    for (topic, partition), end in ends.items():
-        behind = end - stored.get((topic, partition), 0)
-        found[topic] += behind if behind > 0 else 0
+    for at, end in ends.items():
+        found[at[0]] += max(0, end - stored.get(at, 0))
     return found
 
 
@@ -157,6 +156,10 @@ def _reasons(found: dict[str, Any], *, whole: bool) -> list[str]:
         reasons.append(f"{found['invalid']['waiting']} invalid records that nobody has retried or discarded")
     if found["duplicates"]["differing"]:
         reasons.append(f"{found['duplicates']['differing']} events that came again with other bytes")
+    if found["lost"]:
+        reasons.append(
+            f"{', '.join(found['lost'])} end before the log does: the broker lost records, or the topic is another"
+        )
     if whole and found["lag"] is None:
         reasons.append(found["lag_unknown"])
     elif whole and (behind := sum(found["lag"].values())):

@@ -85,6 +85,12 @@ def plain(text: str | None) -> str | None:
     return text.replace("\0", "\ufffd") if text is not None and "\0" in text else text
 
 
+def shown(case_id: str, case: Case) -> dict[str, Any]:
+    """A case's row as people see it."""
+    (row,) = _row(case_id, case)
+    return {name: value for name, value in zip(CASES.columns, row, strict=True) if name != "state"}
+
+
 async def states(connection: Connection, case_ids: Iterable[str]) -> dict[str, Case]:
     """The folded cases, of those that are known."""
     rows = await connection.fetch("SELECT case_id, state FROM cases WHERE case_id = ANY($1::text[])", list(case_ids))
@@ -125,7 +131,10 @@ class Filter:
             add(f"{name} = $", getattr(self, name))
         # '0' follows '/': the range is the areas below that one, and an index finds it.
         add("(area = $::text OR area >= $::text || '/' AND area < $::text || '0')", self.area)
-        add("EXISTS (SELECT FROM unnest($::text[]) own WHERE area = own OR starts_with(area, own || '/'))", self.areas or None)
+        add(
+            "EXISTS (SELECT FROM unnest($::text[]) own WHERE area = own OR starts_with(area, own || '/'))",
+            self.areas or None,
+        )
         add("reported_at >= $", self.since)
         add("reported_at < $", self.until)
         add("starts_with(external_ref, $)", self.external_prefix)

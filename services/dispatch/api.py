@@ -15,6 +15,19 @@ from chassis.runtime import Runtime
 from contracts.envelope import Event
 from contracts.fields import AreaPath, AssignmentId, CaseId, Instant
 from services.dispatch.board import stream
+from services.dispatch.bodies import (
+    AssignmentPage,
+    AssignmentShown,
+    BoardShown,
+    CaseShown,
+    Decision,
+    Ending,
+    Refusal,
+    Remark,
+    Step,
+    Supervising,
+    Urging,
+)
 from services.dispatch.domain.commands import (
     Acknowledge,
     Arrive,
@@ -32,19 +45,6 @@ from services.dispatch.domain.commands import (
 from services.dispatch.domain.deadlines import Reckoning
 from services.dispatch.domain.state import Case
 from services.dispatch.reference import Files
-from services.dispatch.shapes import (
-    AssignmentPage,
-    AssignmentShown,
-    BoardShown,
-    CaseShown,
-    Decision,
-    Ending,
-    Refusal,
-    Remark,
-    Step,
-    Supervising,
-    Urging,
-)
 from services.dispatch.views import Filters, assignment, assignments, board, case, item, lit
 
 UNITS = frozenset({"handling_unit", "grid_member", "partner"})

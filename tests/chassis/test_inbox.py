@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -220,8 +221,6 @@ async def test_two_records_that_passed_each_other_in_two_transactions_are_brough
         inside.set()
         await go_on.wait()
 
-    from dataclasses import replace
-
     late = Inbox(replace(TALLY, gather=slow), database, wall_clock)
     first = asyncio.create_task(late.process([end]))
     await inside.wait()
@@ -231,3 +230,22 @@ async def test_two_records_that_passed_each_other_in_two_transactions_are_brough
     await inbox.sweep()
     assert await waiting(database) == []
     assert len(await database.fetch("SELECT 1 FROM events WHERE stream_id = $1", case)) == 3
+
+
+async def test_a_fact_is_never_held_on_the_word_of_a_state_remembered_from_before_another_writer(
+    inbox: Inbox, database: Database
+) -> None:
+    case = case_id()
+    await inbox.process([fact_record(case, Withdrawal(reason="too soon, but harmless"))])
+    await Inbox(TALLY, database, wall_clock).process([fact_record(case, report(), sequence=2)])
+    await inbox.process([fact_record(case, Resolved(assignment_id=f"{case}.1.1", unit="dept:water", outcome="fixed"))])
+    assert await waiting(database) == []
+    assert len(await database.fetch("SELECT 1 FROM parked")) == 0
+
+
+async def test_what_cannot_be_appended_is_not_sent_either(inbox: Inbox, database: Database) -> None:
+    """The same transaction holds events, views and outbox: a view that fails takes the facts with it."""
+    case = case_id()
+    await inbox.process([fact_record(case, report(title="nul \0 in a text column"))])
+    for table in ("events", "outbox", "streams"):
+        assert await database.fetch(f"SELECT 1 FROM {table}") == [], table

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for every published fact, read off the models, so that a new field is covered without a word here."""
+"""Hypothesis strategies for every published fact, read off the models, so that a new field is covered by itself."""
 
 import types
 from collections.abc import Iterable
@@ -14,13 +14,14 @@ from pydantic.fields import FieldInfo
 from contracts.dispatch import Resolved
 from contracts.envelope import EventId, Source, Traceparent
 from contracts.feedback import Evaluated
-from contracts.fields import MAX_INTEGER, CaseId, Name
+from contracts.fields import CASE_ID, MAX_INTEGER, CaseId, Name
 from contracts.wire import TOPICS
 
 Strategy = st.SearchStrategy[Any]
 
-_LONGEST = 12
-"""Of a generated text or list, unless its lower limit asks for more."""
+_LETTERS = 12
+_ITEMS = 2
+"""The most in a generated text or list, unless its lower limit asks for more."""
 
 
 def of(annotation: Any, metadata: Iterable[Any] = ()) -> Strategy:
@@ -34,7 +35,7 @@ def of(annotation: Any, metadata: Iterable[Any] = ()) -> Strategy:
     if origin in (Union, types.UnionType):
         return st.one_of([of(argument) for argument in arguments])
     if origin is tuple:
-        low, high = _sizes(constraints)
+        low, high = _sizes(constraints, _ITEMS)
         return st.lists(of(arguments[0]), min_size=low, max_size=high).map(tuple)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return model(annotation)
@@ -98,9 +99,11 @@ def _scalar(annotation: Any, constraints: list[Any]) -> Strategy:
         return st.floats(low, high, allow_nan=False, allow_infinity=False)
     if annotation is str:
         pattern = next((found for each in constraints if (found := getattr(each, "pattern", None))), None)
+        if pattern == CASE_ID.pattern:
+            return st.uuids(version=4).map(str)
         if pattern:
             return st.from_regex(pattern, fullmatch=True).filter(lambda text: not text.endswith("\n"))
-        low, high = _sizes(constraints)
+        low, high = _sizes(constraints, _LETTERS)
         return st.text(min_size=low, max_size=high)
     if annotation is datetime or getattr(annotation, "__name__", "") == "AwareDatetime":
         return instants()
@@ -109,10 +112,10 @@ def _scalar(annotation: Any, constraints: list[Any]) -> Strategy:
     raise NotImplementedError(f"no strategy for {annotation}")
 
 
-def _sizes(constraints: list[Any]) -> tuple[int, int]:
+def _sizes(constraints: list[Any], most: int) -> tuple[int, int]:
     low = _bound(constraints, MinLen, "min_length") or 0
     high = _bound(constraints, MaxLen, "max_length")
-    return low, min(high if high is not None else _LONGEST, max(low, _LONGEST))
+    return low, min(high if high is not None else most, max(low, most))
 
 
 def _bound(constraints: list[Any], kind: type, name: str) -> Any:

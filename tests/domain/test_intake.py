@@ -164,7 +164,7 @@ def test_a_report_is_taken_back_once() -> None:
 # what partners say
 
 
-HOTLINE = {"source": "/partners/hotline", "actor": "agent 7"}
+HOTLINE: dict[str, Any] = {"source": "/partners/hotline", "actor": "agent 7"}
 
 
 def react(data: Fact, state: Case, **circumstances: Any) -> Any:
@@ -442,7 +442,7 @@ def test_a_point_is_at_the_key_place_that_matters_most_then_the_nearest(
         ("near school, grid 12", None),
         ("linear school", None),
         ("somewhere", None),
-        ("", None),
+        (" ", None),
     ],
 )
 def test_an_address_counts_where_its_names_agree_on_one_grid(address: str, area: str | None) -> None:

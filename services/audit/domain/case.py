@@ -7,7 +7,7 @@ sources meet, the later stage wins. Of two `Resolved` of one assignment the firs
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from chassis.decider import Decider, never, nothing
 from contracts.dispatch import Resolved
@@ -18,7 +18,7 @@ from contracts.progress import Progressed
 from contracts.triage import Dispatched, Merged, Rejected, Withdrawn
 from contracts.wire import HOMES
 
-STATUSES = (
+Status = Literal[
     "unreported",
     "reported",
     "verifying",
@@ -35,11 +35,14 @@ STATUSES = (
     "rejected",
     "withdrawn",
     "closed",
-)
-"""What `Case.status` may be; `unreported`: something is known of the case, but not its report."""
+]
+"""What is shown to people; `unreported`: something is known of the case, but not its report."""
 
-_STAGES = ("dispatched", "acknowledged", "en_route", "on_scene")
-_BY_TRIAGE = {
+Stage = Literal["dispatched", "acknowledged", "en_route", "on_scene"]
+STAGES: tuple[Stage, ...] = ("dispatched", "acknowledged", "en_route", "on_scene")
+"""Of an assignment, in the order in which it passes them."""
+
+_BY_TRIAGE: Mapping[str, Status] = {
     "verifying": "verifying",
     "verified_before_filing": "filed",
     "awaiting_ruling": "awaiting_ruling",
@@ -76,7 +79,7 @@ class Case:
     external_ref: str | None = None
     wished_category: str | None = None
     reported_area: str | None = None
-    ruling: str | None = None
+    ruling: Status | None = None
     ruling_sequence: int = 0
     assigned_sequence: int = 0
     ruled_at: datetime | None = None
@@ -87,7 +90,7 @@ class Case:
     priority: int | None = None
     merged_into: str | None = None
     parts: Mapping[str, Part] = field(default_factory=dict)
-    checking: str | None = None
+    checking: Literal["checking", "rework", "closed"] | None = None
     checking_sequence: int = 0
     verdict_sequence: int = 0
     rework_round: int = 0
@@ -112,8 +115,8 @@ class Case:
         return None if self.late_by_seconds is None else self.late_by_seconds > 0
 
     @property
-    def status(self) -> str:
-        """One of `STATUSES`. Closed goes before everything else, and its outcome says how."""
+    def status(self) -> Status:
+        """Closed goes before everything else, and its outcome says how."""
         if self.checking == "closed":
             return "closed"
         if self.ruling is None:
@@ -124,13 +127,13 @@ class Case:
             return "rework"
         return self._of_the_lead()
 
-    def _of_the_lead(self) -> str:
+    def _of_the_lead(self) -> Status:
         leads = [(_place(name), part) for name, part in self.parts.items() if part.lead]
         if not leads:
             return "dispatched"
         lead = max(leads, key=lambda found: found[0])[1]
         if lead.outcome is None:
-            return _STAGES[lead.stage]
+            return STAGES[lead.stage]
         if lead.outcome != "fixed":
             return "filed"
         return self.checking if self.checking in ("checking", "rework") else "fixed"
@@ -228,9 +231,9 @@ def _evaluated(case: Case, event: Event[Any]) -> dict[str, Any]:
 
 def _progressed(case: Case, event: Event[Any]) -> dict[str, Any]:
     data, sequence = event.data, int(event.sequence)
-    if data.step in _STAGES and data.assignment_id is not None:
+    if data.step in STAGES and data.assignment_id is not None:
         part = case.parts.get(data.assignment_id, Part())
-        stage = max(part.stage, _STAGES.index(data.step))
+        stage = max(part.stage, STAGES.index(data.step))
         return {"parts": {**case.parts, data.assignment_id: replace(part, stage=stage)}}
     if event.source == HOMES["Assigned"] and data.step in _BY_TRIAGE and sequence > case.ruling_sequence:
         return {"ruling": _BY_TRIAGE[data.step], "ruling_sequence": sequence}

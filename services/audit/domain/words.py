@@ -44,7 +44,12 @@ _STEPS = {
     "retried": "retried a parked record",
     "discarded": "discarded a parked record",
 }
-_OUTCOMES = {"fixed": "fixed it", "returned": "returned it", "escalated": "gave it up for escalation", "cancelled": "ended it"}
+_OUTCOMES = {
+    "fixed": "fixed it",
+    "returned": "returned it",
+    "escalated": "gave it up for escalation",
+    "cancelled": "ended it",
+}
 
 
 def who(event: Event[Any]) -> str:
@@ -70,9 +75,7 @@ def _what(data: Any) -> str:
             return f"takes the report back: {data.reason}"
         case Dispatched():
             plan = "; ".join(f"{part.unit}{' (lead)' if part.lead else ''}: {part.task}" for part in data.plan)
-            return (
-                f"dispatched round {data.round} {_BECAUSE[data.because]}, {data.category}, priority {data.priority}: {plan}"
-            )
+            return f"dispatched round {data.round} {_BECAUSE[data.because]}, {data.category}, priority {data.priority}: {plan}"
         case Merged():
             return f"merged it into case {data.into}"
         case Rejected():

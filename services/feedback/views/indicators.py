@@ -1,8 +1,8 @@
 """The figures of a period by unit, area or category, and the cases behind each number.
 
-Every number is a count, a sum or a distribution over a population; the list behind it is that same population, from the same
-SQL. A population holds only what had happened by `as_of`, by the events' own times, so that a period gives the same
-numbers on any day.
+Every number is a count, a sum or a distribution over a population; the list behind it is that same population, from
+the same SQL. A population holds only what had happened by `as_of`, by the events' own times, so that a period gives the
+same numbers on any day.
 """
 
 from collections.abc import Mapping, Sequence
@@ -92,7 +92,8 @@ due AS (
      WHERE c.filed_at < $2 AND (c.closed_at IS NULL OR c.closed_at > $3) AND lead.planned_by <= $3
 ),
 ended AS (
-    SELECT a.case_id, c.area, c.category, a.unit, a.outcome, a.acknowledge_seconds, a.arrive_seconds, a.urged, a.supervised
+    SELECT a.case_id, c.area, c.category, a.unit,
+           a.outcome, a.acknowledge_seconds, a.arrive_seconds, a.urged, a.supervised
       FROM assignments a JOIN cases c USING (case_id)
      WHERE a.ended_at >= $1 AND a.ended_at < $2 AND a.ended_at <= $3 AND a.outcome <> 'cancelled'
 ),
@@ -124,8 +125,8 @@ _NARROWED = """($4::text IS NULL OR unit = $4)
    AND ($6::text IS NULL OR category = $6 OR starts_with(category, $6 || '.'))"""
 
 # $7 what to group by, $8 how many parts of the area path.
-_KEY = """CASE $7::text WHEN 'all' THEN 'all' WHEN 'unit' THEN unit WHEN 'category' THEN category
-    ELSE array_to_string((string_to_array(area, '/'))[1:$8::integer], '/') END COLLATE "C""""
+_KEY = """(CASE $7::text WHEN 'all' THEN 'all' WHEN 'unit' THEN unit WHEN 'category' THEN category
+    ELSE array_to_string((string_to_array(area, '/'))[1:$8::integer], '/') END) COLLATE "C" """
 
 
 def _group(table: str, *values: str) -> str:
@@ -134,7 +135,8 @@ def _group(table: str, *values: str) -> str:
         for name, (source, which) in _POPULATIONS.items()
         if source == table
     ]
-    return f"SELECT {', '.join((f'{_KEY} AS key', *counts, *values))} FROM {table} WHERE {_NARROWED} GROUP BY 1"
+    columns = ", ".join((f"{_KEY} AS key", *counts, *values))
+    return f"SELECT {columns} FROM {table} WHERE {_NARROWED} GROUP BY 1"
 
 
 _ENDED_VALUES = (

@@ -182,9 +182,7 @@ RATINGS: View[Case] = View(
     "ratings",
     ("case_id", "rater"),
     {"case_id": "text", "rater": "text", "rating": "smallint", "comment": "text", "rated_at": "timestamptz"},
-    lambda case_id, case: [
-        (case_id, rater, one.rating, one.comment, one.at) for rater, one in case.ratings.items()
-    ],
+    lambda case_id, case: [(case_id, rater, one.rating, one.comment, one.at) for rater, one in case.ratings.items()],
 )
 
 VIEWS: Sequence[View[Case]] = (CASES, ASSIGNMENTS, RATINGS)

@@ -40,20 +40,18 @@ def assess(report: NewReport, rules: Rulebook) -> Assessment:
 def locate(place: Place, rules: Rulebook) -> tuple[Place, str]:
     """The place with the area it lies in, if the rules find one; and why."""
     point, area = place.point, place.area
-    known = area is not None and area in rules.areas
-    if known and (point is None or depth(area) >= GRID):
-        return place, f"area {area} as reported"
+    known = area if area in rules.areas else None
+    if known is not None and (point is None or depth(known) >= GRID):
+        return place, f"area {known} as reported"
     if point is None:
         said = "no position and no area were reported" if area is None else f"there is no area {area}, and no position"
         return place.model_copy(update={"area": None}), said
     found = rules.area_at(point.lat, point.lon)
-    if found is None:
-        if known:
-            return place, f"area {area} as reported; the position lies in no grid"
+    if found is None and known is None:
         where = f"the position {point.lat:.6f}, {point.lon:.6f} lies in no grid"
         return place.model_copy(update={"area": None}), where
-    if known and not covers(area, found):
-        return place, f"area {area} as reported, though the position lies in {found}"
+    if found is None or (known is not None and not covers(known, found)):
+        return place, f"area {known} as reported, though the position lies in {found or 'no grid of it'}"
     key_place = place.key_place or rules.key_place_at(point.lat, point.lon)
     return place.model_copy(update={"area": found, "key_place": key_place}), f"area {found} by the position"
 

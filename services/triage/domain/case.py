@@ -1,4 +1,4 @@
-"""A case as triage knows it: folded from reports, triage's own rulings and steps, results and verdicts, in any order."""
+"""A case as triage knows it: folded from reports, triage's own rulings and steps, results and verdicts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

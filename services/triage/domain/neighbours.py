@@ -1,8 +1,8 @@
 """Open cases near a report: what it may be a duplicate of.
 
-Two reports are one case when they are of one category, in one community, and within the category's radius and window. Where
-one of them has no position, the same grid takes the place of the radius. What concerns one person rather than a place (a
-service, or what is left to an "other") is repeated only by the same reporter.
+Two reports are one case when they are of one category, in one community, and within the category's radius and window.
+Where one of them has no position, the same grid takes the place of the radius. What concerns one person rather than a
+place (a service, or what is left to an "other") is repeated only by the same reporter.
 """
 
 from collections import defaultdict

@@ -13,11 +13,11 @@ from contracts.progress import Progressed
 from contracts.reference import Category
 from contracts.triage import Merged, Withdrawn
 from services.triage.domain import planning
-from services.triage.domain.assessment import GRID, Assessment, Queue, assess
+from services.triage.domain.assessment import Assessment, Queue, assess
 from services.triage.domain.case import Case, Work
 from services.triage.domain.commands import begins
 from services.triage.domain.neighbours import Neighbourhood
-from services.triage.domain.rulebook import Rulebook, upto
+from services.triage.domain.rulebook import Rulebook
 
 VERIFIED_CHANNELS = frozenset({"citizen", "hotline", "open311"})
 """Reports from outside the grid; a grid member's own, a sensor's or a partner's need no look beforehand."""
@@ -90,7 +90,7 @@ class Reacting:
         assert found.area is not None
         return Progressed(
             step="verifying",
-            unit=self.rules.unit_of("grid", upto(found.area, GRID) or found.area),
+            unit=self.rules.unit_of("grid", found.area),
             category=category.code,
             area=found.area,
             note="\n".join((*found.rules, alone)),

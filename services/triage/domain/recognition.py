@@ -1,7 +1,7 @@
 """Words -> category: the catalogue's keywords, found in one pass over the text.
 
-A word of ASCII letters matches whole words, any other matches anywhere; each counts once; a category's score is the sum of
-the weights of its words that were found.
+A word of ASCII letters matches whole words, any other matches anywhere; each counts once; a category's score is the sum
+of the weights of its words that were found.
 """
 
 import re

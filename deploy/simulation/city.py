@@ -1,0 +1,91 @@
+"""The running stack as people and partner systems see it: who they are, and how they call the services."""
+
+import asyncio
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from deploy.stack import secrets, token
+
+PORTS = {"intake": 8001, "triage": 8002, "dispatch": 8003, "feedback": 8004, "audit": 8005}
+_TRIES = 60
+
+
+class Refusal(Exception):
+    """A service said no: `status`, and what its problem document says."""
+
+    def __init__(self, status: int, words: str, problem: dict[str, Any]) -> None:
+        super().__init__(f"{status}: {words}")
+        self.status = status
+        self.problem = problem
+
+
+class City:
+    """The five services of a stack on this machine. Use as an async context manager."""
+
+    def __init__(self, run: Path = Path(".data/run")) -> None:
+        self._secrets = secrets.load(run)
+        self.servers = os.environ.get("KAFKA_BOOTSTRAP_SERVERS", f"127.0.0.1:{os.environ.get('KAFKA_PORT', '19092')}")
+        self.urls = {
+            name: f"http://127.0.0.1:{os.environ.get(name.upper() + '_PORT', port)}" for name, port in PORTS.items()
+        }
+        limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
+        self._client = httpx.AsyncClient(timeout=30, limits=limits)
+
+    async def __aenter__(self) -> "City":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.aclose()
+
+    def person(self, subject: str, *roles: str, unit: str | None = None, areas: tuple[str, ...] = ()) -> "Person":
+        """Somebody with a development token."""
+        bearer = token.issue(self._secrets.jwt_key, subject=subject, roles=roles, unit=unit, areas=areas)
+        return Person(self, subject, {"authorization": f"Bearer {bearer}"}, unit)
+
+    def partner(self, name: str) -> "Person":
+        """A partner system with its client key."""
+        return Person(self, f"partner:{name}", {"x-client-key": self._secrets.client_keys[name]}, None)
+
+    async def call(self, method: str, service: str, path: str, **request: Any) -> httpx.Response:
+        """The answer; a service that is not ready, or hurried, is asked again. Raises `Refusal`."""
+        for _ in range(_TRIES):
+            try:
+                answer = await self._client.request(method, self.urls[service] + path, **request)
+            except httpx.TransportError:
+                await asyncio.sleep(0.5)
+                continue
+            if answer.status_code in (429, 503):
+                await asyncio.sleep(min(2.0, float(answer.headers.get("retry-after", "1"))))
+                continue
+            if answer.status_code >= 400:
+                problem = answer.json() if "json" in answer.headers.get("content-type", "") else {}
+                raise Refusal(answer.status_code, problem.get("detail", answer.text[:500]), problem)
+            return answer
+        raise Refusal(503, f"{service} did not answer {method} {path}", {})
+
+
+@dataclass(frozen=True)
+class Person:
+    """A caller with credentials."""
+
+    city: City
+    subject: str
+    headers: dict[str, str]
+    unit: str | None
+
+    async def get(self, service: str, path: str, **parameters: Any) -> Any:
+        """The JSON a GET gives."""
+        query = {name: value for name, value in parameters.items() if value is not None}
+        return (await self.city.call("GET", service, path, params=query, headers=self.headers)).json()
+
+    async def post(self, service: str, path: str, body: Any, *, if_match: str | None = None) -> Any:
+        """The JSON a POST gives; sent with an idempotency key, so that asking again is harmless."""
+        headers = {**self.headers, "idempotency-key": str(uuid.uuid4())}
+        if if_match is not None:
+            headers["if-match"] = if_match
+        return (await self.city.call("POST", service, path, json=body, headers=headers)).json()

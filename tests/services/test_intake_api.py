@@ -1,0 +1,513 @@
+"""Intake as a whole: reports over HTTP and from partners' topics, their status as the others rule, and erasure."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from chassis.migrate import migrate
+from chassis.service import Service
+from chassis.settings import Settings
+from contracts.feedback import Evaluated
+from contracts.fields import Fact, Place
+from contracts.intake import NewReport, Supplement, Withdrawal
+from contracts.reference import Areas
+from contracts.triage import Explanation, Merged, Rejected, Withdrawn
+from deploy.district import __main__ as district
+from services.intake.service import build
+from tests.support.facts import case_id, event_of, fact_record, record_of
+from tests.support.infrastructure import PASSWORD, Database
+from tests.support.services import Running, eventually, publish, read_topic, running, token
+
+LI = token("li.na@example.org", "reporter")
+CHEN = token("chen", "reporter")
+MEMBER = token("member:7", "grid_member", unit="grid:CH/shuangqiaozi/shuangqiaolubei/g001")
+ACCEPTOR = token("wang", "acceptor")
+DISPATCHER = token("zhao", "dispatcher")
+ADMINISTRATOR = token("root", "administrator")
+HOTLINE = {"x-client-key": "hotline-key"}
+FIRE = {"x-client-key": "fire-key"}
+CLIENTS = {
+    hashlib.sha256(f"{name}-key".encode()).hexdigest(): {
+        "subject": f"client-of-{name}",
+        "source": f"/partners/{name}",
+        "roles": ["partner"],
+        "unit": None,
+    }
+    for name in ("hotline", "fire")
+}
+GRID = "CH/shuangqiaozi/shuangqiaolubei/g001"
+WHY = Explanation(rules=("same street, same hour",), catalogue="2026.1", policy="2026.1")
+FLOOD = {"title": "water on the road"}
+
+
+@pytest.fixture(scope="session")
+def district_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("district")
+    district.main(["--scale", "tiny", "--out", str(folder)])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def service(district_folder: Path) -> Service:
+    return build(Settings.model_validate({"CASEGRID_DISTRICT": district_folder}))
+
+
+@pytest.fixture(scope="session")
+def client_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("keys") / "client_keys.json"
+    file.write_text(json.dumps(CLIENTS))
+    return file
+
+
+@pytest.fixture
+async def url(empty_database: Database, service: Service) -> str:
+    await migrate(empty_database.admin_url, "intake", PASSWORD, service.schema.read_text())
+    return empty_database.url("intake")
+
+
+@pytest.fixture
+async def intake(url: str, service: Service, client_keys: Path) -> AsyncIterator[Running]:
+    async with running(service, url, CASEGRID_CLIENT_KEYS=client_keys) as found:
+        yield found
+
+
+async def post(intake: Running, path: str, who: dict[str, str], body: Any, **headers: str) -> httpx.Response:
+    return await intake.client.post(path, headers={**who, **headers}, json=body)
+
+
+async def file(intake: Running, who: dict[str, str] = LI, **body: Any) -> dict[str, Any]:
+    answer = await post(intake, "/reports", who, {**FLOOD, **body})
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+async def get(intake: Running, path: str, who: dict[str, str] = ADMINISTRATOR, **query: Any) -> Any:
+    answer = await intake.client.get(path, headers=who, params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def status_code(intake: Running, path: str, who: dict[str, str], **query: Any) -> int:
+    return (await intake.client.get(path, headers=who, params=query)).status_code
+
+
+async def told(intake: Running, case: str, *facts: Fact, source: str = "/services/triage") -> None:
+    """Lets intake take in what another service ruled."""
+    sources = {"Assigned": "/services/triage", "Evaluated": "/services/feedback"}
+    assert intake.runtime.inbox is not None
+    await intake.runtime.inbox.process(
+        [fact_record(case, fact, source=sources[fact.topic], sequence=n) for n, fact in enumerate(facts, 1)]  # pyright: ignore[reportAttributeAccessIssue]
+    )
+
+
+async def rows(intake: Running, query: str, *arguments: Any) -> list[Any]:
+    return [tuple(row) for row in await intake.runtime.database.fetch(query, *arguments)]
+
+
+async def events_of(intake: Running, case: str) -> list[dict[str, Any]]:
+    return [
+        json.loads(body)
+        for (body,) in await rows(intake, "SELECT body FROM events WHERE stream_id = $1 ORDER BY version", case)
+    ]
+
+
+def inside(district_folder: Path, path: str) -> dict[str, float]:
+    """A point well inside an area, if it is convex there, as the tiny district's is."""
+    area = Areas.model_validate_json((district_folder / "areas.json").read_bytes()).by_path[path]
+    corners = area.polygon[:-1]
+    return {
+        "lon": sum(lon for lon, _ in corners) / len(corners),
+        "lat": sum(lat for _, lat in corners) / len(corners),
+    }
+
+
+# filing
+
+
+async def test_a_report_is_answered_with_its_place_and_can_be_followed(intake: Running, district_folder: Path) -> None:
+    point = inside(district_folder, f"{GRID}/s01")
+    body = {
+        **FLOOD,
+        "text": "all over the road",
+        "category": "event.emergency.water-main-burst",
+        "place": {"point": point, "address": "Shuangqiao Road 8"},
+        "attachments": [{"uri": "https://photos.example/7.jpg"}],
+        "base_records": ["facility:9"],
+        "external_ref": "H-1",
+    }
+    answer = await post(intake, "/reports", MEMBER, body)
+    filed = answer.json()
+    assert answer.status_code == 201
+    assert answer.headers["etag"] == '"1"'
+    assert answer.headers["location"] == f"/reports/{filed['case_id']}"
+    assert (filed["channel"], filed["area"], filed["status"]) == ("handset", f"{GRID}/s01", "reported")
+
+    shown = await intake.client.get(answer.headers["location"], headers=MEMBER)
+    assert shown.headers["etag"] == '"1"'
+    found = shown.json()
+    assert found["place"]["point"] == point
+    assert found["place"]["area"] == found["area"] == f"{GRID}/s01"
+    assert (found["text"], found["base_records"], found["external_ref"]) == ("all over the road", ["facility:9"], "H-1")
+    assert found["attachments"][0]["uri"] == "https://photos.example/7.jpg"
+    assert (found["outcome"], found["merged_into"], found["withdrawal"], found["said"]) == (None, None, None, [])
+
+    [event] = await events_of(intake, filed["case_id"])
+    assert event["id"] == filed["event_id"]
+    assert (event["actor"], event["source"], event["data"]["kind"]) == ("member:7", "/services/intake", "new")
+    assert await rows(intake, "SELECT aggregateid, aggregatetype FROM outbox") == [(filed["case_id"], "ReportFiled")]
+
+
+@pytest.mark.parametrize(
+    ("who", "asked", "channel"),
+    [
+        (LI, None, "citizen"),
+        (MEMBER, None, "handset"),
+        (ACCEPTOR, None, "hotline"),
+        (ACCEPTOR, "citizen", "citizen"),
+        (DISPATCHER, None, "hotline"),
+        (HOTLINE, None, "partner"),
+        (HOTLINE, "hotline", "hotline"),
+        (HOTLINE, "sensor", "sensor"),
+    ],
+)
+async def test_the_channel_follows_from_the_role(
+    intake: Running, who: dict[str, str], asked: str | None, channel: str
+) -> None:
+    assert (await file(intake, who, channel=asked))["channel"] == channel
+
+
+async def test_who_may_not_report_is_told_why(intake: Running) -> None:
+    assert (await intake.client.post("/reports", json=FLOOD)).status_code == 401
+    assert (await post(intake, "/reports", token("a", "auditor"), FLOOD)).status_code == 403
+    channel = await post(intake, "/reports", LI, {**FLOOD, "channel": "sensor"})
+    assert (channel.status_code, "citizen" in channel.json()["detail"]) == (403, True)
+    fire = await post(intake, "/reports", FIRE, FLOOD)
+    assert (fire.status_code, "ReportFiled" in fire.json()["detail"]) == (403, True)
+
+
+async def test_a_place_that_is_nowhere_is_left_to_a_person_and_an_unknown_area_refused(intake: Running) -> None:
+    lost = await file(intake, place={"point": {"lon": 121.47, "lat": 31.23}, "area": GRID})
+    assert lost["area"] is None
+    named = await file(intake, place={"area": GRID})
+    assert named["area"] == GRID
+    by_address = await file(intake, place={"address": "双桥路88号"})
+    assert by_address["area"] == GRID
+    unknown = await post(intake, "/reports", LI, {**FLOOD, "place": {"area": "CH/atlantis"}})
+    assert (unknown.status_code, unknown.json()["errors"][0]["field"]) == (422, "place.area")
+
+
+async def test_a_report_keeps_its_own_time_and_one_from_long_ago_is_retrospective(intake: Running) -> None:
+    now = datetime.now(UTC)
+    seen = now - timedelta(hours=100)
+    past = await file(intake, at=seen.astimezone(tz=None).isoformat())
+    assert datetime.fromisoformat(past["reported_at"]) == seen
+    assert past["retrospective"] is True
+    assert (await file(intake, at=(now - timedelta(hours=1)).isoformat()))["retrospective"] is False
+    future = await post(intake, "/reports", LI, {**FLOOD, "at": (now + timedelta(hours=1)).isoformat()})
+    assert (future.status_code, future.json()["errors"][0]["field"]) == (422, "at")
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"title": ""}, "title"),
+        ({"title": "a\0b"}, "title"),
+        ({"titel": "x"}, "titel"),
+        ({"place": {"point": {"lat": 91, "lon": 0}}}, "place.point.lat"),
+        ({"place": {"where": "here"}}, "place.where"),
+        ({"reporter": {"phone": "1\0"}}, "reporter.phone"),
+        ({"at": "2026-05-09T08:00:00"}, "at"),
+        ({"at": "0001-01-01T00:00:00+14:00"}, "at"),
+        ({"attachments": [{"uri": "x", "sha256": "y"}]}, "attachments.0.sha256"),
+    ],
+)
+async def test_bad_input_names_its_field(intake: Running, change: dict[str, Any], field: str) -> None:
+    answer = await post(intake, "/reports", LI, {**FLOOD, **change})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
+    assert await rows(intake, "SELECT * FROM reports") == []
+
+
+async def test_half_a_character_is_bad_input(intake: Running) -> None:
+    answer = await intake.client.post(
+        "/reports", headers={**LI, "content-type": "application/json"}, content=b'{"title": "\\ud800"}'
+    )
+    assert answer.status_code == 422
+
+
+async def test_the_same_key_files_once_and_says_where(intake: Running) -> None:
+    body = {**FLOOD, "reporter": {"name": "Li Na", "phone": "+86 28 5555 0101"}}
+    first = await post(intake, "/reports", ACCEPTOR, body, **{"idempotency-key": "k"})
+    again = await post(intake, "/reports", ACCEPTOR, body, **{"idempotency-key": "k"})
+    assert again.content == first.content
+    assert again.headers["location"] == first.headers["location"]
+    assert again.headers["idempotency-replayed"] == "true"
+    assert len(await rows(intake, "SELECT * FROM reports")) == 1
+    assert len(await rows(intake, "SELECT * FROM reporters")) == 1
+
+
+# people
+
+
+async def test_a_name_is_kept_beside_the_events_and_can_be_erased(intake: Running) -> None:
+    body = {**FLOOD, "reporter": {"name": "Li Na", "phone": "+86 28 5555 0101"}}
+    filed = (await post(intake, "/reports", ACCEPTOR, body, **{"idempotency-key": "k"})).json()
+    path = f"/reporters/{filed['reporter_ref']}"
+    before = await rows(intake, "SELECT body FROM events")
+    everything = str(
+        [before, await rows(intake, "SELECT payload FROM outbox"), await rows(intake, "SELECT * FROM reports")]
+    )
+    everything += str(await rows(intake, "SELECT body FROM idempotency"))
+    assert filed["reporter_ref"] in everything
+    assert "Li Na" not in everything
+    assert "5555" not in everything
+
+    assert (await get(intake, path, ACCEPTOR))["name"] == "Li Na"
+    assert await status_code(intake, path, DISPATCHER) == 403
+    assert await status_code(intake, path, LI) == 403
+    assert (await intake.client.delete(path, headers=ACCEPTOR)).status_code == 403
+    assert (await intake.client.delete(path, headers=ADMINISTRATOR)).status_code == 204
+    assert (await intake.client.delete(path, headers=ADMINISTRATOR)).status_code == 404
+    assert await status_code(intake, path, ACCEPTOR) == 404
+    assert await rows(intake, "SELECT * FROM reporters") == []
+    assert await rows(intake, "SELECT body FROM events") == before
+    assert (await get(intake, f"/reports/{filed['case_id']}"))["reporter_ref"] == filed["reporter_ref"]
+
+
+async def test_a_person_with_a_login_has_one_reference_and_no_other_name_in_events(intake: Running) -> None:
+    both = await asyncio.gather(*(file(intake, LI) for _ in range(6)))
+    assert len({filed["reporter_ref"] for filed in both}) == 1
+    reference = both[0]["reporter_ref"]
+    await file(intake, LI, reporter={"name": "Li Na"})
+    await file(intake, LI, reporter={"phone": "5555"})
+    for (body,) in await rows(intake, "SELECT body FROM events"):
+        assert b"li.na" not in body
+        assert json.loads(body)["actor"] == reference
+    assert await get(intake, f"/reporters/{reference}", LI) == {
+        "reporter_ref": reference,
+        "name": "Li Na",
+        "phone": "5555",
+    }
+    assert (await file(intake, CHEN))["reporter_ref"] != reference
+
+
+async def test_an_erased_person_is_a_new_one_when_they_report_again(intake: Running) -> None:
+    first = await file(intake, LI, reporter={"name": "Li Na"})
+    reference = first["reporter_ref"]
+    assert (await intake.client.delete(f"/reporters/{reference}", headers=CHEN)).status_code == 403
+    assert (await intake.client.delete(f"/reporters/{reference}", headers=LI)).status_code == 204
+    assert (await get(intake, "/reports", LI))["items"] == []
+    assert await status_code(intake, f"/reports/{first['case_id']}", LI) == 403
+    assert (await file(intake, LI))["reporter_ref"] != reference
+
+
+# saying more, taking back
+
+
+async def test_a_reporter_adds_and_takes_back_and_both_are_shown(intake: Running) -> None:
+    case = (await file(intake, LI))["case_id"]
+    added = await post(intake, f"/reports/{case}/supplements", LI, {"text": "in the cellars now"})
+    assert (added.status_code, added.json()["supplements"], added.headers["etag"]) == (201, 1, '"2"')
+    taken = await post(intake, f"/reports/{case}/withdrawal", LI, {"reason": "dried up"})
+    assert (taken.status_code, taken.json()["withdrawal_asked"]) == (202, True)
+    found = await get(intake, f"/reports/{case}", LI)
+    assert [(one["text"], one["by"]) for one in found["said"]] == [("in the cellars now", found["reporter_ref"])]
+    assert found["withdrawal"]["reason"] == "dried up"
+    assert found["status"] == "reported"
+    await told(intake, case, Withdrawn(reason="dried up"))
+    assert (await get(intake, f"/reports/{case}", LI))["status"] == "withdrawn"
+    refused = await post(intake, f"/reports/{case}/supplements", LI, {"text": "again"})
+    assert (refused.status_code, refused.json()["rule"]) == (409, "report.ended")
+
+
+async def test_only_whoever_filed_it_or_an_acceptor_may_speak_for_a_report(intake: Running) -> None:
+    case = (await file(intake, LI))["case_id"]
+    paths = {f"/reports/{case}/supplements": {"text": "more"}, f"/reports/{case}/withdrawal": {"reason": "dried up"}}
+    for path, body in paths.items():
+        for stranger in (CHEN, MEMBER, HOTLINE):
+            refused = await post(intake, path, stranger, body)
+            assert (refused.status_code, refused.json()["rule"]) == (409, "report.owner")
+        assert (await post(intake, path, ACCEPTOR, body)).status_code in (201, 202)
+    assert (await post(intake, f"/reports/{case_id()}/withdrawal", LI, {"reason": "x"})).status_code == 404
+    assert (await post(intake, "/reports/nonsense/withdrawal", LI, {"reason": "x"})).status_code == 422
+
+
+# following
+
+
+async def test_a_merged_report_tells_the_status_and_outcome_of_the_case_it_became_part_of(intake: Running) -> None:
+    first, second, third = [(await file(intake, who))["case_id"] for who in (MEMBER, LI, CHEN)]
+    await told(intake, second, Merged(into=first, explanation=WHY), Evaluated(verdict="closed", outcome="duplicate"))
+    await told(intake, third, Merged(into=second, explanation=WHY))
+    open_still = await get(intake, f"/reports/{third}", CHEN)
+    assert (open_still["status"], open_still["own_status"], open_still["outcome"]) == ("reported", "merged", None)
+    await told(intake, first, Evaluated(verdict="closed", outcome="fixed", reason="pipe replaced"))
+    for case, who in ((second, LI), (third, CHEN)):
+        found = await get(intake, f"/reports/{case}", who)
+        assert (found["status"], found["outcome"], found["reason"]) == ("closed", "fixed", "pipe replaced")
+        assert found["closed_at"] is not None
+        assert found["own_status"] == "merged"
+    assert (await get(intake, "/reports", LI))["items"][0]["outcome"] == "fixed"
+    into = await get(intake, "/reports", merged_into=first)
+    assert [(item["case_id"], item["status"]) for item in into["items"]] == [(second, "closed")]
+
+
+async def test_a_circle_of_merges_and_a_case_unknown_here_are_survived(intake: Running) -> None:
+    first, second = [(await file(intake))["case_id"] for _ in range(2)]
+    await told(intake, first, Merged(into=second, explanation=WHY))
+    await told(intake, second, Merged(into=first, explanation=WHY))
+    assert (await get(intake, f"/reports/{first}"))["status"] == "merged"
+    await told(intake, second, Merged(into=case_id(), explanation=WHY))
+    assert (await get(intake, f"/reports/{first}"))["status"] == "merged"
+
+
+async def test_a_rejected_report_says_why(intake: Running) -> None:
+    case = (await file(intake))["case_id"]
+    await told(intake, case, Rejected(why="not_ours", reason="private ground"))
+    found = await get(intake, f"/reports/{case}", LI)
+    assert (found["status"], found["reason"]) == ("rejected", "private ground")
+
+
+async def test_reports_are_seen_by_whoever_filed_them_and_by_staff_of_their_area(intake: Running) -> None:
+    case = (await file(intake, LI, place={"area": GRID}))["case_id"]
+    lost = (await file(intake, LI))["case_id"]
+    here, elsewhere = (token("w", "dispatcher", areas=(area,)) for area in ("CH/shuangqiaozi", "CH/shuangqiaoz"))
+    assert [await status_code(intake, f"/reports/{case}", who) for who in (LI, DISPATCHER, here)] == [200, 200, 200]
+    assert [await status_code(intake, f"/reports/{case}", who) for who in (CHEN, HOTLINE, elsewhere)] == [403, 403, 403]
+    assert await status_code(intake, f"/reports/{lost}", here) == 403
+    assert await status_code(intake, f"/reports/{case_id()}", DISPATCHER) == 404
+    assert await status_code(intake, "/reports/%00", DISPATCHER) == 422
+
+    async def listed(who: dict[str, str]) -> set[str]:
+        return {item["case_id"] for item in (await get(intake, "/reports", who))["items"]}
+
+    assert await listed(LI) == await listed(DISPATCHER) == {case, lost}
+    assert await listed(here) == {case}
+    assert await listed(elsewhere) == await listed(CHEN) == await listed(HOTLINE) == set()
+
+
+async def test_lists_are_filtered(intake: Running) -> None:
+    day = datetime(2026, 5, 9, 8, tzinfo=UTC)
+    grid, community = GRID, GRID.rpartition("/")[0]
+    a = (await file(intake, LI, place={"area": grid}, at=day.isoformat()))["case_id"]
+    b = (await file(intake, MEMBER, place={"area": community}, at=(day + timedelta(hours=1)).isoformat()))["case_id"]
+    c = (await file(intake, HOTLINE, external_ref="H-7", at=(day + timedelta(hours=2)).isoformat()))["case_id"]
+    await told(intake, b, Rejected(why="not_ours", reason="private ground"))
+
+    async def listed(**query: Any) -> list[str]:
+        return [item["case_id"] for item in (await get(intake, "/reports", **query))["items"]]
+
+    assert await listed() == [c, b, a]
+    assert await listed(status="reported") == [c, a]
+    assert await listed(status="rejected", channel="handset") == [b]
+    assert await listed(area=community) == [b, a]
+    assert await listed(area=grid) == [a]
+    assert await listed(area=grid[:-1]) == []
+    assert await listed(channel="citizen") == [a]
+    assert await listed(since=(day + timedelta(hours=1)).isoformat()) == [c, b]
+    assert await listed(until=(day + timedelta(hours=1)).isoformat()) == [a]
+    assert await listed(external_ref="H-7") == [c]
+    for bad in ({"area": "CH/%"}, {"status": "open"}, {"since": "yesterday"}, {"external_ref": "\0"}, {"limit": 201}):
+        assert await status_code(intake, "/reports", ADMINISTRATOR, **bad) == 422
+
+
+async def test_pages_hold_every_report_once_also_those_of_one_instant(intake: Running) -> None:
+    day = datetime(2026, 5, 9, 8, tzinfo=UTC)
+    filed = {(await file(intake, at=(day + timedelta(hours=n // 3)).isoformat()))["case_id"] for n in range(7)}
+    seen: list[str] = []
+    cursor: dict[str, str] = {}
+    while True:
+        found = await get(intake, "/reports", limit=2, **cursor)
+        assert len(found["items"]) <= 2
+        seen += [item["case_id"] for item in found["items"]]
+        if found["next"] is None:
+            break
+        cursor = {"cursor": found["next"]}
+    assert len(seen) == 7
+    assert set(seen) == filed
+    for bad in ("x", "WzEsMl0", "WyIyMDI2LTAxLTAxVDAwOjAwOjAwWiIsIlx1MDAwMCJd", "WyIyMDI2LTAxLTAxIiwieCJd"):
+        assert await status_code(intake, "/reports", ADMINISTRATOR, cursor=bad) == 422
+
+
+# on a real broker
+
+
+async def test_partners_report_by_topic_and_everybody_hears_of_the_outcome(
+    url: str, service: Service, client_keys: Path, kafka: str, topics: str
+) -> None:
+    theirs = case_id()
+    async with running(service, url, kafka=kafka, prefix=topics, CASEGRID_CLIENT_KEYS=client_keys) as intake:
+        ours = (await file(intake, MEMBER, place={"area": GRID}))["case_id"]
+        new = NewReport(channel="hotline", title="no water\0", place=Place(area=GRID), reporter_ref="caller 9")
+        sent = [
+            fact_record(theirs, new),
+            fact_record(theirs, Supplement(text="the neighbours too"), sequence=2),
+            fact_record(theirs, Merged(into=ours, explanation=WHY), source="/services/triage"),
+            fact_record(ours, Evaluated(verdict="closed", outcome="fixed"), source="/services/feedback"),
+        ]
+        await publish(kafka, topics, sent + sent)
+
+        async def heard() -> Any:
+            answer = await intake.client.get(f"/reports/{theirs}", headers=HOTLINE)
+            found = answer.json()
+            return found if answer.status_code == 200 and found["status"] == "closed" and found["supplements"] else None
+
+        found = await eventually(heard, what="the outcome")
+        assert (found["outcome"], found["merged_into"], found["source"]) == ("fixed", ours, "/partners/hotline")
+        assert found["said"][0]["text"] == "the neighbours too"
+        assert found["supplements"] == 1
+        published = await read_topic(
+            kafka, topics, "ReportFiled", lambda events: any(e.subject == ours for e in events)
+        )
+        assert [event.source for event in published if event.subject == ours] == ["/services/intake"]
+
+
+async def parked(intake: Running) -> list[tuple[str, str]]:
+    return await rows(intake, "SELECT kind, stream_id FROM parked WHERE status = 'waiting' ORDER BY parked_id")
+
+
+async def test_what_partners_may_not_say_is_parked(intake: Running) -> None:
+    inbox = intake.runtime.inbox
+    assert inbox is not None
+    ours = (await file(intake))["case_id"]
+    stranger, fire = case_id(), case_id()
+    report = NewReport(channel="partner", title="no water")
+    await inbox.process(
+        [
+            fact_record(stranger, report, source="/partners/nobody"),
+            fact_record(fire, report, source="/partners/fire"),
+            fact_record(ours, Withdrawal(reason="dried up"), source="/partners/hotline"),
+        ]
+    )
+    assert await parked(intake) == [("unfit", stranger), ("unfit", fire), ("unfit", ours)]
+    assert (await get(intake, f"/reports/{ours}"))["withdrawal_asked"] is False
+
+
+async def test_what_is_said_before_the_report_waits_and_rulings_that_come_first_count(intake: Running) -> None:
+    inbox = intake.runtime.inbox
+    assert inbox is not None
+    case = case_id()
+    await told(intake, case, Rejected(why="not_ours", reason="private ground"))
+    assert await status_code(intake, f"/reports/{case}", ADMINISTRATOR) == 404
+    await inbox.process([fact_record(case, NewReport(channel="hotline", title="no water"))])
+    assert (await get(intake, f"/reports/{case}"))["status"] == "rejected"
+    other = case_id()
+    await inbox.process([fact_record(other, Supplement(text="more"))])
+    assert await parked(intake) == [("early", other)]
+
+
+async def test_the_same_words_by_another_route_change_nothing(intake: Running) -> None:
+    inbox = intake.runtime.inbox
+    assert inbox is not None
+    case = (await file(intake, title="first"))["case_id"]
+    _, raw = event_of(case, NewReport(channel="hotline", title="second"))
+    await inbox.process([record_of(raw, case), record_of(raw, case)])
+    found = await get(intake, f"/reports/{case}")
+    assert (found["title"], found["channel"], found["own_status"]) == ("first", "citizen", "reported")
+    assert await parked(intake) == []
