@@ -371,4 +371,8 @@ def _subjects(items: list[_Item]) -> set[str]:
 
 async def backoff(attempt: int) -> None:
     """Waits before try number `attempt` (from 0): 50 ms, doubled each time, five seconds at most."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        # Python 3.11's wait_for, used by the client libraries, answers a cancellation with the fault that came with it.
+        raise asyncio.CancelledError
     await asyncio.sleep(min(5.0, 0.05 * 2 ** min(attempt, 10)))

@@ -36,13 +36,13 @@ SENDS: Mapping[str, Sequence[str]] = {
 }
 RECEIVES: Mapping[str, Sequence[str]] = {
     "intake": ("ReportFiled", "Assigned", "Evaluated"),
-    "triage": ("ReportFiled", "Assigned", "Resolved", "Evaluated"),
+    "triage": ("ReportFiled", "Resolved", "Evaluated"),
     "dispatch": ("Assigned", "Resolved", "Evaluated"),
     "feedback": ("Assigned", "Resolved", "Evaluated"),
     "audit": tuple(TOPICS),
     "partner": tuple(TOPICS),
 }
-"""Who reads what; a home service reads its own topic too, for what partners put there."""
+"""Who reads what; intake, dispatch and feedback read their own topic too, for what partners put there."""
 
 
 def document(examples: Sequence[Example]) -> bytes:
@@ -87,7 +87,7 @@ def document(examples: Sequence[Example]) -> bytes:
             },
         },
     }
-    words = yaml.dump(tree, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=120)
+    words = yaml.dump(tree, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=110)
     return b"# Written by `python -m contracts.export` from the models; changes made here are lost.\n" + words.encode()
 
 

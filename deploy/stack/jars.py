@@ -5,6 +5,7 @@ Either way every file must have the hash that jars.lock states; `python -m deplo
 """
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -60,10 +61,11 @@ def folder(cache: Path | None = None) -> Path:
     return (cache or ROOT / ".data" / "cache") / "kafka" / f"{version()}-{digest}" / "libs"
 
 
-def ensure(cache: Path | None = None, maven: str | None = "mvn") -> Path:
+def ensure(cache: Path | None = None, maven: str | None = "mvn", mirror: str | None = None) -> Path:
     """The folder with all jars, fetched if need be. Raises `Problem` where they can't be had.
 
-    `maven` is the client's name; None does without. The folder appears only once complete and checked.
+    `maven` is the client's name; None does without. `mirror` (or MAVEN_MIRROR) is the address that jgo asks in place of
+    Maven Central; Maven's client has settings of its own. The folder appears only once complete and checked.
     """
     target = folder(cache)
     if target.is_dir():
@@ -71,19 +73,21 @@ def ensure(cache: Path | None = None, maven: str | None = "mvn") -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     jars = locked()
     client = shutil.which(maven) if maven is not None else None
+    address = mirror or os.environ.get("MAVEN_MIRROR")
     with tempfile.TemporaryDirectory(dir=target.parent, prefix="partial-") as partial:
-        libs = Path(partial) / "libs"
-        libs.mkdir()
+        by_maven, by_jgo = Path(partial) / "by-maven", Path(partial) / "by-jgo"
         faults: list[str] = []
-        if client is None or not _tried(lambda: _by_maven(client, jars, libs), faults):
-            cache_of_jgo = target.parents[2] / "maven"
-            if not _tried(lambda: _by_jgo(jars, libs, cache_of_jgo), faults):
-                raise Problem(
-                    f"Kafka's {len(jars)} jars could not be fetched from Maven Central ({'; '.join(faults)}): "
-                    "check the connection and try again, or set KAFKA_BOOTSTRAP_SERVERS to a broker of yours"
-                )
+        if client is not None and _tried(lambda: _by_maven(client, jars, by_maven), faults):
+            complete = by_maven
+        elif _tried(lambda: _by_jgo(jars, by_jgo, Path(partial) / "repository", address), faults):
+            complete = by_jgo
+        else:
+            raise Problem(
+                f"Kafka's {len(jars)} jars could not be fetched from Maven Central ({'; '.join(faults)}): "
+                "check the connection and try again, or set KAFKA_BOOTSTRAP_SERVERS to a broker of yours"
+            )
         try:
-            libs.rename(target)
+            complete.rename(target)
         except OSError:
             if not target.is_dir():  # else another process was faster, with the same files
                 raise
@@ -108,29 +112,24 @@ def _by_maven(client: str, jars: Sequence[Jar], libs: Path) -> None:
 
 
 def _maven(client: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-
     return subprocess.run(
         [client, "-q", "-B", "-f", str(_POM), *arguments], capture_output=True, text=True, timeout=900, check=False
     )
 
 
-def _by_jgo(jars: Sequence[Jar], libs: Path, repository: Path) -> None:
+def _by_jgo(jars: Sequence[Jar], libs: Path, repository: Path, mirror: str | None) -> None:
     """jgo downloads each locked coordinate; it is not asked to resolve, the lock already says what is needed."""
     import requests
     from jgo.maven import MavenContext
 
-    context = MavenContext(repo_cache=repository, timeout=60)
+    remotes = {"mirror": mirror} if mirror else None
+    context = MavenContext(repo_cache=repository, remote_repos=remotes, timeout=60)
+
+    libs.mkdir()
 
     def fetch(jar: Jar) -> None:
         artifact = context.project(jar.group, jar.artifact).at_version(jar.version).artifact()
-        for last_try in (False, True):
-            path = artifact.resolve()
-            if _sha256(path) == jar.sha256:
-                shutil.copyfile(path, libs / jar.file_name)
-                return
-            path.unlink()  # what an interrupted download left
-            if last_try:
-                raise Problem(f"{jar.coordinate} is not the file that jars.lock names")
+        artifact.resolve().rename(libs / jar.file_name)
 
     try:
         with ThreadPoolExecutor(4) as threads:

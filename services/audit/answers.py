@@ -257,7 +257,7 @@ class Stored(BaseModel):
 
 
 class Records(BaseModel):
-    """Records in index order; `next` is the index to go on from, also when there is nothing yet; `size` that of the log."""
+    """Records in index order; `next` is the index to go on from, there or not yet; `size` is that of the log."""
 
     model_config = _example(items=[_RECORD], next=42, size=42)
 
@@ -334,8 +334,8 @@ class Completeness(BaseModel):
 class Counts(BaseModel):
     """Counts of cases.
 
-    reported: their report is known; filed: dispatched at least once; merged, rejected, withdrawn: by triage's last ruling;
-    late: the last verdict says so; rework: sent back at least once; open: not closed.
+    reported: their report is known; filed: dispatched at least once; merged, rejected, withdrawn: by triage's last
+    ruling; late: the last verdict says so; rework: sent back at least once; open: not closed.
     """
 
     reported: int

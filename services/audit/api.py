@@ -69,7 +69,7 @@ def router(runtime: Runtime) -> APIRouter:
         limit: Limit = 50,
         cursor: Cursor = None,
     ) -> Any:
-        """Cases in the order in which the log first heard of them; all filters must hold. Of the caller's areas only."""
+        """Cases in the order in which the log first heard of them; all filters must hold; the caller's areas only."""
         wanted = views.Filter(
             status=status,
             outcome=outcome,
@@ -99,8 +99,9 @@ def router(runtime: Runtime) -> APIRouter:
     ) -> Any:
         """The case with its chain: each event after its cause, with who, what, when, why, and how long after its cause.
 
-        `at` leaves out every event whose own `time` is later: the answer is what was the case at that instant, also where it
-        was told afterwards. `delay_ms` compares recorded times. Merged reports: the first 200; all by `GET /cases?merged_into=`.
+        `at` leaves out every event whose own `time` is later: the answer is what was the case at that instant, also
+        where it was told afterwards. `delay_ms` compares recorded times. Merged reports are the first 200; the rest by
+        `GET /cases?merged_into=`.
         """
         entries = await records.events(database, case_id, at)
         found = fold((entry.event, entry.index) for entry in entries)
@@ -163,7 +164,7 @@ def router(runtime: Runtime) -> APIRouter:
     async def complete(
         caller: Annotated[Caller, Depends(caller_of)], case_id: CaseQuery = None, limit: Limit = 50
     ) -> Any:
-        """Whether anything is missing from the log, of one case or in all: each list with its count and its first items."""
+        """Whether anything is missing from the log, of a case or in all: lists with their counts and first items."""
         _everywhere(caller)
         return Json(await completeness(database, case_id, limit, lambda: ends(runtime.settings, TOPICS)))
 
@@ -177,7 +178,7 @@ def router(runtime: Runtime) -> APIRouter:
         external_prefix: Text = None,
         since_index: SinceIndex = None,
     ) -> Any:
-        """Counts of the cases that all filters hold for, of the caller's areas only; the list is `GET /cases` with the same."""
+        """Counts of the cases that all filters hold for, of the caller's areas only; `GET /cases` lists them."""
         wanted = views.Filter(
             since=since,
             until=until,

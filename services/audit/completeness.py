@@ -6,7 +6,7 @@
     offsets     every record of a partition from 0 to the last one stored
     indexes     every index from 0 to the last one given
     lost        every record stored is still on its topic
-    lag         every record on the topics is stored; told for one case too, but there it is no reason: others' records lag
+    lag         every record on the topics is stored; told for one case too, but no reason there: it may be others'
 
 Duplicates and open cases are told, but are no fault. Each list has its full count beside its first items.
 """
@@ -36,7 +36,7 @@ SELECT l.case_id, l.causation_id, l.index, l.topic, l.source, l.event_id
 # Nobody but audit reads Progressed, so nobody parks what is wrong there: it is told, but there is nothing to settle.
 _INVALID = """
 SELECT l.index, l.topic, l.partition, l."offset", l.case_id, l.source, l.stored_at, l.reason,
-       EXISTS (SELECT FROM log s WHERE s.settles = l.topic || '/' || l.partition || '@' || l."offset") AS settled
+       EXISTS (SELECT FROM log s WHERE s.settles = l.coordinates) AS settled
   FROM log l
  WHERE NOT l.valid
 """
@@ -67,7 +67,7 @@ SELECT topic, partition, since, until FROM (
 async def completeness(
     database: Database, case_id: str | None, limit: int, ask: Callable[[], Awaitable[Ends]]
 ) -> dict[str, Any]:
-    """The verdict with its reasons, and what each question found; `limit` items of each list. `ask` gives the topics' ends."""
+    """The verdict, its reasons, and what each question found, `limit` items a list. `ask` gives the topics' ends."""
     ends, unknown = await _asked(ask)
 
     async def work(connection: Connection) -> dict[str, Any]:
@@ -86,7 +86,7 @@ async def completeness(
 
 
 async def _asked(ask: Callable[[], Awaitable[Ends]]) -> tuple[Ends | None, str | None]:
-    """The ends, or why they are not known. Asked before the log is read: what comes in between does not count as missing."""
+    """The ends, or why they are unknown. Asked before the log is read: what comes in between is not missing."""
     try:
         return await ask(), None
     except OSError as fault:

@@ -3,17 +3,17 @@
     1  read every record (no state needed)    -> what it says, or why it says nothing
     2  lock                                   one writer at a time, whichever process it is in
     3  look up the next index, coordinates that are there already, first records of the same events
-    4  insert the records, in one statement
+    4  copy the records in, in one statement
     5  fold them into their cases, in one statement; COMMIT releases the lock
 
-A record is never refused. Redelivered ones are known by their coordinates, republished ones by (source, id): the former are
-passed over, the latter stored as duplicates. A record that was not valid when it came, but that an operator had retried
-all the same, counts from then on; its case is folded anew.
+A record is never refused. Redelivered ones are known by their coordinates, republished ones by (source, id): the former
+are passed over, the latter stored as duplicates. A record that was not valid when it came, but that an operator had
+retried all the same, counts from then on; its case is folded anew.
 """
 
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,53 +33,51 @@ log = logging.getLogger(__name__)
 
 _SETTLES = re.compile(r"^[a-z]+ ([A-Za-z]+/[0-9]+@[0-9]+): ")
 """How the runtime's notes on retried and discarded records name the record."""
+_KINDS = {
+    "ReportFiled": "kind",
+    "Assigned": "ruling",
+    "Resolved": "outcome",
+    "Evaluated": "verdict",
+    "Progressed": "step",
+}
+"""Topic -> the field that tells its facts apart."""
 _CASES_AT_A_TIME = 500
+_REMEMBERED = 20_000
+LASTING = (*PASSING, asyncpg.IntegrityConstraintViolationError)
+"""Faults that storing the bytes alone would not mend: of the surroundings, or of the log itself."""
 
 # The lock goes when the commit is visible, so the next writer sees all indexes given before it looks for the last one.
 _LOCK = "SELECT pg_advisory_xact_lock(hashtext(current_schema()), hashtext('log'))"
 _NEXT = "SELECT coalesce(max(index), -1) + 1 FROM log"
 _STORED = """
 SELECT topic, partition, "offset", body FROM log
-  JOIN unnest($1::text[], $2::integer[], $3::bigint[]) AS u (topic, partition, "offset") USING (topic, partition, "offset")
+  JOIN unnest($1::text[], $2::integer[], $3::bigint[]) AS u (topic, partition, "offset")
+ USING (topic, partition, "offset")
 """
 _FIRSTS = """
 SELECT index, source, event_id FROM log l
- WHERE event_id = ANY($1::text[]) AND duplicate_of IS NULL AND (valid OR EXISTS (
-       SELECT FROM log s WHERE s.settles = l.topic || '/' || l.partition || '@' || l."offset" AND s.kind = 'retried'))
+ WHERE event_id = ANY($1::text[]) AND duplicate_of IS NULL AND l.counts
  ORDER BY index DESC
 """
 _RETRIED = "SELECT settles FROM log WHERE settles = ANY($1::text[]) AND kind = 'retried'"
-_COLUMNS = {
-    "index": "bigint",
-    "topic": "text",
-    "partition": "integer",
-    '"offset"': "bigint",
-    "key": "bytea",
-    "headers": "json",
-    "body": "bytea",
-    "valid": "boolean",
-    "reason": "text",
-    "source": "text",
-    "event_id": "text",
-    "case_id": "text",
-    "type": "text",
-    "kind": "text",
-    "time": "timestamptz",
-    "recorded_time": "timestamptz",
-    "sequence": "bigint",
-    "causation_id": "text",
-    "actor": "text",
-    "settles": "text",
-    "duplicate_of": "bigint",
-}
-_INSERT = f"INSERT INTO log ({', '.join(_COLUMNS)}) SELECT * FROM unnest(" + (
-    ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(_COLUMNS.values(), start=1)) + ")"
+_COLUMNS = (
+    *("index", "topic", "partition", "offset", "key", "headers", "body", "valid", "reason", "source", "event_id"),
+    *(
+        "case_id",
+        "type",
+        "kind",
+        "time",
+        "recorded_time",
+        "sequence",
+        "causation_id",
+        "actor",
+        "settles",
+        "duplicate_of",
+    ),
 )
 _OF_CASES = """
-SELECT index, topic, case_id, body, valid OR EXISTS (
-       SELECT FROM log s WHERE s.settles = l.topic || '/' || l.partition || '@' || l."offset" AND s.kind = 'retried') AS counts
-  FROM log l
- WHERE case_id = ANY($1::text[]) AND time IS NOT NULL AND duplicate_of IS NULL
+SELECT index, topic, case_id, body FROM log l
+ WHERE case_id = ANY($1::text[]) AND time IS NOT NULL AND duplicate_of IS NULL AND l.counts
  ORDER BY case_id, index
 """
 
@@ -95,28 +93,29 @@ class Finding:
 
 
 def find(record: Record, admit: Admit) -> Finding:
-    """Reads a record as the services do; never raises."""
+    """Reads a record as the services do."""
     try:
         event = read(record)
     except Invalid as finding:
         return Finding(record, _overlooking_headers(record), str(finding))
-    except Exception as fault:  # a defect of ours must not cost a record
-        log.exception("%s cannot be read", record.coordinates)
-        return Finding(record, None, f"cannot be read: {type(fault).__name__}: {fault}")
-    if event.source.startswith("/partners/") and (reason := admit(event)) is not None:
-        return Finding(record, event, reason)
-    settles = None
-    if isinstance(event.data, Progressed) and event.data.step in ("retried", "discarded"):
-        named = _SETTLES.match(event.data.note or "") if event.source.startswith("/services/") else None
-        settles = named[1] if named else None
-    return Finding(record, event, None, settles)
+    if event.source.startswith("/partners/"):
+        return Finding(record, event, admit(event))
+    return Finding(record, event, None, _settled(event.data))
+
+
+def _settled(data: Any) -> str | None:
+    """The parked record that a service's step speaks of, where it is about one."""
+    if isinstance(data, Progressed) and data.step in ("retried", "discarded"):
+        named = _SETTLES.match(data.note or "")
+        return named[1] if named else None
+    return None
 
 
 def _overlooking_headers(record: Record) -> Event[Any] | None:
     """The event in a record that an operator could retry although its headers are wrong."""
     try:
         return read(record, lenient=True)
-    except Exception:  # `find` has its reason already
+    except Invalid:
         return None
 
 
@@ -126,31 +125,63 @@ class Log:
     def __init__(self, database: Database, admit: Admit) -> None:
         self._database = database
         self._admit = admit
+        self._memory = Memory()
 
     async def process(self, records: Sequence[Record]) -> None:
         """Stores a batch. Returns when it is durable. Raises one of `PASSING` where nothing could be done now."""
-        findings = [find(record, self._admit) for record in records]
         try:
-            await self._store(findings)
-        except (*PASSING, asyncpg.IntegrityConstraintViolationError):
+            await self._store([find(record, self._admit) for record in records])
+        except LASTING:
             raise
-        except Exception as fault:
-            log.warning("a batch of %d records failed, taking them one by one: %r", len(findings), fault)
-            for finding in findings:
-                await self._store_alone(finding)
+        except Exception as fault:  # of one of them, or of ours with one of them: it must not cost the others
+            log.warning("a batch of %d records failed, taking them one by one: %r", len(records), fault)
+            for record in records:
+                await self._store_alone(record)
 
-    async def _store_alone(self, finding: Finding) -> None:
+    async def _store_alone(self, record: Record) -> None:
         try:
-            await self._store([finding])
-        except (*PASSING, asyncpg.IntegrityConstraintViolationError):
+            await self._store([find(record, self._admit)])
+        except LASTING:
             raise
         except Exception as fault:
-            log.exception("%s is stored as bytes only", finding.record.coordinates)
-            reason = f"cannot be taken in: {type(fault).__name__}: {fault}"
-            await self._store([Finding(finding.record, None, reason)])
+            log.exception("%s is stored as bytes only", record.coordinates)
+            await self._store([Finding(record, None, f"cannot be taken in: {type(fault).__name__}: {fault}")])
 
     async def _store(self, findings: Sequence[Finding]) -> None:
-        await self._database.transact(lambda connection: _append(connection, findings))
+        self._memory.learn(await self._database.transact(lambda c: _append(c, findings, self._memory)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What one transaction did: the indexes it gave, the end excluded, and the cases as they are after it."""
+
+    since: int
+    until: int
+    cases: Mapping[str, Case | None]
+
+
+class Memory:
+    """The cases this process wrote last; good for as long as nobody else writes, which the next index tells."""
+
+    def __init__(self) -> None:
+        self._next = 0
+        self._cases: dict[str, Case] = {}
+
+    def at(self, index: int) -> Mapping[str, Case]:
+        """What is remembered, if the log goes on at `index`."""
+        return self._cases if index == self._next else {}
+
+    def learn(self, written: _Written) -> None:
+        """Takes in what has been committed."""
+        if written.since != self._next:
+            self._cases.clear()
+        self._next = written.until
+        for case_id, case in written.cases.items():
+            self._cases.pop(case_id, None)  # so that the order is that of use
+            if case is not None:
+                self._cases[case_id] = case
+        while len(self._cases) > _REMEMBERED:
+            del self._cases[next(iter(self._cases))]
 
 
 async def rebuild(database: Database) -> int:
@@ -171,12 +202,12 @@ async def rebuild(database: Database) -> int:
     return await database.transact(work)
 
 
-async def _append(connection: Connection, findings: Sequence[Finding]) -> None:
+async def _append(connection: Connection, findings: Sequence[Finding], memory: Memory) -> _Written:
     await connection.execute(_LOCK)
     fresh = await _not_stored(connection, findings)
+    since = index = await connection.fetchval(_NEXT)
     if not fresh:
-        return
-    index = await connection.fetchval(_NEXT)
+        return _Written(since, since, {})
     firsts = await _firsts(connection, fresh)
     rows: list[tuple[Any, ...]] = []
     new: list[tuple[Event[Any], int]] = []
@@ -195,11 +226,11 @@ async def _append(connection: Connection, findings: Sequence[Finding]) -> None:
             anew.add(event.subject)
         rows.append(_row(index, finding, duplicate_of))
         index += 1
-    await connection.execute(_INSERT, *zip(*rows, strict=True))
+    await connection.copy_records_to_table("log", records=rows, columns=_COLUMNS)
     if loose:
         retried = await connection.fetch(_RETRIED, list(loose))
         anew |= {loose[row["settles"]] for row in retried}
-    await _bring_up_to_date(connection, new, anew)
+    return _Written(since, index, await _bring_up_to_date(connection, new, anew, memory.at(since)))
 
 
 async def _not_stored(connection: Connection, findings: Sequence[Finding]) -> list[Finding]:
@@ -237,7 +268,7 @@ def _row(index: int, finding: Finding, duplicate_of: int | None) -> tuple[Any, .
         event.id,
         event.subject,
         event.type,
-        _kind(event.data),
+        getattr(event.data, _KINDS[record.topic]),
         event.time,
         event.recordedtime,
         int(event.sequence),
@@ -253,24 +284,20 @@ def _headers(record: Record) -> str:
     return orjson.dumps(named).decode()
 
 
-def _kind(data: Any) -> str:
-    """The word that tells facts of one topic apart; a verdict goes before the outcome beside it."""
-    return next(
-        value
-        for name in ("kind", "ruling", "verdict", "step", "outcome")
-        if (value := getattr(data, name, None)) is not None
-    )
-
-
-async def _bring_up_to_date(connection: Connection, new: Sequence[tuple[Event[Any], int]], anew: set[str]) -> None:
+async def _bring_up_to_date(
+    connection: Connection, new: Sequence[tuple[Event[Any], int]], anew: set[str], remembered: Mapping[str, Case]
+) -> Mapping[str, Case | None]:
     touched = {event.subject for event, _ in new} - anew
-    cases: dict[str, Case | None] = dict(await states(connection, touched)) if touched else {}
+    cases: dict[str, Case | None] = {case_id: remembered[case_id] for case_id in touched & remembered.keys()}
+    if unknown := touched - cases.keys():
+        cases |= await states(connection, unknown)
     for event, index in new:
         if event.subject in touched:
             cases[event.subject] = evolve(cases.get(event.subject), event, index)
     if anew:
         cases |= await _folded_anew(connection, list(anew))
     await CASES.write(connection, cases.items())
+    return cases
 
 
 async def _folded_anew(connection: Connection, case_ids: Sequence[str]) -> dict[str, Case | None]:
@@ -278,8 +305,6 @@ async def _folded_anew(connection: Connection, case_ids: Sequence[str]) -> dict[
     events: dict[str, list[tuple[Event[Any], int]]] = {}
     seen: set[tuple[str, str]] = set()
     for row in await connection.fetch(_OF_CASES, case_ids):
-        if not row["counts"]:
-            continue
         event = parse(row["topic"], row["body"])
         if (event.source, event.id) not in seen:
             seen.add((event.source, event.id))

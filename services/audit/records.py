@@ -12,18 +12,16 @@ from contracts.wire import parse
 from services.audit.domain.chain import Entry
 from services.audit.domain.words import words
 
-_COLUMNS = """index, topic, partition, "offset", key, headers, body, stored_at, valid, reason, source, event_id, case_id, type,
-kind, time, recorded_time, sequence, causation_id, actor, settles, duplicate_of"""
+_COLUMNS = """index, topic, partition, "offset", key, headers, body, stored_at, valid, reason, source, event_id,
+case_id, type, kind, time, recorded_time, sequence, causation_id, actor, settles, duplicate_of"""
 
 _FROM = f"SELECT {_COLUMNS} FROM log WHERE index >= $1 ORDER BY index LIMIT $2"
 _ONE = f"SELECT {_COLUMNS} FROM log WHERE index = $1"
 _OF_CASE = f"SELECT {_COLUMNS} FROM log WHERE case_id = $1 AND index > $2 ORDER BY index LIMIT $3"
 _EVENTS = """
-SELECT index, topic, partition, "offset", stored_at, valid, reason, body,
-       valid OR EXISTS (
-       SELECT FROM log s WHERE s.settles = l.topic || '/' || l.partition || '@' || l."offset" AND s.kind = 'retried') AS counts
-  FROM log l
- WHERE case_id = $1 AND time IS NOT NULL AND duplicate_of IS NULL AND ($2::timestamptz IS NULL OR time <= $2)
+SELECT index, topic, partition, "offset", stored_at, valid, reason, body FROM log l
+ WHERE case_id = $1 AND time IS NOT NULL AND duplicate_of IS NULL AND l.counts
+   AND ($2::timestamptz IS NULL OR time <= $2)
  ORDER BY index
 """
 
@@ -53,9 +51,8 @@ async def events(database: Database, case_id: str, at: datetime | None) -> list[
     """The events that count for a case in the log's order, each once; with `at`, those that had happened by then."""
     found: dict[tuple[str, str], Entry] = {}
     for row in await database.fetch(_EVENTS, case_id, at):
-        if row["counts"]:
-            event = parse(row["topic"], row["body"])
-            found.setdefault((event.source, event.id), _entry(row, event))
+        event = parse(row["topic"], row["body"])
+        found.setdefault((event.source, event.id), _entry(row, event))
     return list(found.values())
 
 

@@ -1,4 +1,4 @@
-"""Audit's own copy of the reference files: which partner may say what, so that a stranger's word is told from a fact."""
+"""Audit's own copy of the reference files: which partner may say what, so that a stranger's word is no fact."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -34,6 +34,14 @@ CREATE INDEX log_invalid ON log (index) WHERE NOT valid;
 CREATE INDEX log_duplicates ON log (index) WHERE duplicate_of IS NOT NULL;
 CREATE INDEX log_settles ON log (settles) WHERE settles IS NOT NULL;
 
+-- `l.coordinates`: as operators write them, and as `settles` names them.
+CREATE FUNCTION coordinates(log) RETURNS text LANGUAGE sql STABLE
+    RETURN $1.topic || '/' || $1.partition || '@' || $1."offset";
+
+-- `l.counts`: valid when it came, or retried by an operator in spite of its headers.
+CREATE FUNCTION counts(l log) RETURNS boolean LANGUAGE sql STABLE
+    RETURN l.valid OR EXISTS (SELECT FROM log s WHERE s.settles = coordinates(l) AND s.kind = 'retried');
+
 REVOKE ALL ON log FROM audit;
 GRANT SELECT, INSERT ON log TO audit;
 

@@ -148,7 +148,10 @@ async def listed(database: Database, wanted: Filter, after: int, limit: int) -> 
     """Cases in the order in which the log first heard of them, from behind `after`."""
     condition, arguments = wanted.sql()
     count = len(arguments)
-    query = f"SELECT {SHOWN} FROM cases WHERE {condition} AND first_index > ${count + 1} ORDER BY first_index LIMIT ${count + 2}"
+    query = (
+        f"SELECT {SHOWN} FROM cases WHERE {condition} AND first_index > ${count + 1}"
+        f" ORDER BY first_index LIMIT ${count + 2}"
+    )
     return [dict(row) for row in await database.fetch(query, *arguments, after, limit)]
 
 

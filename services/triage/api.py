@@ -8,7 +8,7 @@ GET  /cases/{case_id}                ruling, explanation, plans and assignments 
 """
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
 from pydantic import AwareDatetime
@@ -134,7 +134,7 @@ def routes(runtime: "Runtime", rules: Rulebook) -> APIRouter:
         """What triage knows of a case; the ETag is what a ruling's If-Match must name."""
         version, state = await load(case_id)
         merged = await views.merged_count(runtime.database, case_id)
-        return Json(detail(case_id, state, merged), headers={"ETag": f'"{version}"'})
+        return Json(_detail(case_id, state, merged), headers={"ETag": f'"{version}"'})
 
     async def load(case_id: str) -> tuple[int, Case]:
         service = runtime.service
@@ -147,10 +147,8 @@ def routes(runtime: "Runtime", rules: Rulebook) -> APIRouter:
         return stream.version, stream.state
 
     async def allow(caller: Caller, case_id: str, area: str | None = None) -> None:
-        if not caller.areas:
-            return
         _, state = await load(case_id)
-        for one in (state.area or area, area or state.area):
+        for one in (state.area, area or state.area):
             if not caller.covers(one):
                 raise Forbidden(f"the caller's areas do not include {one or 'a case without an area'}")
 
@@ -219,7 +217,7 @@ def _outcome(case_id: str, state: Case) -> dict[str, Any]:
     }
 
 
-def detail(case_id: str, state: Case, merged: int) -> dict[str, Any]:
+def _detail(case_id: str, state: Case, merged: int) -> dict[str, Any]:
     """A case as `GET /cases/{case_id}` shows it."""
     event, waiting = state.report, state.waiting
     assert event is not None

@@ -160,7 +160,7 @@ class CasePage(BaseModel):
 
 
 class CaseDetail(BaseModel):
-    """What triage knows of a case: the report, what it waits for, the rulings with their explanations, the assignments."""
+    """What triage knows of a case: the report, what it waits for, its rulings with explanations, its assignments."""
 
     model_config = ConfigDict(
         json_schema_extra={

@@ -75,7 +75,7 @@ class KeyPlaces:
         self._tree = STRtree([_around(place) for place in places])
 
     def at(self, lat: float, lon: float) -> str | None:
-        """The identifier of the place within whose reach a position lies; of several the most urgent, then the nearest."""
+        """The place within whose reach a position lies; of several the most urgent, then the nearest."""
         here = Position(lat=lat, lon=lon)
         best: tuple[int, float, str] | None = None
         for index in self._tree.query(Point(lon, lat)):
@@ -88,7 +88,7 @@ class KeyPlaces:
 
 
 def _around(place: Place) -> Polygon:
-    """A box that holds the reach of a place; at the latitudes of cities a degree east is at least half a degree north."""
+    """A box that holds the reach of a place; in cities a degree east is at least half as long as one north."""
     lon, lat = place.point
     north = degrees_of_latitude(place.radius_m)
     return box(lon - 2 * north, lat - north, lon + 2 * north, lat + north)

@@ -45,19 +45,20 @@ SELECT c.case_id, c.category, c.area, c.lat, c.lon, c.reported_at, c.retrospecti
 """
 
 _QUEUE = """
-SELECT c.case_id, s.version, c.queue, c.queue_words AS words, c.queue_since AS since, c.queue_due_at AS due_at, c.overdue,
-       c.queue_unit AS unit, c.category, c.area, c.title, c.channel, c.reported_at, c.external_ref, c.round
+SELECT c.case_id, s.version, c.queue, c.queue_words AS words, c.queue_since AS since, c.queue_due_at AS due_at,
+       c.overdue, c.queue_unit AS unit, c.category, c.area, c.title, c.channel, c.reported_at, c.external_ref, c.round
   FROM cases c JOIN streams s ON s.stream_id = c.case_id
  WHERE c.queue IS NOT NULL AND ($1::text IS NULL OR c.queue = $1)
-   AND ($2::text[] IS NULL OR c.area = ANY($2) OR c.area LIKE ANY($3)) AND ($4::text IS NULL OR c.area = $4 OR c.area LIKE $5)
+   AND ($2::text[] IS NULL OR c.area = ANY($2) OR c.area LIKE ANY($3))
+   AND ($4::text IS NULL OR c.area = $4 OR c.area LIKE $5)
    AND ($6::boolean IS NULL OR c.overdue = $6)
    AND ($7::timestamptz IS NULL OR (c.queue_due_at, c.case_id) > ($7, $8))
  ORDER BY c.queue_due_at, c.case_id LIMIT $9
 """
 
 _LIST = """
-SELECT case_id, status, queue, category, priority, area, title, channel, external_ref, reported_at, retrospective, round,
-       merged_into, outcome
+SELECT case_id, status, queue, category, priority, area, title, channel, external_ref, reported_at, retrospective,
+       round, merged_into, outcome
   FROM cases
  WHERE ($1::text IS NULL OR status = $1) AND ($2::text IS NULL OR category = $2 OR category LIKE $3)
    AND ($4::text IS NULL OR area = $4 OR area LIKE $5) AND ($6::timestamptz IS NULL OR reported_at >= $6)
@@ -80,7 +81,7 @@ def _rows(case_id: str, state: Case) -> Iterable[tuple[Any, ...]]:
         waiting.queue if waiting else None,
         waiting.since if waiting else None,
         waiting.due_at if waiting else None,
-        waiting.words if waiting else None,
+        _stored(waiting.words) if waiting else None,
         waiting.unit if waiting else None,
         waiting.overdue if waiting else False,
         state.category,
@@ -88,10 +89,10 @@ def _rows(case_id: str, state: Case) -> Iterable[tuple[Any, ...]]:
         state.area,
         community,
         upto(state.area, GRID),
-        report.title,
+        _stored(report.title),
         report.channel,
-        report.external_ref,
-        report.reporter_ref,
+        _stored(report.external_ref),
+        _stored(report.reporter_ref),
         event.time,
         report.retrospective,
         point.lat if point else None,
@@ -101,6 +102,11 @@ def _rows(case_id: str, state: Case) -> Iterable[tuple[Any, ...]]:
         state.merged_into,
         state.verdict.outcome if state.verdict else None,
     )
+
+
+def _stored(text: str | None) -> str | None:
+    """As PostgreSQL can store it, which knows no NUL in a text."""
+    return None if text is None else text.replace("\0", "\ufffd")
 
 
 CASES: View[Case] = View(
@@ -138,8 +144,8 @@ CASES: View[Case] = View(
 
 
 def gathering(rules: Rulebook) -> Gather:
-    """Reads the open cases near the reports of a batch, with their communities locked until the batch is committed, so that
-    two workers cannot both take two reports of one incident for the first.
+    """Reads the open cases near the reports of a batch, with their communities locked until the batch is committed, so
+    that two workers cannot both take two reports of one incident for the first.
     """
 
     async def gather(connection: Connection, events: Sequence[Event[Any]]) -> Neighbourhood | None:
@@ -200,8 +206,8 @@ def _open_case(row: asyncpg.Record) -> OpenCase:
 
 
 async def claim_target(connection: Connection, into: str) -> None:
-    """Makes sure, until the transaction ends, that a case can be merged into: it exists, is open, and is not being merged
-    or withdrawn elsewhere. Raises `Refused`.
+    """Makes sure, until the transaction ends, that a case can be merged into: it exists, is open, and is not being
+    merged or withdrawn elsewhere. Raises `Refused`.
     """
     await connection.execute("SELECT pg_advisory_xact_lock($1, 0)", _LOCK_CLASS)
     communities = [row[0] for row in await connection.fetch(_COMMUNITIES, [into])]

@@ -88,13 +88,13 @@ async def file(intake: Running, who: dict[str, str] = LI, **body: Any) -> dict[s
     return answer.json()
 
 
-async def get(intake: Running, path: str, who: dict[str, str] = ADMINISTRATOR, **query: Any) -> Any:
+async def get(intake: Running, path: str, who: dict[str, str] = ADMINISTRATOR, /, **query: Any) -> Any:
     answer = await intake.client.get(path, headers=who, params=query)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
-async def status_code(intake: Running, path: str, who: dict[str, str], **query: Any) -> int:
+async def status_code(intake: Running, path: str, who: dict[str, str], /, **query: Any) -> int:
     return (await intake.client.get(path, headers=who, params=query)).status_code
 
 
@@ -401,7 +401,7 @@ async def test_lists_are_filtered(intake: Running) -> None:
     await told(intake, b, Rejected(why="not_ours", reason="private ground"))
 
     async def listed(**query: Any) -> list[str]:
-        return [item["case_id"] for item in (await get(intake, "/reports", **query))["items"]]
+        return [item["case_id"] for item in (await get(intake, "/reports", ADMINISTRATOR, **query))["items"]]
 
     assert await listed() == [c, b, a]
     assert await listed(status="reported") == [c, a]
@@ -423,7 +423,7 @@ async def test_pages_hold_every_report_once_also_those_of_one_instant(intake: Ru
     seen: list[str] = []
     cursor: dict[str, str] = {}
     while True:
-        found = await get(intake, "/reports", limit=2, **cursor)
+        found = await get(intake, "/reports", ADMINISTRATOR, limit=2, **cursor)
         assert len(found["items"]) <= 2
         seen += [item["case_id"] for item in found["items"]]
         if found["next"] is None:

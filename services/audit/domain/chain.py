@@ -1,10 +1,11 @@
-"""The events of a case in causal order, with the delay of each after its cause, and the stages the case went through."""
+"""The events of a case in causal order, the delay of each after its cause, and the stages the case went through."""
 
 import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from contracts.envelope import Event
@@ -45,8 +46,8 @@ class Stage:
 def causal(entries: Iterable[Entry]) -> list[Entry]:
     """Each event after its cause, and after what its source said before it; where neither decides, by time, then index.
 
-    Claims that contradict each other (a partner's mistake) are overruled at the earliest of the events concerned, so that
-    every event is there once, whatever was claimed.
+    Claims that contradict each other (a partner's mistake) are overruled at the earliest of the events concerned, so
+    that every event is there once, whatever was claimed.
     """
     known = {entry.index: entry for entry in entries}
     after, waiting = _claims(list(known.values()))
@@ -80,7 +81,7 @@ def _claims(entries: Sequence[Entry]) -> tuple[Mapping[int, list[int]], dict[int
             waiting[entry.index] += 1
     for stream in streams.values():
         stream.sort(key=lambda entry: (entry.event.sequence, *_rank(entry)))
-        for earlier, later in zip(stream, stream[1:], strict=False):
+        for earlier, later in pairwise(stream):
             after[earlier.index].append(later.index)
             waiting[later.index] += 1
     return after, waiting
@@ -97,7 +98,7 @@ def delay_ms(entry: Entry, causes: Mapping[str, Entry]) -> int | None:
 
 
 def stages(chain: Iterable[Entry]) -> list[Stage]:
-    """The statuses of a case along its chain. An event told with an earlier time than what led to it counts from then."""
+    """The statuses of a case along its chain. An event with an earlier time than what led to it counts from then."""
     found: list[Stage] = []
     case: Case | None = None
     for entry in chain:

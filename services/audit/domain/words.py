@@ -61,7 +61,7 @@ def who(event: Event[Any]) -> str:
 
 def words(event: Event[Any]) -> str:
     """One line about an event."""
-    return f"{who(event)} {_what(event.data)}"
+    return " ".join(f"{who(event)} {_what(event.data)}".split())
 
 
 def _what(data: Any) -> str:
@@ -75,7 +75,8 @@ def _what(data: Any) -> str:
             return f"takes the report back: {data.reason}"
         case Dispatched():
             plan = "; ".join(f"{part.unit}{' (lead)' if part.lead else ''}: {part.task}" for part in data.plan)
-            return f"dispatched round {data.round} {_BECAUSE[data.because]}, {data.category}, priority {data.priority}: {plan}"
+            why = f"{_BECAUSE[data.because]}, {data.category}, priority {data.priority}"
+            return f"dispatched round {data.round} {why}: {plan}"
         case Merged():
             return f"merged it into case {data.into}"
         case Rejected():
@@ -116,5 +117,4 @@ def _said(text: str | None) -> str:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 200 else line[:199] + "…"
+    return text if len(text) <= 200 else text[:199] + "…"

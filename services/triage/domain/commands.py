@@ -197,7 +197,7 @@ class Commanding:
         ]
 
     def _charged(self, charges: Sequence[Charge], state: Case) -> list[Part]:
-        """Who takes over which gap: as said, else in order; one gap is shared by all, beside several the rest support."""
+        """Who takes over which gap: as said, else in order. All share a single gap; beside several the rest support."""
         gaps = {work.assignment_id: work for work in state.gaps}
         left = [work for work in gaps.values() if work.assignment_id not in {c.replaces for c in charges}]
         parts: list[Part] = []

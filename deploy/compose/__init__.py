@@ -1,0 +1,1 @@
+"""The secrets that docker-compose.yml asks for."""

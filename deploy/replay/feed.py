@@ -1,0 +1,49 @@
+"""What the topics say from now on: read without a group, so that nobody's position is touched."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaConsumer
+
+from contracts.wire import HOMES
+
+TOPICS = ("Assigned", "Progressed", "Evaluated")
+_AUTHORS = {**HOMES, "Progressed": None}
+
+
+class Feed:
+    """Events of the home services. What is published after `start` has returned is not missed."""
+
+    def __init__(self, servers: str, prefix: str = "") -> None:
+        self._prefix = prefix
+        self._consumer = AIOKafkaConsumer(
+            *(prefix + topic for topic in TOPICS),
+            bootstrap_servers=servers,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="latest",
+        )
+
+    async def start(self) -> None:
+        """Finds the end of each partition. Raises KafkaError where the broker cannot be reached."""
+        await self._consumer.start()
+        await self._consumer.seek_to_end()
+        for partition in self._consumer.assignment():
+            await self._consumer.position(partition)
+
+    async def stop(self) -> None:
+        """Lets go of the broker."""
+        await self._consumer.stop()
+
+    async def events(self) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        """(Topic, event) for ever; what is no event of its topic's home is left out."""
+        async for record in self._consumer:
+            topic = record.topic.removeprefix(self._prefix)
+            try:
+                event = orjson.loads(record.value or b"")
+            except orjson.JSONDecodeError:
+                continue
+            author = _AUTHORS[topic]
+            if isinstance(event, dict) and (author is None or event.get("source") == author):
+                yield topic, event

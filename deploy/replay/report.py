@@ -1,0 +1,114 @@
+"""The end of a replay for people and programs: one summary, shown as tables and written as JSON."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from deploy.replay import summary
+from deploy.replay.play import Play
+from deploy.replay.rows import Reject, Report
+
+_CATEGORIES = 12
+"""Shown on the terminal; the JSON has all."""
+_COLUMNS = ("reported", "filed", "merged", "closed", "late")
+
+
+def of(
+    play: Play,
+    rows: int,
+    reports: Sequence[Report],
+    rejects: Sequence[Reject],
+    differences: list[str],
+    stuck: str | None,
+) -> dict[str, Any]:
+    """Everything worth knowing of a replay; `equal` only if every case was closed and audit says the same."""
+    cases = list(play.cases.values())
+    failures = Counter(case.failure for case in cases if case.failure is not None)
+    own = {case.case_id for case in cases}
+    seen = summary.counts(cases)
+    return {
+        "run": play.run,
+        "rows": rows,
+        "rejects": len(rejects),
+        "rejects_by_rule": summary.rejected(rejects),
+        "notes": summary.notes(reports),
+        **seen,
+        "merged_into_cases_of_others": sum(bool(case.merged_into) and case.merged_into not in own for case in cases),
+        "seconds": round(play.seconds, 3),
+        "closed_per_second": round(seen["closed"] / play.seconds, 1) if play.seconds else None,
+        "stuck": stuck,
+        "failures": dict(failures.most_common()),
+        "differences_from_audit": differences,
+        "equal": not differences and not failures and stuck is None and seen["open"] == 0,
+    }
+
+
+def show(console: Console, found: dict[str, Any]) -> None:
+    """The summary as tables, and what is wrong, if anything is."""
+    table = Table(title=f"replay {found['run']}")
+    table.add_column("what")
+    table.add_column("reports", justify="right")
+    for name in ("rows", "rejects", *summary.COUNTS):
+        table.add_row(name, str(found[name]))
+    for outcome, count in found["by_outcome"].items():
+        table.add_row(f"closed as {outcome}", str(count))
+    if found["closed_per_second"] is not None:
+        table.add_row("closed per second", f"{found['closed_per_second']} in {found['seconds']:.1f} s")
+    console.print(table)
+    _show_categories(console, found["by_category"])
+    for title, part in (("noted of rows", "notes"), ("rows rejected", "rejects_by_rule"), ("failed", "failures")):
+        for words, count in found[part].items():
+            console.print(f"{title}: {count} x {words}", highlight=False)
+    if found["stuck"]:
+        console.print(f"[red]gave up: {found['stuck']}[/red]")
+    for difference in found["differences_from_audit"]:
+        console.print(f"[red]differs from audit: {difference}[/red]")
+    if found["equal"]:
+        console.print("[green]every case is closed, and audit says the same of each[/green]")
+    else:
+        console.print("[red]not every case is closed, or audit says otherwise[/red]")
+
+
+def _show_categories(console: Console, rows: list[dict[str, Any]]) -> None:
+    table = Table(title="per category")
+    table.add_column("category")
+    for column in _COLUMNS:
+        table.add_column(column, justify="right")
+    ranked = sorted(rows, key=lambda row: -row["reported"])
+    shown, others = ranked[:_CATEGORIES], ranked[_CATEGORIES:]
+    for row in shown:
+        table.add_row(row["category"] or "none", *(str(row[column]) for column in _COLUMNS))
+    if others:
+        totals = (str(sum(row[column] for row in others)) for column in _COLUMNS)
+        table.add_row(f"{len(others)} more", *totals)
+    console.print(table)
+
+
+@contextmanager
+def bar(console: Console, total: int) -> Iterator[Callable[[Play], None]]:
+    """A progress bar; gives what is to be told of every change."""
+    columns = (
+        TextColumn("closed"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]:.0f}/s, {task.fields[open]} in flight"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("", total=total, rate=0.0, open=0)
+
+        def tell(play: Play) -> None:
+            seconds = progress.tasks[task].elapsed or 0.0
+            progress.update(
+                task,
+                completed=play.closed + len(play.rejects),
+                rate=play.closed / seconds if seconds > 1 else 0.0,
+                open=len(play.cases) - play.closed,
+            )
+
+        yield tell

@@ -1,0 +1,232 @@
+"""docker-compose.yml and deploy/Dockerfile hold what they promise; no engine is needed to see it."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import AliasChoices
+
+from chassis.settings import Settings
+from deploy.compose.__main__ import main, missing, required
+from deploy.lint import checks
+from deploy.stack.jars import version
+from deploy.stack.plan import PORTS, SERVICES, source_digest
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPOSE_TEXT = (ROOT / "docker-compose.yml").read_text()
+COMPOSE: dict[str, Any] = yaml.safe_load(COMPOSE_TEXT)
+DOCKERFILE = (ROOT / "deploy/Dockerfile").read_text().replace("\\\n", " ")
+OWN = {"build", "environment", "ports"}
+"""What one of the five may say for itself; the rest comes from the shared part."""
+
+
+def stages() -> dict[str, list[str]]:
+    """Stage -> its instructions, those of the stages it is built from first."""
+    found: dict[str, list[str]] = {}
+    current: list[str] = []
+    for line in DOCKERFILE.splitlines():
+        if line.startswith("FROM "):
+            _, base, _, name = line.split()
+            current = found[name] = [*found.get(base, [line])]
+        elif line.strip() and not line.startswith("#"):
+            current.append(" ".join(line.split()))
+    return found
+
+
+def copied(stage: str) -> list[str]:
+    """What the stage takes from the project's folder."""
+    copies = (line.split()[1:-1] for line in stages()[stage] if line.startswith("COPY") and "--from" not in line)
+    return [source for sources in copies for source in sources]
+
+
+def test_the_whole_system_is_there() -> None:
+    assert list(COMPOSE["services"]) == ["kafka", "postgres", "setup", *SERVICES]
+
+
+@pytest.mark.parametrize("name", COMPOSE["services"])
+def test_nothing_is_reachable_from_outside_this_machine(name: str) -> None:
+    service = COMPOSE["services"][name]
+    for port in service.get("ports", ()):
+        assert re.fullmatch(r"127\.0\.0\.1:\$\{[A-Z]+_PORT:-\d+\}:\d+", port)
+    assert "network_mode" not in service
+    assert "privileged" not in service
+
+
+def test_the_ports_are_those_of_the_embedded_stack() -> None:
+    for name, (variable, default) in PORTS.items():
+        if name in COMPOSE["services"]:
+            (port,) = COMPOSE["services"][name]["ports"]
+            assert port.startswith(f"127.0.0.1:${{{variable}:-{default}}}:")
+
+
+def test_images_are_official_and_pinned() -> None:
+    images = {name: service["image"] for name, service in COMPOSE["services"].items() if "image" in service}
+    assert set(images) == {"kafka", "postgres"}
+    assert images["kafka"] == f"apache/kafka:{version()}"
+    assert re.fullmatch(r"postgres:1[67]\.\d+-\w+", images["postgres"])
+    bases = set(re.findall(r"^FROM (\S+:\S+)", DOCKERFILE, re.MULTILINE))
+    assert len(bases) == 1
+    assert re.fullmatch(r"python:3\.1[1-9]\.\d+-slim-\w+", bases.pop())
+
+
+@pytest.mark.parametrize("name", ["kafka", "postgres", *SERVICES])
+def test_whatever_stays_up_says_whether_it_is_well(name: str) -> None:
+    service = COMPOSE["services"][name]
+    assert set(service["healthcheck"]) == {"test", "interval", "timeout", "retries", "start_period"}
+    assert service["restart"] == "unless-stopped"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_the_five_differ_in_name_login_and_port_only(name: str) -> None:
+    service, shared = COMPOSE["services"][name], COMPOSE["x-service"]
+    assert {key: value for key, value in service.items() if key not in OWN} == {
+        key: value for key, value in shared.items() if key != "environment"
+    }
+    login = f"postgresql://{name}:${{{name.upper()}_PASSWORD:?}}@postgres:5432/casegrid"
+    assert service["environment"] == {**shared["environment"], "DATABASE_URL": login}
+    assert service["build"] == {"context": ".", "dockerfile": "deploy/Dockerfile", "args": {"SERVICE": name}}
+    assert service["ports"][0].endswith(f":{shared['environment']['PORT']}")
+    assert service["depends_on"] == {"setup": {"condition": "service_completed_successfully"}}
+
+
+def test_one_anchor_serves_the_five() -> None:
+    assert COMPOSE_TEXT.count("&service") == 1
+    assert COMPOSE_TEXT.count("<<: *service\n") == len(SERVICES)
+
+
+def test_the_services_understand_what_they_are_told() -> None:
+    known = {"OTEL_EXPORTER_OTLP_ENDPOINT"}
+    for name, field in Settings.model_fields.items():
+        alias = field.validation_alias
+        assert not isinstance(alias, AliasChoices)
+        known.add(str(alias or name.upper()))
+    assert set(COMPOSE["services"]["intake"]["environment"]) <= known
+
+
+def test_a_service_in_a_container_listens_to_all_so_its_key_must_be_given() -> None:
+    environment = COMPOSE["x-service"]["environment"]
+    assert environment["HOST"] == "0.0.0.0"
+    assert environment["CASEGRID_JWT_KEY"].startswith("${CASEGRID_JWT_KEY:?")
+    with pytest.raises(SystemExit, match="CASEGRID_JWT_KEY is the development key"):
+        Settings.model_validate({"host": environment["HOST"]}).refuse_if_unsafe()
+
+
+def test_no_secret_is_written_down() -> None:
+    for service in COMPOSE["services"].values():
+        for name, value in service.get("environment", {}).items():
+            if re.search("PASSWORD|KEY", name):
+                assert re.match(r"\$\{[A-Z_]+:\?", value), name
+            assert not re.search(r"://\w+:[^$]+@", str(value)), name
+
+
+def test_setup_runs_once_after_the_servers_and_before_the_services() -> None:
+    setup = COMPOSE["services"]["setup"]
+    assert setup["build"]["target"] == "setup"
+    assert setup["depends_on"] == {name: {"condition": "service_healthy"} for name in ("kafka", "postgres")}
+    assert {f"{name.upper()}_PASSWORD" for name in SERVICES} <= set(setup["environment"])
+    assert stages()["setup"][-1] == 'CMD ["python", "-m", "deploy.stack", "setup"]'
+    assert setup["environment"]["CASEGRID_DISTRICT"] == COMPOSE["x-service"]["environment"]["CASEGRID_DISTRICT"]
+    assert "district:/district" in setup["volumes"]
+    assert COMPOSE["x-service"]["volumes"] == ["district:/district:ro"]
+
+
+def test_data_lies_in_named_volumes() -> None:
+    used = {
+        volume.partition(":")[0] for service in COMPOSE["services"].values() for volume in service.get("volumes", ())
+    }
+    assert used == set(COMPOSE["volumes"]) == {"kafka", "postgres", "district"}
+
+
+def test_the_broker_makes_no_topic_by_itself_and_keeps_what_it_has() -> None:
+    environment = COMPOSE["services"]["kafka"]["environment"]
+    embedded = dict(
+        line.split("=", 1)
+        for line in (ROOT / "deploy/kafka/server.properties").read_text().splitlines()
+        if "=" in line and not line.startswith("#")
+    )
+    for name in ("auto.create.topics.enable", "log.retention.ms", "log.retention.bytes", "offsets.retention.minutes"):
+        assert environment[f"KAFKA_{name.upper().replace('.', '_')}"] == embedded[name]
+    listeners = dict(each.split("://") for each in environment["KAFKA_LISTENERS"].split(","))
+    advertised = dict(each.split("://") for each in environment["KAFKA_ADVERTISED_LISTENERS"].split(","))
+    assert listeners["CONTROLLER"].startswith("127.0.0.1:")
+    assert advertised["BROKER"] == COMPOSE["x-service"]["environment"]["KAFKA_BOOTSTRAP_SERVERS"]
+    assert advertised["OUTSIDE"] == "127.0.0.1:${KAFKA_PORT:-19092}"
+
+
+def test_a_services_image_holds_only_its_own_code() -> None:
+    assert copied("service") == ["contracts/", "chassis/", "services/__init__.py", "services/${SERVICE}/"]
+    assert not [line for line in stages()["service"] if line.startswith("ADD")]
+
+
+@pytest.mark.parametrize("stage", ["service", "setup"])
+def test_nothing_runs_as_root(stage: str) -> None:
+    users = [line for line in stages()[stage] if line.startswith("USER ")]
+    assert users[-1] == "USER 10001:10001"
+    last_copy = max(index for index, line in enumerate(stages()[stage]) if line.startswith(("COPY", "RUN")))
+    assert stages()[stage].index(users[-1]) > last_copy
+
+
+def test_a_service_gets_the_signal_to_stop_itself() -> None:
+    assert stages()["service"][-1] == 'CMD ["sh", "-c", "exec python -m services.${SERVICE}"]'
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_what_is_copied_is_what_a_service_is_made_of(service: str) -> None:
+    assert len(source_digest(service)) == 16
+    for path in copied("service"):
+        assert (ROOT / path.replace("${SERVICE}", service)).exists()
+
+
+def test_the_lock_pins_every_dependency_that_the_image_installs() -> None:
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = {re.split(r"[\[<>=;~! ]", each, maxsplit=1)[0].lower() for each in wanted}
+    locked = {
+        match[1].lower().replace("_", "-")
+        for match in re.finditer(r"^([\w.-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    }
+    assert names - locked == set()
+
+
+def test_nothing_goes_to_the_engine_but_what_is_copied() -> None:
+    lines = (ROOT / "deploy/Dockerfile.dockerignore").read_text().split("\n")
+    assert lines[1] == "*"
+    sent = {line[1:] for line in lines if line.startswith("!")}
+    assert sent == {"pyproject.toml", "requirements.lock", "contracts", "chassis", "services", "deploy"}
+    assert "**/.env*" in lines
+
+
+def test_every_required_secret_is_generated_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = required(COMPOSE_TEXT)
+    assert names == sorted(
+        ["CASEGRID_JWT_KEY", "POSTGRES_PASSWORD", *(f"{service.upper()}_PASSWORD" for service in SERVICES)]
+    )
+    (tmp_path / ".env").write_text("# mine\nPOSTGRES_PASSWORD=chosen")
+    main(tmp_path)
+    written = (tmp_path / ".env").read_text()
+    values = dict(line.split("=", 1) for line in written.splitlines() if "=" in line)
+    assert set(values) == set(names)
+    assert values.pop("POSTGRES_PASSWORD") == "chosen"
+    assert len(set(values.values())) == len(values)
+    assert all(re.fullmatch(r"[\w-]{43}", secret) for secret in values.values())  # fit for a URL
+    assert missing(COMPOSE_TEXT, written) == []
+    main(tmp_path)
+    assert (tmp_path / ".env").read_text() == written
+    assert "complete" in capsys.readouterr().out
+
+
+def test_only_its_owner_may_read_the_secrets(tmp_path: Path) -> None:
+    main(tmp_path)
+    assert (tmp_path / ".env").stat().st_mode & 0o077 == 0
+
+
+def test_a_check_is_run_again_when_its_files_change() -> None:
+    """The files that a check's outcome depends on are among its inputs."""
+    inputs = {check.name: set(check.inputs) for check in checks()}
+    assert "contracts/asyncapi.yaml" in inputs["asyncapi"]
+    assert {"docker-compose.yml", "deploy/compose/dclint.yaml"} <= inputs["dclint"]
+    assert "deploy/Dockerfile" in inputs["hadolint"]
+    assert {"docker-compose.yml", "contracts/asyncapi.yaml"} <= inputs["yamllint"]
+    assert len({check.digest() for check in checks()}) == len(inputs)

@@ -1,0 +1,117 @@
+"""Ports, secrets and tokens of a stack."""
+
+import hashlib
+import json
+import socket
+import stat
+import subprocess
+from pathlib import Path
+
+import jwt
+import pytest
+
+from chassis.identity import Identity
+from chassis.settings import Settings
+from deploy.stack import ports, secrets
+from deploy.stack.plan import from_environment
+from deploy.stack.problem import Problem
+from deploy.stack.process import ROOT
+from deploy.stack.token import AUDIENCE, ISSUER, issue
+
+PARTNERS = (
+    {"id": "fire", "source": "/partners/fire", "units": ["dept:fire"]},
+    {"id": "bench", "source": "/partners/bench", "units": ["*"]},
+)
+
+
+def test_a_busy_port_is_named_with_its_holder_and_the_variable_that_changes_it() -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        with pytest.raises(Problem) as raised:
+            ports.require_free(port, "intake", "INTAKE_PORT")
+    assert f"port {port} for intake is in use by process" in str(raised.value)
+    assert f"INTAKE_PORT={port + 1000} make up" in str(raised.value)
+
+
+def test_a_port_whose_connections_linger_is_free() -> None:
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            server.accept()[0].close()  # the side that closes first keeps the port in TIME_WAIT
+    assert not ports.busy(port)
+
+
+def test_free_ports_differ_and_are_free() -> None:
+    found = [ports.free() for _ in range(20)]
+    assert len(set(found)) == 20
+    assert not any(ports.busy(port) for port in found)
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({"INTAKE_PORT": "http"}, "INTAKE_PORT is 'http'"),
+        ({"KAFKA_PORT": "70000"}, "KAFKA_PORT is '70000'"),
+        ({"INTAKE_PORT": "8002"}, "two ports are the same"),
+        ({"CASEGRID_BROKER": "rabbit"}, "CASEGRID_BROKER is 'rabbit'"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_named(environment: dict[str, str], named: str) -> None:
+    with pytest.raises(Problem, match=named):
+        from_environment(environment)
+
+
+def test_servers_of_the_users_own_are_not_started() -> None:
+    plan = from_environment({"KAFKA_BOOTSTRAP_SERVERS": "broker:9092", "DATABASE_URL": "postgresql://db/postgres"})
+    assert plan.infrastructure == ()
+    assert plan.bootstrap == "broker:9092"
+
+
+def test_secrets_stay_the_same_and_are_for_their_owner_only(tmp_path: Path) -> None:
+    first = secrets.load(tmp_path)
+    with_partners = secrets.load(tmp_path, PARTNERS)
+    assert with_partners.jwt_key == first.jwt_key
+    assert with_partners.postgres == first.postgres
+    assert len(set(first.postgres.values())) == 6
+    assert secrets.load(tmp_path, PARTNERS) == with_partners
+    for file in (secrets.FILE, secrets.CLIENT_KEYS):
+        assert stat.S_IMODE((tmp_path / file).stat().st_mode) == 0o600
+
+
+async def test_a_service_knows_a_partner_by_its_key(tmp_path: Path) -> None:
+    keys = secrets.load(tmp_path, PARTNERS).client_keys
+    written = json.loads((tmp_path / secrets.CLIENT_KEYS).read_text())
+    assert written[hashlib.sha256(keys["bench"].encode()).hexdigest()]["unit"] is None
+
+    settings = Settings.model_validate({"CASEGRID_CLIENT_KEYS": tmp_path / secrets.CLIENT_KEYS})
+    caller = await Identity(settings).caller(None, keys["fire"])
+
+    assert caller is not None
+    assert (caller.subject, caller.source, caller.unit) == ("partner:fire", "/partners/fire", "dept:fire")
+
+
+async def test_a_service_takes_the_stacks_token(tmp_path: Path) -> None:
+    key = secrets.load(tmp_path).jwt_key
+    token = issue(key, subject="li", roles=["dispatcher"], unit="district:CH", areas=["CH/shengdeng"])
+    claims = jwt.decode(token, key, algorithms=["HS256"], audience=AUDIENCE, issuer=ISSUER)
+    assert claims["exp"] - claims["iat"] == 43_200
+
+    caller = await Identity(Settings.model_validate({"CASEGRID_JWT_KEY": key})).caller(f"Bearer {token}", None)
+
+    assert caller is not None
+    assert caller.subject == "li"
+    assert caller.roles == {"dispatcher"}
+    assert caller.unit == "district:CH"
+    assert caller.covers("CH/shengdeng/hualin")
+    assert not caller.covers("CH/mengzhuiwan")
+
+
+def test_the_manual_names_every_target() -> None:
+    manual = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    targets = next(line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith(".PHONY:"))
+    assert [target for target in targets.split()[1:] if f"  make {target} " not in manual] == []

@@ -1,0 +1,121 @@
+"""The process manager restarts what dies, and `down` leaves nothing, however the manager itself ended."""
+
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deploy.stack import identity, readiness
+from deploy.stack.plan import Plan, from_environment
+from deploy.stack.problem import Problem
+from deploy.stack.process import Specification
+from deploy.stack.supervise import Supervisor
+from tests.deploy.waiting import until
+from tests.support.services import eventually
+
+# Stand-ins for the real programs: what is tested is who starts, watches and ends them.
+SLEEPS = (sys.executable, "-c", "import time; time.sleep(600)")
+FAILS = (sys.executable, "-c", "raise SystemExit('no such setting')")
+PROGRAMS = (Specification("postgres", SLEEPS), Specification("kafka", SLEEPS), Specification("intake", SLEEPS))
+NAMES = ("supervisord", "postgres", "kafka", "intake")
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    return from_environment({"CASEGRID_DATA": str(tmp_path)}, only="postgres,kafka,intake")
+
+
+@pytest.fixture
+async def supervisor(plan: Plan) -> AsyncIterator[Supervisor]:
+    supervisor = Supervisor(plan)
+    yield supervisor
+    await supervisor.end()
+
+
+async def pid_of(supervisor: Supervisor, name: str, other_than: int | None = None) -> int:
+    async def found() -> int | None:
+        pid = identity.noted(supervisor.plan.run, name)
+        return pid if pid != other_than else None
+
+    return await eventually(found, what=f"a process noted as {name}")
+
+
+async def all_started(supervisor: Supervisor) -> dict[str, int]:
+    await supervisor.apply(PROGRAMS)
+    await supervisor.start(["intake"])
+    return {name: await pid_of(supervisor, name) for name in NAMES}
+
+
+async def test_a_service_waits_for_its_start_while_the_infrastructure_runs_at_once(supervisor: Supervisor) -> None:
+    await supervisor.apply(PROGRAMS)
+    await pid_of(supervisor, "kafka")
+    assert not (await supervisor.states())["intake"].running
+    assert identity.noted(supervisor.plan.run, "intake") is None
+
+
+async def test_what_is_killed_is_started_again_and_its_pid_file_follows(supervisor: Supervisor) -> None:
+    pids = await all_started(supervisor)
+    os.kill(pids["intake"], signal.SIGKILL)
+    again = await pid_of(supervisor, "intake", other_than=pids["intake"])
+    assert int((supervisor.plan.run / "intake.pid").read_text()) == again
+
+
+async def test_only_what_changed_is_started_again(supervisor: Supervisor) -> None:
+    pids = await all_started(supervisor)
+    changed = replace(PROGRAMS[1], environment={"NEW": "1"})
+    assert await supervisor.apply((PROGRAMS[0], changed, PROGRAMS[2])) == ["kafka"]
+    await pid_of(supervisor, "kafka", other_than=pids["kafka"])
+    assert {name: identity.noted(supervisor.plan.run, name) for name in NAMES if name != "kafka"} == {
+        name: pid for name, pid in pids.items() if name != "kafka"
+    }
+
+
+async def test_end_ends_everything(supervisor: Supervisor) -> None:
+    pids = await all_started(supervisor)
+    assert set(await supervisor.end()) == set(NAMES)
+    assert {name: identity.of(pid) for name, pid in pids.items()} == dict.fromkeys(NAMES)
+    assert not list(supervisor.plan.run.glob("*.pid"))
+    assert await supervisor.end() == []
+
+
+async def test_end_leaves_nothing_after_the_manager_was_killed(supervisor: Supervisor) -> None:
+    pids = await all_started(supervisor)
+    os.kill(pids["supervisord"], signal.SIGKILL)
+    await supervisor.end()
+    assert {name: identity.of(pid) for name, pid in pids.items()} == dict.fromkeys(NAMES)
+
+
+async def test_a_killed_managers_stack_starts_again(supervisor: Supervisor) -> None:
+    before = await all_started(supervisor)
+    os.kill(before["supervisord"], signal.SIGKILL)
+    await until(lambda: not supervisor.alive())
+    await supervisor.end()
+    after = await all_started(supervisor)
+    assert not set(before.values()) & set(after.values())
+
+
+async def test_end_does_not_wait_for_what_keeps_failing(supervisor: Supervisor) -> None:
+    await supervisor.apply((*PROGRAMS[:2], Specification("intake", FAILS)))
+    await supervisor.start(["intake"])
+    await until(lambda: "no such setting" in supervisor.plan.log("intake").read_text(), "the first failure")
+    await supervisor.end()
+    assert not supervisor.alive()
+
+
+async def test_a_program_that_does_not_stay_up_is_named_with_the_end_of_its_log(supervisor: Supervisor) -> None:
+    await supervisor.apply((*PROGRAMS[:2], Specification("intake", FAILS)))
+    await supervisor.start(["intake"])
+    with pytest.raises(Problem, match=r"intake does not stay up .*\n.*no such setting"):
+        await readiness.services(supervisor.plan, supervisor)
+
+
+async def test_a_folder_with_a_long_and_odd_name_will_do(tmp_path: Path) -> None:
+    folder = tmp_path / "100 % odd" / ("long" * 30)
+    supervisor = Supervisor(from_environment({"CASEGRID_DATA": str(folder)}))
+    await all_started(supervisor)
+    await supervisor.end()
+    assert not list(supervisor.plan.run.glob("*.pid"))

@@ -1,0 +1,262 @@
+"""A small district drawn by hand, and a case in it that is told step by step, as the runtime would tell it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+from chassis.decider import Decider, Early, Inputs, Unfit
+from contracts.dispatch import Resolved
+from contracts.envelope import Event
+from contracts.fields import Fact, Point
+from contracts.fields import Place as Where
+from contracts.intake import NewReport
+from contracts.reference import (
+    Calendar,
+    Catalogue,
+    Member,
+    Partner,
+    Partners,
+    Place,
+    Policy,
+    Shift,
+    Unit,
+    UnitKind,
+    Units,
+)
+from contracts.triage import Assignment, Dispatched
+from contracts.wire import HOMES, build, parse
+from deploy import district
+from services.triage.domain import decider
+from services.triage.domain.case import Case
+from services.triage.domain.commands import Command
+from services.triage.domain.neighbours import Neighbourhood
+from services.triage.domain.rulebook import Rulebook
+
+HERE = Path(district.__file__).parent
+CATALOGUE = Catalogue.model_validate_json((HERE / "catalogue.json").read_bytes())
+POLICY = Policy.model_validate_json((HERE / "policy.json").read_bytes())
+CALENDAR = Calendar.model_validate_json((HERE / "calendar.json").read_bytes())
+
+NOW = datetime(2026, 5, 9, 1, 12, tzinfo=UTC)
+"""09:12 in Chengdu, on a Saturday that is worked."""
+CASE = "019e0a9c-1f78-7c3e-8b1a-0c8f7e0d4a11"
+OTHER = "019e0a9c-1f78-7c3e-8b1a-0c8f7e0d4a12"
+GRID = "CH/north/mill/g001"
+MAIN = "event.emergency.water-main"
+POTHOLE = "component.road-traffic.surface"
+POSTER = "event.advertising.poster"
+
+AREAS = (
+    "CH",
+    "CH/north",
+    "CH/north/mill",
+    GRID,
+    f"{GRID}/s01",
+    "CH/north/mill/g002",
+    "CH/north/hill",
+    "CH/north/hill/g001",
+)
+EVERYTHING = ("component", "event", "dispute", "service")
+DAY = Shift(weekdays=(1, 2, 3, 4, 5, 6, 7), starts=time(8), ends=time(20))
+NIGHT = Shift(weekdays=(1, 2, 3, 4, 5, 6, 7), starts=time(20), ends=time(8))
+
+
+def square(lat: float, lon: float) -> str | None:
+    """Grids are 0.01 degrees high: mill's two from 30.00, hill's one above; a sub-grid in the west of the first."""
+    if not 104.0 <= lon < 104.01:
+        return None
+    if 30.00 <= lat < 30.01:
+        return f"{GRID}/s01" if lon < 104.002 else GRID
+    if 30.01 <= lat < 30.02:
+        return "CH/north/mill/g002"
+    return "CH/north/hill/g001" if 30.02 <= lat < 30.03 else None
+
+
+def _unit(name: str, kind: UnitKind, area: str, superior: str | None, *competences: str) -> Unit:
+    return Unit(
+        id=name,
+        name=name,
+        name_en=name,
+        kind=kind,
+        area=area,
+        superior=superior,
+        competences=competences or EVERYTHING,
+    )
+
+
+def _units() -> list[Unit]:
+    made = [_unit("district:CH", "district", "CH", None), _unit("street:CH/north", "street", "CH/north", "district:CH")]
+    for area in AREAS:
+        depth, above = area.count("/"), area.rpartition("/")[0]
+        if depth == 2:
+            made.append(_unit(f"community:{area}", "community", area, f"street:{above}"))
+            made.append(_unit(f"mediator:{area}", "mediator", area, f"street:{above}", "dispute"))
+        if depth == 3:
+            made.append(_unit(f"grid:{area}", "grid", area, f"community:{above}"))
+    offices = {task.unit for category in CATALOGUE.categories for task in (category.lead, *category.supports)}
+    made += [_unit(name, "department", "CH", "district:CH") for name in sorted(offices) if name.startswith("dept:")]
+    made += [_unit(name, "partner", "CH", "district:CH") for name in sorted(offices) if name.startswith("partner:")]
+    return made
+
+
+def rulebook(**changes: Any) -> Rulebook:
+    """The rules of the small district."""
+    members = [
+        Member(
+            id=f"member:mill-{order + 1}",
+            unit=f"grid:{GRID}",
+            grid=GRID,
+            full_time=order == 0,
+            order=order,
+            shifts=(shift,),
+        )
+        for order, shift in enumerate((DAY, NIGHT, DAY))
+    ]
+    school = Place(
+        id="place:school",
+        name="school",
+        name_en="school",
+        kind="school",
+        point=(104.005, 30.005),
+        area=GRID,
+        radius_m=150,
+        priority_raise=1,
+    )
+    hotline = Partner(
+        id="hotline", source="/partners/hotline", name="hotline", name_en="hotline", units=(), topics=("ReportFiled",)
+    )
+    settled: dict[str, Any] = {
+        "catalogue": CATALOGUE,
+        "policy": POLICY,
+        "calendar": CALENDAR,
+        "units": Units(version="1", units=tuple(_units())),
+        "members": {f"grid:{GRID}": tuple(members)},
+        "areas": frozenset(AREAS),
+        "places": {school.id: school},
+        "partners": Partners(version="1", partners=(hotline,)),
+        "area_at": square,
+        "key_place_at": lambda lat, lon: school.id if (round(lat, 3), round(lon, 3)) == (30.005, 104.005) else None,
+    }
+    return Rulebook(**{**settled, **changes})
+
+
+RULES = rulebook()
+
+
+def report(category: str | None = MAIN, **more: Any) -> NewReport:
+    """A grid member's report in the first grid of mill."""
+    at: dict[str, Any] = {"channel": "handset", "title": "water gushes out of the road", "place": Where(area=GRID)}
+    return NewReport(category=category, **{**at, **more})
+
+
+def at(lat: float, lon: float = 104.005, area: str | None = None, **more: Any) -> Where:
+    """A position, with the area that lies around it where none is given."""
+    return Where(point=Point(lat=lat, lon=lon), area=area or square(lat, lon), **more)
+
+
+def event(
+    data: Fact,
+    *,
+    case: str = CASE,
+    when: datetime = NOW,
+    number: int = 1,
+    actor: str = "somebody",
+) -> Event[Any]:
+    """A fact with circumstances that matter little, after a journey over the wire."""
+    topic: str = data.topic  # pyright: ignore[reportAttributeAccessIssue]
+    _, raw = build(
+        event_id=f"019e0a9c-1f78-7c3e-8b1a-{number:012x}",
+        source=HOMES.get(topic, "/services/triage"),
+        subject=case,
+        time=when,
+        recorded=when,
+        sequence=number,
+        data=data,
+        actor=actor,
+    )
+    return parse(topic, raw)
+
+
+@dataclass
+class Story:
+    """A case as it is told: `hear` what others publish, `ask` as a person would, `wait` for deadlines."""
+
+    rules: Rulebook = RULES
+    case: str = CASE
+    now: datetime = NOW
+    near: Neighbourhood | None = None
+    state: Case = field(default_factory=Case)
+    told: list[Event[Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.decider: Decider[Command, Case] = decider(self.rules)
+        self.near = self.near or Neighbourhood(self.rules)
+
+    def hear(self, fact: Fact, *, when: datetime | None = None) -> list[Fact]:
+        """What follows from another's fact, which must be able to take effect."""
+        heard = event(fact, case=self.case, when=when or self.now, number=len(self.told) + 1)
+        facts = self.decider.react(heard, self.state, self.inputs())
+        assert not isinstance(facts, Early | Unfit), facts
+        self._take(heard)
+        return self._publish(facts, self.now)
+
+    def refuses_to_hear(self, fact: Fact) -> Early | Unfit:
+        """Why another's fact cannot take effect."""
+        outcome = self.decider.react(event(fact, case=self.case), self.state, self.inputs())
+        assert isinstance(outcome, Early | Unfit)
+        return outcome
+
+    def ask(self, command: Command, actor: str = "wang", when: datetime | None = None) -> list[Fact]:
+        """What follows from a person's command."""
+        when = when or self.now
+        return self._publish(self.decider.decide(command, self.state, self.inputs(actor, when)), when)
+
+    def wait(self, **span: float) -> list[Fact]:
+        """What follows from the time that passes, and only when something is due."""
+        self.now += timedelta(**span)
+        due = self.decider.due(self.state)
+        return self._publish(self.decider.lapse(self.state, self.inputs()), self.now) if due and due <= self.now else []
+
+    def inputs(self, actor: str | None = None, when: datetime | None = None) -> Inputs:
+        return Inputs(at=when or self.now, now=self.now, stream=self.case, actor=actor, gathered=self.near)
+
+    def end(self, assignment: str, outcome: str = "fixed", **more: Any) -> list[Fact]:
+        """What follows when an assignment ends."""
+        unit = self.state.works[assignment].unit
+        reason = None if outcome == "fixed" else "for a reason"
+        made = {"assignment_id": assignment, "unit": unit, "outcome": outcome, "reason": reason, **more}
+        return self.hear(Resolved.model_validate(made))
+
+    def _publish(self, facts: Sequence[Fact], when: datetime) -> list[Fact]:
+        for fact in facts:
+            self._take(event(fact, case=self.case, when=when, number=len(self.told) + 1))
+        return list(facts)
+
+    def _take(self, happened: Event[Any]) -> None:
+        self.told.append(happened)
+        self.state = self.decider.evolve(self.state, happened)
+        assert self.near is not None
+        self.near.learn(happened)
+
+
+def filed(**more: Any) -> Story:
+    """A case that is given out: a burst main with water, street and fire brigade."""
+    story = Story()
+    story.hear(report(**more))
+    assert story.state.status == "dispatched"
+    return story
+
+
+def only(facts: Sequence[Fact]) -> Dispatched:
+    """The one ruling among facts that must be a dispatch."""
+    [fact] = facts
+    assert isinstance(fact, Dispatched), fact
+    return fact
+
+
+def sole(facts: Sequence[Fact]) -> Assignment:
+    """The one assignment of the one ruling."""
+    [assignment] = only(facts).plan
+    return assignment

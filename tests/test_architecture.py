@@ -1,0 +1,221 @@
+"""The rules of the layout: who may import whom, what is pure, and what no file may contain."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.district.__main__ import main as district_files
+from deploy.stack.plan import SERVICES
+
+ROOT = Path(__file__).resolve().parents[1]
+PRODUCT = ("contracts", "chassis", "services", "deploy")
+NOT_OURS = {".git", *(line.strip("/") for line in (ROOT / ".gitignore").read_text().split())}
+LONGEST = 450
+
+MODULES = ("__init__", "__main__", "service", "domain", "views", "api", "reference")
+"""What every service is made of, beside schema.sql: each a file, or a package once it is larger."""
+
+RUN_ALONE = """
+import sys
+from chassis.runtime import Runtime, application
+from chassis.settings import Settings
+from services.{service}.service import build
+
+settings = Settings.model_validate({{"CASEGRID_DISTRICT": sys.argv[1]}})
+application(Runtime(build(settings), settings)).openapi()
+strangers = [name for name in sys.modules if name.startswith(("services.", "deploy", "contracts.export"))]
+print([name for name in strangers if name.split(".")[1:2] != ["{service}"]])
+"""
+
+RUN_DOMAIN = """
+import sys
+import services.{service}.domain
+from contracts import clocks, reference, wire
+
+doing_io = {{"asyncpg", "aiokafka", "fastapi", "starlette", "httpx", "uvicorn", "opentelemetry", "yaml"}}
+print(sorted(doing_io & set(sys.modules)))
+print(sorted(name for name in sys.modules if name.startswith("chassis.") and name != "chassis.decider"))
+"""
+
+
+def files(*folders: str, suffix: str = "") -> Iterator[Path]:
+    """Files of the project below some folders, or of all of it."""
+    for start in folders or (".",):
+        for folder, below, names in os.walk(ROOT / start):
+            below[:] = [name for name in below if name not in NOT_OURS and not name.endswith(".egg-info")]
+            yield from (Path(folder) / name for name in names if name.endswith(suffix))
+
+
+def named(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def trees(*folders: str) -> Iterator[tuple[str, ast.Module]]:
+    for path in files(*folders, suffix=".py"):
+        yield named(path), ast.parse(path.read_text())
+
+
+def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "CASEGRID"))}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def copy_to(folder: Path, *parts: str) -> Path:
+    for part in parts:
+        target = folder / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, target, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
+        else:
+            shutil.copy(ROOT / part, target)
+    return folder
+
+
+def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+    return run(folder, str(Path(sys.executable).with_name("lint-imports")), "--no-cache")
+
+
+@pytest.fixture(scope="module")
+def district(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("district")
+    assert district_files(["--scale", "tiny", "--out", str(folder)]) == 0
+    return folder
+
+
+def test_the_import_rules_hold() -> None:
+    done = lint_imports(ROOT)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("path", "line", "rule"),
+    [
+        ("services/intake/views.py", "import services.triage.service", "No service imports another"),
+        ("services/audit/api.py", "import services.dispatch", "No service imports another"),
+        ("chassis/clock.py", "import services.intake", "never the other"),
+        ("contracts/fields.py", "import chassis.decider", "never the other"),
+        ("services/audit/api.py", "import deploy.stack.plan", "never the other"),
+        ("services/intake/api.py", "import contracts.export", "what writes the contracts' files"),
+        ("chassis/decider.py", "import chassis.database", "are pure"),
+        ("contracts/reference/base.py", "import os", "are pure"),
+        ("services/feedback/domain/__init__.py", "from services.feedback import views", "are pure"),
+    ],
+)
+def test_the_import_rules_catch_whoever_breaks_them(tmp_path: Path, path: str, line: str, rule: str) -> None:
+    copy_to(tmp_path, *PRODUCT, "pyproject.toml")
+    with (tmp_path / path).open("a") as file:
+        file.write(f"\n{line}\n")
+    done = lint_imports(tmp_path)
+    assert done.returncode == 1
+    broken = re.findall(r"^(.*(?:\n.*)?) BROKEN$", done.stdout, re.MULTILINE)
+    assert any(rule in " ".join(name.split()) for name in broken), done.stdout
+
+
+def test_the_rules_know_every_module_of_the_contracts() -> None:
+    rules = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    there = {f"contracts.{path.stem}" for path in (ROOT / "contracts").iterdir() if path.suffix == ".py"}
+    there |= {f"contracts.{path.parent.name}" for path in (ROOT / "contracts").glob("*/__init__.py")}
+    listed = [set(rule["source_modules"]) for rule in rules if "source_modules" in rule]
+    assert len(listed) == 2
+    for modules in listed:
+        assert {name for name in modules if name.startswith("contracts.")} == there - {
+            "contracts.__init__",
+            "contracts.export",
+        }
+    independent = next(rule["modules"] for rule in rules if rule["type"] == "independence")
+    assert independent == [f"services.{name}" for name in SERVICES]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_is_whole_with_the_other_four_absent(service: str, tmp_path: Path, district: Path) -> None:
+    copy_to(tmp_path, "contracts", "chassis", "services/__init__.py", f"services/{service}")
+    shutil.rmtree(tmp_path / "contracts/export")
+    done = run(tmp_path, sys.executable, "-c", RUN_ALONE.format(service=service), str(district))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_domain_loads_nothing_that_does_io(service: str) -> None:
+    done = run(ROOT, sys.executable, "-c", RUN_DOMAIN.format(service=service))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "[]\n[]\n"
+
+
+def test_contracts_and_domains_ask_no_clock_and_open_no_file() -> None:
+    asked = {"now", "utcnow", "today", "open", "print", "input", "read_text", "read_bytes", "uuid4", "uuid7"}
+    domains = [f"services/{service}/domain" for service in SERVICES]
+    sources = [*trees(*(folder for folder in domains if (ROOT / folder).is_dir()), "contracts/reference")]
+    single = [*(ROOT / "contracts").glob("*.py"), *(ROOT / f"{folder}.py" for folder in domains)]
+    sources += [(named(path), ast.parse(path.read_text())) for path in single if path.exists()]
+    found = [
+        f"{path}:{node.lineno}: {ast.unparse(node.func)}()"
+        for path, tree in sources
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in asked
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_all_services_are_made_of_the_same_files(service: str) -> None:
+    folder = ROOT / "services" / service
+    there = {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/__init__.py")}
+    assert set(MODULES) - there == set()
+    assert (folder / "schema.sql").exists()
+
+
+def test_there_are_five_services() -> None:
+    assert {path.parent.name for path in (ROOT / "services").glob("*/__init__.py")} == set(SERVICES)
+
+
+def test_no_module_is_named_for_what_it_is_not() -> None:
+    vague = {"utils", "util", "common", "core", "helpers", "misc"}
+    assert [
+        named(path) for path in files(*PRODUCT, "tests", suffix=".py") if {path.stem, path.parent.name} & vague
+    ] == []
+
+
+def test_no_module_is_too_long() -> None:
+    lengths = {named(path): path.read_text().count("\n") for path in files(*PRODUCT, suffix=".py")}
+    assert {path: length for path, length in lengths.items() if length > LONGEST} == {}
+
+
+def test_every_module_opens_with_what_it_is() -> None:
+    assert [path for path, tree in trees(*PRODUCT, "tests") if tree.body and not ast.get_docstring(tree)] == []
+
+
+def test_tests_wait_for_conditions_and_never_for_time_to_pass() -> None:
+    sleeping = [
+        f"{path}:{node.lineno}"
+        for path, tree in trees("tests")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "sleep"
+    ]
+    assert sleeping == []
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    for path in files():
+        content = path.read_bytes()
+        if b"\0" not in content:
+            yield named(path), content.decode()
+
+
+def test_no_file_knows_the_machine_it_was_written_on() -> None:
+    pattern = re.compile(r"(?<![\w.])/(?:work|home|root|Users)/\w+")
+    assert [f"{path}: {match[0]}" for path, text in texts() for match in pattern.finditer(text)] == []
+
+
+def test_no_file_names_a_package_registry() -> None:
+    pattern = re.compile(r"(?:pypi\.org|pythonhosted|registry\.npmjs|repo1?\.maven|docker\.io)")
+    own = named(Path(__file__))
+    assert [f"{path}: {match[0]}" for path, text in texts() if path != own for match in pattern.finditer(text)] == []
