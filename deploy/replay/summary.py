@@ -51,7 +51,7 @@ def differences(ours: Mapping[str, Any], audits: Mapping[str, Any]) -> list[str]
     ]
     found += _unequal("outcome", ours["by_outcome"], audits["by_outcome"])
     own, other = ({row["category"]: row for row in side["by_category"]} for side in (ours, audits))
-    for category in sorted(own.keys() | other.keys(), key=str):
+    for category in sorted(own.keys() | other.keys(), key=lambda one: (one is None, one)):
         one, two = ({name: side.get(category, {}).get(name, 0) for name in COUNTS} for side in (own, other))
         found += _unequal(f"category {category},", one, two)
     return found

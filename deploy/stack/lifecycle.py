@@ -69,6 +69,8 @@ async def down(plan: Plan, say: Say = print) -> None:
     """Ends everything this stack started; data stay."""
     with _alone(plan):
         ended = await Supervisor(plan).end()
+        if "kafka" in ended:
+            _broker(plan).keep_class_data()
     say(f"ended {', '.join(ended)}" if ended else "nothing was running")
 
 
@@ -111,15 +113,18 @@ def _specify(plan: Plan, name: str, secrets: Secrets, say: Say) -> Specification
     if name == "postgres":
         return _server(plan, secrets).prepare()
     if plan.broker != "fallback":
-        broker = kafka.Broker(plan.folder / "kafka", plan.ports["kafka"], plan.ports["kafka controller"])
         try:
-            return broker.prepare()
+            return _broker(plan).prepare()
         except Problem as fault:
             if plan.broker == "kafka":
                 raise
             say(f"no Kafka: {fault}")
     say(fallback.WARNING)
     return fallback.specification(plan.folder / "fallback", plan.ports["kafka"])
+
+
+def _broker(plan: Plan) -> kafka.Broker:
+    return kafka.Broker(plan.folder / "kafka", plan.ports["kafka"], plan.ports["kafka controller"])
 
 
 def _server(plan: Plan, secrets: Secrets) -> postgres.Server:

@@ -35,6 +35,7 @@ class Specification:
 
     def write(self, folder: Path) -> list[str]:
         """Writes `<name>.json`, for its owner only since it may hold passwords; returns the command that runs it."""
+        folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{self.name}.json"
         partial = path.with_suffix(".json.partial")
         partial.unlink(missing_ok=True)
@@ -70,7 +71,6 @@ class Child:
     def start(self, specification: Specification) -> None:
         if self.pid is not None:
             raise RuntimeError(f"{specification.name} already runs as process {self.pid}")
-        self.folder.mkdir(parents=True, exist_ok=True)
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -82,7 +82,7 @@ class Child:
                 start_new_session=True,  # ctrl-c at the terminal is for the test run, not for its servers
             )
 
-    async def end(self, number: signal.Signals, grace_seconds: float = 30) -> None:
+    async def end(self, number: signal.Signals, grace_seconds: float = 60) -> None:
         """Sends the signal, waits, and kills what is still there after the grace, descendants too."""
         process = self._process
         if process is None:

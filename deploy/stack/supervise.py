@@ -31,6 +31,8 @@ from deploy.stack.process import ROOT, Specification, end_noted, tail
 _ALL = (MANAGER, *INFRASTRUCTURE, *SERVICES)
 _STOP_SIGNALS = {"postgres": SIGINT}
 """PostgreSQL's SIGTERM would wait for its clients to leave."""
+_PATIENCE_SECONDS = 60
+"""Until what was asked to end is killed; a broker's first end also records classes."""
 _STOPPED = (ProcessStates.STOPPED, ProcessStates.EXITED, ProcessStates.FATAL, ProcessStates.UNKNOWN)
 
 
@@ -80,10 +82,14 @@ class Supervisor:
         if self.alive():
             with contextlib.suppress(OSError, xmlrpc.client.Error):  # a manager that no longer answers ends below
                 await asyncio.to_thread(self._stop_services)
-        await end_noted(self.plan.run, MANAGER, SIGTERM)
-        for names in (SERVICES, INFRASTRUCTURE):
-            await asyncio.gather(*(end_noted(self.plan.run, name, _STOP_SIGNALS.get(name, SIGTERM)) for name in names))
+        for names in ((MANAGER,), SERVICES, INFRASTRUCTURE):
+            ends = (self._end_noted(name) for name in names)
+            await asyncio.gather(*ends)
         return before
+
+    async def _end_noted(self, name: str) -> None:
+        number = _STOP_SIGNALS.get(name, SIGTERM)
+        await end_noted(self.plan.run, name, number, _PATIENCE_SECONDS * (3 if name == MANAGER else 1))
 
     def _start_manager(self) -> None:
         self.plan.logs.mkdir(parents=True, exist_ok=True)
@@ -135,7 +141,7 @@ class Supervisor:
 
     def _stop_services(self) -> None:
         """All at once, which takes the manager's own end off most of its time; what fails to stop, that sees to."""
-        deadline = time.monotonic() + 35
+        deadline = time.monotonic() + _PATIENCE_SECONDS
         while time.monotonic() < deadline:
             running = [state for name, state in self._states().items() if name in SERVICES and state.running]
             if not running:
@@ -183,6 +189,9 @@ class Supervisor:
         return Path(tempfile.gettempdir()) / f"casegrid-{os.getuid()}-{name}.sock"
 
     def _write_configuration(self, commands: Mapping[str, Sequence[str]], digests: Mapping[str, str]) -> None:
+        for path in (self.plan.folder, ROOT):
+            if "%" in str(path):
+                raise Problem(f"{path} has % in its name, which the process manager can't take: choose another folder")
         sections = {
             "unix_http_server": {"file": self._socket, "chmod": "0600"},
             "rpcinterface:supervisor": {
@@ -208,7 +217,7 @@ class Supervisor:
                     "startsecs": 3,
                     "startretries": 60,
                     "stopsignal": _STOP_SIGNALS.get(name, SIGTERM).name[3:],
-                    "stopwaitsecs": 30,
+                    "stopwaitsecs": _PATIENCE_SECONDS,
                     "priority": 1 if name in INFRASTRUCTURE else 2,
                     "redirect_stderr": "true",
                     "stdout_logfile": self.plan.log(name),
@@ -221,7 +230,7 @@ class Supervisor:
         self.plan.run.mkdir(parents=True, exist_ok=True)
         self._configuration.write_text(
             "\n".join(
-                f"[{title}]\n" + "".join(f"{key}={str(value).replace('%', '%%')}\n" for key, value in values.items())
+                f"[{title}]\n" + "".join(f"{key}={value}\n" for key, value in values.items())
                 for title, values in sections.items()
             )
         )

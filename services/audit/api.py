@@ -42,6 +42,8 @@ Since = Annotated[Instant | None, Query(description="Reported at or after this i
 Until = Annotated[Instant | None, Query(description="Reported before this instant.")]
 Area = Annotated[AreaPath | None, Query(description="This area and all below it.", examples=["CH/shuangqiaozi"])]
 Text = Annotated[str | None, Query(min_length=1, max_length=200)]
+SinceCase = Annotated[str | None, Query(max_length=200, description="This case id or a later one.")]
+UntilCase = Annotated[str | None, Query(max_length=200, description="This case id or an earlier one.")]
 SinceIndex = Annotated[int | None, Query(ge=0, lt=2**63, description="First heard of at this index or later.")]
 
 
@@ -66,6 +68,8 @@ def router(runtime: Runtime) -> APIRouter:
         q: Annotated[str | None, Query(max_length=200, description="The external reference, exactly.")] = None,
         external_prefix: Text = None,
         since_index: SinceIndex = None,
+        since_case: SinceCase = None,
+        until_case: UntilCase = None,
         limit: Limit = 50,
         cursor: Cursor = None,
     ) -> Any:
@@ -85,6 +89,8 @@ def router(runtime: Runtime) -> APIRouter:
             external_ref=q,
             external_prefix=external_prefix,
             since_index=since_index,
+            since_case=since_case,
+            until_case=until_case,
         )
         items = await views.listed(database, wanted, _after(cursor, -1), limit + 1)
         return Json(page(items, limit, lambda item: [item["first_index"]]))
@@ -177,6 +183,8 @@ def router(runtime: Runtime) -> APIRouter:
         channel: Annotated[Channel | None, Query()] = None,
         external_prefix: Text = None,
         since_index: SinceIndex = None,
+        since_case: SinceCase = None,
+        until_case: UntilCase = None,
     ) -> Any:
         """Counts of the cases that all filters hold for, of the caller's areas only; `GET /cases` lists them."""
         wanted = views.Filter(
@@ -187,6 +195,8 @@ def router(runtime: Runtime) -> APIRouter:
             channel=channel,
             external_prefix=external_prefix,
             since_index=since_index,
+            since_case=since_case,
+            until_case=until_case,
         )
         return Json(await views.summary(database, wanted))
 

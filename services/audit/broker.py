@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from chassis.settings import Settings
@@ -18,22 +18,22 @@ async def ends(settings: Settings, topics: Iterable[str]) -> Ends:
     """The ends of all partitions now. Raises `ConnectionError` where the broker does not tell."""
     names = {settings.topic_prefix + topic: topic for topic in topics}
     kafka = AIOKafkaConsumer(
+        *names,
         bootstrap_servers=settings.kafka_bootstrap_servers,
         client_id=f"{settings.topic_prefix}audit-ends",
-        group_id=None,
+        group_id=None,  # it joins nobody, and is given all partitions
+        auto_offset_reset="latest",
         isolation_level="read_committed",
         request_timeout_ms=int(_DEADLINE_SECONDS * 1000),
     )
     try:
         async with asyncio.timeout(_DEADLINE_SECONDS):
             await kafka.start()
-            known = await kafka.topics()
-            if missing := sorted(names.keys() - known):
-                raise ConnectionError(f"the broker has no topic {', '.join(missing)}")
-            partitions = [TopicPartition(name, n) for name in names for n in kafka.partitions_for_topic(name) or ()]
-            found = await kafka.end_offsets(partitions)
+            found = await kafka.end_offsets(kafka.assignment())
     except (KafkaError, TimeoutError) as fault:
         raise ConnectionError(f"the broker does not tell where its topics end: {fault!r}") from fault
     finally:
         await kafka.stop()
+    if missing := names.keys() - {at.topic for at in found}:
+        raise ConnectionError(f"the broker has no topic {', '.join(sorted(missing))}")
     return {(names[at.topic], at.partition): offset for at, offset in found.items()}

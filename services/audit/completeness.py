@@ -6,9 +6,10 @@
     offsets     every record of a partition from 0 to the last one stored
     indexes     every index from 0 to the last one given
     lost        every record stored is still on its topic
-    lag         every record on the topics is stored; told for one case too, but no reason there: it may be others'
+    lag         every record on the topics is stored
 
-Duplicates and open cases are told, but are no fault. Each list has its full count beside its first items.
+The last four are no reason against one case: what is missing there may be anybody's. Duplicates and open cases are
+told, but are no fault. Each list has its full count beside its first items.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -142,26 +143,19 @@ def _lag(ends: Ends, stored: Mapping[tuple[str, int], int]) -> dict[str, int]:
 
 
 def _reasons(found: dict[str, Any], *, whole: bool) -> list[str]:
-    reasons = [
-        f"{found[name]['count']} {words}"
-        for name, words in (
-            ("missing_sequences", "gaps in the sequences of sources"),
-            ("open_causes", "events whose cause is not in the log"),
-            ("index_gaps", "gaps in the log's index"),
-            ("offset_gaps", "gaps in the offsets of partitions"),
-        )
-        if found[name]["count"]
+    counts = [
+        (found["missing_sequences"]["count"], "gaps in the sequences of sources"),
+        (found["open_causes"]["count"], "events whose cause is not in the log"),
+        (found["invalid"]["waiting"], "invalid records that nobody has retried or discarded"),
+        (found["duplicates"]["differing"], "events that came again with other bytes"),
     ]
-    if found["invalid"]["waiting"]:
-        reasons.append(f"{found['invalid']['waiting']} invalid records that nobody has retried or discarded")
-    if found["duplicates"]["differing"]:
-        reasons.append(f"{found['duplicates']['differing']} events that came again with other bytes")
-    if found["lost"]:
-        reasons.append(
-            f"{', '.join(found['lost'])} end before the log does: the broker lost records, or the topic is another"
-        )
-    if whole and found["lag"] is None:
-        reasons.append(found["lag_unknown"])
-    elif whole and (behind := sum(found["lag"].values())):
-        reasons.append(f"{behind} records on the topics that are not stored yet")
-    return reasons
+    unknown = []
+    if whole:
+        counts += [
+            (found["index_gaps"]["count"], "gaps in the log's index"),
+            (found["offset_gaps"]["count"], "gaps in the offsets of partitions"),
+            (len(found["lost"]), "partitions end before the log does: the broker lost records, or they are others"),
+            (sum((found["lag"] or {}).values()), "records on the topics that are not stored yet"),
+        ]
+        unknown = [found["lag_unknown"]] if found["lag"] is None else []
+    return [f"{count} {words}" for count, words in counts if count] + unknown

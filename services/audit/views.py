@@ -1,5 +1,6 @@
 """The table of cases: one row each, as the log tells it; and what is asked of it."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -116,6 +117,9 @@ class Filter:
     external_ref: str | None = None
     external_prefix: str | None = None
     since_index: int | None = None
+    since_case: str | None = None
+    until_case: str | None = None
+    """Case ids from here to there, both included; ours are in the order of time."""
 
     def sql(self) -> tuple[str, list[Any]]:
         """A condition on `cases`, and its arguments, numbered from $1."""
@@ -139,6 +143,8 @@ class Filter:
         add("reported_at < $", self.until)
         add("starts_with(external_ref, $)", self.external_prefix)
         add("first_index >= $", self.since_index)
+        add("case_id >= $", self.since_case)
+        add("case_id <= $", self.until_case)
         if self.open is not None:
             terms.append("status <> 'closed'" if self.open else "status = 'closed'")
         return " AND ".join(terms) or "true", arguments
@@ -167,44 +173,45 @@ async def merged(database: Database, case_id: str, at: datetime | None, limit: i
     return [dict(row) for row in rows]
 
 
-_COUNTS = """
-count(*) FILTER (WHERE reported_at IS NOT NULL) AS reported,
-count(*) FILTER (WHERE filed_at IS NOT NULL) AS filed,
-count(*) FILTER (WHERE merged_into IS NOT NULL) AS merged,
-count(*) FILTER (WHERE ruling = 'rejected') AS rejected,
-count(*) FILTER (WHERE ruling = 'withdrawn') AS withdrawn,
-count(*) FILTER (WHERE status = 'closed') AS closed,
-count(*) FILTER (WHERE status <> 'closed') AS open,
-count(*) FILTER (WHERE late) AS late,
-count(*) FILTER (WHERE reworks > 0) AS rework
-"""
+_COUNTS = {
+    "reported": "reported_at IS NOT NULL",
+    "filed": "filed_at IS NOT NULL",
+    "merged": "merged_into IS NOT NULL",
+    "rejected": "ruling = 'rejected'",
+    "withdrawn": "ruling = 'withdrawn'",
+    "closed": "status = 'closed'",
+    "open": "status <> 'closed'",
+    "late": "late",
+    "rework": "reworks > 0",
+}
+"""What is counted -> of which cases."""
+
+_SIZE = "SELECT coalesce(max(index), -1) + 1 AS size FROM log"
+_SUMMARY = (
+    f"SELECT ({_SIZE}), category, outcome, status, channel, count(*) AS cases, "
+    + ", ".join(f"count(*) FILTER (WHERE {condition}) AS {name}" for name, condition in _COUNTS.items())
+    + " FROM cases WHERE %s GROUP BY category, outcome, status, channel"
+)
 
 
 async def summary(database: Database, wanted: Filter) -> dict[str, Any]:
-    """Counts of cases in all, per outcome, status, category and channel; of one instant."""
+    """Counts of cases in all, per outcome, status, channel and category; all of one instant."""
     condition, arguments = wanted.sql()
-
-    async def work(connection: Connection) -> dict[str, Any]:
-        await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        size = await connection.fetchval("SELECT coalesce(max(index), -1) + 1 FROM log")
-        total = await connection.fetchrow(f"SELECT {_COUNTS} FROM cases WHERE {condition}", *arguments)
-        assert total is not None
-        found: dict[str, Any] = {"size": size, **dict(total)}
-        found["by_outcome"] = await _tally(connection, "outcome", f"{condition} AND outcome IS NOT NULL", arguments)
-        found["by_status"] = await _tally(connection, "status", condition, arguments)
-        found["by_channel"] = await _tally(connection, "coalesce(channel, 'unknown')", condition, arguments)
-        rows = await connection.fetch(
-            f"SELECT category, {_COUNTS} FROM cases WHERE {condition} GROUP BY category ORDER BY category NULLS LAST",
-            *arguments,
-        )
-        found["by_category"] = [dict(row) for row in rows]
-        return found
-
-    return await database.transact(work)
-
-
-async def _tally(connection: Connection, what: str, condition: str, arguments: list[Any]) -> dict[str, int]:
-    rows = await connection.fetch(
-        f"SELECT {what} AS what, count(*) AS cases FROM cases WHERE {condition} GROUP BY 1 ORDER BY 1", *arguments
-    )
-    return {row["what"]: row["cases"] for row in rows}
+    rows = await database.fetch(_SUMMARY % condition, *arguments)
+    size = rows[0]["size"] if rows else (await database.fetch(_SIZE))[0]["size"]
+    by_category: dict[str | None, Counter[str]] = {}
+    tallies: dict[str, Counter[str]] = {name: Counter() for name in ("outcome", "status", "channel")}
+    for row in rows:
+        for name, tally in tallies.items():
+            if row[name] is not None:
+                tally[row[name]] += row["cases"]
+        by_category.setdefault(row["category"], Counter()).update({name: row[name] for name in _COUNTS})
+    return {
+        "size": size,
+        **{name: sum(found[name] for found in by_category.values()) for name in _COUNTS},
+        **{f"by_{name}": dict(sorted(tally.items())) for name, tally in tallies.items()},
+        "by_category": [
+            {"category": category, **{name: by_category[category][name] for name in _COUNTS}}
+            for category in sorted(by_category, key=lambda one: (one is None, one))
+        ],
+    }

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
+import orjson
 from fastapi import APIRouter, Depends, Header, Path, Query
 from fastapi import Response as HttpResponse
 from fastapi.responses import StreamingResponse
@@ -123,7 +124,8 @@ def router(runtime: Runtime, files: Files, reckoning: Reckoning) -> APIRouter:
 
         def respond(state: Case, _: Sequence[Event[Any]]) -> tuple[int, Any]:
             shown = item(reckoning, case_id, state, state.work[command.assignment_id])
-            return 200, lit(shown, shown["yellow_at"], shown["red_at"], runtime.clock())
+            shown = lit(shown, shown["yellow_at"], shown["red_at"], runtime.clock())
+            return 200, orjson.Fragment(orjson.dumps(shown, option=orjson.OPT_UTC_Z))
 
         return answer(await runtime.commands.execute(case_id, command, request, respond, at=at))
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Le, MaxLen, MinLen
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -18,6 +19,9 @@ from contracts.fields import CASE_ID, MAX_INTEGER, CaseId, Name
 from contracts.wire import TOPICS
 
 Strategy = st.SearchStrategy[Any]
+
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""For laws over whole facts: on a busy machine a large one takes its time, which is no finding."""
 
 _LETTERS = 12
 _ITEMS = 2

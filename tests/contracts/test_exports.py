@@ -10,7 +10,7 @@ from typing import Any, get_args
 import orjson
 import pytest
 import yaml
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -25,6 +25,7 @@ from contracts.fields import MAX_INTEGER
 from contracts.wire import HOMES, TOPICS, Invalid, build, parse
 from deploy.district.__main__ import main as district_files
 from tests.contracts import strategies
+from tests.contracts.strategies import UNHURRIED
 
 EXAMPLES = {example.file_name: example for example in scenario()}
 VALIDATORS = {topic: Draft202012Validator(schema(topic)) for topic in TOPICS}
@@ -72,7 +73,7 @@ def test_descriptions_come_from_the_strings_below_the_fields() -> None:
 
 
 @pytest.mark.parametrize("topic", TOPICS)
-@settings(max_examples=25)
+@settings(UNHURRIED, max_examples=25)
 @given(values=st.data())
 def test_whatever_is_published_keeps_to_the_schema(topic: str, values: st.DataObject) -> None:
     data = values.draw(strategies.facts(topic))
@@ -84,7 +85,7 @@ def test_whatever_is_published_keeps_to_the_schema(topic: str, values: st.DataOb
 ODD = st.sampled_from([None, True, 0, -1, 1.5, 2**53, "", "x", "2026-05-09T12:00:00Z", "x" * 501, [], ["x"], {}])
 
 
-@settings(max_examples=100)
+@settings(UNHURRIED, max_examples=200)
 @given(values=st.data())
 def test_whatever_keeps_to_the_schema_is_accepted(values: st.DataObject) -> None:
     """But for the three attributes that must be equal, which JSON Schema can't say."""
@@ -97,8 +98,8 @@ def test_whatever_keeps_to_the_schema_is_accepted(values: st.DataObject) -> None
             del node[name]
         else:
             node[name] = values.draw(ODD)
-    assume(VALIDATORS[example.topic].is_valid(tree))
-    assert accepted(example.topic, tree)
+    if VALIDATORS[example.topic].is_valid(tree):
+        assert accepted(example.topic, tree)
 
 
 SPOILT: list[tuple[str, dict[str, Any]]] = [

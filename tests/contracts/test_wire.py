@@ -19,6 +19,7 @@ from contracts.fields import MAX_INTEGER, Attachment
 from contracts.intake import NewReport
 from contracts.wire import MAX_BYTES, TOPICS, Invalid, TooLarge, build, identity, parse
 from tests.contracts import strategies
+from tests.contracts.strategies import UNHURRIED
 
 CASE = "019e0a4a-ae58-7000-8000-000000000001"
 OTHER = "019e0a4a-ae58-7000-8000-000000000002"
@@ -43,7 +44,7 @@ def refusal(topic: str, spoilt: object) -> str:
 
 
 @pytest.mark.parametrize("topic", TOPICS)
-@settings(max_examples=50)
+@settings(UNHURRIED, max_examples=50)
 @given(values=st.data())
 def test_every_fact_survives_the_wire(topic: str, values: st.DataObject) -> None:
     data = values.draw(strategies.facts(topic))
@@ -188,7 +189,7 @@ def test_a_superseded_version_is_read_through_its_upcasters(monkeypatch: pytest.
     assert "data.assignment_id" in refusal("Resolved", old)
 
 
-@settings(max_examples=200)
+@settings(UNHURRIED, max_examples=200)
 @given(values=st.data())
 def test_no_record_does_worse_than_being_invalid(values: st.DataObject) -> None:
     example = values.draw(st.sampled_from(list(EXAMPLES.values())))

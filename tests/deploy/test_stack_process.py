@@ -17,6 +17,10 @@ from tests.deploy.waiting import until
 SLEEPS = (sys.executable, "-c", "import time; time.sleep(600)")
 
 
+def begin(*command: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command, cwd=ROOT)
+
+
 async def test_a_noted_process_is_found_and_ended(tmp_path: Path) -> None:
     child = Child(tmp_path, tmp_path / "log")
     child.start(Specification("sleeper", SLEEPS))
@@ -31,7 +35,7 @@ async def test_a_noted_process_is_found_and_ended(tmp_path: Path) -> None:
 
 
 async def test_another_process_that_got_the_same_id_is_left_alone(tmp_path: Path) -> None:
-    bystander = subprocess.Popen(SLEEPS)
+    bystander = begin(*SLEEPS)
     try:
         began = identity.of(bystander.pid)
         assert began is not None
@@ -55,7 +59,7 @@ async def test_a_process_of_before_a_reboot_is_left_alone(tmp_path: Path) -> Non
 
 
 async def test_a_process_that_ended_but_was_not_waited_for_counts_as_none() -> None:
-    child = subprocess.Popen((sys.executable, "-c", ""))
+    child = begin(sys.executable, "-c", "")
     await until(lambda: identity.of(child.pid) is None)
     child.wait()
 
@@ -63,7 +67,8 @@ async def test_a_process_that_ended_but_was_not_waited_for_counts_as_none() -> N
 async def test_what_does_not_end_when_asked_is_killed_with_its_children(tmp_path: Path) -> None:
     stubborn = (
         "import signal, subprocess, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
-        "print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']).pid, flush=True); time.sleep(600)"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); "
+        "print(child.pid, flush=True); time.sleep(600)"
     )
     log = tmp_path / "log"
     child = Child(tmp_path, log)
@@ -92,11 +97,10 @@ async def test_the_program_gets_folder_environment_and_nobody_elses_eyes_on_its_
 async def test_kill_9_of_the_parent_leaves_nothing_behind(tmp_path: Path) -> None:
     starts_one = (
         "import sys, time; from pathlib import Path; from deploy.stack.process import Child, Specification; "
-        "folder = Path(sys.argv[1]); child = Child(folder, folder / 'log'); "
-        "child.start(Specification('orphan', (sys.executable, '-c', 'import time; print(1, flush=True); time.sleep(600)')));"
-        "time.sleep(600)"
+        "folder = Path(sys.argv[1]); sleeps = 'import time; print(1, flush=True); time.sleep(600)'; "
+        "Child(folder, folder / 'log').start(Specification('orphan', (sys.executable, '-c', sleeps))); time.sleep(600)"
     )
-    parent = subprocess.Popen((sys.executable, "-c", starts_one, str(tmp_path)), cwd=ROOT)
+    parent = begin(sys.executable, "-c", starts_one, str(tmp_path))
     log = tmp_path / "log"
     await until(lambda: log.exists() and log.read_text() == "1\n")
     orphan = identity.noted(tmp_path, "orphan")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.stack import identity, readiness
+from deploy.stack import identity, ports, readiness
 from deploy.stack.plan import Plan, from_environment
 from deploy.stack.problem import Problem
 from deploy.stack.process import Specification
@@ -26,7 +26,8 @@ NAMES = ("supervisord", "postgres", "kafka", "intake")
 
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
-    return from_environment({"CASEGRID_DATA": str(tmp_path)}, only="postgres,kafka,intake")
+    environment = {"CASEGRID_DATA": str(tmp_path), "INTAKE_PORT": str(ports.free())}
+    return from_environment(environment, only="postgres,kafka,intake")
 
 
 @pytest.fixture
@@ -41,7 +42,9 @@ async def pid_of(supervisor: Supervisor, name: str, other_than: int | None = Non
         pid = identity.noted(supervisor.plan.run, name)
         return pid if pid != other_than else None
 
-    return await eventually(found, what=f"a process noted as {name}")
+    pid = await eventually(found, what=f"a process noted as {name}")
+    assert pid is not None
+    return pid
 
 
 async def all_started(supervisor: Supervisor) -> dict[str, int]:
@@ -114,8 +117,13 @@ async def test_a_program_that_does_not_stay_up_is_named_with_the_end_of_its_log(
 
 
 async def test_a_folder_with_a_long_and_odd_name_will_do(tmp_path: Path) -> None:
-    folder = tmp_path / "100 % odd" / ("long" * 30)
-    supervisor = Supervisor(from_environment({"CASEGRID_DATA": str(folder)}))
+    supervisor = Supervisor(from_environment({"CASEGRID_DATA": str(tmp_path / "a 'b' (c)" / ("long" * 30))}))
     await all_started(supervisor)
     await supervisor.end()
     assert not list(supervisor.plan.run.glob("*.pid"))
+
+
+async def test_a_folder_the_manager_can_not_take_is_named(tmp_path: Path) -> None:
+    supervisor = Supervisor(from_environment({"CASEGRID_DATA": str(tmp_path / "100%")}))
+    with pytest.raises(Problem, match=r"100%.* has % in its name"):
+        await supervisor.apply(PROGRAMS)

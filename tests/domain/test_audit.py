@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 import orjson
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -304,6 +304,7 @@ def test_rework_of_a_support_leaves_the_lead_as_it_is_and_the_case_in_rework_unt
     assert story.status == "checking"
 
 
+@settings(deadline=None)
 @given(st.sampled_from([burst_main(), sent_around()]), st.randoms(use_true_random=False))
 def test_any_interleaving_of_the_topics_tells_the_same_case(story: Story, chance: Random) -> None:
     events = story.events
@@ -324,6 +325,7 @@ def interleaved(events: Sequence[Event[Any]], chance: Random) -> list[Event[Any]
 FACTS = st.sampled_from(sorted(TOPICS)).flatmap(strategies.facts)
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(FACTS, strategies.circumstances(), st.booleans()), min_size=1, max_size=6))
 def test_anything_valid_can_be_folded_kept_as_json_and_put_in_words(
     told: list[tuple[Fact, dict[str, Any], bool]],
@@ -349,6 +351,7 @@ def entries_of(events: Sequence[Event[Any]]) -> list[Entry]:
     ]
 
 
+@settings(deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_the_chain_is_the_same_whatever_order_the_log_has(chance: Random) -> None:
     events = burst_main().events

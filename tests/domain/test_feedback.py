@@ -220,6 +220,19 @@ def test_work_added_while_the_check_waits_makes_it_wait_for_that_work() -> None:
     assert desk.steps() == ["checking", "checking"]
 
 
+def test_a_plan_said_again_moves_no_deadline_and_the_newest_round_says_what_the_case_is() -> None:
+    later = LEAD.model_copy(update={"resolve_by": NOW + timedelta(days=9)})
+    corrected = plan(2, SUPPORT.model_copy(update={"id": name(2, 1)}), because="manual")
+    corrected = corrected.model_copy(update={"category": "event.other.other"})
+    desk = Desk()
+    desk.take(plan(1, LEAD), corrected, plan(1, later))
+    assert desk.state.filing is not None
+    assert desk.state.filing.category == "event.other.other"
+    desk.take(ended(LEAD.id, WATER), ended(name(2, 1), STREET))
+    desk.give(PassCheck(CHECKER))
+    assert desk.verdicts()[-1].due_at == LEAD.resolve_by
+
+
 # Check by rule
 
 
@@ -279,6 +292,14 @@ def test_who_handled_an_earlier_round_is_not_forgotten() -> None:
     desk.take(plan(2, assignment(2, 1, FIRE, lead=True, replaces=LEAD.id)), ended(name(2, 1), FIRE))
     with pytest.raises(Refused, match="worker:1 handled"):
         desk.give(PassCheck(Person("worker:1")))
+
+
+def test_a_unit_whose_people_acted_before_returning_the_case_does_not_check_it() -> None:
+    desk = Desk()
+    desk.take(plan(1, LEAD), ended(LEAD.id, WATER, "returned", handled_by=("worker:1",)))
+    desk.take(plan(2, assignment(2, 1, FIRE, lead=True, replaces=LEAD.id)), ended(name(2, 1), FIRE))
+    with pytest.raises(Refused, match=f"{WATER} handled"):
+        desk.give(PassCheck(Person("worker:8", WATER)))
 
 
 def test_a_unit_that_never_touched_its_assignment_may_check() -> None:
@@ -414,6 +435,12 @@ def test_a_partners_verdict_is_not_taken() -> None:
     desk = checking()
     event = desk._event(Evaluated(verdict="closed", outcome="fixed"), NOW, "partner:water", "/partners/water")
     assert isinstance(FEEDBACK.react(event, desk.state, Inputs(NOW, NOW, CASE)), Unfit)
+
+
+def test_the_first_verdict_stands() -> None:
+    desk = closed()
+    event = desk._event(Evaluated(verdict="closed", outcome="forced"), NOW + timedelta(days=1), LEADER.subject)
+    assert FEEDBACK.evolve(desk.state, event) == desk.state
 
 
 # Ratings

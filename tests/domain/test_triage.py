@@ -303,6 +303,7 @@ def test_nobody_deciding_in_time_is_said_once_also_after_a_long_stop() -> None:
     assert story.state.status == "verifying"
     assert story.state.waiting is not None
     assert story.state.waiting.overdue
+    assert story.decider.due(story.state) is None
     assert story.wait(days=2) == []
 
 
@@ -558,6 +559,30 @@ def test_two_gaps_are_both_filled_or_the_ruling_is_refused() -> None:
         ("dept:gas", False, f"{CASE}.1.2"),
         ("dept:power", False, None),
     ]
+
+
+def test_nobody_above_and_nobody_who_returned_is_given_the_work_without_a_person() -> None:
+    story = filed()
+    story.end(f"{CASE}.1.1", "escalated")
+    [step] = story.end(f"{CASE}.2.1", "returned")
+    assert isinstance(step, Progressed)
+    assert (step.step, step.reason) == ("awaiting_ruling", "no_unit")
+    story.end(f"{CASE}.1.2", "returned")
+    assert story.state.waiting is not None
+    assert story.state.waiting.queue == "second_return"
+    named = (Charge(WATER, replaces=f"{CASE}.2.1"), Charge(FIRE))
+    with pytest.raises(Refused, match=f"left above {STREET}"):
+        story.ask(File(shift_leader=True))
+    assert [one.unit for one in only(story.ask(File(units=named, shift_leader=True))).plan] == [WATER, FIRE]
+
+
+def test_a_policy_that_allows_more_returns_still_never_gives_work_back() -> None:
+    policy = POLICY.model_copy(update={"returns_before_shift_leader": 9})
+    story = Story(rulebook(policy=policy))
+    story.hear(report(POSTER))
+    story.end(f"{CASE}.1.1", "escalated")
+    assert sole(story.end(f"{CASE}.2.1", "returned")).unit == STREET
+    assert sole(story.end(f"{CASE}.3.1", "returned")).unit == CENTRE
 
 
 def test_escalated_work_goes_up_step_by_step_and_at_the_top_it_is_said_aloud() -> None:

@@ -1,4 +1,4 @@
-"""Feedback as a whole: verdicts over HTTP and topics, the check queue, ratings, and the figures with the lists behind them."""
+"""Feedback as a whole: verdicts over HTTP and topics, the check queue, ratings, figures with the lists behind them."""
 
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
@@ -321,18 +321,15 @@ async def history(feedback: Running, clock: Hands) -> dict[str, str]:
     await post(feedback, f"/cases/{cases['on_time']}/check", CHECKER, passed=True)
     await post(feedback, f"/cases/{cases['late']}/check", CHECKER, passed=False, reason="still wet")
     await play("late", (plan(again, round_=2, because="rework"), clock()), (ended(again), NOW + 5 * HOUR))
+    back = assignment(cases["returned"], 1, FIRE, clock())
+    await play("returned", (plan(back, at=clock()), clock()), (ended(back, "returned"), clock()))
     clock.advance(hours=3)
     await post(feedback, f"/cases/{cases['late']}/check", CHECKER, passed=True)
     await post(feedback, f"/cases/{cases['on_time']}/rating", REPORTER, 201, rating=5)
     await play("overdue", (plan(assignment(cases["overdue"], 1, WATER, NOW), area=FAR), NOW))
     await play("inside", (plan(assignment(cases["inside"], 1, WATER, clock()), at=clock()), clock()))
-    one = assignment(cases["returned"], 1, FIRE, clock())
-    await play(
-        "returned",
-        (plan(one, at=clock()), clock()),
-        (ended(one, "returned"), clock()),
-        (plan(assignment(cases["returned"], 1, STREET, clock(), 2, replaces=one.id), round_=2, at=clock()), clock()),
-    )
+    again = assignment(cases["returned"], 1, STREET, clock(), 2, replaces=back.id)
+    await play("returned", (plan(again, round_=2, at=clock()), clock()))
     why = Explanation(rules=("near",), catalogue="1", policy="1")
     await play("merged", (Merged(into=cases["on_time"], explanation=why), NOW))
     return cases
@@ -344,7 +341,7 @@ def values(group: dict[str, Any]) -> dict[str, Any]:
 
 async def test_indicators_of_a_unit_an_area_and_a_category(feedback: Running, clock: Hands) -> None:
     await history(feedback, clock)
-    period = {"since": "2026-05-09T00:00:00Z", "until": "2026-05-09T14:00:00Z"}
+    period: dict[str, Any] = {"since": "2026-05-09T00:00:00Z", "until": "2026-05-09T14:00:00Z"}
     found = {group["key"]: values(group) for group in (await get(feedback, "/indicators", **period))["items"]}
     assert found.keys() == {WATER, FIRE}
     assert found[WATER] == {
@@ -363,7 +360,7 @@ async def test_indicators_of_a_unit_an_area_and_a_category(feedback: Running, cl
     assert found[FIRE]["dispatch_accuracy"] == 0
     assert found[FIRE]["closing_rate"] is None
     clock.advance(hours=1)
-    whole = {"since": "2026-05-09T00:00:00Z", "until": "2026-05-09T15:00:00Z"}
+    whole: dict[str, Any] = {"since": "2026-05-09T00:00:00Z", "until": "2026-05-09T15:00:00Z"}
     water = values((await get(feedback, "/indicators", unit=WATER, **whole))["items"][0])
     assert water["closing_rate"] == pytest.approx(2 / 3)
     assert water["on_time_closing_rate"] == pytest.approx(1 / 3)
@@ -409,7 +406,7 @@ async def test_every_number_opens_exactly_its_cases(feedback: Running, clock: Ha
 async def test_a_past_period_gives_the_same_numbers_on_any_day(feedback: Running, clock: Hands) -> None:
     cases = await history(feedback, clock)
     clock.advance(minutes=1)
-    period = {"since": "2026-05-09T00:00:00Z", "until": "2026-05-09T14:01:00Z", "by": "all"}
+    period: dict[str, Any] = {"since": "2026-05-09T00:00:00Z", "until": "2026-05-09T14:01:00Z", "by": "all"}
     before = await get(feedback, "/indicators", **period)
     overdue = cases["overdue"]
     one = assignment(overdue, 1, WATER)
@@ -420,8 +417,11 @@ async def test_a_past_period_gives_the_same_numbers_on_any_day(feedback: Running
     await post(feedback, f"/cases/{overdue}/rating", REPORTER, 201, rating=1)
     clock.advance(days=30)
     assert await get(feedback, "/indicators", **period) == before
-    later = await get(feedback, "/indicators", **{**period, "until": "2026-05-10T14:01:00Z"})
-    assert later["items"] != before["items"]
+    longer = {**period, "until": "2026-05-10T14:01:00Z"}
+    seen_early = await get(feedback, "/indicators", **longer, as_of=period["until"])
+    assert [values(group) for group in seen_early["items"]] == [values(group) for group in before["items"]]
+    seen_late = await get(feedback, "/indicators", **longer)
+    assert [values(group) for group in seen_late["items"]] != [values(group) for group in before["items"]]
 
 
 async def test_indicators_are_paged_and_refuse_the_future(feedback: Running, clock: Hands) -> None:

@@ -72,7 +72,7 @@ async def kafka(infrastructure_folder: Path) -> AsyncIterator[str]:
         embedded = broker.Kafka(infrastructure_folder, settings=BROKER_SETTINGS)
         await embedded.start()
         yield embedded.bootstrap
-        await embedded.kill()
+        await embedded.stop()
 
 
 @pytest.fixture(scope="session")

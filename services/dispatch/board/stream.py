@@ -5,7 +5,7 @@ A client that comes back with `Last-Event-ID` gets a snapshot again: it replaces
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -32,7 +32,7 @@ ENDED = timedelta(hours=24)
 
 async def messages(
     runtime: Runtime, filters: Filters, *, heartbeat_seconds: float = HEARTBEAT_SECONDS
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     """The stream of one client, until it goes away or the database does; then the client is to come again."""
     number = 1
     yield b"retry: 1000\n\n"
