@@ -11,7 +11,6 @@ MAX_INTEGER = 2**53 - 1
 """The largest integer every JSON reader keeps exactly (RFC 8259, section 6)."""
 
 
-
 class _Utc:
     """Checks the offset where the text is parsed, in pydantic's own code."""
 
@@ -23,7 +22,6 @@ class _Utc:
 Instant = Annotated[datetime, _Utc]
 """A point in time, in UTC, to the microsecond."""
 
-Integer = Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER)]
 Count = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
 Line = Annotated[str, Field(min_length=1, max_length=500)]
 """One line of text: a name, a task, a short reason."""

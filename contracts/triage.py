@@ -33,7 +33,7 @@ class Assignment(Fact):
     backups: Annotated[tuple[Name, ...], Field(max_length=50)] = ()
     replaces: AssignmentId | None = None
     """The assignment, returned, escalated or failed at the check, whose work this one takes over."""
-    escalated_to: tuple[Name, ...] = ()
+    escalated_to: Annotated[tuple[Name, ...], Field(max_length=20)] = ()
     """The units above this one, lowest first: who hears of it when it is overdue."""
 
 

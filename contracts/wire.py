@@ -164,12 +164,15 @@ def _of_another_type(topic: str, raw: bytes) -> Event[Any] | None:
     kind = attributes.get("type") if isinstance(attributes, dict) else None
     if not isinstance(kind, str) or kind == type_of(topic):
         return None
-    if kind not in UPCASTERS:
+    if kind not in UPCASTERS or kind.rpartition(".v")[0] != f"casegrid.{topic}":
         raise Invalid(f"type: {kind[:100]} is not known on topic {topic}; expected {type_of(topic)}")
-    while (upcaster := UPCASTERS.get(kind)) is not None:
-        attributes["data"] = upcaster(attributes["data"])
-        name, _, version = kind.rpartition(".v")
-        attributes["type"] = kind = f"{name}.v{int(version) + 1}"
+    try:
+        while kind != type_of(topic):
+            attributes["data"] = UPCASTERS[kind](attributes["data"])
+            name, _, version = kind.rpartition(".v")
+            attributes["type"] = kind = f"{name}.v{int(version) + 1}"
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as fault:
+        raise Invalid(f"data: is not what {kind} says: {fault!r}") from None
     try:
         return ADAPTERS[topic].validate_python(attributes)
     except ValidationError as error:

@@ -8,6 +8,7 @@ district.py     the reference district as the replay needs it: where foreign pla
 words.py        which group of the catalogue a text belongs to, where triage could not say
 times.py        when each step happened, as far as the row tells
 people.py       the simulated people, and their credentials
+client.py       their HTTP: thousands of small requests
 feed.py         what the topics say from now on
 case.py         a case as the replay sees it
 play.py         files the reports and answers what comes: rulings, work, checks

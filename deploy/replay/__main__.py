@@ -23,6 +23,7 @@ from rich.console import Console
 
 from chassis.ids import uuid7
 from deploy.replay import district, messages, nyc311, report, summary
+from deploy.replay.client import SwiftCity
 from deploy.replay.district import District
 from deploy.replay.feed import Feed
 from deploy.replay.people import People
@@ -72,7 +73,7 @@ async def _replay(options: argparse.Namespace, console: Console) -> dict[str, An
     reports = sorted((item for item in read if isinstance(item, Report)), key=lambda item: item.reported_at)
     run = f"{options.format}:{uuid7(now)[:18]}"
     console.print(f"{options.file.name}: {len(read)} rows, {len(reports)} to be filed as {run}:<id>. {chosen.places}")
-    async with City(options.data / "run") as city:
+    async with SwiftCity(options.data / "run") as city:
         await _ready(city)
         people = People(city, known)
         auditor = people.auditor()

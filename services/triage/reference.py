@@ -22,7 +22,7 @@ from contracts.reference import (
     Reference,
     Units,
 )
-from services.triage.domain.neighbours import degrees_of_latitude, metres_between
+from services.triage.domain.neighbours import around, metres_between
 from services.triage.domain.rulebook import Rulebook
 
 R = TypeVar("R", bound=Reference)
@@ -80,7 +80,7 @@ class KeyPlaces:
         best: tuple[int, float, str] | None = None
         for index in self._tree.query(Point(lon, lat)):
             place = self._places[int(index)]
-            metres = metres_between(here, Position(lat=place.point[1], lon=place.point[0]))
+            metres = metres_between(here, _position(place))
             if metres <= place.radius_m:
                 rank = (-place.priority_raise, metres, place.id)
                 best = rank if best is None else min(best, rank)
@@ -88,10 +88,13 @@ class KeyPlaces:
 
 
 def _around(place: Place) -> Polygon:
-    """A box that holds the reach of a place; in cities a degree east is at least half as long as one north."""
-    lon, lat = place.point
-    north = degrees_of_latitude(place.radius_m)
-    return box(lon - 2 * north, lat - north, lon + 2 * north, lat + north)
+    """A box that holds the reach of a place."""
+    south, north, west, east = around(_position(place), place.radius_m)
+    return box(west, south, east, north)
+
+
+def _position(place: Place) -> Position:
+    return Position(lat=place.point[1], lon=place.point[0])
 
 
 def _read(folder: Path, kind: type[R]) -> R:

@@ -28,9 +28,8 @@ CREATE TABLE cases (
     outcome       text
 ) WITH (fillfactor = 80);
 
--- What a new report may repeat: open cases of the category, by position in the community, by grid where one has none.
-CREATE INDEX cases_near ON cases (community, category, lat) WHERE open AND lat IS NOT NULL;
-CREATE INDEX cases_in_grid ON cases (grid, category) WHERE open;
+-- What a new report may repeat: open cases of the category in the community, by position where they have one.
+CREATE INDEX cases_near ON cases (community, category, lat) WHERE open;
 
 CREATE INDEX cases_queue ON cases (queue_due_at, case_id) WHERE queue IS NOT NULL;
 CREATE INDEX cases_reported ON cases (reported_at, case_id);

@@ -15,7 +15,7 @@ from contracts.intake import NewReport, Withdrawal
 from services.triage.domain.assessment import GRID
 from services.triage.domain.case import Case
 from services.triage.domain.commands import refuse_target
-from services.triage.domain.neighbours import COMMUNITY, Neighbourhood, OpenCase, degrees_of_latitude
+from services.triage.domain.neighbours import COMMUNITY, Neighbourhood, OpenCase, around
 from services.triage.domain.rulebook import Rulebook, upto
 
 _LOCK_CLASS = 0x7219
@@ -27,21 +27,29 @@ SELECT set_config('plan_cache_mode', 'force_custom_plan', true), pg_advisory_xac
   FROM (SELECT DISTINCT hashtext(community) AS number FROM unnest($1::text[]) AS community ORDER BY 1) AS numbers
 """
 
-# Its own statement, after the locks are held: it must see what those who held them before have committed.
+# Its own statement, after the locks are held: it must see what those who held them before have committed. By position,
+# then what has none in the same grid, then all in the grid for the reports that have none themselves.
 _NEAR = """
 WITH wanted AS (
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[],
-                         $6::float8[], $7::float8[])
-           AS w (community, grid, category, since, until, south, north))
+                         $6::float8[], $7::float8[], $8::float8[], $9::float8[])
+           AS w (community, grid, category, since, until, south, north, west, east))
 SELECT c.case_id, c.category, c.area, c.lat, c.lon, c.reported_at, c.retrospective, c.reporter_ref
   FROM wanted w JOIN cases c
-    ON c.open AND c.lat IS NOT NULL AND c.community = w.community AND c.category = w.category
-   AND c.lat BETWEEN w.south AND w.north AND c.reported_at BETWEEN w.since AND w.until
- UNION
+    ON c.open AND c.community = w.community AND c.category = w.category
+   AND c.lat BETWEEN w.south AND w.north AND c.lon BETWEEN w.west AND w.east
+   AND c.reported_at BETWEEN w.since AND w.until
+UNION ALL
 SELECT c.case_id, c.category, c.area, c.lat, c.lon, c.reported_at, c.retrospective, c.reporter_ref
   FROM wanted w JOIN cases c
-    ON c.open AND c.grid = w.grid AND c.category = w.category
-   AND (c.lat IS NULL OR w.south IS NULL) AND c.reported_at BETWEEN w.since AND w.until
+    ON c.open AND c.lat IS NULL AND c.community = w.community AND c.category = w.category AND c.grid = w.grid
+   AND c.reported_at BETWEEN w.since AND w.until
+UNION ALL
+SELECT c.case_id, c.category, c.area, c.lat, c.lon, c.reported_at, c.retrospective, c.reporter_ref
+  FROM wanted w JOIN cases c
+    ON c.open AND c.lat IS NOT NULL AND c.community = w.community AND c.category = w.category AND c.grid = w.grid
+   AND c.reported_at BETWEEN w.since AND w.until
+ WHERE w.south IS NULL
 """
 
 _QUEUE = """
@@ -179,7 +187,7 @@ def _wanted(reports: Iterable[Event[NewReport]], near: Neighbourhood) -> Iterabl
         if category is None or community is None:
             continue
         point = event.data.place.point
-        reach = degrees_of_latitude(category.duplicates.radius_m)
+        box = around(point, category.duplicates.radius_m) if point else (None, None, None, None)
         window = timedelta(hours=category.duplicates.window_hours)
         yield (
             community,
@@ -187,8 +195,7 @@ def _wanted(reports: Iterable[Event[NewReport]], near: Neighbourhood) -> Iterabl
             category.code,
             event.time - window,
             event.time + window,
-            point.lat - reach if point else None,
-            point.lat + reach if point else None,
+            *box,
         )
 
 

@@ -29,7 +29,8 @@ def mirror(repository: Path) -> Iterator[str]:
     """Its address."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None: ...
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing to see."""
 
     serve = functools.partial(Quiet, directory=str(repository))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:

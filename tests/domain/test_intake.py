@@ -421,6 +421,7 @@ def test_a_point_lies_in_the_deepest_area_or_in_none(lon: float, lat: float, are
         (104.0033, 30.0080, "place:greater"),
         (104.0060, 30.0080, "place:greater"),
         (104.0150, 30.0050, None),
+        (104.0095, 30.0080, None),  # beyond the radius of the nearest, though others reach as far
         (104.0081, 30.0020, None),
     ],
 )

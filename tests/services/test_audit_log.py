@@ -199,13 +199,29 @@ async def test_writers_in_several_processes_write_one_gapless_log(database: Fres
     async def write(writer: Database) -> None:
         await writer.open()
         mine = chance.sample(records, len(records))
+        log = Log(writer, anybody)
         for start in range(0, len(mine), 7):
-            await Log(writer, anybody).process(mine[start : start + 7])
+            await log.process(mine[start : start + 7])
         await writer.close()
 
     await asyncio.gather(*(write(writer) for writer in writers))
     await assert_each_once(store, records)
     assert [row["events"] for row in await store.fetch("SELECT events FROM cases")] == [2] * len(cases)
+    await assert_rebuilt_equal(store)
+
+
+@pytest.mark.parametrize("between", [True, False])
+async def test_what_a_writer_remembers_of_a_case_is_void_once_another_has_written(
+    between: bool, log: Log, store: Database
+) -> None:
+    case = case_id()
+    first, second, third = (fact_record(case, Supplement(text=str(n)), sequence=n) for n in (1, 2, 3))
+    await log.process([first])
+    await Log(store, anybody).process([second])
+    if between:
+        await log.process([fact_record(case_id(), report())])
+    await log.process([third])
+    assert (await store.fetch("SELECT events FROM cases WHERE case_id = $1", case))[0]["events"] == 3
     await assert_rebuilt_equal(store)
 
 

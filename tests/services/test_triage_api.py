@@ -321,6 +321,8 @@ async def test_duplicates_are_found_in_the_store_by_position_and_by_grid_and_not
     for place in (
         Place(point=Point(lat=lat + 700 / 111_195, lon=lon), area=grid),
         Place(point=Point(lat=lat - 700 / 111_195, lon=lon), area=grid),
+        Place(point=Point(lat=lat, lon=lon + 790 / 95_600), area=grid),
+        Place(point=Point(lat=lat, lon=lon - 790 / 95_600), area=grid),
         Place(area=grid),
     ):
         _, found = await heard(place)

@@ -168,11 +168,18 @@ def metres_between(one: Point, other: Point) -> float:
     return hypot(north, east)
 
 
-def degrees_of_latitude(metres: float) -> float:
+def around(point: Point, metres: float) -> tuple[float, float, float, float]:
+    """South, north, west and east of a box that holds all within that distance of a point."""
+    north = _degrees(metres)
+    east = north / max(0.01, cos(radians(min(90.0, abs(point.lat) + north))))
+    return point.lat - north, point.lat + north, point.lon - east, point.lon + east
+
+
+def _degrees(metres: float) -> float:
     """How many degrees north that many metres are."""
     return metres / _METRES_PER_DEGREE
 
 
 def _strip(point: Point, radius_m: int) -> int:
     """Which strip of latitude, as high as the radius, a point lies in."""
-    return floor(point.lat / degrees_of_latitude(radius_m))
+    return floor(point.lat / _degrees(radius_m))

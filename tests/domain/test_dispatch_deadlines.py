@@ -1,0 +1,117 @@
+"""Dispatch's deadlines: what passes when, told once, also after a long stop."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from contracts.dispatch import Resolved
+from contracts.feedback import Evaluated
+from contracts.progress import Progressed
+from services.dispatch.domain.commands import (
+    Acknowledge,
+    DecideExtension,
+    RequestExtension,
+)
+from tests.domain.dispatch_story import (
+    CENTRE,
+    CREW,
+    DECIDER,
+    FIRE,
+    HOUR,
+    LADDER,
+    LEAD,
+    MINUTE,
+    RECKONING,
+    SUPPORT,
+    T0,
+    World,
+    acknowledged,
+    assignment,
+    dispatched,
+    given_out,
+    steps,
+)
+
+
+def test_what_nobody_acknowledges_in_time_goes_back_to_triage() -> None:
+    world = given_out()
+    world.asked(Acknowledge(SUPPORT, FIRE))
+    assert DECIDER.due(world.state) == T0 + 10 * MINUTE
+    assert world.passed(T0 + 10 * MINUTE - timedelta(microseconds=1)) == []
+    [end] = world.passed(T0 + 10 * MINUTE)
+    assert isinstance(end, Resolved)
+    assert (end.assignment_id, end.outcome, end.handled_by) == (LEAD, "escalated", ())
+    assert end.reason == "not acknowledged by 2026-05-09T02:10:00Z"
+    assert world.passed(T0 + 20 * MINUTE) == []
+
+
+def test_yellow_red_and_the_ladder_pass_one_by_one_and_each_is_told_once() -> None:
+    world = acknowledged(assignment(1, "dept:water"))
+    told = []
+    while (at := DECIDER.due(world.state)) is not None:
+        assert world.passed(at - timedelta(microseconds=1)) == []
+        told += [((at - T0) / HOUR, *steps([fact])[0]) for fact in world.passed(at)]
+    assert told == [
+        (3.2, "nearly_due", LEAD, None),
+        (4.0, "overdue", LEAD, None),
+        (4.0, "escalated", LEAD, 1),
+        (8.0, "escalated", LEAD, 2),
+        (12.0, "escalation_failed", LEAD, 3),
+    ]
+    assert [fact.unit for fact in world.own if isinstance(fact, Progressed) and fact.step == "escalated"] == [*LADDER]
+
+
+def test_after_a_stop_longer_than_every_limit_each_passage_is_told_once_with_its_own_time() -> None:
+    world = acknowledged(assignment(1, "dept:water"))
+    facts = world.passed(T0 + 1000 * HOUR)
+    assert [s[0] for s in steps(facts)] == ["nearly_due", "overdue", "escalated", "escalated", "escalation_failed"]
+    assert [f.due_at for f in facts if isinstance(f, Progressed) and f.step == "escalated"] == [
+        T0 + 4 * HOUR,
+        T0 + 8 * HOUR,
+    ]
+    assert DECIDER.due(world.state) is None
+    assert world.passed(T0 + 2000 * HOUR) == []
+
+
+def test_at_the_top_of_the_ladder_the_failure_to_escalate_is_told() -> None:
+    world = acknowledged(assignment(1, "district:CH", escalated_to=()))
+    assert steps(world.passed(T0 + 4 * HOUR))[1:] == [("overdue", LEAD, None), ("escalation_failed", LEAD, 1)]
+
+
+def test_a_new_deadline_has_passages_of_its_own() -> None:
+    world = acknowledged(assignment(1, "dept:water"))
+    world.asked(RequestExtension(LEAD, CREW, "no pipe"), T0 + 3 * HOUR)
+    world.passed(T0 + 4 * HOUR)
+    world.asked(DecideExtension(LEAD, CENTRE, granted=True), T0 + 5 * HOUR, "dispatcher")
+    assert DECIDER.due(world.state) == T0 + 6.4 * HOUR
+    assert [s[0] for s in steps(world.passed(T0 + 8 * HOUR))] == ["nearly_due", "overdue", "escalated"]
+
+
+def test_yellow_is_a_share_of_the_limit_on_the_categorys_own_clock() -> None:
+    friday = datetime(2026, 5, 15, 0, 0, tzinfo=UTC)  # 08:00 in Shanghai: two working days end on Monday, 18:00
+    monday = datetime(2026, 5, 18, 10, 0, tzinfo=UTC)
+    plan = assignment(1, "dept:water", start=friday, resolve_by=monday)
+    world = World()
+    world.took(dispatched(plan, condition="b", filed_at=friday), friday)
+    assert RECKONING.yellow_at(world.work()) == datetime(2026, 5, 18, 6, 48, tzinfo=UTC)  # 12.8 of 16 working hours
+    assert RECKONING.escalates_at(world.work(), 2) == datetime(2026, 5, 20, 10, 0, tzinfo=UTC)
+    unknown = replace(world.work(), order=world.work().order.model_copy(update={"category": "event.new.kind"}))
+    assert RECKONING.yellow_at(unknown) == friday + (monday - friday) * 0.8
+
+
+@pytest.mark.parametrize("resolve_by", [T0, T0 - HOUR])
+def test_a_deadline_that_had_passed_when_it_was_given_is_told_at_once(resolve_by: datetime) -> None:
+    world = acknowledged(assignment(1, "dept:water", resolve_by=resolve_by))
+    assert len(world.passed(T0)) == 5
+    assert DECIDER.due(world.state) is None
+
+
+def test_a_late_entry_and_a_closed_case_raise_no_alarm() -> None:
+    late = given_out(retrospective=True)
+    assert DECIDER.due(late.state) is None
+    assert late.passed(T0 + 1000 * HOUR) == []
+    closed = given_out()
+    closed.took(Evaluated(verdict="closed", outcome="forced", reason="by the leader"), source="/services/feedback")
+    assert DECIDER.due(closed.state) is None
+    assert closed.passed(T0 + 1000 * HOUR) == ()
