@@ -11,6 +11,7 @@ who tries again; one that fails because of a record falls back to one record at 
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -137,7 +138,9 @@ class Inbox:
             connection,
             {event.subject for event in events} | {item.record.stream_id for item in held if item.record.stream_id},
         )
-        gathered = await self._service.gather(connection, events) if self._service.gather else None
+        gathered = None
+        if self._service.gather:  # for what is held, too: it may take effect in this transaction
+            gathered = await self._service.gather(connection, [*events, *_readable(held)])
         effects = _Effects(journal, gathered)
         for item in held:
             effects.hold(item)
@@ -362,6 +365,14 @@ class Inbox:
             await parking.park(connection, [held])
 
         await self._database.transact(work)
+
+
+def _readable(held: list[Parked]) -> list[Event[Any]]:
+    found = []
+    for item in held:
+        with contextlib.suppress(Invalid):  # it stays parked, with its reason
+            found.append(read(item.record, lenient=True))
+    return found
 
 
 def _subjects(items: list[_Item]) -> set[str]:

@@ -23,13 +23,14 @@ from deploy.demo.trace import Trace
 from deploy.simulation.city import City, Person, Refusal
 
 PLACE = "place:shuangqiao-road-metro-site"
+CATEGORY = "event.emergency.water-main"
 RESIDENTS = (
     "Water main burst, water all over the road",
-    "供水主管爆裂，整栋楼停水",
-    "Burst main at the metro site, no water at home",
-    "地铁工地挖断水管，路面喷水",
-    "The water main has burst, the road is flooded",
-    "水管爆裂，家里没水了",
+    "地铁工地旁主管爆裂，满街是水",
+    "Burst main at the metro site, a fountain on the road",
+    "地铁施工挖断水管，路面喷水",
+    "The water main has burst by the building site",
+    "双桥路水管爆裂",
 )
 BY_CITIZENS, BY_ACCEPTOR, BY_HOTLINE = 9, 3, 5
 
@@ -62,6 +63,7 @@ class Scenario:
 
     async def perform(self) -> Play:
         """Plays it all. Raises `Refusal` or `TimeoutError` where the system does not do its part."""
+        await self._tidy()
         await self._report()
         plan = await self._plan()
         await asyncio.gather(self._acknowledge(plan), self._neighbours())
@@ -69,6 +71,30 @@ class Scenario:
         await self._work(plan)
         await self._check()
         return self.play
+
+    async def _tidy(self) -> None:
+        """Closes what a play that was broken off has left open here, or the new report would be a duplicate of it."""
+        leader = self._city.person("shift-leader:ma", "shift_leader", "acceptor")
+        left: list[str] = []
+        for status in ("dispatched", "verifying", "awaiting_ruling"):
+            left += [c["case_id"] for c in await self._cases(leader, status)]
+        for case in left:
+            found = await leader.city.call("GET", "triage", f"/cases/{case}", headers=leader.headers)
+            if found.json()["status"] == "dispatched":
+                await leader.post("feedback", f"/cases/{case}/forced-closing", {"reason": "the play was broken off"})
+            else:
+                no = {"reject": True, "why": "incomplete", "reason": "the play was broken off"}
+                await leader.post("triage", f"/cases/{case}/ruling", no, if_match=found.headers["etag"])
+        for _ in range(200):
+            if not left or not await self._cases(leader, "dispatched"):
+                return
+            await asyncio.sleep(0.1)
+        raise TimeoutError("triage did not hear that what was left open is closed")
+
+    async def _cases(self, person: Person, status: str) -> list[dict[str, Any]]:
+        street = "/".join(self._area.split("/")[:2])
+        page = await person.get("triage", "/cases", status=status, area=street, limit=200)
+        return [case for case in page["items"] if case["category"] in (None, CATEGORY)]
 
     async def _report(self) -> None:
         member = next(member for member in self._members if member["grid"] == self._area and member["order"] == 0)
@@ -96,8 +122,20 @@ class Scenario:
         self._water = self._city.person("water:liu", "handling_unit", unit="dept:water")
         self._fire = self._city.partner("fire")
         for person, unit in ((self._street, "street"), (self._water, "dept:water"), (self._fire, "dept:fire")):
-            await person.post("dispatch", f"/assignments/{plan[unit].id}/acknowledge", {})
+            await self._patiently(person, f"/assignments/{plan[unit].id}/acknowledge")
         await self._water.post("dispatch", f"/assignments/{plan['dept:water'].id}/en-route", {})
+
+    async def _patiently(self, person: Person, path: str) -> None:
+        """Dispatch may hear of an assignment a moment later than whoever reads the topic: until then it is unknown."""
+        for _ in range(100):
+            try:
+                await person.post("dispatch", path, {})
+                return
+            except Refusal as refusal:
+                if refusal.status != 404:
+                    raise
+                await asyncio.sleep(0.1)
+        raise TimeoutError(f"dispatch never heard of {path}")
 
     async def _neighbours(self) -> None:
         """Seventeen residents report the same, by other channels."""

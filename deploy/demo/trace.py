@@ -87,7 +87,7 @@ class Trace:
         seen = self.events.setdefault(event.subject, [])
         if any(event.id == other.id and event.source == other.source for other in seen):
             return
-        self._console.print(line(event, self._names[event.subject]))
+        self._console.print(line(event, self._names[event.subject]), soft_wrap=True)
         async with self._told:
             seen.append(event)
             self._told.notify_all()
@@ -122,7 +122,7 @@ def words(event: Event[Any]) -> tuple[str, str]:
                 f"{part.unit} {'leads' if part.lead else 'supports'}: {part.task.rpartition(' / ')[2]}"
                 for part in ruling.plan
             )
-            return f"round {ruling.round} dispatched, priority {ruling.priority}: {plan}", ruling.explanation.rules[-1]
+            return f"round {ruling.round} dispatched, priority {ruling.priority}: {plan}", ruling.because
         case Merged(into=into) as ruling:
             return f"merged into {into}", ruling.explanation.rules[-1]
         case Rejected(reason=reason):

@@ -75,7 +75,7 @@ def _show_chain(chain: dict[str, Any], console: Console) -> None:
         text.append(f" {event['summary'].splitlines()[0][:150]}")
         if event["delay_ms"] is not None:
             text.append(f"  +{event['delay_ms']} ms of the city's clock", style="dim")
-        console.print(text)
+        console.print(text, soft_wrap=True)
     stages = (f"{stage['status']} {_span(stage['duration_seconds'])}" for stage in chain["stages"])
     console.print("stages: " + ", ".join(stages))
 

@@ -4,7 +4,7 @@
     2  lock                                   one writer at a time, whichever process it is in
     3  look up the next index, coordinates that are there already, first records of the same events
     4  copy the records in, in one statement
-    5  fold them into their cases, in one statement; COMMIT releases the lock
+    5  fold them into their cases, write those; COMMIT releases the lock
 
 A record is never refused. Redelivered ones are known by their coordinates, republished ones by (source, id): the former
 are passed over, the latter stored as duplicates. A record that was not valid when it came, but that an operator had
@@ -13,7 +13,7 @@ retried all the same, counts from then on; its case is folded anew.
 
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ from contracts.progress import Progressed
 from contracts.wire import Invalid, identity, parse
 from services.audit.domain.case import Case, evolve, fold
 from services.audit.reference import Admit
-from services.audit.views import CASES, plain, states
+from services.audit.views import plain, states, write, write_all
 
 log = logging.getLogger(__name__)
 
@@ -189,17 +189,18 @@ async def rebuild(database: Database) -> int:
 
     async def work(connection: Connection) -> int:
         await connection.execute(_LOCK)
-        await connection.execute("DELETE FROM cases")
-        after = ""
-        while rows := await connection.fetch(
-            "SELECT DISTINCT case_id FROM log WHERE case_id > $1 ORDER BY case_id LIMIT $2", after, _CASES_AT_A_TIME
-        ):
-            after = rows[-1]["case_id"]
-            folded = await _folded_anew(connection, [row["case_id"] for row in rows])
-            await CASES.write(connection, folded.items())
-        return await connection.fetchval("SELECT count(*) FROM cases")
+        return await write_all(connection, _all_folded(connection))
 
     return await database.transact(work)
+
+
+async def _all_folded(connection: Connection) -> AsyncIterator[Mapping[str, Case | None]]:
+    after = ""
+    while rows := await connection.fetch(
+        "SELECT DISTINCT case_id FROM log WHERE case_id > $1 ORDER BY case_id LIMIT $2", after, _CASES_AT_A_TIME
+    ):
+        after = rows[-1]["case_id"]
+        yield await _folded_anew(connection, [row["case_id"] for row in rows])
 
 
 async def _append(connection: Connection, findings: Sequence[Finding], memory: Memory) -> _Written:
@@ -296,7 +297,7 @@ async def _bring_up_to_date(
             cases[event.subject] = evolve(cases.get(event.subject), event, index)
     if anew:
         cases |= await _folded_anew(connection, list(anew))
-    await CASES.write(connection, cases.items())
+    await write(connection, cases.items())
     return cases
 
 

@@ -9,7 +9,6 @@ from services.audit.api import ROLES, router
 from services.audit.domain.case import DECIDER
 from services.audit.log import Log
 from services.audit.reference import admission, load
-from services.audit.views import CASES
 
 
 def build(settings: Settings) -> Service:
@@ -19,7 +18,7 @@ def build(settings: Settings) -> Service:
         name="audit",
         topics=tuple(TOPICS),
         decider=DECIDER,
-        views=(CASES,),
+        views=(),
         router=router,
         roles=ROLES,
         schema=Path(__file__).with_name("schema.sql"),

@@ -1,7 +1,7 @@
 """The table of cases: one row each, as the log tells it; and what is asked of it."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,16 +10,29 @@ import orjson
 from pydantic import TypeAdapter
 
 from chassis.database import Connection, Database
-from chassis.views import View
 from services.audit.domain.case import Case
 
 _CASE: TypeAdapter[Case] = TypeAdapter(Case)
 
 
-def _row(case_id: str, case: Case | None) -> Iterable[tuple[Any, ...]]:
-    if case is None:
-        return
-    yield (
+COLUMNS = (
+    *("case_id", "first_index", "last_index", "events", "status", "outcome", "category", "area", "priority", "channel"),
+    *("title", "external_ref", "reported_at", "ruled_at", "filed_at", "closed_at", "last_at", "ruling", "merged_into"),
+    *("late_by_seconds", "late", "reworks", "state"),
+)
+SHOWN = ", ".join(COLUMNS[:-1])
+"""The columns people see: all but the folded state."""
+
+# Rows go through a table of the connection's own: COPY and one INSERT cost half of an INSERT from arrays.
+_STAGE = "CREATE TEMPORARY TABLE IF NOT EXISTS cases_written (LIKE cases) ON COMMIT DELETE ROWS"
+_UPSERT = (
+    f"INSERT INTO cases ({', '.join(COLUMNS)}) SELECT {', '.join(COLUMNS)} FROM cases_written"
+    f" ON CONFLICT (case_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in COLUMNS[1:])}"
+)
+
+
+def _row(case_id: str, case: Case) -> tuple[Any, ...]:
+    return (
         case_id,
         case.first_index,
         case.last_index,
@@ -46,39 +59,23 @@ def _row(case_id: str, case: Case | None) -> Iterable[tuple[Any, ...]]:
     )
 
 
-CASES: View[Case | None] = View(
-    "cases",
-    ("case_id",),
-    {
-        "case_id": "text",
-        "first_index": "bigint",
-        "last_index": "bigint",
-        "events": "bigint",
-        "status": "text",
-        "outcome": "text",
-        "category": "text",
-        "area": "text",
-        "priority": "integer",
-        "channel": "text",
-        "title": "text",
-        "external_ref": "text",
-        "reported_at": "timestamptz",
-        "ruled_at": "timestamptz",
-        "filed_at": "timestamptz",
-        "closed_at": "timestamptz",
-        "last_at": "timestamptz",
-        "ruling": "text",
-        "merged_into": "text",
-        "late_by_seconds": "bigint",
-        "late": "boolean",
-        "reworks": "bigint",
-        "state": "bytea",
-    },
-    _row,
-)
+async def write(connection: Connection, cases: Iterable[tuple[str, Case | None]]) -> None:
+    """Writes the rows of these cases; of one that is None there is none."""
+    rows = [_row(case_id, case) for case_id, case in cases if case is not None]
+    if rows:
+        await connection.execute(_STAGE)
+        await connection.copy_records_to_table("cases_written", records=rows, columns=COLUMNS)
+        await connection.execute(_UPSERT)
 
-SHOWN = ", ".join(name for name in CASES.columns if name != "state")
-"""The columns people see."""
+
+async def write_all(connection: Connection, chunks: AsyncIterator[Mapping[str, Case | None]]) -> int:
+    """Writes the table anew; the number of its rows."""
+    await connection.execute("DELETE FROM cases")
+    await connection.execute(_STAGE)
+    async for chunk in chunks:
+        await write(connection, chunk.items())
+        await connection.execute("TRUNCATE cases_written")
+    return await connection.fetchval("SELECT count(*) FROM cases")
 
 
 def plain(text: str | None) -> str | None:
@@ -88,8 +85,7 @@ def plain(text: str | None) -> str | None:
 
 def shown(case_id: str, case: Case) -> dict[str, Any]:
     """A case's row as people see it."""
-    (row,) = _row(case_id, case)
-    return {name: value for name, value in zip(CASES.columns, row, strict=True) if name != "state"}
+    return dict(zip(COLUMNS[:-1], _row(case_id, case), strict=False))
 
 
 async def states(connection: Connection, case_ids: Iterable[str]) -> dict[str, Case]:

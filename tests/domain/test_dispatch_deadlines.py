@@ -46,6 +46,11 @@ def test_what_nobody_acknowledges_in_time_goes_back_to_triage() -> None:
     assert world.passed(T0 + 20 * MINUTE) == []
 
 
+def test_after_a_long_stop_what_nobody_acknowledged_has_ended_and_was_never_overdue() -> None:
+    world = given_out(assignment(1, "dept:water"))
+    assert steps(world.passed(T0 + 1000 * HOUR)) == [("escalated", LEAD, None)]
+
+
 def test_yellow_red_and_the_ladder_pass_one_by_one_and_each_is_told_once() -> None:
     world = acknowledged(assignment(1, "dept:water"))
     told = []

@@ -29,7 +29,7 @@ HOUR = timedelta(hours=1)
 G007, G009, FAR = "CH/shuangqiaozi/xinhong/g007", "CH/shuangqiaozi/xinhong/g009", "CH/shengdeng/hualin/g001"
 WATER, FIRE, STREET = "dept:water", "dept:fire", "street:CH/shuangqiaozi"
 CHECKER = token("member:g009-1", "grid_member", unit=f"grid:{G009}")
-PLUMBER = token("worker:1", "grid_member", unit=WATER)
+PLUMBER = token("worker:1", "grid_member", unit=f"grid:{G009}")
 EVALUATOR = token("evaluator:1", "evaluator")
 LEADER = token("leader:1", "shift_leader")
 REPORTER = token("reporter:1", "reporter")
@@ -258,6 +258,7 @@ async def test_the_queue_is_paged_by_urgency_and_filtered(feedback: Running, clo
     assert await queue(CHECKER, mine=True) == [late, far]
     assert await queue(EVALUATOR, mine=True) == [late, far, call]
     assert await queue(PLUMBER, mine=True) == []
+    assert await queue(token("worker:2", "grid_member", unit=WATER), mine=True) == []
     assert await queue(token("m", "grid_member", areas=("CH/shengdeng",)), mine=True) == [far]
 
 

@@ -178,13 +178,9 @@ def replaced(case: Case) -> frozenset[str]:
 
 
 def current(case: Case) -> list[Task]:
-    """The assignments whose work is the case's outcome: neither taken over by another nor cancelled; leads first."""
+    """The assignments no other took over, leads first, newest round first."""
     gone = replaced(case)
-    found = [
-        task
-        for name, task in case.tasks.items()
-        if name not in gone and not ((end := result(case, name)) and end.resolved.outcome == "cancelled")
-    ]
+    found = [task for name, task in case.tasks.items() if name not in gone]
     return sorted(found, key=lambda task: (not task.assignment.lead, -task.round, task.assignment.id))
 
 
@@ -192,6 +188,30 @@ def lead(case: Case) -> Task | None:
     """The assignment that answers for the case."""
     first = next(iter(current(case)), None)
     return first if first is not None and first.assignment.lead else None
+
+
+def done(case: Case) -> list[tuple[Task, Result]]:
+    """The work that is the case's outcome: what is fixed, with how it ended; leads first."""
+    return [
+        (task, end)
+        for task in current(case)
+        if (end := result(case, task.assignment.id)) is not None and end.resolved.outcome == "fixed"
+    ]
+
+
+def lead_done(case: Case) -> tuple[Task, Result] | None:
+    """The lead and its end, once that is fixed."""
+    first = next(iter(done(case)), None)
+    return first if first is not None and first[0].assignment.lead else None
+
+
+def cancelled(case: Case) -> list[Task]:
+    """The assignments that were cancelled and taken over by no other."""
+    return [
+        task
+        for task in current(case)
+        if (end := result(case, task.assignment.id)) is not None and end.resolved.outcome == "cancelled"
+    ]
 
 
 def ready(case: Case) -> bool:
@@ -204,12 +224,12 @@ def ready(case: Case) -> bool:
         came_back = end.resolved.outcome in ("returned", "escalated") or name in case.failed
         if came_back and name not in taken_over:
             return False
-    return lead(case) is not None
+    return lead_done(case) is not None
 
 
 def finished_at(case: Case) -> datetime:
     """When the last of the work that counts ended; of a case that is `ready`."""
-    return max(end.at for task in current(case) if (end := result(case, task.assignment.id)))
+    return max(end.at for _, end in done(case))
 
 
 def deadline(case: Case, task: Task) -> datetime:

@@ -1,6 +1,8 @@
 """What feedback publishes: in answer to commands, to facts, and to the time that passes.
 
 A case ends by exactly one verdict `closed`, and the first to be reached stands: what comes after it changes nothing.
+So where a reporter withdraws while the last unit reports its work as done, and no person checks, what is heard first
+decides.
 Who handled a case neither checks nor closes nor rates it.
 """
 
@@ -20,17 +22,18 @@ from contracts.triage import Dispatched, Merged, Rejected, Withdrawn
 from services.feedback.domain.case import (
     Case,
     Filing,
-    current,
     deadline,
+    done,
     evolve,
     finished_at,
     handlers,
     handling_units,
     late_by_seconds,
     lead,
+    lead_done,
     ready,
 )
-from services.feedback.domain.formulas import CHECK_RULE, disorder, scores
+from services.feedback.domain.formulas import CHECK_RULE, doubt, scores
 
 _LINE = 500
 """The most characters of a reason."""
@@ -108,15 +111,15 @@ def react(event: Event[Any], case: Case, inputs: Inputs) -> Facts | Early | Unfi
         case Dispatched() | Resolved():
             return _examine(evolve(case, event))
         case Merged(into=into):
-            return (_closed(case, "duplicate", reason=f"merged into {into}"),)
+            return _ended("duplicate", case, f"merged into {into}")
         case Rejected(why="not_reproducible", reason=reason):
-            return (_closed(case, "not_reproducible", reason=reason),)
+            return _ended("not_reproducible", case, reason)
         case Rejected(why="not_ours", reason=reason):
-            return (_closed(case, "not_ours", reason=reason),)
+            return _ended("not_ours", case, reason)
         case Rejected(why="incomplete", reason=reason):
-            return (_closed(case, "not_ours", reason=f"incomplete: {reason}"[:_LINE]),)
+            return _ended("not_ours", case, f"incomplete: {reason}"[:_LINE])
         case Withdrawn(reason=reason):
-            return (_closed(case, "withdrawn", reason=reason),)
+            return _ended("withdrawn", case, reason)
         case _:
             return ()
 
@@ -154,27 +157,32 @@ def _examine(case: Case) -> Facts:
     if case.filing is None or case.checking is not None or not ready(case):
         return ()
     check = case.filing.check
-    doubt = None
+    against = None
     if check.method == "rule":
-        doubt = disorder(case)
-        if doubt is None:
+        against = doubt(case)
+        if against is None:
             rule = f"rule:{CHECK_RULE.id}"
             return (Progressed(step="verified", note=rule), _closed(case, "fixed", checked_by=rule))
     due_at = finished_at(case) + timedelta(minutes=check.within_minutes)
-    return (Progressed(step="checking", due_at=due_at, reason=doubt),)
+    return (Progressed(step="checking", due_at=due_at, reason=against),)
+
+
+def _ended(outcome: CaseOutcome, case: Case, reason: str) -> Facts:
+    """The verdict on a case that a ruling ends: nothing is measured, for ends of work may still be on their way."""
+    return (Evaluated(verdict="closed", outcome=outcome, reason=reason, reworks=case.reworks),)
 
 
 def _closed(case: Case, outcome: CaseOutcome, *, reason: str | None = None, checked_by: str | None = None) -> Evaluated:
-    task = lead(case)
+    task, finished = lead(case), lead_done(case)
     return Evaluated(
         verdict="closed",
         outcome=outcome,
         reason=reason,
         checked_by=checked_by,
         due_at=deadline(case, task) if task is not None else None,
-        late_by_seconds=late_by_seconds(case, task) if task is not None else None,
+        late_by_seconds=late_by_seconds(case, finished[0]) if finished is not None else None,
         reworks=case.reworks,
-        scores=scores(case) if task is not None else (),
+        scores=scores(case),
     )
 
 
@@ -209,7 +217,7 @@ def _fail_check(command: FailCheck, case: Case, filing: Filing) -> Facts:
 
 
 def _failed(command: FailCheck, case: Case) -> tuple[str, ...]:
-    counted = {task.assignment.id: task for task in current(case)}
+    counted = {task.assignment.id: task for task, _ in done(case)}
     if not command.failed:
         return tuple(name for name, task in counted.items() if task.assignment.lead)
     strangers = sorted(set(command.failed) - counted.keys())

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Literal
 
 from contracts.feedback import Score
-from services.feedback.domain.case import Case, Result, current, given_at, late_by_seconds, lead, result
+from services.feedback.domain.case import Case, Result, cancelled, done, given_at, late_by_seconds, lead_done
 
 _MOST_UNITS = 90
 """Scores by unit in one verdict, which has room for a hundred."""
@@ -50,16 +50,17 @@ UNIT_ON_TIME = Formula(
     1,
     "unit",
     "share",
-    "The share of the unit's assignments in the case that ended by their deadline; those taken over by another, and"
-    " cancelled ones, do not count.",
+    "The share of the unit's fixed assignments in the case that ended by their deadline; one that failed at a check and"
+    " was taken over by another does not count.",
 )
 CHECK_RULE = Formula(
     "done-in-order",
     1,
     "case",
     "verdict",
-    "The check of categories that are checked by rule: passed where every assignment that counts is fixed, and the"
-    " times each states of itself follow one another: acknowledged, arrived, ended. Else a person checks.",
+    "The check of categories that are checked by rule: passed where every assignment is fixed or was taken over, none"
+    " cancelled, and the times each states of itself follow one another: acknowledged, arrived, ended. Else a person"
+    " checks.",
 )
 
 _ENDED = "assignments that ended in the period, cancelled ones aside"
@@ -138,10 +139,10 @@ def scores(case: Case) -> tuple[Score, ...]:
 
 
 def _of_case(case: Case) -> Iterator[tuple[Formula, float | None]]:
-    task = lead(case)
-    end = result(case, task.assignment.id) if task is not None else None
-    if case.filing is None or task is None or end is None:
+    finished = lead_done(case)
+    if case.filing is None or finished is None:
         return
+    task, end = finished
     given = given_at(case, task)
     yield ON_TIME, float(late_by_seconds(case, task) == 0)
     yield HOURS_TO_ACKNOWLEDGE, _hours(given, end.resolved.acknowledged_at)
@@ -151,10 +152,8 @@ def _of_case(case: Case) -> Iterator[tuple[Formula, float | None]]:
 
 def _punctuality(case: Case) -> dict[str, float]:
     punctual: dict[str, list[bool]] = {}
-    for task in current(case):
-        late = late_by_seconds(case, task)
-        if late is not None:
-            punctual.setdefault(task.assignment.unit, []).append(late == 0)
+    for task, _ in done(case):
+        punctual.setdefault(task.assignment.unit, []).append(late_by_seconds(case, task) == 0)
     return {unit: sum(each) / len(each) for unit, each in punctual.items()}
 
 
@@ -163,11 +162,12 @@ def _hours(since: datetime, until: datetime | None) -> float | None:
     return None if until is None else round(max(0.0, (until - since).total_seconds()) / 3600, 4)
 
 
-def disorder(case: Case) -> str | None:
+def doubt(case: Case) -> str | None:
     """What speaks against a check by rule; None where nothing does."""
-    for task in current(case):
-        end = result(case, task.assignment.id)
-        if end is not None and not _in_order(end):
+    for task in cancelled(case):  # a ruling that ends the case may be on its way
+        return f"assignment {task.assignment.id} was cancelled"
+    for task, end in done(case):
+        if not _in_order(end):
             return f"the times of assignment {task.assignment.id} contradict one another"
     return None
 

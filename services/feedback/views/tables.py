@@ -16,6 +16,7 @@ from services.feedback.domain.case import (
     handling_units,
     late_by_seconds,
     lead,
+    lead_done,
     result,
 )
 
@@ -35,14 +36,13 @@ def _case_rows(case_id: str, case: Case) -> Iterable[tuple[Any, ...]]:
     filing, checking, closing = case.filing, case.checking, case.closing
     if filing is None and closing is None:
         return
-    task = lead(case)
-    end = result(case, task.assignment.id) if task else None
+    task, finished = lead(case), lead_done(case)
     if closing is not None:
         unit, due_at, late = closing.lead_unit, closing.due_at, closing.late_by_seconds
-    elif task is not None:
-        unit, due_at, late = task.assignment.unit, deadline(case, task), late_by_seconds(case, task)
     else:
-        unit = due_at = late = None
+        unit = task.assignment.unit if task else None
+        due_at = deadline(case, task) if task else None
+        late = late_by_seconds(case, finished[0]) if finished else None
     yield (
         case_id,
         status_of(case),
@@ -58,7 +58,7 @@ def _case_rows(case_id: str, case: Case) -> Iterable[tuple[Any, ...]]:
         case.reworks,
         filing.filed_at if filing else None,
         due_at,
-        end.at if end else None,
+        finished[1].at if finished else None,
         late,
         filing.check.method if filing else None,
         filing.check.by if filing else None,
