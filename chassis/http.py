@@ -6,9 +6,10 @@ import logging
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any
 
+import asyncpg
 import orjson
 from fastapi import FastAPI, Header, Query
 from fastapi import Request as HttpRequest
@@ -33,6 +34,9 @@ PAGE = 200
 """The most items of one page."""
 
 _ETAG = re.compile(r'^(?:W/)?"?([0-9]{1,18})"?$')
+
+
+_NUL = "a text may not contain the character U+0000"
 
 
 class NotFound(Exception):
@@ -165,6 +169,8 @@ class Gate:
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > MAX_BODY:
             return problem(413, "Too large", f"a request may have {MAX_BODY} bytes at most")
+        if "%00" in scope["path"] + scope["query_string"].decode("latin-1") or "\0" in scope["path"]:
+            return problem(422, "Bad input", _NUL, errors=[{"field": "url", "rule": _NUL}])
         try:
             caller = await self._identity.caller(headers.get("authorization"), headers.get("x-client-key"))
         except Unauthenticated as fault:
@@ -197,10 +203,10 @@ def _bounded(receive: Receive) -> Receive:
     return bounded
 
 
-def require(app: FastAPI, roles: Mapping[tuple[str, str], frozenset[str]]) -> Callable[[HttpRequest], None]:
+def require(app: FastAPI, roles: Mapping[tuple[str, str], frozenset[str]]) -> Callable[[HttpRequest], Awaitable[None]]:
     """The dependency that checks a route's roles. A route that the table does not name is closed to all."""
 
-    def check(request: HttpRequest) -> None:
+    async def check(request: HttpRequest) -> None:  # async, or FastAPI would run it in a thread
         route = request.scope.get("route")
         path = getattr(route, "path", request.url.path)
         allowed = roles.get((request.method, path), frozenset())
@@ -244,6 +250,8 @@ def handle_errors(app: FastAPI) -> None:
     on(Unusable, lambda f: _unusable([{"field": f.field, "rule": f.rule}]))
     on(TooLarge, lambda f: _unusable([{"field": "data", "rule": str(f)}]))
     on(RequestValidationError, _invalid)
+    for kind in (asyncpg.UntranslatableCharacterError, asyncpg.CharacterNotInRepertoireError):
+        on(kind, lambda f: _unusable([{"field": "body", "rule": _NUL}]))
     on(HTTPException, lambda f: problem(f.status_code, str(f.detail), str(f.detail), headers=f.headers))
     for kind in PASSING:
         on(kind, _unready)

@@ -10,6 +10,7 @@ the same rows in the same order.
 """
 
 import asyncio
+import contextlib
 import logging
 
 import asyncpg
@@ -104,10 +105,9 @@ class Relay:
                     "DELETE FROM outbox WHERE position = ANY($1::bigint[])", [row["position"] for row in rows]
                 )
             if len(rows) < _BATCH:
-                try:
-                    await asyncio.wait_for(self._wake.wait(), _POLL_SECONDS)
-                except TimeoutError:
-                    continue
+                with contextlib.suppress(TimeoutError):  # not wait_for: on 3.11 it may lose a cancellation
+                    async with asyncio.timeout(_POLL_SECONDS):
+                        await self._wake.wait()
 
     async def _send(self, producer: AIOKafkaProducer, row: asyncpg.Record) -> asyncio.Future[object]:
         headers = [("content-type", CONTENT_TYPE)]

@@ -14,13 +14,14 @@ from typing import Any
 
 from contracts.wire import instant
 from deploy.replay.case import Case
+from deploy.replay.client import SwiftPerson
 from deploy.replay.district import District
 from deploy.replay.feed import Feed
 from deploy.replay.people import People
 from deploy.replay.rows import Reject, Report
 from deploy.replay.times import Times
 from deploy.replay.words import Groups
-from deploy.simulation.city import Person, Refusal
+from deploy.simulation.city import Refusal
 
 QUEUES = ("unlocated", "unclassified")
 """What the simulated acceptor rules on."""
@@ -28,6 +29,8 @@ _PAGE = 200
 _BEHIND = 0.1
 """Seconds by which dispatch may lag behind who reads the same topic: before the first step, and between two tries."""
 _TRIES = 300
+_DONE = frozenset({"verification.state", "ruling.state", "assignment.ended", "case.closed"})
+"""The rules that refuse a step which has been taken: the answer to it was lost, or somebody else took it."""
 _STRANGERS = 5_000
 """The most cases of unknown origin whose events are kept for the answer to a filing that is on its way."""
 
@@ -102,11 +105,13 @@ class Play:
         if report.reporter is None:
             body["channel"] = report.channel
         try:
-            answer = await self._post(self.people.filer(report), "intake", "/reports", body)
+            async with self._gate:
+                answer = await self.people.filer(report).post("intake", "/reports", body)
         except Refusal as fault:
             self.rejects.append(_reject(report, fault))
             self._settle()
             return
+        self._news_at = time.monotonic()
         case_id: str = answer["case_id"]
         self.cases[case_id] = Case(case_id, report, answer["retrospective"], report.category, answer["area"])
         self.told(self)
@@ -172,7 +177,8 @@ class Play:
             try:
                 await action
             except Refusal as fault:
-                self._fail(case, f"{fault}")
+                if fault.problem.get("rule") not in _DONE:
+                    self._fail(case, f"{fault}")
 
         self._start(attempt())
 
@@ -185,7 +191,7 @@ class Play:
     async def _verify(self, case: Case, data: dict[str, Any]) -> None:
         body = {"confirmed": True, "note": "as reported", **self._at(case, self._times(case).looked_at())}
         person = self.people.verifier(data.get("unit"), data["area"])
-        await self._post(person, "triage", f"/cases/{case.case_id}/verification", body)
+        await self._ask(person, "triage", f"/cases/{case.case_id}/verification", body)
 
     async def _rule(self) -> None:
         """Looks into the queue while any of this run's cases wait there."""
@@ -198,7 +204,7 @@ class Play:
                     await self._take_up(acceptor, queue)
                 await asyncio.sleep(_BEHIND)
 
-    async def _take_up(self, acceptor: Person, queue: str) -> None:
+    async def _take_up(self, acceptor: SwiftPerson, queue: str) -> None:
         cursor = None
         while True:
             async with self._gate:
@@ -211,7 +217,7 @@ class Play:
             if cursor is None or queue not in self._waiting.values():
                 return
 
-    async def _ruling(self, acceptor: Person, case: Case, item: dict[str, Any]) -> None:
+    async def _ruling(self, acceptor: SwiftPerson, case: Case, item: dict[str, Any]) -> None:
         report = case.report
         body: dict[str, Any] = {"reason": "replayed", **self._at(case, self._times(case).looked_at())}
         if item["area"] is None:
@@ -219,7 +225,7 @@ class Play:
         if item["category"] is None:
             body["category"] = self._groups.other_of(report.title, report.text)
         try:
-            await self._post(acceptor, "triage", f"/cases/{case.case_id}/ruling", body, if_match=item["etag"])
+            await self._ask(acceptor, "triage", f"/cases/{case.case_id}/ruling", body, if_match=item["etag"])
         except Refusal as fault:
             if fault.status != 412:
                 raise
@@ -239,14 +245,14 @@ class Play:
             words = {"note": case.report.closing_words} if assignment["lead"] and case.report.closing_words else {}
             await self._when_known(worker, f"{path}/resolve", {**words, **self._at(case, resolved_at)})
 
-    async def _when_known(self, worker: Person, path: str, body: dict[str, Any]) -> None:
+    async def _when_known(self, worker: SwiftPerson, path: str, body: dict[str, Any]) -> None:
         """Asks dispatch until it has heard of the assignment."""
         for _ in range(_TRIES):
             try:
-                await self._post(worker, "dispatch", path, body)
+                await self._ask(worker, "dispatch", path, body)
                 return
             except Refusal as fault:
-                if fault.problem.get("rule") == "assignment.ended":  # escalated, or cancelled, meanwhile
+                if fault.problem.get("rule") in _DONE:
                     return
                 if fault.status != 404:
                     raise
@@ -256,15 +262,14 @@ class Play:
     async def _check(self, case: Case) -> None:
         checked_at = self._times(case).checked_at(case.resolved_at or case.report.reported_at)
         body = {"passed": True, "note": "the work is done", **self._at(case, checked_at)}
-        await self._post(self.people.checker(case), "feedback", f"/cases/{case.case_id}/check", body)
+        await self._ask(self.people.checker(case), "feedback", f"/cases/{case.case_id}/check", body)
 
-    async def _post(
-        self, person: Person, service: str, path: str, body: dict[str, Any], *, if_match: str | None = None
-    ) -> Any:
+    async def _ask(
+        self, person: SwiftPerson, service: str, path: str, body: dict[str, Any], *, if_match: str | None = None
+    ) -> None:
         async with self._gate:
-            answer = await person.post(service, path, body, if_match=if_match)
+            await person.ask(service, path, body, if_match=if_match)
         self._news_at = time.monotonic()
-        return answer
 
     def _times(self, case: Case) -> Times:
         return Times(case.report, datetime.now(UTC))

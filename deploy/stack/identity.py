@@ -36,9 +36,9 @@ def _linux(pid: int) -> str | None:
 
 
 def note(folder: Path, name: str) -> None:
-    """Notes this process as `name`; the id is never there without its identity."""
+    """Notes this process as `name`; once `noted` finds it, the file with the bare id is right, too."""
     pid = os.getpid()
-    for suffix, text in (("identity", f"{pid} {of(pid)}"), ("pid", str(pid))):
+    for suffix, text in (("pid", str(pid)), ("identity", f"{pid} {of(pid)}")):
         path = folder / f"{name}.{suffix}"
         partial = path.with_suffix(f".{suffix}.{pid}")
         partial.write_text(text + "\n")

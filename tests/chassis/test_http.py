@@ -164,3 +164,11 @@ async def test_without_a_broker_it_is_alive_and_serves_but_is_not_ready(tally: R
     assert ready.headers["retry-after"] == "1"
     assert "consumer" in ready.json()["parts"]
     assert (await tally.client.post(f"/cases/{case}/notes", json={"text": "a"})).status_code == 201
+
+
+async def test_a_character_no_text_column_takes_is_bad_input_wherever_it_stands(tally: Running, case: str) -> None:
+    in_query = await tally.client.get("/parked?case_id=%00", headers=OPERATOR)
+    in_body = await tally.client.post(f"/cases/{case}/notes", json={"text": "nul \0"})
+    assert in_query.status_code == 422
+    assert "U+0000" in in_query.json()["detail"]
+    assert in_body.status_code == 201, "a note stands in an event, as bytes"

@@ -76,8 +76,9 @@ class Somebody:
         for ending, events in self.town.follows.items():
             if path.endswith(ending):
                 self.town.publish(*events)
-        await asyncio.sleep(0)
         return {"case_id": CASE, "retrospective": self.town.retrospective, "area": None}
+
+    ask = post
 
     async def get(self, service: str, path: str, **parameters: Any) -> Any:
         return {"items": [item for item in self.town.queue if item["queue"] == parameters["kind"]], "next": None}
@@ -218,6 +219,20 @@ async def test_a_row_that_intake_refuses_is_rejected_with_field_and_rule_and_the
     one = await played(town, known, report(), report())
     assert one.rejects == [Reject(1, "7001", "text", "must not contain NUL")]
     assert one.closed == 1
+
+
+async def test_a_step_whose_answer_was_lost_and_that_is_asked_for_again_counts_as_taken(known: District) -> None:
+    def lost(_: str, path: str) -> None:
+        rules = {"verification": "verification.state", "resolve": "assignment.ended", "check": "case.closed"}
+        if (rule := rules.get(path.rpartition("/")[2])) is not None:
+            for events in (events for ending, events in town.follows.items() if path.endswith(ending)):
+                town.publish(*events)
+            raise Refusal(409, "once", {"rule": rule})
+
+    verifying = said("Progressed", 1, step="verifying", unit="grid:CH/a/b/g001", area="CH/a/b/g001")
+    town = Town(answers=lost, follows={"/reports": [verifying], "/verification": [dispatched()], **WORK_DONE})
+    one = await played(town, known, report())
+    assert (one.closed, one.cases[CASE].failure) == (1, None)
 
 
 async def test_what_a_service_refuses_fails_the_case_and_is_named(known: District) -> None:
