@@ -47,13 +47,6 @@ class Request:
     fingerprint: str = ""
     if_match: int | None = None
     traceparent: str | None = None
-    pseudonym: str | None = None
-    """What the events call the caller, where they must not name the person."""
-
-    @property
-    def actor(self) -> str:
-        """Who the events say it was."""
-        return self.pseudonym or self.caller.subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +133,7 @@ class Commands:
             at=min(at, now) if at is not None else now,
             now=now,
             stream=stream_id,
-            actor=request.actor,
+            actor=request.caller.subject,
             gathered=await self._service.gather(connection, ()) if self._service.gather else None,
         )
         try:
@@ -148,12 +141,14 @@ class Commands:
         except ValidationError as fault:  # what was asked for would make a fact that breaks its contract
             first = fault.errors(include_url=False, include_input=False)[0]
             raise Unusable(".".join(str(part) for part in first["loc"]), first["msg"]) from None
-        events = journal.publish(stream_id, facts, at=inputs.at, actor=request.actor, traceparent=request.traceparent)
+        events = journal.publish(
+            stream_id, facts, at=inputs.at, actor=request.caller.subject, traceparent=request.traceparent
+        )
         if also is not None:
             await also(connection)
         await journal.write(connection)
         status, body = respond(stream.state, events)
-        answer = Answer(status, orjson.dumps(body), stream.version)
+        answer = Answer(status, orjson.dumps(body, option=orjson.OPT_UTC_Z), stream.version)
         if request.idempotency_key is not None:
             await self._remember(connection, request, stream_id, answer)
         return answer

@@ -48,6 +48,9 @@ class Consumer:
         self._process = process
         self._kafka: AIOKafkaConsumer | None = None
         self._moved: dict[TopicPartition, tuple[int, float]] = {}
+        self._ends: dict[TopicPartition, int] = {}
+        self._current: frozenset[TopicPartition] = frozenset()
+        """The assignment for which everything found at its beginning has taken effect."""
         self.fault: str | None = "the broker has not been reached yet"
         """What keeps records from being taken in now; None while all is well."""
 
@@ -92,6 +95,8 @@ class Consumer:
     async def _stop(self) -> None:
         kafka, self._kafka = self._kafka, None
         self._moved.clear()
+        self._ends.clear()
+        self._current = frozenset()
         if kafka is not None:
             try:
                 await asyncio.wait_for(kafka.stop(), 10)
@@ -107,6 +112,7 @@ class Consumer:
             if not fetched:
                 if attempt == 0:
                     self.fault = None if kafka.assignment() else "no partitions are assigned"
+                    self._note_progress(kafka)
                 continue
             records = [
                 Record(tp.topic[len(self._prefix) :], tp.partition, r.offset, r.key, r.value, r.headers)
@@ -125,6 +131,7 @@ class Consumer:
                 continue
             attempt = 0
             self.fault = None
+            self._note_progress(kafka)
             await self._commit(kafka, {tp: batch[-1].offset + 1 for tp, batch in fetched.items()})
 
     def _unread(self, kafka: AIOKafkaConsumer, tp: TopicPartition, offset: int) -> None:
@@ -172,6 +179,21 @@ class Consumer:
             elif position < end and now - since > _STUCK_SECONDS:
                 found.append(f"{tp.topic}/{tp.partition}@{position} of {end}")
         return found
+
+    def caught_up(self) -> bool:
+        """Whether everything has taken effect that was on the topics when this consumer was given its partitions.
+
+        Until then a deadline may seem to have passed only because its end has not been read yet.
+        """
+        return self._kafka is not None and self._current == self._kafka.assignment()
+
+    def _note_progress(self, kafka: AIOKafkaConsumer) -> None:
+        if self._current == kafka.assignment():
+            return
+        positions = self._positions()
+        behind = [tp for tp, position, end in positions if position < self._ends.setdefault(tp, end)]
+        if not behind and len(positions) == len(kafka.assignment()):
+            self._current = frozenset(kafka.assignment())
 
     def assigned(self) -> int:
         """The number of partitions this process reads."""

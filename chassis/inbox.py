@@ -309,6 +309,8 @@ class Inbox:
                     event = read(item.record, lenient=True)
                 except Invalid as finding:
                     raise Refused("parked.invalid", str(finding)) from None
+            if event is not None and await self._known(connection, event):
+                raise Refused("parked.known", "the same event has taken effect already: discard this record of it")
             effects = await self._begin(connection, [event] if event else [], held, fresh=True)
             if event is not None and (obstacle := self._apply(item.record, event, effects)) is not None:
                 raise Refused(f"parked.{obstacle[0]}", obstacle[1])
@@ -325,6 +327,12 @@ class Inbox:
         item = await self._database.transact(work)
         self.cache.forget([item.record.stream_id or ""])
         return item
+
+    async def _known(self, connection: Connection, event: Event[Any]) -> bool:
+        """Whether the event has taken effect, for instance from another record; from now on it counts as seen."""
+        await connection.fetch(_MARK, [event.source], [event.id])
+        query = "SELECT true FROM events WHERE stream_id = $1 AND event_id = $2 AND NOT own"
+        return bool(await connection.fetchval(query, event.subject, event.id))
 
     async def _tell(
         self,

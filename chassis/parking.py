@@ -44,7 +44,7 @@ class Parked:
 
 def parked_of(row: asyncpg.Record) -> Parked:
     """The parked record in a row of the table."""
-    headers = [(name, bytes.fromhex(value)) for name, value in json.loads(row["headers"])]
+    headers = [(name, None if value is None else bytes.fromhex(value)) for name, value in json.loads(row["headers"])]
     record = Record(row["topic"], row["partition"], row["offset"], row["key"], row["body"], headers)
     return Parked(row["parked_id"], row["kind"], row["reason"], record)
 
@@ -87,6 +87,6 @@ def _row(item: Parked) -> tuple[Any, ...]:
         record.partition,
         record.offset,
         record.key,
-        json.dumps([(name, value.hex()) for name, value in record.headers]),
+        json.dumps([(name, None if value is None else value.hex()) for name, value in record.headers]),
         record.value,
     )

@@ -56,7 +56,6 @@ class Runtime:
             database=self.database,
         )
         self.commands = Commands(service, self.database, self.clock, self.relay.wake)
-        self.timers = Timers(service, self.database, self.clock, self.inbox)
         processor = service.processor(self) if service.processor else self.inbox
         assert processor is not None
         self.processor = processor
@@ -68,6 +67,7 @@ class Runtime:
             batch=settings.batch,
             process=self._process,
         )
+        self.timers = Timers(service, self.database, self.clock, self.inbox, self.consumer.caught_up)
         self._tasks: list[asyncio.Task[None]] = []
         self._failed = asyncio.Event()
 

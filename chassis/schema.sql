@@ -54,7 +54,7 @@ CREATE TABLE parked (
     partition   integer NOT NULL,
     "offset"    bigint NOT NULL,
     key         bytea,
-    headers     jsonb  NOT NULL,
+    headers     json   NOT NULL, -- not jsonb: a header name may hold U+0000
     body        bytea,
     parked_at   timestamptz NOT NULL DEFAULT now(),
     settled_at  timestamptz,

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from chassis.clock import Clock
@@ -23,13 +24,24 @@ _DUE = "SELECT stream_id FROM streams WHERE due_at <= $1 ORDER BY due_at LIMIT $
 
 
 class Timers:
-    """Asks `lapse` of every due stream. Several workers may do so at once: the stream's version lets one win."""
+    """Asks `lapse` of every due stream, while `may_judge` says that what ended a deadline would be known.
 
-    def __init__(self, service: Service, database: Database, clock: Clock, inbox: Inbox | None) -> None:
+    Several workers may do so at once: the stream's version lets one win.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        database: Database,
+        clock: Clock,
+        inbox: Inbox | None,
+        may_judge: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._service = service
         self._database = database
         self._clock = clock
         self._inbox = inbox
+        self._may_judge = may_judge
         self.fault: str | None = None
 
     async def run(self) -> None:
@@ -37,7 +49,7 @@ class Timers:
         attempt = looks = 0
         while True:
             try:
-                while await self.look() == _BATCH:
+                while self._may_judge() and await self.look() == _BATCH:
                     pass
                 if self._inbox is not None and looks % _SWEEP_EVERY == 0:
                     await self._inbox.sweep()

@@ -37,7 +37,7 @@ VERSION = 1
 UPCASTERS: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """Superseded type -> a function that turns the `data` of that version into the next; empty while all are v1."""
 
-ADAPTERS: Mapping[str, TypeAdapter[Event[Any]]] = {topic: TypeAdapter(Event[data]) for topic, data in TOPICS.items()}
+ADAPTERS: Mapping[str, TypeAdapter[Event[Any]]] = {topic: TypeAdapter(Event[data]) for topic, data in TOPICS.items()}  # pyright: ignore[reportInvalidTypeForm]  built per topic
 _ENVELOPE: TypeAdapter[Event[Any]] = TypeAdapter(Event[Any])
 _SOURCE = re.compile(rb'^\{"specversion":"1\.0","source":"(/[a-z]+/[a-z0-9-]+)","id":"([0-9a-f-]{36})"')
 

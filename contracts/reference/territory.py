@@ -209,3 +209,14 @@ class Partners(Reference):
     @cached_property
     def by_source(self) -> Mapping[str, Partner]:
         return {partner.source: partner for partner in self.partners}
+
+    def refusal(self, source: str, topic: str, unit: str | None = None) -> str | None:
+        """Why `source` may not publish on `topic`, about an assignment of `unit`; None where it may."""
+        partner = self.by_source.get(source)
+        if partner is None:
+            return f"source: {source} is not a registered partner"
+        if topic not in partner.topics:
+            return f"source: {source} may not publish on {topic}"
+        if unit is not None and not partner.may_act_for(unit):
+            return f"data.unit: {source} may not act for {unit}"
+        return None

@@ -6,7 +6,7 @@ It stands in for `httpx.AsyncClient` where only `request` is called, takes JSON 
 import asyncio
 from collections import defaultdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import httptools
 import httpx
@@ -141,6 +141,9 @@ class SwiftCity(City):
     def __init__(self, run: Path) -> None:
         super().__init__(run)
         self._client = Client()
+
+    async def __aenter__(self) -> Self:
+        return self
 
     def person(self, subject: str, *roles: str, unit: str | None = None, areas: tuple[str, ...] = ()) -> "SwiftPerson":
         known = super().person(subject, *roles, unit=unit, areas=areas)

@@ -96,7 +96,7 @@ def services_environment(plan: Plan, name: str, secrets: Secrets, kind: str = "k
         "KAFKA_BOOTSTRAP_SERVERS": plan.bootstrap,
         fallback.KIND: kind,
         "CASEGRID_DISTRICT": str(plan.district),
-        "CASEGRID_JWT_KEY": plan.passed_on.get("CASEGRID_JWT_KEY", secrets.jwt_key),
+        "CASEGRID_JWT_KEY": secrets.jwt_key,
         "CASEGRID_CLIENT_KEYS": str(plan.run / CLIENT_KEYS),
         "CASEGRID_CLOCK_FILE": str(plan.run / CLOCK),
         "CASEGRID_SOURCE": source_digest(name),

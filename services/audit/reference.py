@@ -21,14 +21,7 @@ def admission(partners: Partners) -> Admit:
     """The rule every service keeps: a partner publishes on its topics, and ends assignments of its units only."""
 
     def admit(event: Event[Any]) -> str | None:
-        partner = partners.by_source.get(event.source)
-        if partner is None:
-            return f"source: {event.source} is not a registered partner"
-        topic = event.type.split(".")[1]
-        if topic not in partner.topics:
-            return f"source: {event.source} may not publish on {topic}"
-        if isinstance(event.data, Resolved) and not partner.may_act_for(event.data.unit):
-            return f"data.unit: {event.source} may not act for {event.data.unit}"
-        return None
+        unit = event.data.unit if isinstance(event.data, Resolved) else None
+        return partners.refusal(event.source, event.type.split(".")[1], unit)
 
     return admit

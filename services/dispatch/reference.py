@@ -24,15 +24,7 @@ class Files:
     def admit(self, event: Event[object]) -> str | None:
         """Why a partner's event is not to be trusted, or None."""
         topic = event.type.split(".")[1]
-        partner = self.partners.by_source.get(event.source)
-        if partner is None:
-            return f"source: {event.source} is not a registered partner"
-        if topic not in partner.topics:
-            return f"source: {event.source} may not publish on {topic}"
-        unit = getattr(event.data, "unit", None)
-        if unit is not None and not partner.may_act_for(unit):
-            return f"unit: {event.source} may not act for {unit}"
-        return None
+        return self.partners.refusal(event.source, topic, getattr(event.data, "unit", None))
 
     def units_of(self, source: str) -> frozenset[str]:
         """The units a partner may act for; "*" is any."""

@@ -18,15 +18,8 @@ class Reference:
 
     def admit(self, event: Event[Any]) -> str | None:
         """Why a partner's event is not to be trusted; None where it is."""
-        partner = self.partners.by_source.get(event.source)
-        if partner is None:
-            return f"source: {event.source} is not registered"
-        topic = event.type.split(".")[1]
-        if topic not in partner.topics:
-            return f"type: {event.source} may not publish {topic}"
-        if isinstance(event.data, Resolved) and not partner.may_act_for(event.data.unit):
-            return f"data.unit: {event.source} may not act for {event.data.unit}"
-        return None
+        unit = event.data.unit if isinstance(event.data, Resolved) else None
+        return self.partners.refusal(event.source, event.type.split(".")[1], unit)
 
 
 def load(district: Path) -> Reference:

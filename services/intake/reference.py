@@ -128,12 +128,7 @@ class District:
 
     def refusal(self, source: str, topic: str) -> str | None:
         """Why this source may not publish on a topic; None where it may."""
-        partner = self.partners.by_source.get(source)
-        if partner is None:
-            return f"source: {source} is not registered"
-        if topic not in partner.topics:
-            return f"source: {source} may not publish on {topic}"
-        return None
+        return self.partners.refusal(source, topic)
 
 
 def load(folder: Path) -> District:

@@ -25,15 +25,8 @@ def service_of(rules: Rulebook) -> Service:
     """The service under these rules."""
 
     def admit(event: Event[Any]) -> str | None:
-        partner = rules.partners.by_source.get(event.source)
-        if partner is None:
-            return f"source: {event.source} is not a registered partner"
-        topic = event.data.topic
-        if topic not in partner.topics:
-            return f"source: {event.source} may not publish {topic}"
-        if isinstance(event.data, Resolved) and not partner.may_act_for(event.data.unit):
-            return f"unit: {event.source} may not act for {event.data.unit}"
-        return None
+        unit = event.data.unit if isinstance(event.data, Resolved) else None
+        return rules.partners.refusal(event.source, event.type.split(".")[1], unit)
 
     return Service(
         name="triage",

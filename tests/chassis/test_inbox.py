@@ -249,3 +249,31 @@ async def test_what_cannot_be_appended_is_not_sent_either(inbox: Inbox, database
     await inbox.process([fact_record(case, report(title="nul \0 in a text column"))])
     for table in ("events", "outbox", "streams"):
         assert await database.fetch(f"SELECT 1 FROM {table}") == [], table
+
+
+async def test_headers_that_are_null_or_hold_u0000_are_parked_like_any_other(inbox: Inbox, database: Database) -> None:
+    case, other = case_id(), case_id()
+    odd = record_of(b"not json", case, headers=(("a\0b", b"\0"), ("empty", None)))
+    await inbox.process([odd, fact_record(other, report())])
+    assert [kind for kind, _ in await waiting(database)] == ["invalid"]
+    await inbox.settle(1, discard=True, by="operator", reason="rubbish", traceparent=None)
+    assert await tally(database, other) == (0, 1)
+
+
+async def test_an_event_that_came_well_and_badly_wrapped_takes_effect_once_in_either_order(
+    inbox: Inbox, database: Database
+) -> None:
+    first, second = case_id(), case_id()
+    for case, well_first in ((first, True), (second, False)):
+        raw = event_of(case, report())[1]
+        well, badly = record_of(raw, case), record_of(raw, case, headers=())
+        if well_first:
+            await inbox.process([well, badly])
+        else:
+            await inbox.process([badly])
+    with pytest.raises(Refused, match="taken effect already"):
+        await inbox.settle(1, discard=False, by="operator", reason="try", traceparent=None)
+    await inbox.settle(2, discard=False, by="operator", reason="the sender is known", traceparent=None)
+    [raw] = [row["body"] for row in await database.fetch("SELECT body FROM parked WHERE parked_id = 2")]
+    await inbox.process([record_of(raw, second)])
+    assert [await tally(database, case) for case in (first, second)] == [(0, 1), (0, 1)]
