@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
@@ -82,7 +83,7 @@ class Consumer:
                 RangePartitionAssignor,
             ),  # co-partitioned: a case's topics meet in one worker
             rebalance_timeout_ms=60_000,  # the default of ten seconds is less than a slow batch
-            session_timeout_ms=30_000,
+            session_timeout_ms=10_000,  # a killed worker's partitions go on after that
             heartbeat_interval_ms=3_000,
             max_poll_interval_ms=_MAX_POLL_INTERVAL_MS,
             max_partition_fetch_bytes=2 * 1024 * 1024,
@@ -108,7 +109,7 @@ class Consumer:
         assert kafka is not None
         attempt = 0
         while True:
-            fetched = await kafka.getmany(timeout_ms=_POLL_MS, max_records=self._batch)
+            fetched = await self._fetch(kafka)
             if not fetched:
                 if attempt == 0:
                     self.fault = None if kafka.assignment() else "no partitions are assigned"
@@ -133,6 +134,25 @@ class Consumer:
             self.fault = None
             self._note_progress(kafka)
             await self._commit(kafka, {tp: batch[-1].offset + 1 for tp, batch in fetched.items()})
+
+    async def _fetch(self, kafka: AIOKafkaConsumer) -> dict[TopicPartition, list[Any]]:
+        """At most a batch, an equal share from each topic as long as each has some, in the order of the service's
+        topics.
+
+        aiokafka would give all that is buffered of one partition before it looks at the next, and an answer would be
+        read long before what it answers.
+        """
+        found: dict[TopicPartition, list[Any]] = {}
+        room = self._batch
+        lanes = {topic: [tp for tp in kafka.assignment() if tp.topic == topic] for topic in self._topics}
+        for share in (max(1, self._batch // len(self._topics)), self._batch):
+            for partitions in lanes.values():
+                if partitions and room > 0:
+                    part = await kafka.getmany(*partitions, timeout_ms=0, max_records=min(share, room))
+                    for tp, batch in part.items():
+                        found.setdefault(tp, []).extend(batch)
+                        room -= len(batch)
+        return found or await kafka.getmany(timeout_ms=_POLL_MS, max_records=self._batch)
 
     def _unread(self, kafka: AIOKafkaConsumer, tp: TopicPartition, offset: int) -> None:
         try:

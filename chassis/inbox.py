@@ -153,7 +153,8 @@ class Inbox:
         fresh = [item for item in effects.loose if item.parked_id is None]
         fresh += [item for queue in effects.queues.values() for item in queue if item.parked_id is None]
         for item in fresh:
-            log.warning("parked %s of case %s: %s", item.record.coordinates, item.record.stream_id, item.reason)
+            level = logging.DEBUG if item.kind in ("early", "behind") else logging.WARNING
+            log.log(level, "parked %s of case %s: %s", item.record.coordinates, item.record.stream_id, item.reason)
         if fresh:
             await parking.park(connection, fresh)
         for item in effects.amended:

@@ -18,7 +18,11 @@ SELECT {_COLUMNS} FROM parked
 """
 _PARK = """
 INSERT INTO parked (kind, reason, stream_id, topic, partition, "offset", key, headers, body)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+SELECT kind, reason, stream_id, topic, partition, "offset", key, headers, body
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::bigint[], $7::bytea[], $8::json[],
+              $9::bytea[]) WITH ORDINALITY
+       AS u (kind, reason, stream_id, topic, partition, "offset", key, headers, body, place)
+ ORDER BY place
 ON CONFLICT (topic, partition, "offset") DO NOTHING
 """
 _SETTLE = """
@@ -62,7 +66,7 @@ async def lock(connection: Connection, parked_id: int) -> tuple[Parked, str] | N
 
 async def park(connection: Connection, held: Iterable[Parked]) -> None:
     """Writes records that wait; one that is there already (the same coordinates) stays as it is."""
-    await connection.executemany(_PARK, [_row(item) for item in held])
+    await connection.execute(_PARK, *map(list, zip(*map(_row, held), strict=True)))
 
 
 async def amend(connection: Connection, item: Parked) -> None:

@@ -1,1 +1,1 @@
-"""Everything that puts the five services on a machine: the embedded stack, the container files, the reference district, the demo and the benchmark."""
+"""Everything around the services: embedded stack, containers, reference district, demo, replay, benchmark."""

@@ -133,7 +133,7 @@ class Partner:
                     case = (record.key or b"").decode()
                     if case not in line.filed:
                         continue
-                    event = orjson.loads(record.value)
+                    event = orjson.loads(record.value or b"{}")
                     if tp.topic == "Assigned":
                         line.assigned.setdefault(case, now)
                         await self._answer(producer, case, event)

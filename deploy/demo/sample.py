@@ -4,6 +4,7 @@ import csv
 import random
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 ROWS = 120
 _COLUMNS = (
@@ -41,7 +42,7 @@ def write(file: Path, seed: int = 311) -> None:
             rows.writerow(_row(n, chance))
 
 
-def _row(n: int, chance: random.Random) -> dict[str, object]:
+def _row(n: int, chance: random.Random) -> dict[Any, object]:
     kind, descriptor = chance.choice(_KINDS)
     created = datetime(2011, 3, 1, 7) + timedelta(minutes=chance.randrange(14 * 24 * 60))  # noqa: DTZ001  local, as there
     closed = created + timedelta(minutes=chance.randrange(30, 5 * 24 * 60))

@@ -3,16 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
+import httpx
 import pytest
+from aiokafka import AIOKafkaConsumer
 
 from chassis.clock import wall_clock
 from chassis.database import Database
 from chassis.inbox import Inbox
 from chassis.relay import Relay
+from contracts.envelope import Event
 from contracts.intake import Supplement
 from tests.support.facts import case_id, fact_record, report
-from tests.support.services import eventually, read_topic
+from tests.support.services import eventually, publish, read_topic, running
 from tests.support.tally import TALLY
 
 
@@ -35,7 +39,7 @@ async def relaying(kafka: str, prefix: str, database: Database) -> AsyncIterator
         await asyncio.gather(task, return_exceptions=True)
 
 
-def at_least(count: int) -> Callable[[list[object]], bool]:
+def at_least(count: int) -> Callable[[list[Event[Any]]], bool]:
     return lambda found: len(found) >= count
 
 
@@ -102,8 +106,6 @@ async def test_two_relays_at_once_and_one_stopped_midway_lose_nothing_and_keep_f
 async def test_a_supplement_reaches_the_service_through_the_broker_once(
     kafka: str, topics: str, tally_database: str
 ) -> None:
-    from tests.support.services import publish, running
-
     case = case_id()
     records = [fact_record(case, report()), fact_record(case, Supplement(text="more"), sequence=2)]
     await publish(kafka, topics, [*records, *records])
@@ -122,13 +124,11 @@ async def test_a_supplement_reaches_the_service_through_the_broker_once(
         assert health["consumer"]["assigned"] > 0
 
 
-async def ready(client: object) -> bool:
-    return (await client.get("/ready")).status_code == 200  # pyright: ignore
+async def ready(client: httpx.AsyncClient) -> bool:
+    return (await client.get("/ready")).status_code == 200
 
 
 async def values(kafka: str, prefix: str) -> list[bytes]:
-    from aiokafka import AIOKafkaConsumer
-
     consumer = AIOKafkaConsumer(
         prefix + "Progressed", bootstrap_servers=kafka, auto_offset_reset="earliest", group_id=None
     )
@@ -138,7 +138,7 @@ async def values(kafka: str, prefix: str) -> list[bytes]:
         found: list[bytes] = []
         while len(found) < sum(ends.values()):
             for batch in (await consumer.getmany(timeout_ms=200)).values():
-                found += [record.value for record in batch]
+                found += [record.value or b"" for record in batch]
     finally:
         await consumer.stop()
     return found

@@ -136,7 +136,7 @@ async def read_topic(
             if time.monotonic() > deadline:
                 raise AssertionError(f"{topic}: only {len(found)} events in {seconds} s")
             for batch in (await consumer.getmany(timeout_ms=200)).values():
-                found += [parse(topic, record.value) for record in batch]
+                found += [parse(topic, record.value or b"") for record in batch]
     finally:
         await consumer.stop()
     return found

@@ -154,7 +154,12 @@ async def played(request: pytest.FixtureRequest, city: dict[str, Node], district
     return found
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    database=None,
+)
 @given(seed=st.integers(0, 2**64), size=st.sampled_from([1, 3, 1000]))
 async def test_any_interleaving_and_duplication_gives_the_same_state(played: Played, seed: int, size: int) -> None:
     node = played.node

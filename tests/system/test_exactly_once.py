@@ -2,9 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -19,8 +20,7 @@ from tests.support.infrastructure import PASSWORD, execute, migrate_services
 from tests.support.services import eventually
 from tests.system.load import Load, pause_for
 
-import os
-REPORTS = int(os.environ.get("REPORTS","2000"))
+REPORTS = 2000
 READS = {
     "intake": ("ReportFiled", "Assigned", "Evaluated"),
     "triage": ("ReportFiled", "Resolved", "Evaluated"),
@@ -29,7 +29,7 @@ READS = {
 }
 """Service -> the topics whose facts of others it must have taken in."""
 
-Disturb = Callable[[Fleet, Kafka, Postgres, random.Random], Awaitable[None]]
+Disturb = Callable[[Fleet, Kafka, Postgres, random.Random], Coroutine[Any, Any, None]]
 
 
 async def kill_services(fleet: Fleet, kafka: Kafka, postgres: Postgres, chance: random.Random) -> None:
