@@ -66,6 +66,7 @@ class Play:
         self._waiting: dict[str, str] = {}
         self._stirred = asyncio.Event()
         self._open = 0
+        self._filing = 0
         self._all_filed = False
         self._over = asyncio.Event()
         self._news_at = time.monotonic()
@@ -88,6 +89,7 @@ class Play:
         for report in reports:
             await self._slots.acquire()
             self._open += 1
+            self._filing += 1
             self._start(self._file(report))
         self._all_filed = True
         self._settle(0)
@@ -111,6 +113,8 @@ class Play:
             self.rejects.append(_reject(report, fault))
             self._settle()
             return
+        finally:
+            self._filing -= 1
         self._news_at = time.monotonic()
         case_id: str = answer["case_id"]
         self.cases[case_id] = Case(case_id, report, answer["retrospective"], report.category, answer["area"])
@@ -131,7 +135,7 @@ class Play:
             case_id = event.get("subject", "")
             if case_id in self.cases:
                 self._hear(topic, event)
-            elif not self._all_filed or self._open > len(self.cases):
+            elif self._filing > 0:
                 self._strangers.setdefault(case_id, []).append((topic, event))
                 if len(self._strangers) > _STRANGERS:
                     del self._strangers[next(iter(self._strangers))]

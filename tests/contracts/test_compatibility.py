@@ -123,9 +123,9 @@ BREAKING: list[tuple[str, str, Change, str]] = [
     ),
     (
         "a limit where there was none",
-        "Assigned",
-        lambda s: fields(s, "Assignment")["escalated_to"].update(maxItems=5),
-        "data.plan[].escalated_to: maxItems is 5 now, was not limited",
+        "Evaluated",
+        lambda s: fields(s, "Score")["value"].update(maximum=5),
+        "data.scores[].value: maximum is 5 now, was not limited",
     ),
     (
         "the items of a list narrowed",

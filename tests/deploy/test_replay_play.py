@@ -41,6 +41,10 @@ class Town:
     """The services as far as the replay sees them: notes what is asked, and says on the topics what follows."""
 
     retrospective: bool = True
+    ids: list[str] = field(default_factory=lambda: [CASE])
+    """Of the cases in the order of their filing; the last one stands for all further."""
+    slow_to_answer: bool = False
+    """Intake answers when everything that follows has been heard already."""
     answers: Callable[[str, str], None] = lambda service, path: None
     """Raises where a request is to be refused."""
     follows: dict[str, list[Event]] = field(default_factory=dict)
@@ -52,6 +56,7 @@ class Town:
     async def events(self) -> AsyncIterator[Event]:
         while True:
             yield await self.topics.get()
+            self.topics.task_done()
 
     def publish(self, *events: Event) -> None:
         for event in events:
@@ -76,7 +81,13 @@ class Somebody:
         for ending, events in self.town.follows.items():
             if path.endswith(ending):
                 self.town.publish(*events)
-        return {"case_id": CASE, "retrospective": self.town.retrospective, "area": None}
+        if path == "/reports" and self.town.slow_to_answer:
+            await self.town.topics.join()
+        return {
+            "case_id": self.town.ids.pop(0) if len(self.town.ids) > 1 else self.town.ids[0],
+            "retrospective": self.town.retrospective,
+            "area": None,
+        }
 
     ask = post
 
@@ -92,18 +103,18 @@ class Everybody:
         return lambda *_: Somebody(role, self.town)
 
 
-def play(town: Town, known: District, *, patience: float = 20) -> Play:
-    return Play("nyc311:x", Everybody(town), known, 4, 8, patience, lambda _: None)  # pyright: ignore[reportArgumentType]
+def play(town: Town, known: District, *, patience: float = 20, in_flight: int = 8) -> Play:
+    return Play("nyc311:x", Everybody(town), known, 4, in_flight, patience, lambda _: None)  # pyright: ignore[reportArgumentType]
 
 
-async def played(town: Town, known: District, *reports: Report) -> Play:
-    one = play(town, known)
+async def played(town: Town, known: District, *reports: Report, in_flight: int = 8) -> Play:
+    one = play(town, known, in_flight=in_flight)
     await asyncio.wait_for(one.run_all(reports, town), 20)  # pyright: ignore[reportArgumentType]
     return one
 
 
-def said(topic: str, number: int, **data: Any) -> Event:
-    return topic, {"id": f"event-{number}", "subject": CASE, "source": "/services/x", "data": data}
+def said(topic: str, number: int, case_id: str = CASE, **data: Any) -> Event:
+    return topic, {"id": f"event-{number}", "subject": case_id, "source": "/services/x", "data": data}
 
 
 def dispatched(number: int = 10) -> Event:
@@ -146,11 +157,15 @@ async def test_a_report_is_worked_off_with_the_times_of_its_row_and_every_event_
     assert (case.outcome, case.late, case.filed, one.closed) == ("fixed", False, True, 1)
 
 
-async def test_what_is_said_of_a_case_before_its_filing_is_answered_is_not_lost(known: District) -> None:
-    town = Town(follows=WORK_DONE)
-    town.publish(dispatched())
-    one = await played(town, known, report())
-    assert one.closed == 1
+async def test_what_is_said_of_the_last_case_before_its_filing_is_answered_is_not_lost(known: District) -> None:
+    def at_the_last(_: str, path: str) -> None:
+        if path == "/reports" and town.ids == [CASE]:
+            town.publish(dispatched())
+
+    town = Town(ids=["first", "second", CASE], slow_to_answer=True, answers=at_the_last, follows=WORK_DONE)
+    town.publish(*(said("Evaluated", 1, one, verdict="closed", outcome="withdrawn") for one in ("first", "second")))
+    one = await played(town, known, report(), report(), report(), in_flight=1)
+    assert one.closed == 3
 
 
 async def test_a_case_that_is_not_retrospective_lives_now(known: District) -> None:
