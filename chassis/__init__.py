@@ -8,6 +8,7 @@ views.py      read models as a function of state
 inbox.py      a batch of records -> one transaction; parking
 consumer.py   Kafka -> inbox
 relay.py      outbox -> Kafka
+partitions.py key -> partition, as all Kafka clients choose it
 timers.py     deadlines -> facts
 commands.py   a person's command -> facts, once per idempotency key
 http.py       problem+json, paging, conditional requests

@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 
 from chassis.database import PASSING, Database
 from chassis.inbox import backoff
+from chassis.partitions import Partitioner
 from contracts.envelope import CONTENT_TYPE
 
 log = logging.getLogger(__name__)
@@ -88,6 +89,7 @@ class Relay:
             max_batch_size=256 * 1024,
             max_request_size=2 * 1024 * 1024,
             request_timeout_ms=20_000,
+            partitioner=Partitioner(),  # pyright: ignore[reportArgumentType]  any callable will do
         )
 
     async def _publish(self, connection: asyncpg.Connection, producer: AIOKafkaProducer) -> None:

@@ -7,6 +7,7 @@ parse   bytes from a topic -> event, or `Invalid` that names the field and the r
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -69,6 +70,7 @@ def schema_of(topic: str) -> str:
     return f"urn:casegrid:schema:{topic}:v{VERSION}"
 
 
+@lru_cache(maxsize=1024)  # a batch has one `recordedtime`
 def instant(at: datetime) -> str:
     """RFC 3339 in UTC with microseconds, always 27 characters, so that text order is time order."""
     return at.isoformat(timespec="microseconds")[:26] + "Z"

@@ -109,7 +109,7 @@ def main() -> None:
     """Parses the options and runs. Exit status 1 where cases were lost or time ran out."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--cases", type=int, default=10_000)
-    parser.add_argument("--warm", type=int, default=500)
+    parser.add_argument("--warm", type=int, default=3000)
     parser.add_argument("--rate", type=float, default=None, help="offered cases a second; default as fast as taken")
     parser.add_argument("--timeout", type=float, default=300)
     parser.add_argument("--district", type=Path, default=_DATA / "district" / "full")
