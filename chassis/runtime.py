@@ -8,6 +8,7 @@ both     everything
 import asyncio
 import gc
 import logging
+import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -238,6 +239,9 @@ def main(service: Service) -> None:
         await serving
         watch.cancel()
 
+    # uvicorn raises the signal again when it has stopped; it has been obeyed by then, and the exit status is to say so.
+    for asked in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(asked, lambda *_: None)
     uvloop.run(serve())
     if runtime._failed.is_set():
         raise SystemExit(1)

@@ -272,7 +272,7 @@ async def test_a_partners_end_waits_for_its_plan_and_a_strangers_is_parked(
         assert {(one["case_id"], one["kind"], one["reason"].partition(" ")[0]) for one in parked} == {
             (case, "early", "unknown"),
             (case, "behind", "waits"),
-            (other, "unfit", "unit:"),
+            (other, "unfit", "data.unit:"),
         }
         await publish(kafka, topics, [fact_record(case, dispatched(case), source="/services/triage", time=T0)])
         await eventually(lambda: has_status(dispatch, f"{case}.1.2", "fixed"), what="the partner's end")

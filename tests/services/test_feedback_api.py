@@ -32,7 +32,7 @@ CHECKER = token("member:g009-1", "grid_member", unit=f"grid:{G009}")
 PLUMBER = token("worker:1", "grid_member", unit=f"grid:{G009}")
 EVALUATOR = token("evaluator:1", "evaluator")
 LEADER = token("leader:1", "shift_leader")
-REPORTER = token("reporter:1", "reporter")
+REPORTER = token("citizen:1", "reporter")
 AUDITOR = token("auditor:1", "auditor")
 
 
@@ -232,7 +232,9 @@ async def test_ratings_count_once_a_person_and_only_for_a_while(feedback: Runnin
     late = token("reporter:2", "reporter")
     assert (await post(feedback, f"/cases/{case}/rating", late, 409, rating=1))["rule"] == "rating.late"
     (rating,) = (await get(feedback, f"/cases/{case}"))["ratings"]
-    assert (rating["rater"], rating["rating"], rating["comment"]) == ("reporter:1", 4, "quick")
+    assert (rating["rating"], rating["comment"]) == (4, "quick")
+    assert rating["rater"].startswith("reporter:"), "a private person's login stands nowhere"
+    assert "citizen:1" not in rating["rater"]
 
 
 async def test_the_queue_is_paged_by_urgency_and_filtered(feedback: Running, clock: Hands) -> None:
@@ -462,7 +464,7 @@ async def test_partners_speak_for_their_own_units_only(feedback: Running) -> Non
     parked = (await get(feedback, "/parked"))["items"]
     assert {item["reason"] for item in parked} == {
         "data.unit: /partners/fire may not act for dept:water",
-        "type: /partners/fire may not publish Evaluated",
+        "source: /partners/fire may not publish on Evaluated",
     }
     other = case_id()
     fire = assignment(other, 1, FIRE)

@@ -170,7 +170,7 @@ async def test_what_partners_may_not_say_is_parked(triage: Running, grid: str) -
     assert inbox is not None
     for partner, fact, reason in (
         ("nobody", result, "not a registered partner"),
-        ("hotline", result, "may not publish Resolved"),
+        ("hotline", result, "may not publish on Resolved"),
         ("water", result, "may not act for dept:fire"),
     ):
         other = case_id()

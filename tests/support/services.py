@@ -18,10 +18,14 @@ from chassis.records import Record
 from chassis.runtime import Runtime, application
 from chassis.service import Service
 from chassis.settings import DEVELOPMENT_KEY, Settings
+from chassis.timers import Timers
 from contracts.envelope import Event
 from contracts.wire import parse
 
 R = TypeVar("R")
+
+NOWHERE = "127.0.0.1:1"
+"""Where no broker is."""
 
 
 def token(subject: str, *roles: str, unit: str | None = None, areas: tuple[str, ...] = ()) -> dict[str, str]:
@@ -80,7 +84,7 @@ async def running(
     service: Service,
     database_url: str,
     *,
-    kafka: str = "127.0.0.1:1",
+    kafka: str = NOWHERE,
     prefix: str = "",
     role: str = "both",
     clock: Clock | None = None,
@@ -97,6 +101,8 @@ async def running(
         }
     )
     runtime = Runtime(service, settings, clock=clock)
+    if kafka == NOWHERE:  # there is no backlog to wait for
+        runtime.timers = Timers(service, runtime.database, runtime.clock, runtime.inbox)
     app = application(runtime)
     async with (
         app.router.lifespan_context(app),
