@@ -40,12 +40,14 @@ class Consumer:
         prefix: str,
         batch: int,
         process: Process,
+        session_seconds: float = 10,
     ) -> None:
         self._servers = servers
         self._group = prefix + group
         self._topics = [prefix + topic for topic in topics]
         self._prefix = prefix
         self._batch = batch
+        self._session_seconds = session_seconds
         self._process = process
         self._kafka: AIOKafkaConsumer | None = None
         self._moved: dict[TopicPartition, tuple[int, float]] = {}
@@ -83,8 +85,8 @@ class Consumer:
                 RangePartitionAssignor,
             ),  # co-partitioned: a case's topics meet in one worker
             rebalance_timeout_ms=60_000,  # the default of ten seconds is less than a slow batch
-            session_timeout_ms=10_000,  # a killed worker's partitions go on after that
-            heartbeat_interval_ms=3_000,
+            session_timeout_ms=int(self._session_seconds * 1000),
+            heartbeat_interval_ms=int(self._session_seconds * 1000 / 4),
             max_poll_interval_ms=_MAX_POLL_INTERVAL_MS,
             max_partition_fetch_bytes=2 * 1024 * 1024,
             request_timeout_ms=40_000,

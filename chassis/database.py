@@ -28,6 +28,10 @@ PASSING = (
 """Faults of the surroundings, not of a record: worth another try."""
 
 
+async def _leave_as_it_is(_: object) -> None:
+    """Nobody here changes a connection's settings or holds a lock beyond a transaction: a round trip less for each."""
+
+
 class Conflict(Exception):
     """Somebody else appended to one of the streams in the meantime; nothing was written."""
 
@@ -58,6 +62,7 @@ class Database:
             server_settings={"search_path": self._schema, "application_name": self._schema},
             timeout=10,
             command_timeout=60,
+            reset=_leave_as_it_is,
         )
         try:
             await pool.execute("SELECT 1 FROM streams LIMIT 1")

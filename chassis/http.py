@@ -63,8 +63,8 @@ def answer(given: Answer) -> Response:
     return Response(given.body, given.status, headers, media_type="application/json")
 
 
-def caller_of(request: HttpRequest) -> Caller:
-    """FastAPI dependency: who calls (established before the route ran)."""
+async def caller_of(request: HttpRequest) -> Caller:
+    """FastAPI dependency: who calls (established before the route ran). Async, or it would run in a thread."""
     return request.state.caller
 
 

@@ -68,6 +68,7 @@ class Runtime:
             prefix=settings.topic_prefix,
             batch=settings.batch,
             process=self._process,
+            session_seconds=settings.session_seconds,
         )
         self.timers = Timers(service, self.database, self.clock, self.inbox, self.consumer.caught_up)
         self._tasks: list[asyncio.Task[None]] = []

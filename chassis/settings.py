@@ -30,6 +30,8 @@ class Settings(BaseSettings):
     log_level: str = Field(default="INFO", validation_alias="CASEGRID_LOG_LEVEL")
     batch: int = Field(default=500, ge=1, le=5000, validation_alias="CASEGRID_BATCH")
     """The most records of one transaction; bounds the time between two polls."""
+    session_seconds: float = Field(default=10, ge=2, le=300, validation_alias="CASEGRID_SESSION_SECONDS")
+    """How long a killed worker's partitions wait before another worker, or its next life, gets them."""
     pool: int = Field(default=8, ge=2, le=100, validation_alias="CASEGRID_POOL")
     requests_per_second: float = Field(default=2000, gt=0, validation_alias="CASEGRID_REQUESTS_PER_SECOND")
     """Of one caller on one process; beyond it 429."""

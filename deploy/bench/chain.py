@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from shapely import Polygon, contains_xy
 
 from chassis.ids import uuid7
 from contracts.dispatch import Resolved
@@ -21,8 +22,8 @@ from contracts.wire import build
 SOURCE = "/partners/bench"
 CATEGORY = "component.public-facilities.manhole-sensor"
 """Checked by rule, so that no person is needed; duplicates only within ten metres."""
-SPACING_DEGREES = 0.0004
-"""Between two reports of one grid: forty metres, so that none is a duplicate."""
+SPACING_DEGREES = 0.0002
+"""Between two reports of one grid: twenty metres, so that none is a duplicate."""
 HEADERS = [("content-type", CONTENT_TYPE)]
 
 
@@ -37,17 +38,28 @@ class Timeline:
 
 
 def places(areas: Iterable[Area], count: int) -> list[Place]:
-    """`count` places, spread over the grids, no two within the category's radius."""
-    grids = [area for area in areas if area.level == "grid"]
-    found = []
-    for n in range(count):
-        grid = grids[n % len(grids)]
-        lon = sum(point[0] for point in grid.polygon[:-1]) / (len(grid.polygon) - 1)
-        lat = sum(point[1] for point in grid.polygon[:-1]) / (len(grid.polygon) - 1)
-        turn = n // len(grids)
-        shift = Point(lat=lat + turn % 40 * SPACING_DEGREES, lon=lon + turn // 40 * SPACING_DEGREES)
-        found.append(Place(point=shift, area=grid.path))
-    return found
+    """`count` places, spread over the grids, each inside its grid, no two within the category's radius."""
+    spots = [(area.path, _inside(area)) for area in areas if area.level == "grid"]
+    found: list[Place] = []
+    while len(found) < count:
+        before = len(found)
+        for path, points in spots:
+            if (point := next(points, None)) is not None:
+                found.append(Place(point=point, area=path))
+        if len(found) == before:
+            raise ValueError(f"the district has room for {before} reports of their own, not for {count}")
+    return found[:count]
+
+
+def _inside(area: Area) -> Iterator[Point]:
+    """The points of a lattice that lie inside the area."""
+    polygon = Polygon(area.polygon)
+    west, south, east, north = polygon.bounds
+    for row in range(1, int((north - south) / SPACING_DEGREES)):
+        for column in range(1, int((east - west) / SPACING_DEGREES)):
+            lon, lat = west + column * SPACING_DEGREES, south + row * SPACING_DEGREES
+            if contains_xy(polygon, lon, lat):
+                yield Point(lat=lat, lon=lon)
 
 
 def envelope(case: str, fact: Fact, sequence: int, cause: str | None = None) -> bytes:

@@ -21,6 +21,8 @@ def of_stack(run: Path) -> dict[str, Usage]:
     children = _children()
     found = {"bench": _tree(os.getpid(), children)}
     for file in sorted(run.glob("*.pid")):
+        if file.stem == "supervisord":
+            continue  # its children are listed by themselves
         try:
             found[file.stem] = _tree(int(file.read_text()), children)
         except (ValueError, FileNotFoundError):
@@ -43,12 +45,11 @@ def _tree(pid: int, children: dict[int, list[int]]) -> Usage:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     seconds = (int(fields[11]) + int(fields[12])) / _TICK
     memory = int(fields[21]) * _PAGE
-    if Path(f"/proc/{pid}/comm").read_text().strip() != "supervisord":
-        for child in children.get(pid, ()):
-            try:
-                below = _tree(child, children)
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            seconds += below.cpu_seconds
-            memory += below.memory_bytes
+    for child in children.get(pid, ()):
+        try:
+            below = _tree(child, children)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        seconds += below.cpu_seconds
+        memory += below.memory_bytes
     return Usage(seconds, memory)

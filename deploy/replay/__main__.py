@@ -62,6 +62,7 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     report.show(console, found)
+    console.print(f"all of it: {options.output}/summary.json; rows not filed: {options.output}/rejects.jsonl")
     return 0 if found["equal"] else 1
 
 
@@ -85,7 +86,7 @@ async def _replay(options: argparse.Namespace, console: Console) -> dict[str, An
                 play = Play(run, people, known, options.workers, options.in_flight, options.patience, told)
                 try:
                     await play.run_all(reports, feed)
-                except* Stuck as faults:
+                except* (Stuck, KafkaError) as faults:
                     stuck = str(faults.exceptions[0])
         finally:
             await feed.stop()

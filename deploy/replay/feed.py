@@ -9,7 +9,6 @@ from aiokafka import AIOKafkaConsumer
 from contracts.wire import HOMES
 
 TOPICS = ("Assigned", "Progressed", "Evaluated")
-_AUTHORS = {**HOMES, "Progressed": None}
 
 
 class Feed:
@@ -37,13 +36,12 @@ class Feed:
         await self._consumer.stop()
 
     async def events(self) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-        """(Topic, event) for ever; what is no event of its topic's home is left out."""
+        """(Topic, event) for ever; what is not by the topic's home, of `Progressed` by any service, is left out."""
         async for record in self._consumer:
             topic = record.topic.removeprefix(self._prefix)
             try:
                 event = orjson.loads(record.value or b"")
             except orjson.JSONDecodeError:
                 continue
-            author = _AUTHORS[topic]
-            if isinstance(event, dict) and (author is None or event.get("source") == author):
+            if isinstance(event, dict) and str(event.get("source")).startswith(HOMES.get(topic, "/services/")):
                 yield topic, event

@@ -38,7 +38,7 @@ Told = Callable[["Play"], None]
 
 
 class Stuck(Exception):
-    """Nothing has happened for too long."""
+    """The replay cannot go on; the message says why."""
 
 
 @dataclass
@@ -72,7 +72,7 @@ class Play:
         self._news_at = time.monotonic()
 
     async def run_all(self, reports: Iterable[Report], feed: Feed) -> None:
-        """Files every report and returns when all cases are closed, or have failed. Raises `Stuck`."""
+        """Files every report and returns when all cases are closed, or have failed. Raises groups of `Stuck`."""
         began = self._news_at = time.monotonic()
         async with asyncio.TaskGroup() as self._tasks:
             going = [self._start(part) for part in (self._listen(feed), self._rule(), self._watch())]
@@ -292,8 +292,8 @@ class Play:
 
 
 def _reject(report: Report, fault: Refusal) -> Reject:
-    """Intake's refusal of a row. Raises the refusal again where it is not the row's fault."""
+    """Intake's refusal of a row. Raises `Stuck` where it is not the row's fault."""
     errors = fault.problem.get("errors")
     if fault.status != 422 or not errors:
-        raise fault
+        raise Stuck(f"row {report.row} could not be filed, {fault}")
     return Reject(report.row, report.external_id, errors[0]["field"], "; ".join(error["rule"] for error in errors))

@@ -76,7 +76,7 @@ def show(console: Console, found: dict[str, Any]) -> None:
 
 def _show_categories(console: Console, rows: list[dict[str, Any]]) -> None:
     table = Table(title="per category")
-    table.add_column("category")
+    table.add_column("category", overflow="fold")
     for column in _COLUMNS:
         table.add_column(column, justify="right")
     ranked = sorted(rows, key=lambda row: -row["reported"])

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 
 import httpx
 import pytest
@@ -22,17 +22,22 @@ class Server:
         self._act = act
         self.requests: list[tuple[bytes, bytes]] = []
         self.connections = 0
+        self._writers: list[asyncio.StreamWriter] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        try:
+        self._writers.append(writer)
+        with suppress(asyncio.IncompleteReadError):  # the client has gone
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
                 self.requests.append((head, await reader.readexactly(length)))
                 await self._act(writer, len(self.requests))
-        except asyncio.IncompleteReadError:
+
+    async def close(self) -> None:
+        for writer in self._writers:
             writer.close()
+        await asyncio.gather(*(writer.wait_closed() for writer in self._writers), return_exceptions=True)
 
 
 @asynccontextmanager
@@ -40,6 +45,7 @@ async def serving(act: Act) -> AsyncIterator[tuple[Server, str]]:
     server = Server(act)
     async with await asyncio.start_server(server.serve, "127.0.0.1", 0) as listening:
         yield server, f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        await server.close()
 
 
 async def answer(writer: asyncio.StreamWriter, _: int) -> None:
@@ -47,7 +53,7 @@ async def answer(writer: asyncio.StreamWriter, _: int) -> None:
 
 
 async def test_a_request_is_http_and_its_connection_is_used_again() -> None:
-    async with serving(answer) as (server, url), Client() as caller:
+    async with serving(answer) as (server, url), aclosing(Client()) as caller:
         for _ in range(3):
             got = await caller.request("POST", f"{url}/a/b", json={"x": "水"}, params={"q": "1 2"}, headers={"k": "v"})
             assert (got.status_code, got.json(), got.headers["content-type"]) == (200, True, "application/json")
@@ -65,7 +71,7 @@ async def test_requests_at_one_time_have_a_connection_each() -> None:
         await all_there.wait()
         writer.write(OK)
 
-    async with serving(together) as (server, url), Client() as caller:
+    async with serving(together) as (server, url), aclosing(Client()) as caller:
         await asyncio.gather(*(caller.request("GET", url) for _ in range(5)))
         assert server.connections == 5
 
@@ -80,7 +86,7 @@ async def test_an_answer_in_pieces_and_in_chunks_is_put_together() -> None:
             writer.write(piece)
             await writer.drain()
 
-    async with serving(in_pieces) as (_, url), Client() as caller:
+    async with serving(in_pieces) as (_, url), aclosing(Client()) as caller:
         got = await caller.request("GET", url)
         assert (got.status_code, got.json()) == (201, [1, 2])
 
@@ -92,7 +98,7 @@ async def test_a_connection_that_the_server_gave_up_while_it_was_idle_costs_noth
         else:
             writer.write(OK)
 
-    async with serving(give_up_after_the_first) as (server, url), Client() as caller:
+    async with serving(give_up_after_the_first) as (server, url), aclosing(Client()) as caller:
         await caller.request("GET", url)
         assert (await caller.request("GET", url)).status_code == 200
         assert (server.connections, len(server.requests)) == (2, 3)
@@ -104,7 +110,7 @@ async def test_an_answer_that_never_comes_whole_is_a_transport_error(begun: byte
         writer.write(begun)
         writer.close()
 
-    async with serving(break_off) as (_, url), Client() as caller:
+    async with serving(break_off) as (_, url), aclosing(Client()) as caller:
         with pytest.raises(httpx.TransportError):
             await caller.request("GET", url)
 
@@ -113,7 +119,7 @@ async def test_what_is_not_http_is_a_transport_error() -> None:
     async def babble(writer: asyncio.StreamWriter, _: int) -> None:
         writer.write(b"hello\r\n\r\n")
 
-    async with serving(babble) as (_, url), Client() as caller:
+    async with serving(babble) as (_, url), aclosing(Client()) as caller:
         with pytest.raises(httpx.TransportError):
             await caller.request("GET", url)
 
@@ -124,9 +130,9 @@ async def test_silence_and_a_closed_port_are_transport_errors(monkeypatch: pytes
     async def say_nothing(writer: asyncio.StreamWriter, _: int) -> None:
         await writer.drain()
 
-    async with serving(say_nothing) as (_, url), Client() as caller:
+    async with serving(say_nothing) as (_, url), aclosing(Client()) as caller:
         with pytest.raises(httpx.ReadTimeout):
             await caller.request("GET", url)
-    async with Client() as caller:
+    async with aclosing(Client()) as caller:
         with pytest.raises(httpx.ConnectError):
             await caller.request("GET", url)

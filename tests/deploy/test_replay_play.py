@@ -261,6 +261,15 @@ async def test_what_a_service_refuses_fails_the_case_and_is_named(known: Distric
     assert one.closed == 0
 
 
+async def test_a_refusal_that_is_not_the_row_s_fault_ends_the_replay(known: District) -> None:
+    def closed_today(_: str, path: str) -> None:
+        raise Refusal(403, "needs one of the roles", {})
+
+    town = Town(answers=closed_today)
+    with pytest.RaisesGroup(pytest.RaisesExc(Stuck, match="row 1 could not be filed, 403: needs one of the roles")):
+        await asyncio.wait_for(play(town, known).run_all([report()], town), 20)  # pyright: ignore[reportArgumentType]
+
+
 async def test_silence_ends_the_replay(known: District) -> None:
     town = Town()
     with pytest.RaisesGroup(Stuck):

@@ -28,6 +28,7 @@ class Fleet:
             "CASEGRID_TOPIC_PREFIX": prefix,
             "CASEGRID_DISTRICT": str(district),
             "CASEGRID_REQUESTS_PER_SECOND": "100000",
+            "CASEGRID_SESSION_SECONDS": "3",
             "HOST": "127.0.0.1",
             **more,
         }
@@ -82,18 +83,25 @@ class Fleet:
             self.deaths[name] += 1
             await process.wait()
 
+    async def alive(self, name: str, *, seconds: float = 60) -> None:
+        """Waits until the service answers at all."""
+        await self._answers(name, "/health", seconds)
+
     async def ready(self, *names: str, seconds: float = 60) -> None:
         """Waits until these services, or all, say that they are ready."""
+        for name in names or SERVICES:
+            await self._answers(name, "/ready", seconds)
+
+    async def _answers(self, name: str, path: str, seconds: float) -> None:
         async with httpx.AsyncClient(timeout=5) as client:
 
-            async def answer(name: str) -> bool:
+            async def answer() -> bool:
                 try:
-                    return (await client.get(self.url(name) + "/ready")).status_code == 200
+                    return (await client.get(self.url(name) + path)).status_code == 200
                 except httpx.TransportError:
                     return False
 
-            for name in names or SERVICES:
-                await eventually(lambda name=name: answer(name), seconds=seconds, every=0.1, what=f"{name} ready")
+            await eventually(answer, seconds=seconds, every=0.1, what=f"{name}{path}")
 
     async def _spawn(self, name: str) -> None:
         environment = {**self._environment, "DATABASE_URL": self._databases[name], "PORT": str(self.ports[name])}

@@ -36,8 +36,8 @@ async def kill_services(fleet: Fleet, kafka: Kafka, postgres: Postgres, chance: 
     victims = [*SERVICES, *SERVICES]
     chance.shuffle(victims)
     for victim in victims:
-        await fleet.ready(victim)
-        await pause_for(chance.uniform(0.0, 0.8))
+        await fleet.alive(victim)
+        await pause_for(chance.uniform(0.0, 1.5))
         await fleet.kill(victim)
     assert min(fleet.deaths.values()) == 2
 
