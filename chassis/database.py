@@ -17,6 +17,7 @@ PASSING = (
     asyncio.TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # of a connection that died in the middle of something
     asyncpg.TransactionRollbackError,  # deadlock, serialization
     asyncpg.OperatorInterventionError,  # shutdown, crash recovery, cannot connect now
     asyncpg.InsufficientResourcesError,
@@ -26,10 +27,6 @@ PASSING = (
     asyncpg.InvalidSchemaNameError,
 )
 """Faults of the surroundings, not of a record: worth another try."""
-
-
-async def _leave_as_it_is(_: object) -> None:
-    """Nobody here changes a connection's settings or holds a lock beyond a transaction: a round trip less for each."""
 
 
 class Conflict(Exception):
@@ -62,7 +59,6 @@ class Database:
             server_settings={"search_path": self._schema, "application_name": self._schema},
             timeout=10,
             command_timeout=60,
-            reset=_leave_as_it_is,
         )
         try:
             await pool.execute("SELECT 1 FROM streams LIMIT 1")
