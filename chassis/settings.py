@@ -28,7 +28,7 @@ class Settings(BaseSettings):
     topic_prefix: str = Field(default="", validation_alias="CASEGRID_TOPIC_PREFIX")
     broker_kind: Literal["kafka", "fallback"] = Field(default="kafka", validation_alias="CASEGRID_BROKER_KIND")
     log_level: str = Field(default="INFO", validation_alias="CASEGRID_LOG_LEVEL")
-    batch: int = Field(default=500, ge=1, le=5000, validation_alias="CASEGRID_BATCH")
+    batch: int = Field(default=1000, ge=1, le=5000, validation_alias="CASEGRID_BATCH")
     """The most records of one transaction; bounds the time between two polls."""
     session_seconds: float = Field(default=10, ge=2, le=300, validation_alias="CASEGRID_SESSION_SECONDS")
     """How long a killed worker's partitions wait before another worker, or its next life, gets them."""

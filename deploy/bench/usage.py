@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _TICK = os.sysconf("SC_CLK_TCK")
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True)
 class Usage:
-    """CPU seconds used so far, and resident memory in bytes, of a process and all its children."""
+    """CPU seconds used so far, and memory in bytes (PSS: shared pages counted once), of a process and its children."""
 
     cpu_seconds: float
     memory_bytes: int
@@ -44,7 +43,7 @@ def _children() -> dict[int, list[int]]:
 def _tree(pid: int, children: dict[int, list[int]]) -> Usage:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     seconds = (int(fields[11]) + int(fields[12])) / _TICK
-    memory = int(fields[21]) * _PAGE
+    memory = _proportional(pid)
     for child in children.get(pid, ()):
         try:
             below = _tree(child, children)
@@ -53,3 +52,10 @@ def _tree(pid: int, children: dict[int, list[int]]) -> Usage:
         seconds += below.cpu_seconds
         memory += below.memory_bytes
     return Usage(seconds, memory)
+
+
+def _proportional(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    return 0
