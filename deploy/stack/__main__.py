@@ -1,4 +1,4 @@
-"""`python -m deploy.stack up | down | reset | status | token`: what the Makefile's targets of the same names run."""
+"""`python -m deploy.stack up | down | reset | status | token | setup`: what the Makefile and the containers run."""
 
 import argparse
 import asyncio
@@ -9,12 +9,16 @@ from deploy.stack import lifecycle, status
 from deploy.stack.plan import from_environment
 from deploy.stack.problem import Problem
 from deploy.stack.secrets import load
+from deploy.stack.setup import setup
 from deploy.stack.token import issue
 
 
 def main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     try:
+        if options.command == "setup":
+            asyncio.run(setup())
+            return 0
         plan = from_environment(only=getattr(options, "only", ""))
         match options.command:
             case "up":
@@ -49,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("down", help="end everything, keep data")
     commands.add_parser("reset", help="end everything, drop data")
     commands.add_parser("status", help="what runs").add_argument("--json", action="store_true")
+    commands.add_parser("setup", help="in a container: topics, schemas and district, from the environment")
     token = commands.add_parser("token", help="print a development token")
     token.add_argument("--role", required=True, help="one or more, separated by commas")
     token.add_argument("--subject", default="developer")

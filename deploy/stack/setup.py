@@ -1,0 +1,40 @@
+"""What containers need before the services start: topics, the five schemas with their roles, the reference district.
+
+Reads its environment only, and writes into `CASEGRID_DISTRICT` only. Safe to run again.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from contracts.wire import TOPICS
+from deploy.district.__main__ import main as write_district
+from deploy.stack import kafka, postgres, provision, topics
+from deploy.stack.plan import SERVICES
+from deploy.stack.problem import Problem
+
+_SECONDS = 60
+
+
+async def setup(environment: Mapping[str, str] = os.environ) -> None:
+    """Waits for broker and database, then makes what is missing. Raises `Problem` that names a variable or a server."""
+    database_url = _required(environment, "DATABASE_URL")
+    servers = _required(environment, "KAFKA_BOOTSTRAP_SERVERS")
+    district = Path(_required(environment, "CASEGRID_DISTRICT"))
+    passwords = {name: _required(environment, f"{name.upper()}_PASSWORD") for name in SERVICES}
+    await kafka.answering(servers, _SECONDS)
+    prefix = environment.get("CASEGRID_TOPIC_PREFIX", "")
+    await topics.create(servers, [prefix + topic for topic in TOPICS], int(environment.get("CASEGRID_PARTITIONS", "6")))
+    print(f"topics: {', '.join(prefix + topic for topic in TOPICS)}")
+    await postgres.answering(database_url, _SECONDS)
+    fresh = await provision.database(database_url, passwords)
+    print(f"schemas made: {', '.join(fresh) or 'none, all are there'}")
+    if write_district(["--scale", environment.get("DISTRICT_SCALE", "full"), "--out", str(district)]) != 0:
+        raise Problem(f"the reference district could not be written to {district}")
+
+
+def _required(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name, "")
+    if not value:
+        raise Problem(f"{name} must be set")
+    return value

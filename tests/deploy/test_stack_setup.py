@@ -1,0 +1,43 @@
+"""The one-shot step of the containers, against the real servers."""
+
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from contracts.wire import TOPICS
+from deploy.stack import topics
+from deploy.stack.postgres import Postgres
+from deploy.stack.problem import Problem
+from deploy.stack.provision import with_database
+from deploy.stack.setup import setup
+from tests.support.infrastructure import PASSWORD
+
+
+async def test_it_makes_what_is_missing_and_is_safe_to_run_again(
+    kafka: str, own_postgres: Postgres, topic_prefix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment = {
+        "DATABASE_URL": own_postgres.url,
+        "KAFKA_BOOTSTRAP_SERVERS": kafka,
+        "CASEGRID_TOPIC_PREFIX": topic_prefix,
+        "CASEGRID_PARTITIONS": "2",
+        "CASEGRID_DISTRICT": str(tmp_path / "district"),
+        "DISTRICT_SCALE": "tiny",
+        **{f"{name}_PASSWORD": PASSWORD for name in ("INTAKE", "TRIAGE", "DISPATCH", "FEEDBACK", "AUDIT")},
+    }
+    try:
+        await setup(environment)
+        assert (tmp_path / "district" / "manifest.json").exists()
+        own = await asyncpg.connect(with_database(own_postgres.url, "casegrid", ("audit", PASSWORD)))
+        assert await own.fetchval("SELECT count(*) FROM audit.log") == 0
+        await own.close()
+        await setup(environment)
+        assert "none, all are there" in capsys.readouterr().out
+    finally:
+        await topics.delete(kafka, [topic_prefix + topic for topic in TOPICS])
+
+
+async def test_a_missing_variable_is_named() -> None:
+    with pytest.raises(Problem, match="DATABASE_URL must be set"):
+        await setup({})
