@@ -113,9 +113,10 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=None, help="offered cases a second; default as fast as taken")
     parser.add_argument("--timeout", type=float, default=300)
     parser.add_argument("--district", type=Path, default=_DATA / "district" / "full")
-    parser.add_argument("--database", default=os.environ.get("DATABASE_URL"), help="for the bare insert")
+    parser.add_argument("--database", default=None, help="for the bare insert; default the stack's own")
     parser.add_argument("--output", type=Path, default=_DATA / "bench" / "summary.json")
     options = parser.parse_args()
+    options.database = options.database or os.environ.get("DATABASE_URL") or _own_database()
     try:
         found = uvloop.run(_measure(options))
     except TimeoutError as fault:
@@ -125,6 +126,11 @@ def main() -> None:
     options.output.write_text(json.dumps(found, indent=2))
     _show(found)
     _ERRORS.print(f"as JSON: {options.output}")
+
+
+def _own_database() -> str:
+    password = secrets.load(_DATA / "run").postgres["postgres"]
+    return f"postgresql://postgres:{password}@127.0.0.1:{os.environ.get('POSTGRES_PORT', '15432')}/casegrid"
 
 
 def _show(found: dict[str, object]) -> None:
