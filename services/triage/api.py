@@ -8,6 +8,7 @@ GET  /cases/{case_id}                ruling, explanation, plans and assignments 
 """
 
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
@@ -96,10 +97,7 @@ def routes(runtime: "Runtime", rules: Rulebook) -> APIRouter:
         """A person's decision on a case that waits: given out, merged into another, or rejected. Needs If-Match."""
         await allow(request.caller, case_id, body.area)
         command = _command(body, rules, "shift_leader" in request.caller.roles)
-        also = None
-        if isinstance(command, Merge):
-            into = command.into
-            also = lambda connection: views.claim_target(connection, into)  # noqa: E731
+        also = partial(views.claim_target, into=command.into) if isinstance(command, Merge) else None
         return await execute(case_id, command, request, body.at, also=also, match_required=True)
 
     @router.get("/cases", response_model=CasePage)
