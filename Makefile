@@ -24,7 +24,7 @@ up: $(MADE) ## start Kafka, PostgreSQL and the five services, wait until healthy
 down: $(MADE) ## stop everything, keep data
 	@$(STACK) down
 
-reset: $(MADE) ## stop everything, drop data, secrets and logs; keep what was downloaded
+reset: $(MADE) ## stop everything, drop data, secrets and logs; keep partners and what was downloaded
 	@$(STACK) reset
 
 status: $(MADE) ## what runs, since when, with how much memory (JSON=1)
@@ -60,6 +60,12 @@ token: $(MADE) ## print a development token: ROLE=dispatcher SUBJECT=... UNIT=..
 	@test -n '$(ROLE)' || { echo 'make token ROLE=dispatcher [SUBJECT=...] [UNIT=...] [AREAS=...]' >&2; exit 2; }
 	@$(STACK) token --role '$(ROLE)' --subject '$(SUBJECT)' --unit '$(UNIT)' --areas '$(AREAS)'
 
+partner: $(MADE) ## register a partner, or change it: NAME=water UNITS=dept:water SAYS=reports,steps (REMOVE=1, ROTATE=1)
+	@test -n "$$NAME" || { echo 'make partner NAME=water UNITS=dept:water SAYS=reports,steps [TITLE=...] [RETROSPECTIVE=1] [ROTATE=1]' >&2; \
+		echo 'make partner NAME=water REMOVE=1' >&2; exit 2; }
+	@$(PY) -m deploy.partners $(if $(filter-out 0,$(REMOVE)),remove,add --units="$$UNITS" --says="$$SAYS" --title="$$TITLE" \
+		$(if $(filter-out 0,$(RETROSPECTIVE)),--retrospective) $(if $(filter-out 0,$(ROTATE)),--rotate)) -- "$$NAME"
+
 lock: $(MADE) ## resolve all pinned versions anew: Python packages, jars, binaries
 	@deploy/stack/lock.sh
 
@@ -67,4 +73,4 @@ $(MADE): requirements.lock deploy/stack/environment.sh
 	@deploy/stack/environment.sh
 	@touch $@
 
-.PHONY: help up down reset status demo replay test check fix bench token lock
+.PHONY: help up down reset status demo replay test check fix bench token partner lock

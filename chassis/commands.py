@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -10,15 +10,12 @@ from pydantic import ValidationError
 
 from chassis.clock import Clock
 from chassis.database import Conflict, Connection, Database
-from chassis.decider import Inputs
+from chassis.decider import Inputs, decided
 from chassis.identity import NOBODY, Caller
 from chassis.journal import Journal
 from chassis.service import Service
-from contracts.envelope import Event
 
 _TRIES = 8
-SKEW = timedelta(minutes=5)
-"""How far ahead of the service's clock a handset's may be."""
 
 
 class Stale(Exception):
@@ -59,7 +56,7 @@ class Answer:
     repeated: bool = False
 
 
-Respond = Callable[[Any, Sequence[Event[Any]]], tuple[int, Any]]
+Respond = Callable[[Any, Sequence[Any]], tuple[int, Any]]
 """(state after, events) -> (HTTP status, JSON-able body)."""
 
 
@@ -85,16 +82,14 @@ class Commands:
     ) -> Answer:
         """Decides and appends; when it returns, the facts are durable and will be published.
 
-        `at` is when it happened, where that was not now. `also(connection)` is awaited in the same transaction, for
+        `at` is when it happened, by the word of the caller, where that was not now: the domain says whether that
+        counts, and it is no reason to refuse. `also(connection)` is awaited in the same transaction, for
         rows that are no part of the case (a reporter's name). Raises `Refused`, `Stale`, `MatchRequired`, `Unusable`,
         and one of `PASSING` where the database cannot be reached; then nothing has happened, or all of it, and the
         idempotency key tells.
         """
         if match_required and request.if_match is None:
             raise MatchRequired("send If-Match with the ETag of the version you decided on")
-        now = self._clock()
-        if at is not None and at > now + SKEW:
-            raise Unusable("at", f"{at.astimezone(UTC).isoformat()} lies in the future")
         for _ in range(_TRIES):
             try:
                 answer = await self._database.transact(
@@ -130,19 +125,21 @@ class Commands:
         if request.if_match is not None and request.if_match != stream.version:
             raise Stale(f"If-Match is {request.if_match}, but the case is at version {stream.version}")
         inputs = Inputs(
-            at=min(at, now) if at is not None else now,
+            at=now,
             now=now,
             stream=stream_id,
             actor=request.caller.subject,
-            gathered=await self._service.gather(connection, ()) if self._service.gather else None,
+            gathered=await self._service.gather(connection, (), [stream_id]) if self._service.gather else None,
+            claimed=at,
+            believed=request.caller.believed,
         )
         try:
-            facts = decider.decide(command, stream.state, inputs)
+            counted, facts = decided(decider, command, stream.state, inputs)
         except ValidationError as fault:  # what was asked for would make a fact that breaks its contract
             first = fault.errors(include_url=False, include_input=False)[0]
             raise Unusable(".".join(str(part) for part in first["loc"]), first["msg"]) from None
         events = journal.publish(
-            stream_id, facts, at=inputs.at, actor=request.caller.subject, traceparent=request.traceparent
+            stream_id, facts, at=counted.at, actor=request.caller.subject, traceparent=request.traceparent
         )
         if also is not None:
             await also(connection)

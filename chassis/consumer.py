@@ -8,35 +8,46 @@ repeat for ever; the reasons stand beside them.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from chassis.database import PASSING
 from chassis.inbox import backoff
 from chassis.records import Record
+from contracts.wire import FROM, TO
 
 log = logging.getLogger(__name__)
 
 _POLL_MS = 200
 _MAX_POLL_INTERVAL_MS = 300_000
+_METADATA_MS = 30_000
 _STUCK_SECONDS = 30.0
+_READ_SECONDS = 3.0
+_LOOK_AGAIN_SECONDS = 0.05
+_MISSING_SECONDS = 5.0
 
+T = TypeVar("T")
 Process = Callable[[Sequence[Record]], Awaitable[None]]
 
 
 class Consumer:
-    """Feeds `process` with batches of at most `batch` records for as long as `run` is not cancelled."""
+    """Feeds `process` with batches of at most `batch` records for as long as `run` is not cancelled.
+
+    `topics` is asked between two batches: where it has changed, the consumer subscribes anew, without a restart. A
+    topic that is not there is left out until it is, for aiokafka would read none of the others meanwhile.
+    """
 
     def __init__(
         self,
         *,
         servers: str,
         group: str,
-        topics: Sequence[str],
+        topics: Callable[[], Sequence[str]],
         prefix: str,
         batch: int,
         process: Process,
@@ -44,16 +55,20 @@ class Consumer:
     ) -> None:
         self._servers = servers
         self._group = prefix + group
-        self._topics = [prefix + topic for topic in topics]
+        self._wanted = topics
+        self._topics: list[str] = []
+        self._there: frozenset[str] = frozenset()
+        self._missing: frozenset[str] = frozenset()
+        self._looked_at = -_MISSING_SECONDS
         self._prefix = prefix
         self._batch = batch
         self._session_seconds = session_seconds
         self._process = process
         self._kafka: AIOKafkaConsumer | None = None
         self._moved: dict[TopicPartition, tuple[int, float]] = {}
-        self._ends: dict[TopicPartition, int] = {}
-        self._current: frozenset[TopicPartition] = frozenset()
-        """The assignment for which everything found at its beginning has taken effect."""
+        self._admin: AIOKafkaAdminClient | None = None
+        self._asking: set[asyncio.Task[Any]] = set()
+        self._committed: dict[TopicPartition, int] = {}
         self.fault: str | None = "the broker has not been reached yet"
         """What keeps records from being taken in now; None while all is well."""
 
@@ -89,39 +104,68 @@ class Consumer:
             heartbeat_interval_ms=int(self._session_seconds * 1000 / 4),
             max_poll_interval_ms=_MAX_POLL_INTERVAL_MS,
             max_partition_fetch_bytes=2 * 1024 * 1024,
+            metadata_max_age_ms=_METADATA_MS,
             request_timeout_ms=40_000,
         )
-        kafka.subscribe(topics=self._topics)
-        self._kafka = kafka
-        await kafka.start()
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._servers, client_id=f"{self._group}-admin")
+        self._topics, self._there, self._looked_at = [], frozenset(), -_MISSING_SECONDS
+        try:
+            await admin.start()
+            await self._subscribe(kafka, admin)
+            await kafka.start()
+        except BaseException:
+            await self._close(admin)
+            await self._close(kafka)
+            raise
+        self._kafka, self._admin = kafka, admin  # from now on they may be asked
 
     async def _stop(self) -> None:
         kafka, self._kafka = self._kafka, None
         self._moved.clear()
-        self._ends.clear()
-        self._current = frozenset()
-        if kafka is not None:
-            try:
-                await asyncio.wait_for(kafka.stop(), 10)
-            except (TimeoutError, KafkaError, OSError) as fault:
-                log.warning("the consumer did not stop cleanly: %r", fault)
+        self._committed.clear()
+        admin, self._admin = self._admin, None
+        if self._asking:
+            await asyncio.wait(self._asking, timeout=10)
+        for client in (admin, kafka):
+            if client is not None:
+                await self._close(client)
+
+    async def _close(self, client: AIOKafkaConsumer | AIOKafkaAdminClient) -> None:
+        stop = client.stop if isinstance(client, AIOKafkaConsumer) else client.close
+        try:
+            await asyncio.wait_for(stop(), 10)
+        except (TimeoutError, KafkaError, OSError) as fault:
+            log.warning("a client of the broker did not stop cleanly: %r", fault)
+
+    async def _subscribe(self, kafka: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> None:
+        wanted = [self._prefix + topic for topic in self._wanted()]
+        missing = [topic for topic in wanted if topic not in self._there]
+        if missing and time.monotonic() - self._looked_at >= _MISSING_SECONDS:
+            self._looked_at = time.monotonic()
+            self._there = frozenset(await self._ask(admin.list_topics()))
+            still = frozenset(missing) - self._there
+            if still and still != self._missing:
+                log.warning("%s reads on without %s, not there yet", self._group, ", ".join(sorted(still)))
+            self._missing = still
+        topics = [topic for topic in wanted if topic in self._there] or wanted
+        if topics != self._topics:
+            self._topics = topics
+            kafka.subscribe(topics=topics)
 
     async def _consume(self) -> None:
-        kafka = self._kafka
+        kafka, admin = self._kafka, self._admin
         assert kafka is not None
+        assert admin is not None
         attempt = 0
         while True:
+            await self._subscribe(kafka, admin)
             fetched = await self._fetch(kafka)
             if not fetched:
                 if attempt == 0:
                     self.fault = None if kafka.assignment() else "no partitions are assigned"
-                    self._note_progress(kafka)
+                    await self._commit_position(kafka)
                 continue
-            records = [
-                Record(tp.topic[len(self._prefix) :], tp.partition, r.offset, r.key, r.value, r.headers)
-                for tp, batch in fetched.items()
-                for r in batch
-            ]
+            records = [self._record(tp, one) for tp, batch in fetched.items() for one in batch]
             try:
                 await self._process(records)
             except PASSING as fault:
@@ -134,22 +178,33 @@ class Consumer:
                 continue
             attempt = 0
             self.fault = None
-            self._note_progress(kafka)
             await self._commit(kafka, {tp: batch[-1].offset + 1 for tp, batch in fetched.items()})
 
+    def _record(self, tp: TopicPartition, one: Any) -> Record:
+        topic = tp.topic[len(self._prefix) :]
+        appended_ms = one.timestamp if topic.startswith(FROM) else None
+        return Record(topic, tp.partition, one.offset, one.key, one.value, one.headers, appended_ms)
+
+    def _lanes(self, kafka: AIOKafkaConsumer) -> dict[str, list[TopicPartition]]:
+        """The partitions of each topic; all that partners write are one lane, and so is all that they read."""
+        lanes: dict[str, list[TopicPartition]] = {}
+        for tp in kafka.assignment():
+            topic = tp.topic[len(self._prefix) :]
+            lanes.setdefault(next((lane for lane in (FROM, TO) if topic.startswith(lane)), topic), []).append(tp)
+        return lanes
+
     async def _fetch(self, kafka: AIOKafkaConsumer) -> dict[TopicPartition, list[Any]]:
-        """At most a batch, an equal share from each topic as long as each has some, in the order of the service's
-        topics.
+        """At most a batch, an equal share from each lane as long as each has some.
 
         aiokafka would give all that is buffered of one partition before it looks at the next, and an answer would be
         read long before what it answers.
         """
         found: dict[TopicPartition, list[Any]] = {}
         room = self._batch
-        lanes = {topic: [tp for tp in kafka.assignment() if tp.topic == topic] for topic in self._topics}
-        for share in (max(1, self._batch // len(self._topics)), self._batch):
+        lanes = self._lanes(kafka)
+        for share in (max(1, self._batch // max(1, len(lanes))), self._batch):
             for partitions in lanes.values():
-                if partitions and room > 0:
+                if room > 0:
                     part = await kafka.getmany(*partitions, timeout_ms=0, max_records=min(share, room))
                     for tp, batch in part.items():
                         found.setdefault(tp, []).extend(batch)
@@ -169,8 +224,19 @@ class Consumer:
             return
         try:
             await kafka.commit(ours)
+            self._committed.update(ours)
         except (CommitFailedError, IllegalStateError) as fault:
             log.info("offsets not committed, the records will come again: %s", fault)
+
+    async def _commit_position(self, kafka: AIOKafkaConsumer) -> None:
+        """Commits past what is no record (a transaction's markers), so that a topic read to its end counts as read."""
+        passed = {
+            tp: position
+            for tp, position, end in self._positions()
+            if position == end and position > self._committed.get(tp, 0)
+        }
+        if passed:
+            await self._commit(kafka, passed)
 
     async def unreachable(self) -> str | None:
         """Why no broker answers now; None where one does. Asks the broker, three seconds at most."""
@@ -202,20 +268,45 @@ class Consumer:
                 found.append(f"{tp.topic}/{tp.partition}@{position} of {end}")
         return found
 
-    def caught_up(self) -> bool:
-        """Whether everything has taken effect that was on the topics when this consumer was given its partitions.
+    async def everything_read(self) -> bool:
+        """Whether all that is on the topics now has taken effect, in whichever worker of the group; waits a little.
 
-        Until then a deadline may seem to have passed only because its end has not been read yet.
+        The broker is asked where the topics end, and how far the group has committed, which follows the database.
         """
-        return self._kafka is not None and self._current == self._kafka.assignment()
+        kafka, admin = self._kafka, self._admin
+        if kafka is None or admin is None:
+            return False
+        try:
+            async with asyncio.timeout(_READ_SECONDS):
+                partitions = [
+                    TopicPartition(topic, number)
+                    for topic in self._topics
+                    for number in kafka.partitions_for_topic(topic) or ()
+                ]
+                ends = await kafka.end_offsets(partitions)
+                while True:
+                    if not await self._behind(ends, admin):
+                        return True
+                    await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+        except (TimeoutError, KafkaError, OSError) as fault:
+            log.info("deadlines wait until the topics are read: %r", fault)
+            return False
 
-    def _note_progress(self, kafka: AIOKafkaConsumer) -> None:
-        if self._current == kafka.assignment():
-            return
-        positions = self._positions()
-        behind = [tp for tp, position, end in positions if position < self._ends.setdefault(tp, end)]
-        if not behind and len(positions) == len(kafka.assignment()):
-            self._current = frozenset(kafka.assignment())
+    async def _behind(self, ends: dict[TopicPartition, int], admin: AIOKafkaAdminClient) -> bool:
+        committed = await self._ask(admin.list_consumer_group_offsets(self._group))
+        return any(end > (committed[tp].offset if tp in committed else 0) for tp, end in ends.items())
+
+    async def _ask(self, question: Coroutine[Any, Any, T]) -> T:
+        """The broker's answer. To be cancelled does not tear the question apart: aiokafka would leave a connection."""
+        asking = asyncio.create_task(question)
+        self._asking.add(asking)
+        asking.add_done_callback(self._asked)
+        return await asyncio.shield(asking)
+
+    def _asked(self, asking: asyncio.Task[Any]) -> None:
+        self._asking.discard(asking)
+        if not asking.cancelled() and (fault := asking.exception()) is not None:
+            log.debug("the broker did not answer: %r", fault)
 
     def assigned(self) -> int:
         """The number of partitions this process reads."""

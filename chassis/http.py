@@ -24,7 +24,7 @@ from chassis.commands import Answer, MatchRequired, Request, Stale, Unusable
 from chassis.database import PASSING
 from chassis.decider import Refused, Unknown
 from chassis.identity import ANYONE, NOBODY, Caller, Forbidden, Identity, Unauthenticated
-from contracts.wire import TooLarge
+from contracts.wire import HoldsNul, TooLarge
 
 log = logging.getLogger(__name__)
 
@@ -249,6 +249,7 @@ def handle_errors(app: FastAPI) -> None:
     on(Unready, _unready)
     on(Unusable, lambda f: _unusable([{"field": f.field, "rule": f.rule}]))
     on(TooLarge, lambda f: _unusable([{"field": "data", "rule": str(f)}]))
+    on(HoldsNul, lambda f: _unusable([{"field": "body", "rule": _NUL}]))
     on(RequestValidationError, _invalid)
     for kind in (asyncpg.UntranslatableCharacterError, asyncpg.CharacterNotInRepertoireError):
         on(kind, lambda f: _unusable([{"field": "body", "rule": _NUL}]))

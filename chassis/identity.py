@@ -1,20 +1,19 @@
 """Who calls: bearer tokens (JWT) of people, client keys of partner systems; and what a route asks of them.
 
 A token's claims: `sub`, `roles` (list), `unit`, `areas` (list of area path prefixes, empty: all), `exp`, audience
-`casegrid`. A client key goes in the header `X-Client-Key`; only its SHA-256 is configured.
+`casegrid`. A client key goes in the header `X-Client-Key`; only its SHA-256 is kept, with the partner's entry.
 """
 
 import asyncio
 import hashlib
 import hmac
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jwt
 
+from chassis.partners import Registry
 from chassis.settings import Settings
 
 AUDIENCE = "casegrid"
@@ -41,6 +40,8 @@ class Caller:
     unit: str | None = None
     areas: tuple[str, ...] = ()
     source: str | None = None
+    believed: bool = True
+    """Whether the caller's own times count in a case entered long after the fact; a partner's only with the right."""
 
     def covers(self, area: str | None) -> bool:
         """Whether the caller's areas include that one; no areas means everywhere."""
@@ -55,15 +56,11 @@ NOBODY = Caller("anonymous", frozenset())
 class Identity:
     """Turns a request's credentials into a `Caller`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, registry: Registry) -> None:
         self._key = settings.jwt_key
         self._jwks = settings.jwks
         self._remote = jwt.PyJWKClient(settings.jwks) if settings.jwks and "://" in settings.jwks else None
-        self._clients: Mapping[str, Any] = (
-            json.loads(settings.client_keys.read_bytes())
-            if settings.client_keys is not None and settings.client_keys.exists()
-            else {}
-        )
+        self._registry = registry
 
     async def caller(self, authorization: str | None, client_key: str | None) -> Caller | None:
         """The caller, or None where no credentials came. Raises `Unauthenticated`."""
@@ -77,16 +74,11 @@ class Identity:
         return self._person(await self._claims(token))
 
     def _client(self, client_key: str) -> Caller:
-        entry = self._clients.get(hashlib.sha256(client_key.encode()).hexdigest())
-        if entry is None:
+        partner = self._registry.partners.by_key.get(hashlib.sha256(client_key.encode()).hexdigest())
+        if partner is None:
             raise Unauthenticated("X-Client-Key is not known")
-        return Caller(
-            entry["subject"],
-            frozenset(entry["roles"]),
-            entry.get("unit"),
-            tuple(entry.get("areas", ())),
-            entry["source"],
-        )
+        unit = partner.units[0] if partner.units else None
+        return Caller(f"partner:{partner.id}", frozenset({"partner"}), unit, (), partner.source, partner.retrospective)
 
     async def _claims(self, token: str) -> dict[str, Any]:
         try:

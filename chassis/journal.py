@@ -15,9 +15,10 @@ from chassis.database import Conflict, Connection
 from chassis.decider import Decider
 from chassis.ids import uuid7
 from chassis.views import View
-from contracts.envelope import Event
+from contracts import causes
+from contracts.envelope import AnyEvent
 from contracts.fields import Fact
-from contracts.wire import build, parse
+from contracts.wire import build, reread
 
 S = TypeVar("S")
 
@@ -53,6 +54,8 @@ class Stream(Generic[S]):
     version: int
     sequence: int
     state: S
+    marks: causes.Marks = field(default_factory=dict)
+    """The events that later ones may name as their cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,8 @@ class _Entry:
     stream_id: str
     version: int
     own: bool
-    event: Event[Any]
+    topic: str
+    event: Any
     raw: bytes
     traceparent: str | None
 
@@ -73,16 +77,16 @@ class Cache(Generic[S]):
 
     def __init__(self, size: int = 20_000) -> None:
         self._size = size
-        self._entries: OrderedDict[str, tuple[int, int, S]] = OrderedDict()
+        self._entries: OrderedDict[str, tuple[int, int, S, causes.Marks]] = OrderedDict()
 
-    def get(self, stream_id: str) -> tuple[int, int, S] | None:
-        """(version, sequence, state) as last written here."""
+    def get(self, stream_id: str) -> tuple[int, int, S, causes.Marks] | None:
+        """(version, sequence, state, marks) as last written here."""
         return self._entries.get(stream_id)
 
     def put(self, streams: Iterable[Stream[S]]) -> None:
         """Remembers streams whose transaction has been committed."""
         for stream in streams:
-            self._entries[stream.stream_id] = (stream.version, stream.sequence, stream.state)
+            self._entries[stream.stream_id] = (stream.version, stream.sequence, stream.state, stream.marks)
             self._entries.move_to_end(stream.stream_id)
         while len(self._entries) > self._size:
             self._entries.popitem(last=False)
@@ -126,14 +130,21 @@ class Journal(Generic[S]):
             stream = self.streams[stream_id]
             stream.loaded = stream.version = version
             stream.sequence = sequence
-            stream.state = self.decider.evolve(stream.state, parse(topic, body))
+            event = reread(topic, body)
+            stream.state = self.decider.evolve(stream.state, event)
+            stream.marks = causes.marked(stream.marks, event, version)
 
-    def take(self, event: Event[Any], raw: bytes) -> None:
-        """Records a fact received from elsewhere."""
-        stream = self.streams[event.subject]
+    def begin(self, stream_id: str) -> None:
+        """Opens a stream of which it is known that it is not there yet."""
+        self.streams[stream_id] = Stream(stream_id, 0, 0, 0, self.decider.initial)
+
+    def take(self, stream_id: str, topic: str, event: Any, raw: bytes) -> None:
+        """Records an event received from elsewhere."""
+        stream = self.streams[stream_id]
         stream.state = self.decider.evolve(stream.state, event)
         stream.version += 1
-        self._entries.append(_Entry(stream.stream_id, stream.version, False, event, raw, None))
+        stream.marks = causes.marked(stream.marks, event, stream.version)
+        self._entries.append(_Entry(stream_id, stream.version, False, topic, event, raw, None))
 
     def publish(
         self,
@@ -141,15 +152,19 @@ class Journal(Generic[S]):
         facts: Sequence[Fact],
         *,
         at: datetime,
-        cause: str | None = None,
+        cause: AnyEvent | None = None,
         actor: str | None = None,
         traceparent: str | None = None,
-    ) -> list[Event[Any]]:
-        """Records the service's own facts, to be sent to their topics. Raises `TooLarge`; then none is recorded."""
+    ) -> list[Any]:
+        """Records the service's own facts, to be sent to their topics. Raises `TooLarge`; then none is recorded.
+
+        `cause` is the event they follow from, where there is one. Which fact names what, contracts.causes says.
+        """
         stream = self.streams[stream_id]
-        state, sequence = stream.state, stream.sequence
+        state, sequence, marks = stream.state, stream.sequence, stream.marks
+        first = stream.version + 1
         built = []
-        for fact in facts:
+        for place, fact in enumerate(facts, start=first):
             sequence += 1
             event, raw = build(
                 event_id=uuid7(self.now),
@@ -159,25 +174,26 @@ class Journal(Generic[S]):
                 recorded=self.now,
                 sequence=sequence,
                 data=fact,
-                cause=cause,
+                cause=causes.cause(fact, marks, since=first, given=cause),
                 actor=actor,
                 traceparent=traceparent,
             )
             state = self.decider.evolve(state, event)
+            marks = causes.marked(marks, event, place)
             built.append((event, raw))
         for event, raw in built:
             stream.version += 1
-            self._entries.append(_Entry(stream_id, stream.version, True, event, raw, traceparent))
-        stream.state, stream.sequence = state, sequence
+            self._entries.append(_Entry(stream_id, stream.version, True, event.data.topic, event, raw, traceparent))
+        stream.state, stream.sequence, stream.marks = state, sequence, marks
         return [event for event, _ in built]
 
     def mark(self, stream: Stream[S]) -> tuple[Any, ...]:
         """Where a stream and the journal stand, for `restore`."""
-        return (stream.version, stream.sequence, stream.state, len(self._entries))
+        return (stream.version, stream.sequence, stream.state, stream.marks, len(self._entries))
 
     def restore(self, stream: Stream[S], mark: tuple[Any, ...]) -> None:
         """Takes back what was recorded of this stream since `mark`; of no other stream may anything have been."""
-        stream.version, stream.sequence, stream.state, count = mark
+        stream.version, stream.sequence, stream.state, stream.marks, count = mark
         del self._entries[count:]
 
     @property
@@ -206,7 +222,7 @@ class Journal(Generic[S]):
         if stale:
             assert self.cache is not None
             self.cache.forget(stale)
-            raise Conflict(f"{len(stale)} streams were remembered as they are no more")
+            raise Conflict(f"{len(stale)} streams are cached as they were, and have changed since")
 
     async def write(self, connection: Connection) -> None:
         """Appends everything: streams, events, outbox, views. Raises `Conflict` where another writer was faster."""
@@ -225,7 +241,7 @@ class Journal(Generic[S]):
         await connection.copy_records_to_table(
             "events",
             columns=_EVENTS,
-            records=[(e.stream_id, e.version, e.own, e.event.type.split(".")[1], e.event.id, e.raw) for e in entries],
+            records=[(e.stream_id, e.version, e.own, e.topic, e.event.id, e.raw) for e in entries],
         )
         for view in self.views:
             await view.write(connection, [(s.stream_id, s.state) for s in touched])
@@ -236,10 +252,7 @@ class Journal(Generic[S]):
             await connection.copy_records_to_table(
                 "outbox",
                 columns=_OUTBOX,
-                records=[
-                    (e.event.id, e.event.type.split(".")[1], e.stream_id, e.event.type, e.raw, e.traceparent)
-                    for e in own
-                ],
+                records=[(e.event.id, e.topic, e.stream_id, e.event.type, e.raw, e.traceparent) for e in own],
             )
             await connection.execute(_WAKE)
 

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
+from chassis import settling
 from chassis.http import Cursor, Json, Limit, NotFound, Unready, caller_of, decode_cursor, page, problem
 from chassis.identity import ANYONE, Caller
+from chassis.settling import Decision
 from chassis.telemetry import current
 
 if TYPE_CHECKING:
@@ -99,9 +101,8 @@ def router(runtime: "Runtime") -> APIRouter:
         if runtime.inbox is None:
             raise Unready("this service parks nothing")
         try:
-            item = await runtime.inbox.settle(
-                parked_id, discard=discard, by=caller.subject, reason=why.reason, traceparent=current.get()
-            )
+            decision = Decision(parked_id, discard, caller.subject, why.reason, current.get())
+            item = await settling.settle(runtime.inbox, decision)
         except LookupError as fault:
             raise NotFound(str(fault)) from None
         runtime.wake()

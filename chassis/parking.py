@@ -10,18 +10,21 @@ import asyncpg
 from chassis.database import Connection
 from chassis.records import Record
 
-_COLUMNS = 'parked_id, kind, reason, stream_id, topic, partition, "offset", key, headers, body'
+_COLUMNS = 'parked_id, kind, reason, stream_id, topic, partition, "offset", key, headers, body, appended_ms'
 
-_WAITING = f"""
+HOLDING = ("failed", "behind")
+"""What holds back later records of its topic and case; everything else that is parked only waits for itself."""
+
+_HOLDING = f"""
 SELECT {_COLUMNS} FROM parked
- WHERE status = 'waiting' AND stream_id = ANY($1::text[]) ORDER BY parked_id
+ WHERE status = 'waiting' AND kind IN ('failed', 'behind') AND stream_id = ANY($1::text[]) ORDER BY parked_id
 """
 _PARK = """
-INSERT INTO parked (kind, reason, stream_id, topic, partition, "offset", key, headers, body)
-SELECT kind, reason, stream_id, topic, partition, "offset", key, headers, body
+INSERT INTO parked (kind, reason, stream_id, topic, partition, "offset", key, headers, body, appended_ms)
+SELECT kind, reason, stream_id, topic, partition, "offset", key, headers, body, appended_ms
   FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::bigint[], $7::bytea[], $8::json[],
-              $9::bytea[]) WITH ORDINALITY
-       AS u (kind, reason, stream_id, topic, partition, "offset", key, headers, body, place)
+              $9::bytea[], $10::bigint[]) WITH ORDINALITY
+       AS u (kind, reason, stream_id, topic, partition, "offset", key, headers, body, appended_ms, place)
  ORDER BY place
 ON CONFLICT (topic, partition, "offset") DO NOTHING
 """
@@ -41,7 +44,7 @@ class Parked:
 
     @property
     def queue(self) -> tuple[str, str] | None:
-        """The topic and case it holds back; None where it belongs to no case."""
+        """The topic and case it belongs to; None where it belongs to no case."""
         stream_id = self.record.stream_id
         return None if stream_id is None else (self.record.topic, stream_id)
 
@@ -49,13 +52,13 @@ class Parked:
 def parked_of(row: asyncpg.Record) -> Parked:
     """The parked record in a row of the table."""
     headers = [(name, None if value is None else bytes.fromhex(value)) for name, value in json.loads(row["headers"])]
-    record = Record(row["topic"], row["partition"], row["offset"], row["key"], row["body"], headers)
+    record = Record(row["topic"], row["partition"], row["offset"], row["key"], row["body"], headers, row["appended_ms"])
     return Parked(row["parked_id"], row["kind"], row["reason"], record)
 
 
-async def waiting(connection: Connection, stream_ids: Iterable[str]) -> list[Parked]:
-    """All that wait for these cases, in order."""
-    return [parked_of(row) for row in await connection.fetch(_WAITING, list(stream_ids))]
+async def holding(connection: Connection, stream_ids: Iterable[str]) -> list[Parked]:
+    """What holds these cases back, in order."""
+    return [parked_of(row) for row in await connection.fetch(_HOLDING, list(stream_ids))]
 
 
 async def lock(connection: Connection, parked_id: int) -> tuple[Parked, str] | None:
@@ -93,4 +96,5 @@ def _row(item: Parked) -> tuple[Any, ...]:
         record.key,
         json.dumps([(name, None if value is None else value.hex()) for name, value in record.headers]),
         record.value,
+        record.appended_ms,
     )

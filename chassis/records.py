@@ -1,11 +1,12 @@
 """A record as it came from Kafka, and what can be said of it before any state is looked at."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
-from contracts.envelope import CONTENT_TYPE, Event
-from contracts.wire import Invalid, identity, parse
+from contracts.envelope import CONTENT_TYPE
+from contracts.wire import Invalid, parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,8 @@ class Record:
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]]
+    appended_ms: int | None = None
+    """When the broker appended it (on a partner's topic), in milliseconds since 1970."""
 
     @property
     def coordinates(self) -> str:
@@ -40,27 +43,27 @@ class Record:
         text = self.key.decode("utf-8", "replace").replace("\0", "\ufffd")
         return text[:200]
 
+    def arrived(self, now: datetime, wall: datetime) -> datetime:
+        """When it reached Casegrid, by a clock that says `now`: as long ago as the broker has had it.
 
-def read(record: Record, *, lenient: bool = False) -> Event[Any]:
-    """The event in a record. Raises `Invalid`. `lenient`: a person has looked; missing headers are overlooked."""
+        `wall` is the machine's time, which the broker's is taken to agree with.
+        """
+        if self.appended_ms is None:
+            return now
+        age = wall.timestamp() - self.appended_ms / 1000
+        return now - timedelta(seconds=max(0.0, age))
+
+
+def read(record: Record) -> Any:
+    """The event in a record. Raises `Invalid`."""
     if record.value is None:
         raise Invalid("the record has no value (a tombstone)")
-    if not lenient:
-        content_type = record.header("content-type")
-        if content_type is None:
-            raise Invalid(f"header content-type is missing; expected {CONTENT_TYPE.decode()}")
-        if content_type.split(b";")[0].strip().lower() != CONTENT_TYPE:
-            raise Invalid(f"header content-type: {content_type[:100]!r}; expected {CONTENT_TYPE.decode()}")
+    content_type = record.header("content-type")
+    if content_type is None:
+        raise Invalid(f"header content-type is missing; expected {CONTENT_TYPE.decode()}")
+    if content_type.split(b";")[0].strip().lower() != CONTENT_TYPE:
+        raise Invalid(f"header content-type: {content_type[:100]!r}; expected {CONTENT_TYPE.decode()}")
     event = parse(record.topic, record.value)
     if record.key is None or record.key != event.subject.encode():
         raise Invalid(f"key: {(record.key or b'')[:100]!r} is not the subject {event.subject}")
     return event
-
-
-def written_by(record: Record, source: str) -> bool:
-    """Whether the record is an echo of what `source` itself published."""
-    known = identity(record.value) if record.value else None
-    return known is not None and known[0] == source
-
-
-Read = Callable[[Record], Event[Any]]

@@ -12,6 +12,7 @@ the same rows in the same order.
 import asyncio
 import contextlib
 import logging
+import time
 
 import asyncpg
 from aiokafka import AIOKafkaProducer
@@ -26,11 +27,14 @@ log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.5
 _BATCH = 1000
+_MISSING_SECONDS = 5.0
+"""How long rows for a topic that the broker does not have are left aside before it is asked again."""
 _DEADLINE_SECONDS = 30.0
 """Of one batch: aiokafka retries an idempotent send for ever."""
 
 _READ = """
-SELECT position, aggregatetype, aggregateid, payload, traceparent FROM outbox ORDER BY position LIMIT $1
+SELECT position, aggregatetype, aggregateid, payload, traceparent FROM outbox
+ WHERE aggregatetype <> ALL($2::text[]) ORDER BY position LIMIT $1
 """
 _LOCK = "SELECT pg_try_advisory_lock(hashtext(current_schema()), hashtext('relay'))"
 
@@ -44,6 +48,8 @@ class Relay:
         self._prefix = prefix
         self._database = database
         self._wake = asyncio.Event()
+        self._there: set[str] = set()
+        self._missing: dict[str, float] = {}
         self.fault: str | None = "the outbox has not been read yet"
         """What keeps facts from being published now; None while all is well."""
 
@@ -97,7 +103,9 @@ class Relay:
         await connection.add_listener(f"{schema}_outbox", lambda *_: self._wake.set())
         while True:
             self._wake.clear()
-            rows = await connection.fetch(_READ, _BATCH)
+            rows = await connection.fetch(_READ, _BATCH, self._aside())
+            await self._look_for({row["aggregatetype"] for row in rows} - self._there, producer)
+            rows = [row for row in rows if row["aggregatetype"] in self._there]
             self.fault = None
             if rows:
                 async with asyncio.timeout(_DEADLINE_SECONDS):
@@ -110,6 +118,29 @@ class Relay:
                 with contextlib.suppress(TimeoutError):  # not wait_for: on 3.11 it may lose a cancellation
                     async with asyncio.timeout(_POLL_SECONDS):
                         await self._wake.wait()
+
+    def _aside(self) -> list[str]:
+        """Topics that are not looked for again yet: what waits for them must not hold up the rest."""
+        now = time.monotonic()
+        return [topic for topic, since in self._missing.items() if now - since < _MISSING_SECONDS]
+
+    @property
+    def missing(self) -> list[str]:
+        """Topics that the broker does not have, though something waits to be sent there."""
+        return sorted(self._missing)
+
+    async def _look_for(self, topics: set[str], producer: AIOKafkaProducer) -> None:
+        """Asks the broker which of these topics it has: sending to one that it lacks takes half a minute to fail."""
+        if not topics:
+            return
+        cluster = await producer.client.fetch_all_metadata()
+        known = cluster.topics(exclude_internal_topics=False)
+        for topic in topics:
+            if self._prefix + topic in known:
+                self._there.add(topic)
+                self._missing.pop(topic, None)
+            else:
+                self._missing[topic] = time.monotonic()
 
     async def _send(self, producer: AIOKafkaProducer, row: asyncpg.Record) -> asyncio.Future[object]:
         headers = [("content-type", CONTENT_TYPE)]

@@ -28,6 +28,7 @@ from chassis.database import PASSING, Database
 from chassis.http import Gate, Json, Rate, handle_errors, require, unlisted
 from chassis.identity import Identity
 from chassis.inbox import Inbox, backoff
+from chassis.partners import Registry
 from chassis.relay import Relay
 from chassis.service import Service
 from chassis.settings import Settings
@@ -38,8 +39,7 @@ log = logging.getLogger(__name__)
 
 class Runtime:
     """Holds a service's parts together. Public for the service's own routes: `service`, `settings`, `database`,
-    `clock`,
-    `commands`, `changes`.
+    `clock`, `commands`, `changes`, `registry`.
     """
 
     def __init__(self, service: Service, settings: Settings, *, clock: Clock | None = None) -> None:
@@ -50,7 +50,8 @@ class Runtime:
         self.changes = Changes(self.database)
         self.works = settings.role in ("worker", "both")
         self.serves = settings.role in ("api", "both")
-        self.inbox = None if service.processor else Inbox(service, self.database, self.clock)
+        self.registry = Registry(settings.partners_file)
+        self.inbox = None if service.processor else Inbox(service, self.database, self.clock, self.registry)
         self.relay = Relay(
             servers=settings.kafka_bootstrap_servers,
             name=service.name,
@@ -64,13 +65,13 @@ class Runtime:
         self.consumer = Consumer(
             servers=settings.kafka_bootstrap_servers,
             group=service.name,
-            topics=service.topics,
+            topics=lambda: self.registry.topics(tuple(service.topics)),
             prefix=settings.topic_prefix,
             batch=settings.batch,
             process=self._process,
             session_seconds=settings.session_seconds,
         )
-        self.timers = Timers(service, self.database, self.clock, self.inbox, self.consumer.caught_up)
+        self.timers = Timers(service, self.database, self.clock, self.inbox, self.consumer.everything_read)
         self._tasks: list[asyncio.Task[None]] = []
         self._failed = asyncio.Event()
 
@@ -173,7 +174,12 @@ class Runtime:
                 "lag": self.consumer.lag(),
                 "stuck": self.consumer.stuck(),
             },
-            "relay": {"fault": self.relay.fault if self.works and self.inbox is not None else None},
+            "relay": {
+                "fault": self.relay.fault if self.works and self.inbox is not None else None,
+                "missing_topics": self.relay.missing,
+            },
+            "passed_over": dict(self.inbox.passed_over) if self.inbox is not None else {},
+            "partners": {"registered": len(self.registry.partners.partners), "fault": self.registry.fault},
         }
 
 
@@ -203,7 +209,9 @@ def application(runtime: Runtime) -> FastAPI:
     if missing := unlisted(app, roles):
         raise RuntimeError(f"routes without roles: {missing}")
     handle_errors(app)
-    app.add_middleware(Gate, identity=Identity(runtime.settings), rate=Rate(runtime.settings.requests_per_second))
+    app.add_middleware(
+        Gate, identity=Identity(runtime.settings, runtime.registry), rate=Rate(runtime.settings.requests_per_second)
+    )
     return app
 
 

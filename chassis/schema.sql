@@ -42,12 +42,12 @@ CREATE TABLE inbox (
 );
 CREATE INDEX inbox_received ON inbox USING brin (received_at);
 
--- Records that could not take effect, as exact bytes, with the reason; a waiting one holds back what follows it in its
--- topic and case.
+-- Records that could not take effect, as exact bytes, with the reason. Only one that failed (a valid one, for a fault of
+-- ours) holds back what follows it in its topic and case.
 CREATE TABLE parked (
     parked_id   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     status      text   NOT NULL DEFAULT 'waiting' CHECK (status IN ('waiting', 'retried', 'discarded')),
-    kind        text   NOT NULL CHECK (kind IN ('invalid', 'unfit', 'failed', 'early', 'behind')),
+    kind        text   NOT NULL CHECK (kind IN ('invalid', 'forged', 'unfit', 'unanswered', 'failed', 'behind')),
     reason      text   NOT NULL,
     stream_id   text,
     topic       text   NOT NULL,
@@ -56,12 +56,23 @@ CREATE TABLE parked (
     key         bytea,
     headers     json   NOT NULL, -- not jsonb: a header name may hold U+0000
     body        bytea,
+    appended_ms bigint,
     parked_at   timestamptz NOT NULL DEFAULT now(),
     settled_at  timestamptz,
     settled_by  text,
     UNIQUE (topic, partition, "offset")
 );
 CREATE INDEX parked_waiting ON parked (stream_id, topic, parked_id) WHERE status = 'waiting';
+CREATE INDEX parked_holding ON parked (stream_id) WHERE status = 'waiting' AND kind IN ('failed', 'behind');
+
+-- Cases that are still to hear of an event of another case: more than one transaction was to touch.
+CREATE TABLE owed (
+    position     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    stream_id    text NOT NULL,
+    event_stream text NOT NULL,
+    event_id     text NOT NULL,
+    UNIQUE (stream_id, event_id)
+);
 
 -- Answers already given, so that a repeated request gets the same one.
 CREATE TABLE idempotency (

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chassis.decider import Decider
+from chassis.requests import Requests
 from chassis.views import View
-from contracts.envelope import Event
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -18,21 +18,23 @@ if TYPE_CHECKING:
 Route = tuple[str, str]
 """(method, path) as FastAPI knows it: `("POST", "/reports/{case_id}/withdrawal")`."""
 
-Gather = Callable[["Connection", Sequence[Event[Any]]], Awaitable[Any]]
-"""Reads, inside the transaction, what the decisions on these events may need beside the states."""
+Gather = Callable[["Connection", Sequence[Any], Sequence[str]], Awaitable[Any]]
+"""Reads, in the transaction, what the decisions on these events, or on these streams, may need beside the states."""
 
 
-def _admit(_: Event[Any]) -> str | None:
-    return None
+def _all(_: Any) -> bool:
+    return True
 
 
 @dataclass(frozen=True)
 class Service:
     """A service, ready to be run by `chassis.runtime`.
 
-    `admit` looks at an event of a partner's and gives the reason not to trust it, or None. `gather` gives
+    `topics` it reads; `from.*` and `to.*` stand for those of all partners. Of `parks` it parks what cannot be read or
+    is forged; of the others it only counts that, for another service parks it. `sources` names the one source whose
+    records it takes from a topic, told before they are parsed; `wants` tells the events it takes at all. `gather` gives
     `Inputs.gathered`; if what it gives has a method `learn(event)`, it is told of every event that takes effect later
-    in the batch.
+    in the batch. `requests` says how it takes what partners ask.
     """
 
     name: str
@@ -42,8 +44,11 @@ class Service:
     router: "Callable[[Runtime], APIRouter]"
     roles: Mapping[Route, frozenset[str]]
     schema: Path
-    admit: Callable[[Event[Any]], str | None] = _admit
+    parks: Sequence[str] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
+    wants: Callable[[Any], bool] = _all
     gather: Gather | None = None
+    requests: Requests[Any] | None = None
     announces: bool = False
     """Whether `Runtime.changes` is to tell which cases changed, for live views."""
     processor: "Callable[[Runtime], Any] | None" = None

@@ -23,7 +23,8 @@ class Settings(BaseSettings):
     district: Path = Field(default=Path(".data/district/full"), validation_alias="CASEGRID_DISTRICT")
     jwt_key: str = Field(default=DEVELOPMENT_KEY, validation_alias="CASEGRID_JWT_KEY")
     jwks: str | None = Field(default=None, validation_alias="CASEGRID_JWKS")
-    client_keys: Path | None = Field(default=None, validation_alias="CASEGRID_CLIENT_KEYS")
+    partners: Path | None = Field(default=None, validation_alias="CASEGRID_PARTNERS")
+    """The file of registered partners; by default `partners.json` beside the district's folder."""
     clock_file: Path | None = Field(default=None, validation_alias="CASEGRID_CLOCK_FILE")
     topic_prefix: str = Field(default="", validation_alias="CASEGRID_TOPIC_PREFIX")
     broker_kind: Literal["kafka", "fallback"] = Field(default="kafka", validation_alias="CASEGRID_BROKER_KIND")
@@ -35,6 +36,11 @@ class Settings(BaseSettings):
     pool: int = Field(default=8, ge=2, le=100, validation_alias="CASEGRID_POOL")
     requests_per_second: float = Field(default=2000, gt=0, validation_alias="CASEGRID_REQUESTS_PER_SECOND")
     """Of one caller on one process; beyond it 429."""
+
+    @property
+    def partners_file(self) -> Path:
+        """Where the partners are registered."""
+        return self.partners or self.district.parent / "partners.json"
 
     def loopback(self) -> bool:
         """Whether nobody but this machine can reach the service."""

@@ -1,10 +1,15 @@
-"""Deadlines -> facts: streams whose next deadline has passed are asked what follows, once, also after a long stop."""
+"""Deadlines -> facts: streams whose next deadline has passed are asked what follows, once, also after a long stop.
+
+A deadline is judged only once everything has taken effect that was on the topics when it was found to have passed: what
+would have ended it may lie there unread. Debts to other cases (chassis.owed) are paid here, too.
+"""
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+from chassis import owed
 from chassis.clock import Clock
 from chassis.database import PASSING, Conflict, Connection, Database
 from chassis.decider import Inputs
@@ -16,11 +21,14 @@ from chassis.telemetry import hop
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.2
-_SWEEP_EVERY = 25
-"""Looks between two sweeps of what is held as early."""
 _BATCH = 500
 
 _DUE = "SELECT stream_id FROM streams WHERE due_at <= $1 ORDER BY due_at LIMIT $2"
+
+
+async def always() -> bool:
+    """Of a process without topics: nothing can lie there unread."""
+    return True
 
 
 class Timers:
@@ -35,7 +43,7 @@ class Timers:
         database: Database,
         clock: Clock,
         inbox: Inbox | None,
-        may_judge: Callable[[], bool] = lambda: True,
+        may_judge: Callable[[], Awaitable[bool]] = always,
     ) -> None:
         self._service = service
         self._database = database
@@ -46,14 +54,13 @@ class Timers:
 
     async def run(self) -> None:
         """Looks until cancelled."""
-        attempt = looks = 0
+        attempt = 0
         while True:
             try:
-                while self._may_judge() and await self.look() == _BATCH:
+                while await self.look() == _BATCH:
                     pass
-                if self._inbox is not None and looks % _SWEEP_EVERY == 0:
-                    await self._inbox.sweep()
-                looks += 1
+                while await self.pay() == owed.AT_ONCE:
+                    pass
                 attempt = 0
                 self.fault = None
                 await asyncio.sleep(_LOOK_SECONDS)
@@ -64,12 +71,18 @@ class Timers:
                 await backoff(attempt)
                 attempt += 1
 
+    async def pay(self) -> int:
+        """Lets a batch of cases hear of what they are owed; how many."""
+        heard = await owed.pay(self._service, self._database, self._clock)
+        self._forget(heard)
+        return len(heard)
+
     async def look(self) -> int:
         """Takes in one batch of passed deadlines; the number of streams that were due."""
         now = self._clock()
         rows = await self._database.fetch(_DUE, now, _BATCH)
         due = [row["stream_id"] for row in rows]
-        if not due:
+        if not due or not await self._may_judge():
             return 0
 
         async def work(connection: Connection) -> None:
@@ -78,18 +91,22 @@ class Timers:
                 self._service.source, decider, self._service.views, now, self._service.announces
             )
             await journal.open(connection, due)
+            gathered = await self._service.gather(connection, (), due) if self._service.gather else None
             for stream_id in due:
-                await self._lapse(connection, journal, stream_id)
+                await self._lapse(connection, journal, stream_id, gathered)
             await journal.write(connection)
 
         await self._database.transact(work)
-        if self._inbox is not None:
-            self._inbox.cache.forget(due)
+        self._forget(due)
         return len(due)
 
-    async def _lapse(self, connection: Connection, journal: Journal[Any], stream_id: str) -> None:
+    def _forget(self, streams: list[str]) -> None:
+        if self._inbox is not None:
+            self._inbox.cache.forget(streams)
+
+    async def _lapse(self, connection: Connection, journal: Journal[Any], stream_id: str, gathered: Any) -> None:
         decider, stream = self._service.decider, journal.streams[stream_id]
-        inputs = Inputs(at=journal.now, now=journal.now, stream=stream_id, actor="clock")
+        inputs = Inputs(at=journal.now, now=journal.now, stream=stream_id, actor="clock", gathered=gathered)
         try:
             facts = decider.lapse(stream.state, inputs)
             due_at = decider.due(stream.state)

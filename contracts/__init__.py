@@ -1,12 +1,19 @@
-"""What Casegrid publishes: the facts on its five topics and the envelope they travel in. Pure data, no I/O.
+"""What Casegrid publishes: the facts on its five topics, what partners say and hear on theirs, and the envelope they
+travel in. Pure data and pure functions over it, no I/O.
 
-envelope.py   the CloudEvents envelope every fact travels in
+envelope.py   the CloudEvents envelope everything travels in
 intake.py     ReportFiled   a report: new, a supplement to a case, or a withdrawal
-triage.py     Assigned      a ruling: dispatched with a plan, merged, rejected, withdrawn
+triage.py     Assigned      a ruling: dispatched with a plan, merged, rejected, withdrawn, upheld
 dispatch.py   Resolved      how one assignment ended
 feedback.py   Evaluated     the verdict on a case
-progress.py   Progressed    a step nobody decides on
-wire.py       bytes <-> events; the table of topics, types and versions
-reference.py  the reference files: areas, units, catalogue, calendar, policy
-export.py     writes and checks schemas/, asyncapi.yaml and examples/
+progress.py   Progressed    the steps in between, each service's own
+request.py    Request       what a partner says on from.<partner>
+notice.py     Notice        what a partner may know, on to.<partner>
+wire.py       bytes <-> events; the tables of types and topics
+causes.py     what each fact's cause is
+status.py     the public status of a case
+times.py      which instant counts
+clocks.py     due dates on the four kinds of clock
+reference/    the reference files: areas, units, catalogue, calendar, policy, partners
+export/       writes and checks schemas/, asyncapi.yaml and examples/
 """

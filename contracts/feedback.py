@@ -4,25 +4,27 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from contracts.fields import AssignmentId, Count, Fact, Instant, Line, Name
+from contracts.fields import AssignmentId, Claimed, Count, Instant, Line, Name, Number, Shape
+from contracts.triage import Merged, Rejected, Withdrawn
 
 Verdict = Literal["closed", "rework"]
 CaseOutcome = Literal["fixed", "not_reproducible", "not_ours", "duplicate", "withdrawn", "forced"]
 
 
-class Score(Fact):
+class Score(Shape):
     """One figure by a named, versioned formula."""
 
     formula: Name
     """`<name>.v<version>`."""
-    value: Annotated[float, Field(allow_inf_nan=False)]
+    value: Number
     unit: Name | None = None
     """The unit it is about; absent: the case."""
 
 
-class Evaluated(Fact):
+class Evaluated(Claimed):
     """Closed, always with an outcome; or sent back for rework, always with the assignments that failed."""
 
+    name: ClassVar[str] = "Evaluated"
     topic: ClassVar[str] = "Evaluated"
 
     verdict: Verdict
@@ -44,3 +46,18 @@ class Evaluated(Fact):
         if self.verdict == "rework" and not self.failed:
             raise ValueError("failed must name at least one assignment where verdict is rework")
         return self
+
+
+def outcome_of(ruling: Merged | Rejected | Withdrawn) -> tuple[CaseOutcome, Line]:
+    """How a case ends by a ruling, and why."""
+    match ruling:
+        case Merged(into=into):
+            return "duplicate", f"merged into {into}"
+        case Rejected(why="incomplete", reason=reason):
+            return "not_ours", f"incomplete: {reason}"[:500]
+        case Rejected(why="not_reproducible", reason=reason):
+            return "not_reproducible", reason
+        case Rejected(reason=reason):
+            return "not_ours", reason
+        case Withdrawn(reason=reason):
+            return "withdrawn", reason

@@ -1,28 +1,130 @@
-"""Field types the facts share: instants, bounded integers, identifiers, places, attachments."""
+"""Field types the facts share: instants, numbers, flags, identifiers, places, attachments.
+
+Nothing is converted on the way in: a number in quotes is no number, and `"yes"` is no flag. What the models accept as
+JSON is what the published schemas say, and no more.
+"""
 
 import re
-from datetime import datetime
-from typing import Annotated, Any
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Strict
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
 MAX_INTEGER = 2**53 - 1
 """The largest integer every JSON reader keeps exactly (RFC 8259, section 6)."""
 
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(2199, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+"""The first and the last instant a fact may name."""
+
+
+def _dates(first: int, last: int) -> str:
+    """A pattern of the calendar dates of these years, leap days included."""
+    leap = "|".join(str(year) for year in range(first, last + 1) if year % 4 == 0 and (year % 100 or year % 400 == 0))
+    years = "|".join(
+        f"{decade}[{max(first, decade * 10) % 10}-{min(last, decade * 10 + 9) % 10}]"
+        for decade in range(first // 10, last // 10 + 1)
+    )
+    days = "(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
+    return f"(?:(?:{years})-(?:{days}|02-(?:0[1-9]|1[0-9]|2[0-8]))|(?:{leap})-02-29)"
+
+
+_CLOCK = r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
+_OFFSET = r"[+-](?:[01][0-9]|2[0-3]):[0-5][0-9]"
+INSTANT = f"^{_dates(1970, 2199)}{_CLOCK}Z$"
+"""RFC 3339 in UTC, from 1970 to 2199, to the microsecond; a pattern, for validators need not know `format`."""
+CLAIMED = f"^(?:{_dates(1970, 2199)}{_CLOCK}Z|{_dates(1971, 2198)}{_CLOCK}{_OFFSET})$"
+"""The same with any offset; a year inside at both ends, so that its UTC can be written, too."""
+_CLAIMED = re.compile(CLAIMED)
+
 
 class _Utc:
-    """Checks the offset where the text is parsed, in pydantic's own code."""
+    """In JSON the text that `INSTANT` describes; in Python an aware datetime, kept in UTC."""
+
+    pattern = INSTANT
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _: Any, __: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        return core_schema.datetime_schema(tz_constraint=0)
+        text = core_schema.custom_error_schema(
+            core_schema.str_schema(pattern=INSTANT),
+            custom_error_type="instant",
+            custom_error_message="must be an RFC 3339 date and time in UTC (Z), from 1970 to 2199, to the microsecond",
+        )
+        return core_schema.json_or_python_schema(
+            json_schema=core_schema.chain_schema([text, core_schema.datetime_schema()]),
+            python_schema=core_schema.no_info_plain_validator_function(_kept),
+            serialization=core_schema.plain_serializer_function_ser_schema(_written, when_used="json"),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _: Any, __: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "string", "format": "date-time", "pattern": cls.pattern}
+
+
+class _AnyOffset(_Utc):
+    """The same with any offset, as text or as an aware datetime: what people and partners' systems send."""
+
+    pattern = CLAIMED
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _: Any, __: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            _any_offset, serialization=core_schema.plain_serializer_function_ser_schema(_written, when_used="json")
+        )
+
+
+def _kept(value: Any) -> datetime:
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise ValueError("must be an instant with an offset")
+    try:
+        at = value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must lie between 1970 and 2199") from None
+    if not EARLIEST <= at <= LATEST:
+        raise ValueError("must lie between 1970 and 2199")
+    return at
+
+
+def _any_offset(value: Any) -> datetime:
+    if not isinstance(value, str):
+        return _kept(value)
+    if not _CLAIMED.fullmatch(value):
+        raise ValueError("must be an RFC 3339 date and time with an offset, from 1970 to 2199, to the microsecond")
+    return datetime.fromisoformat(value).astimezone(UTC)
+
+
+def _written(at: datetime) -> str:
+    return at.isoformat(timespec="microseconds")[:26] + "Z"
 
 
 Instant = Annotated[datetime, _Utc]
-"""A point in time, in UTC, to the microsecond."""
+"""A point in time from 1970 to 2199, in UTC, to the microsecond."""
+ClaimedInstant = Annotated[datetime, _AnyOffset]
+"""The same, written with any offset: what a person or a partner's system says when something happened."""
 
-Count = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """Of an integer field: its limits. 5.0 is an integer in JSON Schema, and so it is here."""
+
+    least: int
+    most: int
+
+    def __get_pydantic_core_schema__(self, _: Any, __: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        limited = core_schema.int_schema(strict=True, ge=self.least, le=self.most)
+        return core_schema.no_info_before_validator_function(_whole, limited)
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if type(value) is float and value.is_integer() else value
+
+
+Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+Flag = Annotated[bool, Strict()]
+Count = Annotated[int, Whole(0, MAX_INTEGER)]
 Line = Annotated[str, Field(min_length=1, max_length=500)]
 """One line of text: a name, a task, a short reason."""
 Text = Annotated[str, Field(max_length=20_000)]
@@ -33,24 +135,48 @@ CaseId = Annotated[str, Field(pattern=CASE_ID.pattern, max_length=36)]
 """A UUID in lower case; ours are version 7."""
 AssignmentId = Annotated[str, Field(pattern=r"^[0-9a-f-]{36}\.[0-9]{1,4}\.[0-9]{1,4}$", max_length=46)]
 """`<case id>.<round>.<number in the round>`."""
+PartnerId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,49}$", max_length=50)]
+"""A partner's system, as it is registered: `water`. Its topics are `from.water` and `to.water`."""
 AreaPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+(/[A-Za-z0-9-]+){0,4}$", max_length=200)]
 """District, street, community, grid and sub-grid, joined by slashes: `CH/shengdeng/hualin/g012`."""
 
 
-class Fact(BaseModel):
-    """Base of everything published: frozen; unknown fields are ignored, so that a writer may add some."""
+class Shape(BaseModel):
+    """Base of all that is published: frozen. Whoever builds one names its own fields only; readers overlook others."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Point(Fact):
+class Fact(Shape):
+    """What an event says: its `data`."""
+
+    name: ClassVar[str]
+    """Of its type on the wire, `casegrid.<name>.v1`."""
+    topic: ClassVar[Any]
+    """Where it is published."""
+
+
+class Claimed(Fact):
+    """A fact that somebody may report later than it happened, or with a wrong clock.
+
+    The envelope's `time` is the instant that counts, which is when it reached Casegrid, except where a case was entered
+    long after the fact. What was claimed instead stands here, and decides nothing.
+    """
+
+    claimed_at: Instant | None = None
+    """When it happened by the word of whoever reports it, where another instant counts."""
+    time_doubtful: Flag = False
+    """The claimed time cannot be: it lies ahead, or before what it follows."""
+
+
+class Point(Shape):
     """A position in WGS 84, degrees."""
 
-    lat: Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
-    lon: Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
+    lat: Annotated[Number, Field(ge=-90, le=90)]
+    lon: Annotated[Number, Field(ge=-180, le=180)]
 
 
-class Place(Fact):
+class Place(Shape):
     """Where: any of a position, an address in words, and the area they resolved to (absent: a person must decide)."""
 
     point: Point | None = None
@@ -60,7 +186,7 @@ class Place(Fact):
     """The school, hospital, gas station ... at that position; raises the priority."""
 
 
-class Attachment(Fact):
+class Attachment(Shape):
     """A photo, a recording, a document: where it lies, and the hash of its bytes (SHA-256, hexadecimal)."""
 
     uri: Annotated[str, Field(min_length=1, max_length=2_000)]
@@ -68,8 +194,4 @@ class Attachment(Fact):
     media_type: Annotated[str, Field(max_length=100)] | None = None
 
 
-class Span(Fact):
-    """From an instant to an instant, the end excluded."""
-
-    since: Instant
-    until: Instant
+Attachments = Annotated[tuple[Attachment, ...], Field(max_length=50)]

@@ -1,36 +1,42 @@
-"""ReportFiled: what intake publishes, and what partners that take reports themselves publish."""
+"""ReportFiled: what intake publishes about reports, whoever sent them in."""
 
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from contracts.fields import Attachment, Fact, Line, Name, Place, Text
+from contracts.fields import Attachments, Claimed, Flag, Line, Name, PartnerId, Place, Text
 
 Channel = Literal["handset", "citizen", "hotline", "open311", "sensor", "partner"]
 
+REPORT_BYTES = 128 * 1024
+"""Of a report on the wire: half of what an event may have, for the plan that repeats its words needs room, too."""
 
-class _ReportFiled(Fact):
+
+class _ReportFiled(Claimed):
+    name: ClassVar[str] = "ReportFiled"
     topic: ClassVar[str] = "ReportFiled"
 
 
 class NewReport(_ReportFiled):
-    """Something is wrong somewhere; the case begins here. The envelope's `time` is when it was seen."""
+    """Something is wrong somewhere; the case begins here."""
 
     kind: Literal["new"] = "new"
     channel: Channel
     reporter_ref: Name | None = None
     """An opaque reference; who it is stays in intake."""
+    reported_by: PartnerId | None = None
+    """The partner whose system took the report and sent it in."""
     title: Line
     text: Text = ""
     category: Name | None = None
     """The reporter's own choice from the catalogue; triage may rule otherwise."""
     place: Place = Place()
-    attachments: Annotated[tuple[Attachment, ...], Field(max_length=50)] = ()
+    attachments: Attachments = ()
     base_records: Annotated[tuple[Name, ...], Field(max_length=50)] = ()
     """The people, households, organisations, places or facilities it concerns, as identifiers of the base records."""
     external_ref: Name | None = None
     """The report's number in the system it came from."""
-    retrospective: bool = False
+    retrospective: Flag = False
     """Entered long after the fact: its deadlines are measured from its own times, but raise no alarm."""
 
 
@@ -40,11 +46,11 @@ class Supplement(_ReportFiled):
     kind: Literal["supplement"] = "supplement"
     reporter_ref: Name | None = None
     text: Text
-    attachments: Annotated[tuple[Attachment, ...], Field(max_length=50)] = ()
+    attachments: Attachments = ()
 
 
 class Withdrawal(_ReportFiled):
-    """The reporter takes the report back."""
+    """The reporter takes the report back; triage rules on it."""
 
     kind: Literal["withdrawal"] = "withdrawal"
     reporter_ref: Name | None = None

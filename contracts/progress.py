@@ -1,65 +1,408 @@
-"""Progressed: a step in the life of a case on which no other service decides anything."""
+"""Progressed: the steps in the life of a case on which no other service decides anything.
 
-from typing import Annotated, ClassVar, Literal
+A union by `step`, each with exactly the fields it means. Who did it is the envelope's `actor`.
+
+triage    verifying, verified_before_filing, awaiting_ruling, ruling_overdue
+dispatch  acknowledged, en_route, on_scene, note, extension_requested       by the unit
+          urged, supervised, extended, extension_refused, handed_on         by whoever watches or stands above
+          nearly_due, overdue, escalated, offered, escalation_failed        by the clock
+          joined, supplemented                                              because of another case
+feedback  checking, check_overdue, verified, failed, rated
+any       refused (a partner's request), retried, discarded (a parked record)
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
-from contracts.fields import AreaPath, AssignmentId, Attachment, Count, Fact, Instant, Line, Name, Text
+from contracts.fields import (
+    AreaPath,
+    AssignmentId,
+    Attachments,
+    CaseId,
+    Claimed,
+    Count,
+    Fact,
+    Instant,
+    Line,
+    Name,
+    PartnerId,
+    Text,
+    Whole,
+)
 
-Step = Literal[
-    # triage
-    "verifying",
-    "verified_before_filing",
-    "awaiting_ruling",
-    "escalation_failed",
-    # dispatch
-    "acknowledged",
-    "en_route",
-    "on_scene",
-    "note",
-    "urged",
-    "supervised",
-    "extension_requested",
-    "extended",
-    "extension_refused",
-    "suspended",
-    "resumed",
-    "nearly_due",
-    "overdue",
-    "escalated",
-    "refused",
-    # feedback
-    "checking",
-    "check_overdue",
-    "verified",
-    "failed",
-    "rated",
-    # any service: what operators do with parked records
-    "retried",
-    "discarded",
-]
+Queue = Literal["unlocated", "unclassified", "second_return", "no_unit"]
+"""Why a case waits for a ruling: no area, no category, returned twice, or no unit left to give it to."""
 
 
-class Progressed(Fact):
-    """One step: what, about which assignment, by when, in whose words. Who did it is the envelope's `actor`."""
-
+class _Step(Fact):
+    name: ClassVar[str] = "Progressed"
     topic: ClassVar[str] = "Progressed"
 
-    step: Step
-    assignment_id: AssignmentId | None = None
+
+class _Done(Claimed):
+    name: ClassVar[str] = "Progressed"
+    topic: ClassVar[str] = "Progressed"
+
+
+class Verifying(_Step):
+    """A grid member is to look at the place before the case is filed."""
+
+    step: Literal["verifying"] = "verifying"
     unit: Name | None = None
-    """The unit that acted, or (urged, supervised, escalated) the one addressed."""
-    category: Name | None = None
-    """Before there is a ruling (verifying, awaiting_ruling): what triage takes the case for."""
-    area: AreaPath | None = None
-    """Before there is a ruling: where triage takes it to be."""
-    reason: Line | None = None
+    """Whose member is to look; absent where no unit covers the place."""
+    category: Name
+    area: AreaPath
+    note: Text
+    """The rules that led here, a line each."""
+    due_at: Instant
+
+
+class VerifiedBeforeFiling(_Done):
+    """Somebody looked, and it is as reported."""
+
+    step: Literal["verified_before_filing"] = "verified_before_filing"
+    unit: Name | None = None
     note: Text | None = None
-    due_at: Instant | None = None
-    """The deadline the step speaks of."""
-    level: Count | None = None
-    """Of a supervision, an escalation: how far up."""
-    count: Count | None = None
-    """The how-manieth: of an urge, an extension."""
-    rating: Annotated[int, Field(ge=1, le=5)] | None = None
-    evidence: Annotated[tuple[Attachment, ...], Field(max_length=50)] = ()
+    evidence: Attachments = ()
+
+
+class AwaitingRuling(_Step):
+    """The rules do not suffice: a person must rule by `due_at`."""
+
+    step: Literal["awaiting_ruling"] = "awaiting_ruling"
+    queue: Queue
+    note: Text
+    category: Name | None = None
+    area: AreaPath | None = None
+    due_at: Instant
+
+
+class RulingOverdue(_Step):
+    """What waited for a person, to verify or to rule, was not decided in time."""
+
+    step: Literal["ruling_overdue"] = "ruling_overdue"
+    queue: Queue | Literal["verify"]
+    unit: Name | None = None
+    due_at: Instant
+
+
+class Acknowledged(_Done):
+    """A unit takes the assignment on: the one it was given to, or one it was offered to. From now on it is its."""
+
+    step: Literal["acknowledged"] = "acknowledged"
+    assignment_id: AssignmentId
+    unit: Name
+    due_at: Instant
+    """The deadline to resolve it."""
+
+
+class EnRoute(_Done):
+    """The unit is on its way."""
+
+    step: Literal["en_route"] = "en_route"
+    assignment_id: AssignmentId
+    unit: Name
+
+
+class OnScene(_Done):
+    """The unit is on the scene; work begins."""
+
+    step: Literal["on_scene"] = "on_scene"
+    assignment_id: AssignmentId
+    unit: Name
+
+
+class Noted(_Done):
+    """A remark on an assignment."""
+
+    step: Literal["note"] = "note"
+    assignment_id: AssignmentId
+    unit: Name | None = None
+    """The unit whose people said it; absent: the centre's."""
+    note: Annotated[Text, Field(min_length=1)]
+    evidence: Attachments = ()
+
+
+class ExtensionRequested(_Done):
+    """The unit asks for one more original limit."""
+
+    step: Literal["extension_requested"] = "extension_requested"
+    assignment_id: AssignmentId
+    unit: Name
+    reason: Line
+    count: Count
+    """Which extension it would be, from 1."""
+    due_at: Instant
+    """The deadline it would lead to."""
+
+
+class Extended(_Done):
+    """The centre grants it."""
+
+    step: Literal["extended"] = "extended"
+    assignment_id: AssignmentId
+    unit: Name
+    reason: Line | None = None
+    count: Count
+    due_at: Instant
+    """The deadline from now on."""
+
+
+class ExtensionRefused(_Done):
+    """The centre refuses it; a refusal does not count."""
+
+    step: Literal["extension_refused"] = "extension_refused"
+    assignment_id: AssignmentId
+    unit: Name
+    reason: Line
+    due_at: Instant
+    """The deadline as it stays."""
+
+
+class Urged(_Done):
+    """Somebody who watches asks the unit to hurry."""
+
+    step: Literal["urged"] = "urged"
+    assignment_id: AssignmentId
+    unit: Name
+    reason: Line | None = None
+    count: Count
+    """How often by now."""
+
+
+class Supervised(_Done):
+    """The centre watches the assignment, and may demand a reply by a time."""
+
+    step: Literal["supervised"] = "supervised"
+    assignment_id: AssignmentId
+    unit: Name
+    level: Count
+    reason: Line
+    reply_by: Instant | None = None
+
+
+class HandedOn(_Done):
+    """A superior, or the centre, gives the assignment to a unit below, which is to acknowledge it by `due_at`."""
+
+    step: Literal["handed_on"] = "handed_on"
+    assignment_id: AssignmentId
+    unit: Name
+    """Who is to acknowledge it now."""
+    by: Name | None = None
+    """The superior; absent: the centre."""
+    reason: Line
+    due_at: Instant
+
+
+class NearlyDue(_Step):
+    """Most of the time to resolve it is used up."""
+
+    step: Literal["nearly_due"] = "nearly_due"
+    assignment_id: AssignmentId
+    unit: Name
+    due_at: Instant
+
+
+class Overdue(_Step):
+    """The deadline to resolve it has passed."""
+
+    step: Literal["overdue"] = "overdue"
+    assignment_id: AssignmentId
+    unit: Name
+    due_at: Instant
+
+
+class Escalated(_Step):
+    """A superior hears that the assignment is overdue."""
+
+    step: Literal["escalated"] = "escalated"
+    assignment_id: AssignmentId
+    unit: Name
+    """The superior."""
+    level: Count
+    """How far up, from 1."""
+    due_at: Instant
+    """When it was to be told."""
+
+
+class Offered(_Step):
+    """Nobody acknowledged in time: the assignment is offered to these, too. The first to acknowledge has it."""
+
+    step: Literal["offered"] = "offered"
+    assignment_id: AssignmentId
+    unit: Name
+    """Whose people may acknowledge it now: the unit itself (its backups), or a superior."""
+    to: Annotated[tuple[Name, ...], Field(max_length=50)] = ()
+    """The backups, where it is offered to them."""
+    level: Count
+    """How far up the plan's order, from 1."""
+    due_at: Instant
+    """When it is offered on, unless somebody acknowledges it before."""
+
+
+class EscalationFailed(_Step):
+    """Nobody is left to turn to: the assignment waits in dispatch's queue."""
+
+    step: Literal["escalation_failed"] = "escalation_failed"
+    assignment_id: AssignmentId
+    unit: Name
+    because: Literal["not_acknowledged", "overdue"]
+    level: Count
+    due_at: Instant
+
+
+class Joined(_Step):
+    """Another report of the same matter was merged into this case."""
+
+    step: Literal["joined"] = "joined"
+    case_id: CaseId
+    """The case that was merged."""
+    count: Count
+    """How many have joined by now."""
+    said: Line | None = None
+    """Its title."""
+
+
+class Supplemented(_Step):
+    """Something was added in a case that was merged into this one."""
+
+    step: Literal["supplemented"] = "supplemented"
+    case_id: CaseId
+    """The case that was merged."""
+    text: Text
+    attachments: Attachments = ()
+
+
+class Checking(_Step):
+    """The work is done and waits for its check."""
+
+    step: Literal["checking"] = "checking"
+    due_at: Instant
+    reason: Line | None = None
+    """What speaks against a check by rule, where that was the method."""
+
+
+class CheckOverdue(_Step):
+    """Nobody checked in time."""
+
+    step: Literal["check_overdue"] = "check_overdue"
+    due_at: Instant
+
+
+class Verified(_Done):
+    """The check found the work done."""
+
+    step: Literal["verified"] = "verified"
+    rule: Name | None = None
+    """The rule that checked, where no person did."""
+    note: Text | None = None
+    evidence: Attachments = ()
+
+
+class Failed(_Done):
+    """The check found the work wanting."""
+
+    step: Literal["failed"] = "failed"
+    reason: Line
+    note: Text | None = None
+    evidence: Attachments = ()
+
+
+class Rated(_Done):
+    """A reporter's satisfaction, 1 to 5."""
+
+    step: Literal["rated"] = "rated"
+    rating: Annotated[int, Whole(1, 5)]
+    comment: Text | None = None
+
+
+class Refused(_Step):
+    """What a partner's system asked for breaks a rule, and has no effect."""
+
+    step: Literal["refused"] = "refused"
+    partner: PartnerId
+    rule: Name
+    reason: Line
+    assignment_id: AssignmentId | None = None
+
+
+class _Settled(_Step):
+    parked_topic: Name
+    partition: Count
+    offset: Count
+    """Where the record lies."""
+    parked_because: Line
+    reason: Line
+    """Of the operator."""
+
+
+class Retried(_Settled):
+    """An operator let a parked record take effect."""
+
+    step: Literal["retried"] = "retried"
+
+
+class Discarded(_Settled):
+    """An operator gave a parked record up; its bytes are kept."""
+
+    step: Literal["discarded"] = "discarded"
+
+
+_TRIAGE = (Verifying, VerifiedBeforeFiling, AwaitingRuling, RulingOverdue)
+_DISPATCH = (
+    *(Acknowledged, EnRoute, OnScene, Noted, ExtensionRequested, Extended, ExtensionRefused, Urged, Supervised),
+    *(HandedOn, NearlyDue, Overdue, Escalated, Offered, EscalationFailed, Joined, Supplemented),
+)
+_FEEDBACK = (Checking, CheckOverdue, Verified, Failed, Rated)
+
+Progressed = Annotated[
+    Verifying
+    | VerifiedBeforeFiling
+    | AwaitingRuling
+    | RulingOverdue
+    | Acknowledged
+    | EnRoute
+    | OnScene
+    | Noted
+    | ExtensionRequested
+    | Extended
+    | ExtensionRefused
+    | Urged
+    | Supervised
+    | HandedOn
+    | NearlyDue
+    | Overdue
+    | Escalated
+    | Offered
+    | EscalationFailed
+    | Joined
+    | Supplemented
+    | Checking
+    | CheckOverdue
+    | Verified
+    | Failed
+    | Rated
+    | Refused
+    | Retried
+    | Discarded,
+    Field(discriminator="step"),
+]
+
+_ALL = frozenset({"/services/intake", "/services/triage", "/services/dispatch", "/services/feedback"})
+
+
+def _publishers(step: type[Any]) -> frozenset[str]:
+    for source, steps in (("triage", _TRIAGE), ("dispatch", _DISPATCH), ("feedback", _FEEDBACK)):
+        if step in steps:
+            return frozenset({f"/services/{source}"})
+    return frozenset({"/services/intake", "/services/dispatch"}) if step is Refused else _ALL
+
+
+STEPS: Mapping[str, type[Any]] = {
+    model.model_fields["step"].default: model for model in get_args(get_args(Progressed)[0])
+}
+"""Step -> its model."""
+PUBLISHERS: Mapping[str, frozenset[str]] = {step: _publishers(model) for step, model in STEPS.items()}
+"""Step -> the services that say it."""

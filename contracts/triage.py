@@ -1,28 +1,44 @@
-"""Assigned: triage's ruling on a case."""
+"""Assigned: triage's ruling on a case; and triage's own steps."""
 
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from contracts.fields import AreaPath, AssignmentId, CaseId, Count, Fact, Instant, Line, Name, Place
+from contracts.fields import (
+    AreaPath,
+    AssignmentId,
+    Attachments,
+    CaseId,
+    Claimed,
+    Count,
+    Flag,
+    Instant,
+    Line,
+    Name,
+    Place,
+    Shape,
+    Text,
+    Whole,
+)
 
-Priority = Annotated[int, Field(ge=1, le=4)]
+Priority = Annotated[int, Whole(1, 4)]
 """1 is an emergency, 4 can wait."""
-Round = Annotated[int, Field(ge=1, le=9999)]
-Because = Literal["first", "returned", "escalated", "rework", "manual"]
+Round = Annotated[int, Whole(1, 9999)]
+Because = Literal["first", "returned", "rework", "manual"]
 CheckMethod = Literal["photo", "location", "call_back", "rule"]
 
 
-class _Assigned(Fact):
+class _Assigned(Claimed):
+    name: ClassVar[str] = "Assigned"
     topic: ClassVar[str] = "Assigned"
 
 
-class Assignment(Fact):
+class Assignment(Shape):
     """One unit's part of the work. `resolve_by` moves only as `extensions` says, each one original limit later."""
 
     id: AssignmentId
     unit: Name
-    lead: bool
+    lead: Flag
     task: Line
     acknowledge_by: Instant
     resolve_by: Instant
@@ -31,13 +47,14 @@ class Assignment(Fact):
     member: Name | None = None
     """The member on duty, where the unit is a grid."""
     backups: Annotated[tuple[Name, ...], Field(max_length=50)] = ()
+    """Who else of the unit is offered the assignment when nobody acknowledged it in time."""
     replaces: AssignmentId | None = None
-    """The assignment, returned, escalated or failed at the check, whose work this one takes over."""
+    """The assignment, returned or failed at the check, whose work this one takes over."""
     escalated_to: Annotated[tuple[Name, ...], Field(max_length=20)] = ()
-    """The units above this one, lowest first: who hears of it when it is overdue."""
+    """The units above this one, lowest first: who is offered it after the backups, and hears when it is overdue."""
 
 
-class Check(Fact):
+class Check(Shape):
     """How the outcome is to be checked, by whom, and within how many minutes after the last assignment ended."""
 
     method: CheckMethod
@@ -45,7 +62,7 @@ class Check(Fact):
     within_minutes: Count = 120
 
 
-class Explanation(Fact):
+class Explanation(Shape):
     """Why the ruling is what it is: the rules that applied, in order, in words; and the versions they came from."""
 
     rules: Annotated[tuple[Line, ...], Field(max_length=50)]
@@ -63,10 +80,14 @@ class Dispatched(_Assigned):
     condition: Name
     priority: Priority
     title: Line
+    text: Text = ""
+    """The report's own words, for whoever works on it."""
+    attachments: Attachments = ()
+    """The report's own."""
     place: Place
     area: AreaPath
     filed_at: Instant
-    retrospective: bool = False
+    retrospective: Flag = False
     plan: Annotated[tuple[Assignment, ...], Field(min_length=1, max_length=50)]
     check: Check
     explanation: Explanation
@@ -79,6 +100,8 @@ class Merged(_Assigned):
     into: CaseId
     category: Name | None = None
     area: AreaPath | None = None
+    said: Line | None = None
+    """The report's title, for whoever works on the leader."""
     explanation: Explanation
 
 
@@ -98,4 +121,11 @@ class Withdrawn(_Assigned):
     reason: Line
 
 
-Assigned = Annotated[Dispatched | Merged | Rejected | Withdrawn, Field(discriminator="ruling")]
+class Upheld(_Assigned):
+    """The reporter took the report back, but the case goes on."""
+
+    ruling: Literal["upheld"] = "upheld"
+    reason: Line
+
+
+Assigned = Annotated[Dispatched | Merged | Rejected | Withdrawn | Upheld, Field(discriminator="ruling")]

@@ -1,47 +1,55 @@
-"""Bytes <-> events: the table of topics and types, and the two pure functions every publisher and reader uses.
+"""Bytes <-> events: the tables of types and topics, and the two pure functions every publisher and reader uses.
 
-build   fact + circumstances -> (event, bytes), once, at append
-parse   bytes from a topic -> event, or `Invalid` that names the field and the rule
+build    fact + circumstances -> (event, bytes), once, at append
+parse    bytes from a topic -> event, or `Invalid` that names the field and the rule
+reread   bytes from a store of our own -> event
+
+A record is I-JSON (RFC 7493): no key twice, no number that is not finite, no integer beyond 2^53-1, no half of a
+surrogate pair; only noncharacters pass. Objects and lists stand in each other 100 deep at most. Beyond that a record is
+what its type's published JSON Schema says, exactly.
 """
 
+import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from contracts.dispatch import Resolved
-from contracts.envelope import Event
+from contracts.envelope import Event, PartnerEvent
 from contracts.feedback import Evaluated
-from contracts.fields import Fact
-from contracts.intake import ReportFiled
-from contracts.progress import Progressed
+from contracts.fields import MAX_INTEGER, Fact
+from contracts.intake import REPORT_BYTES, ReportFiled
+from contracts.notice import Notice
+from contracts.progress import PUBLISHERS, Progressed
+from contracts.request import Request
 from contracts.triage import Assigned
 
 MAX_BYTES = 256 * 1024
 """Of one event, as bytes on the wire."""
+MAX_DEPTH = 100
+"""Of objects and lists in each other, the record itself the first: far below where any JSON reader gives up."""
 
-TOPICS: Mapping[str, Any] = {
+TYPES: Mapping[str, Any] = {
     "ReportFiled": ReportFiled,
     "Assigned": Assigned,
     "Resolved": Resolved,
     "Evaluated": Evaluated,
     "Progressed": Progressed,
+    "Request": Request,
+    "Notice": Notice,
 }
-"""Topic -> the facts on it. The topic's current type is `casegrid.<topic>.v1`."""
+"""Name of a type -> what its `data` may be. The current version's type is `casegrid.<name>.v1`."""
 
-VERSION = 1
-
-UPCASTERS: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
-"""Superseded type -> a function that turns the `data` of that version into the next; empty while all are v1."""
-
-ADAPTERS: Mapping[str, TypeAdapter[Event[Any]]] = {topic: TypeAdapter(Event[data]) for topic, data in TOPICS.items()}  # pyright: ignore[reportInvalidTypeForm]  built per topic
-_ENVELOPE: TypeAdapter[Event[Any]] = TypeAdapter(Event[Any])
-_SOURCE = re.compile(rb'^\{"specversion":"1\.0","source":"(/[a-z]+/[a-z0-9-]+)","id":"([0-9a-f-]{36})"')
-
+TOPICS = ("ReportFiled", "Assigned", "Resolved", "Evaluated", "Progressed")
+"""The topics that are there in every installation; each holds the type of its name. Partners have two more each."""
+FROM, TO = "from.", "to."
+"""What a partner's own topics begin with: the one it writes, the one it reads."""
 
 HOMES: Mapping[str, str] = {
     "ReportFiled": "/services/intake",
@@ -49,25 +57,77 @@ HOMES: Mapping[str, str] = {
     "Resolved": "/services/dispatch",
     "Evaluated": "/services/feedback",
 }
-"""Topic -> the one service that publishes on it; partners may publish there too, Progressed is open to all."""
+"""Topic -> the one source that writes it. On Progressed each service writes its own steps."""
+TELLERS = frozenset({"/services/intake", "/services/dispatch"})
+"""Who writes `to.<partner>`."""
+
+VERSION = 1
+
+UPCASTERS: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""Superseded type -> a function that turns the `data` of that version into the next; empty while all are v1."""
+
+ADAPTERS: Mapping[str, TypeAdapter[Any]] = {
+    name: TypeAdapter(PartnerEvent[data] if name == "Request" else Event[data])  # pyright: ignore[reportInvalidTypeForm]  built per type
+    for name, data in TYPES.items()
+}
+_ENVELOPE: TypeAdapter[Event[Any]] = TypeAdapter(Event[Any])
+_SOURCE = re.compile(rb'^\{"specversion":"1\.0","source":"(/[a-z]+/[a-z0-9-]+)","id":"([0-9a-f-]{36})"')
+_NUL = rb"\u0000"
+_LONG = re.compile(rb"[0-9]{16}")
 
 
 class Invalid(Exception):
-    """The bytes are not a valid event of that topic; the message names the field and the rule."""
+    """The bytes are not a valid event of that topic; the message names the field and the rule.
+
+    `kind` is `forged` where they come from another source than the topic's own, else `invalid`.
+    """
+
+    def __init__(self, words: str, kind: Literal["invalid", "forged"] = "invalid") -> None:
+        super().__init__(words)
+        self.kind = kind
 
 
 class TooLarge(ValueError):
-    """An event would exceed `MAX_BYTES`; nothing was appended."""
+    """An event would exceed its limit of bytes; nothing was appended."""
 
 
-def type_of(topic: str) -> str:
-    """The current type of the facts on `topic`."""
-    return f"casegrid.{topic}.v{VERSION}"
+class HoldsNul(ValueError):
+    """An event would hold the character U+0000, which no record may; nothing was appended."""
 
 
-def schema_of(topic: str) -> str:
-    """The `dataschema` URI of the facts on `topic`."""
-    return f"urn:casegrid:schema:{topic}:v{VERSION}"
+def type_of(name: str) -> str:
+    """The current type of that name."""
+    return f"casegrid.{name}.v{VERSION}"
+
+
+def schema_of(name: str) -> str:
+    """The `dataschema` URI of the current type of that name."""
+    return f"urn:casegrid:schema:{name}:v{VERSION}"
+
+
+def name_on(topic: str) -> str:
+    """The name of the one type that a topic holds. Raises `KeyError` where there is no such topic."""
+    if topic.startswith(FROM):
+        return "Request"
+    if topic.startswith(TO):
+        return "Notice"
+    if topic in TOPICS:
+        return topic
+    raise KeyError(topic)
+
+
+def partner_of(topic: str) -> str | None:
+    """The partner that writes or reads a topic; None of the topics of facts."""
+    return topic.partition(".")[2] or None
+
+
+def writes(source: str, topic: str) -> bool:
+    """Whether a source may write a topic. On Progressed any service may; each its own steps only."""
+    if topic.startswith(FROM):
+        return source == f"/partners/{topic.removeprefix(FROM)}"
+    if topic.startswith(TO):
+        return source in TELLERS
+    return source == HOMES[topic] if topic in HOMES else source in HOMES.values()
 
 
 @lru_cache(maxsize=1024)  # a batch has one `recordedtime`
@@ -83,31 +143,31 @@ def build(
     subject: str,
     time: datetime,
     recorded: datetime,
-    sequence: int,
+    sequence: int | None,
     data: Fact,
     cause: str | None = None,
     actor: str | None = None,
     traceparent: str | None = None,
-) -> tuple[Event[Any], bytes]:
+) -> tuple[Any, bytes]:
     """The event, and the exact bytes that are stored, sent, hashed and replayed from now on. Instants are in UTC.
 
     Raises `TooLarge`, and `ValidationError` where an attribute breaks the contract (a defect of the caller).
     """
-    topic: str = data.topic  # pyright: ignore[reportAttributeAccessIssue]  every published fact names its topic
     attributes: dict[str, Any] = {
         "specversion": "1.0",
         "source": source,
         "id": event_id,
-        "type": type_of(topic),
+        "type": type_of(data.name),
         "subject": subject,
         "time": time,
         "recordedtime": recorded,
         "datacontenttype": "application/json",
-        "dataschema": schema_of(topic),
+        "dataschema": schema_of(data.name),
         "partitionkey": subject,
         "correlationid": subject,
-        "sequence": f"{sequence:010d}",
     }
+    if sequence is not None:
+        attributes["sequence"] = f"{sequence:010d}"
     if cause is not None:
         attributes["causationid"] = cause
     if actor is not None:
@@ -115,31 +175,74 @@ def build(
     if traceparent is not None:
         attributes["traceparent"] = traceparent
     attributes["data"] = data
-    event = _ENVELOPE.validate_python(attributes)
+    event = (_ENVELOPE if data.name != "Request" else _PARTNER_ENVELOPE).validate_python(attributes)
     attributes["time"], attributes["recordedtime"] = instant(time), instant(recorded)
     attributes["data"] = orjson.Fragment(data.__pydantic_serializer__.to_json(data, exclude_none=True))
     raw = orjson.dumps(attributes)
-    if len(raw) > MAX_BYTES:
-        raise TooLarge(f"data: the event has {len(raw)} bytes, more than {MAX_BYTES}")
+    if _NUL in raw and _holds_nul(orjson.loads(raw)):
+        raise HoldsNul("a text may not contain the character U+0000")
+    most = REPORT_BYTES if data.name == "ReportFiled" else MAX_BYTES
+    if len(raw) > most:
+        raise TooLarge(f"data: the event has {len(raw)} bytes, more than {most}")
     return event, raw
 
 
-def parse(topic: str, raw: bytes) -> Event[Any]:
-    """The event in `raw`, a record's value on `topic`. Raises `Invalid`."""
+_PARTNER_ENVELOPE: TypeAdapter[PartnerEvent[Any]] = TypeAdapter(PartnerEvent[Any])
+
+
+def parse(topic: str, raw: bytes) -> Any:
+    """The event in `raw`, a record's value on `topic`: an `Event`, on `from.<partner>` a `PartnerEvent`.
+
+    Its type says what it is, the topic which type that must be and who may say it. Raises `Invalid`.
+    """
     if len(raw) > MAX_BYTES:
         raise Invalid(f"the record has {len(raw)} bytes, more than {MAX_BYTES}")
+    attributes = read_json(raw)
+    if not isinstance(attributes, dict):
+        raise Invalid("record: is no JSON object")
+    source = attributes.get("source")
+    if isinstance(source, str) and not writes(source, topic):
+        raise Invalid(f"source: {source[:100]} does not write {topic}", "forged")
+    name = name_on(topic)
+    kind = attributes.get("type")
     try:
-        event = ADAPTERS[topic].validate_json(raw)
+        if isinstance(kind, str) and kind != type_of(name):
+            event = ADAPTERS[name].validate_json(orjson.dumps(_upcast(name, kind, attributes)), extra="ignore")
+        else:
+            event = ADAPTERS[name].validate_json(raw, extra="ignore")
     except ValidationError as error:
-        event = _of_another_type(topic, raw)
-        if event is None:
-            raise Invalid(explain(error)) from None
-    if event.type != type_of(topic):
-        event = _of_another_type(topic, raw) or event
-    home = HOMES.get(topic, event.source)
-    if event.source.startswith("/services/") and event.source != home:
-        raise Invalid(f"source: {event.source} does not publish on {topic}, {home} does")
+        raise Invalid(explain(error)) from None
+    if name == "Progressed" and event.source not in PUBLISHERS[event.data.step]:
+        raise Invalid(f"source: {event.source} does not say {event.data.step}", "forged")
+    if name == "Notice" and event.data.to != partner_of(topic):
+        raise Invalid(f"data.to: {event.data.to} does not read {topic}")
     return event
+
+
+def reread(topic: str, raw: bytes) -> Any:
+    """The event in bytes that `parse` took before, or `build` made: read from a store of our own, at half the cost."""
+    name = name_on(topic)
+    try:
+        event = ADAPTERS[name].validate_json(raw, extra="ignore")
+    except ValidationError:
+        return parse(topic, raw)  # of a superseded type
+    return event if event.type == type_of(name) else parse(topic, raw)
+
+
+def read_json(raw: bytes) -> Any:
+    """The value in `raw`. Raises `Invalid` where it is not I-JSON."""
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as fault:
+        raise Invalid(f"record: is not JSON: {fault}") from None
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _deeper(value):
+        raise Invalid(f"record: is nested more than {MAX_DEPTH} deep")
+    if _NUL in raw and _holds_nul(value):
+        raise Invalid("record: holds the character U+0000")
+    # What is written as we write it repeats no key; anything else is looked at key by key.
+    if _LONG.search(raw) or orjson.dumps(value) != raw:
+        _scrutinise(raw)
+    return value
 
 
 def identity(raw: bytes) -> tuple[str, str] | None:
@@ -157,25 +260,60 @@ def explain(error: ValidationError) -> str:
     return "; ".join(lines)
 
 
-def _of_another_type(topic: str, raw: bytes) -> Event[Any] | None:
-    """The event, brought up to date, if `raw` is of a superseded type; `Invalid` if of an unknown one; else None."""
+def _holds_nul(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any("\0" in name or _holds_nul(inner) for name, inner in value.items())
+    if isinstance(value, list):
+        return any(map(_holds_nul, value))
+    return isinstance(value, str) and "\0" in value
+
+
+def _deeper(value: Any) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+    return any(isinstance(each, dict | list) for each in level)
+
+
+def _scrutinise(raw: bytes) -> None:
     try:
-        attributes = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return None
-    kind = attributes.get("type") if isinstance(attributes, dict) else None
-    if not isinstance(kind, str) or kind == type_of(topic):
-        return None
-    if kind not in UPCASTERS or kind.rpartition(".v")[0] != f"casegrid.{topic}":
-        raise Invalid(f"type: {kind[:100]} is not known on topic {topic}; expected {type_of(topic)}")
+        json.loads(raw, object_pairs_hook=_distinct, parse_int=_bounded, parse_constant=_refused)
+    except ValueError as fault:  # bytes that another JSON reader does not take
+        raise Invalid(f"record: is not JSON: {fault}") from None
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise Invalid(f"{twice[:100]}: is there twice")
+    return found
+
+
+def _bounded(digits: str) -> int:
+    if len(digits.lstrip("-")) > 16 or abs(int(digits)) > MAX_INTEGER:
+        raise Invalid(f"record: the integer {digits[:30]} lies beyond 2^53-1")
+    return int(digits)
+
+
+def _refused(word: str) -> Any:
+    raise Invalid(f"record: {word} is no JSON number")
+
+
+def _upcast(name: str, kind: str, attributes: dict[str, Any]) -> dict[str, Any]:
+    """The attributes of a superseded type, brought up to date. Raises `Invalid` where the type is unknown."""
+    if kind not in UPCASTERS or kind.rpartition(".v")[0] != f"casegrid.{name}":
+        raise Invalid(f"type: {kind[:100]} is not known here; expected {type_of(name)}")
     try:
-        while kind != type_of(topic):
+        while kind != type_of(name):
             attributes["data"] = UPCASTERS[kind](attributes["data"])
-            name, _, version = kind.rpartition(".v")
-            attributes["type"] = kind = f"{name}.v{int(version) + 1}"
+            base, _, version = kind.rpartition(".v")
+            attributes["type"] = kind = f"{base}.v{int(version) + 1}"
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as fault:
         raise Invalid(f"data: is not what {kind} says: {fault!r}") from None
-    try:
-        return ADAPTERS[topic].validate_python(attributes)
-    except ValidationError as error:
-        raise Invalid(explain(error)) from None
+    return attributes

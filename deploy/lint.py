@@ -36,7 +36,7 @@ ASYNCAPI = "contracts/asyncapi.yaml"
 PACKAGES = ("deploy/package.json", "deploy/package-lock.json")
 
 _YAML_RULES = """{extends: default, rules: {
-  line-length: {max: 120, allow-non-breakable-words: true}, document-start: disable,
+  line-length: {max: 120, allow-non-breakable-inline-mappings: true}, document-start: disable,
   indentation: {indent-sequences: whatever}, comments: {min-spaces-from-content: 1}}}"""
 
 
@@ -103,12 +103,12 @@ def main() -> int:
 
 
 def _asyncapi() -> None:
-    node, modules = _node_tools()
+    node, modules = node_tools()
     _call([node, "deploy/asyncapi.cjs", ASYNCAPI], {"NODE_PATH": str(modules)})
 
 
 def _dclint() -> None:
-    node, modules = _node_tools()
+    node, modules = node_tools()
     _call(
         [
             node,
@@ -138,7 +138,7 @@ def _compose() -> None:
     _call([docker, "compose", "--file", COMPOSE, "config", "--quiet"], dict.fromkeys(required, "x"))
 
 
-def _node_tools() -> tuple[str, Path]:
+def node_tools() -> tuple[str, Path]:
     """(node, the folder of the npm tools), installed if need be. Raises `NotRun`, or `Failed` if that fails."""
     node, npm = _node_and_npm()
     pinned = b"".join((ROOT / path).read_bytes() for path in PACKAGES)

@@ -17,7 +17,7 @@ from contracts.export.asyncapi import document
 from contracts.export.compatibility import breaking
 from contracts.export.examples import scenario
 from contracts.export.schemas import schema
-from contracts.wire import TOPICS, VERSION, Invalid, parse
+from contracts.wire import FROM, TO, TYPES, VERSION, Invalid, parse
 
 ROOT = Path(__file__).resolve().parents[2]
 _DIFF_LINES = 40
@@ -27,15 +27,15 @@ def generated() -> Mapping[str, bytes]:
     """Path in the repository -> content of every file this package writes."""
     examples = scenario()
     return {
-        **{schema_path(topic): _json(schema(topic)) for topic in TOPICS},
+        **{schema_path(name): _json(schema(name)) for name in TYPES},
         **{f"contracts/examples/{example.file_name}": _json(orjson.loads(example.raw)) for example in examples},
         "contracts/asyncapi.yaml": document(examples),
     }
 
 
-def schema_path(topic: str) -> str:
-    """Where the schema of the topic's current version lies."""
-    return f"contracts/schemas/{topic}.v{VERSION}.json"
+def schema_path(name: str) -> str:
+    """Where the schema of a type's current version lies."""
+    return f"contracts/schemas/{name}.v{VERSION}.json"
 
 
 def write(root: Path) -> Sequence[str]:
@@ -66,15 +66,14 @@ def drift(root: Path) -> Iterator[str]:
 
 def broken(files: Mapping[str, bytes], revision: str) -> Iterator[str]:
     """What the models would break of the schemas and examples of an earlier revision."""
-    for topic in TOPICS:
-        if (old := files.get(schema_path(topic))) is not None:
-            for difference in breaking(orjson.loads(old), schema(topic)):
-                yield f"{topic}: {difference} (compared with {revision})"
+    for name in TYPES:
+        if (old := files.get(schema_path(name))) is not None:
+            for difference in breaking(orjson.loads(old), schema(name)):
+                yield f"{name}: {difference} (compared with {revision})"
     for path, raw in files.items():
         if path.startswith("contracts/examples/"):
-            topic = Path(path).name.partition(".")[0]
             try:
-                parse(topic, raw)
+                parse(_topic(Path(path).name.partition(".")[0], raw), raw)
             except (Invalid, KeyError) as fault:
                 yield f"{path} of {revision} no longer parses: {fault}"
 
@@ -100,6 +99,14 @@ def main(arguments: Sequence[str]) -> int:
     if breaks:
         print("a breaking change needs a new version and an upcaster: contracts/README.md, Versions")
     return 1 if drifted or breaks else 0
+
+
+def _topic(name: str, raw: bytes) -> str:
+    """Where an example of that type is published."""
+    record = orjson.loads(raw)
+    if name == "Request":
+        return FROM + record["source"].rpartition("/")[2]
+    return TO + record["data"]["to"] if name == "Notice" else name
 
 
 def _left_over(root: Path, wanted: Mapping[str, bytes]) -> Sequence[str]:

@@ -1,6 +1,7 @@
-"""The AsyncAPI 3.0 document: servers, the five channels with their Kafka bindings, messages, who sends and receives.
+"""The AsyncAPI 3.0 document: servers, channels with their Kafka bindings, messages, who sends and receives what.
 
-Self-contained: the schemas of the facts are in its components, so that any AsyncAPI tool reads it by itself.
+A channel is called by the type that it holds; the two that each partner has are one channel each, with the partner's id
+as its parameter. Self-contained: the schemas are in its components, so that any AsyncAPI tool reads it by itself.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,46 +14,51 @@ from contracts.envelope import CONTENT_TYPE
 from contracts.export.examples import Example
 from contracts.export.schemas import nodes, schema
 from contracts.fields import CASE_ID
-from contracts.wire import MAX_BYTES, TOPICS, VERSION
+from contracts.wire import FROM, MAX_BYTES, TO, TOPICS, TYPES, VERSION, name_on
 
 PARTITIONS = 6
 BINDING = "0.5.0"
 
 _SAYS = {
     "ReportFiled": "A report: new, a supplement to a case, or a withdrawal.",
-    "Assigned": "Triage's ruling: dispatched with a plan, merged into another case, rejected, withdrawn.",
-    "Resolved": "How one assignment ended: fixed, returned, escalated, cancelled.",
+    "Assigned": "Triage's ruling: dispatched with a plan, merged into another case, rejected, withdrawn, upheld.",
+    "Resolved": "How one assignment ended: fixed, returned, cancelled.",
     "Evaluated": "The verdict on a case: closed with an outcome, or rework; with scores.",
-    "Progressed": "A step in between: acknowledged, on scene, urged, overdue ... Nobody may base a decision on it.",
+    "Progressed": "A step in between: acknowledged, on scene, urged, overdue ... No other service decides on it.",
+    "Request": "What a partner's system asks for: reports, and what its units do. Each gets exactly one answer.",
+    "Notice": "What a partner may know: its units' assignments, how its reports go, the answers to its requests.",
 }
 
+PARTNERS = f"{FROM}*", f"{TO}*"
+"""The two topics of every partner."""
+
 SENDS: Mapping[str, Sequence[str]] = {
-    "intake": ("ReportFiled", "Progressed"),
+    "intake": ("ReportFiled", "Progressed", "to.*"),
     "triage": ("Assigned", "Progressed"),
-    "dispatch": ("Resolved", "Progressed"),
+    "dispatch": ("Resolved", "Progressed", "to.*"),
     "feedback": ("Evaluated", "Progressed"),
     "audit": (),
-    "partner": ("ReportFiled", "Resolved"),
+    "partner": ("from.*",),
 }
 RECEIVES: Mapping[str, Sequence[str]] = {
-    "intake": ("ReportFiled", "Assigned", "Evaluated"),
+    "intake": ("Assigned", "Evaluated", "from.*"),
     "triage": ("ReportFiled", "Resolved", "Evaluated"),
-    "dispatch": ("Assigned", "Resolved", "Evaluated"),
-    "feedback": ("Assigned", "Resolved", "Evaluated"),
-    "audit": tuple(TOPICS),
-    "partner": tuple(TOPICS),
+    "dispatch": ("ReportFiled", "Assigned", "Evaluated", "from.*"),
+    "feedback": ("Assigned", "Resolved", "Progressed"),
+    "audit": (*TOPICS, *PARTNERS),
+    "partner": ("to.*",),
 }
-"""Who reads what; intake, dispatch and feedback read their own topic too, for what partners put there."""
+"""Who reads what. Nobody reads what it writes itself: of Progressed feedback takes dispatch's steps only."""
 
 
 def document(examples: Sequence[Example]) -> bytes:
-    """The document as YAML; the first example of each topic is its message's."""
+    """The document as YAML; the first example of each type is its message's."""
     schemas: dict[str, Any] = {}
-    for topic in TOPICS:
-        made = schema(topic)
-        for name, definition in made.pop("$defs").items():
-            assert schemas.setdefault(name, definition) == definition, f"two different schemas are called {name}"
-        schemas[_component(topic)] = {key: value for key, value in made.items() if key not in ("$schema", "$id")}
+    for name in TYPES:
+        made = schema(name)
+        for title, definition in made.pop("$defs").items():
+            assert schemas.setdefault(title, definition) == definition, f"two different schemas are called {title}"
+        schemas[_component(name)] = {key: value for key, value in made.items() if key not in ("$schema", "$id")}
     for node in nodes(schemas):
         if isinstance(node.get("$ref"), str):
             node["$ref"] = node["$ref"].replace("#/$defs/", "#/components/schemas/")
@@ -61,33 +67,32 @@ def document(examples: Sequence[Example]) -> bytes:
         "info": {
             "title": "Casegrid",
             "version": f"{VERSION}.0.0",
-            "description": "Facts about cases in grid-based city management: reported, assigned, resolved, evaluated. "
-            "How to publish and subscribe: contracts/README.md.",
+            "description": "Facts about cases in grid-based city management: reported, assigned, resolved, evaluated; "
+            "and what partners' systems say and hear. How to take part: contracts/README.md.",
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
         },
         "defaultContentType": CONTENT_TYPE.decode(),
         "servers": _servers(),
-        "channels": {topic: _channel(topic) for topic in TOPICS},
+        "channels": {name_on(topic): _channel(topic) for topic in (*TOPICS, *PARTNERS)},
         "operations": {
-            **{f"{who}Sends{topic}": _operation(who, "send", topic) for who in SENDS for topic in SENDS[who]},
-            **{
-                f"{who}Receives{topic}": _operation(who, "receive", topic)
-                for who in RECEIVES
-                for topic in RECEIVES[who]
-            },
+            f"{who}{verb.capitalize()}s{name_on(topic)}": _operation(who, verb, name_on(topic))
+            for verb, table in (("send", SENDS), ("receive", RECEIVES))
+            for who, topics in table.items()
+            for topic in topics
         },
         "components": {
-            "messages": {topic: _message(topic, examples) for topic in TOPICS},
+            "messages": {name: _message(name, examples) for name in TYPES},
             "schemas": {"CaseKey": _key(), "Headers": _headers(), **dict(sorted(schemas.items()))},
             "securitySchemes": {
                 "scram": {
                     "type": "scramSha512",
-                    "description": "One account per partner; it may write to its topics only.",
+                    "description": "One account per partner; it may write its own `from.<partner>` and read its own "
+                    "`to.<partner>`, nothing else.",
                 }
             },
         },
     }
-    words = yaml.dump(tree, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=110)
+    words = yaml.dump(tree, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=100)
     return b"# Written by `python -m contracts.export` from the models; changes made here are lost.\n" + words.encode()
 
 
@@ -98,8 +103,8 @@ class _Plain(yaml.SafeDumper):
         return True
 
 
-def _component(topic: str) -> str:
-    return f"{topic}.v{VERSION}"
+def _component(name: str) -> str:
+    return f"{name}.v{VERSION}"
 
 
 def _servers() -> dict[str, Any]:
@@ -120,32 +125,37 @@ def _servers() -> dict[str, Any]:
 
 
 def _channel(topic: str) -> dict[str, Any]:
-    return {
-        "address": topic,
-        "description": _SAYS[topic],
-        "messages": {topic: {"$ref": f"#/components/messages/{topic}"}},
-        "bindings": {
-            "kafka": {
-                "topic": topic,
-                "partitions": PARTITIONS,
-                "replicas": 1,
-                "topicConfiguration": {"cleanup.policy": ["delete"], "retention.ms": -1},
-                "bindingVersion": BINDING,
-            }
-        },
+    name = name_on(topic)
+    made: dict[str, Any] = {
+        "address": topic.replace("*", "{partner}"),
+        "description": _SAYS[name],
+        "messages": {name: {"$ref": f"#/components/messages/{name}"}},
     }
+    kafka: dict[str, Any] = {
+        "partitions": PARTITIONS,
+        "replicas": 1,
+        "topicConfiguration": {"cleanup.policy": ["delete"], "retention.ms": -1},
+        "bindingVersion": BINDING,
+    }
+    if topic in PARTNERS:
+        made["parameters"] = {
+            "partner": {"description": "The partner's id, as it is registered.", "examples": ["hotline", "fire"]}
+        }
+    else:
+        kafka = {"topic": topic, **kafka}
+    return {**made, "bindings": {"kafka": kafka}}
 
 
-def _message(topic: str, examples: Sequence[Example]) -> dict[str, Any]:
-    example = next(example for example in examples if example.topic == topic)
+def _message(name: str, examples: Sequence[Example]) -> dict[str, Any]:
+    example = next(example for example in examples if example.type == name)
     return {
-        "name": topic,
-        "title": f"{topic}, version {VERSION}",
-        "summary": _SAYS[topic],
+        "name": name,
+        "title": f"{name}, version {VERSION}",
+        "summary": _SAYS[name],
         "description": f"Key: the case id. {MAX_BYTES} bytes at most. Sent at least once: (source, id) is unique.",
         "contentType": CONTENT_TYPE.decode(),
         "headers": {"$ref": "#/components/schemas/Headers"},
-        "payload": {"$ref": f"#/components/schemas/{_component(topic)}"},
+        "payload": {"$ref": f"#/components/schemas/{_component(name)}"},
         "correlationId": {"location": "$message.payload#/correlationid", "description": "The case id."},
         "bindings": {"kafka": {"key": {"$ref": "#/components/schemas/CaseKey"}, "bindingVersion": BINDING}},
         "examples": [
@@ -158,13 +168,18 @@ def _message(topic: str, examples: Sequence[Example]) -> dict[str, Any]:
     }
 
 
-def _operation(who: str, action: str, topic: str) -> dict[str, Any]:
+def _operation(who: str, action: str, name: str) -> dict[str, Any]:
     made: dict[str, Any] = {
         "action": action,
-        "channel": {"$ref": f"#/channels/{topic}"},
-        "messages": [{"$ref": f"#/channels/{topic}/messages/{topic}"}],
+        "channel": {"$ref": f"#/channels/{name}"},
+        "messages": [{"$ref": f"#/channels/{name}/messages/{name}"}],
         "tags": [{"name": who}],
     }
+    if name == "Request" and action == "send":
+        made["reply"] = {
+            "channel": {"$ref": "#/channels/Notice"},
+            "messages": [{"$ref": "#/channels/Notice/messages/Notice"}],
+        }
     if action == "receive" and who != "partner":
         made["bindings"] = {"kafka": {"groupId": {"type": "string", "enum": [who]}, "bindingVersion": BINDING}}
     return made

@@ -1,4 +1,4 @@
-"""What was committed before: the schemas and examples at HEAD and at the last release, read from git."""
+"""What was published before: the schemas and examples at HEAD and at the last release, read from git."""
 
 import io
 import subprocess
@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 FOLDERS = ("contracts/schemas", "contracts/examples")
+RELEASES = "v*"
+"""The tags that are releases."""
 
 
 class Unavailable(Exception):
-    """There is no history here; the message says why."""
+    """There is nothing here to compare with; the message says why."""
 
 
 def revisions(root: Path) -> Sequence[str]:
-    """HEAD and the newest tag before it, the last release. Raises `Unavailable`."""
+    """HEAD and the newest release before it. Raises `Unavailable`."""
     if not (root / ".git").exists():
         raise Unavailable("this is not a git checkout")
     try:
@@ -23,8 +25,12 @@ def revisions(root: Path) -> Sequence[str]:
         raise Unavailable(f"git has no HEAD to compare with: {fault.stderr.decode().strip()}") from None
     except FileNotFoundError:
         raise Unavailable("git is not installed") from None
-    tags = _git(root, "tag", "--merged", "HEAD", "--sort=-creatordate").decode().split()
-    return ["HEAD", *tags[:1]]
+    releases = _git(root, "tag", "--merged", "HEAD", "--sort=-creatordate", "--list", RELEASES).decode().split()
+    # Until the first release nobody outside depends on these files, so version 1 changes wherever that makes it better:
+    # what was merely committed binds nobody. From then on the last commit counts, too, and not only the release.
+    if not releases:
+        raise Unavailable(f"nothing has been released (no tag {RELEASES}), so version 1 may still change")
+    return ["HEAD", releases[0]]
 
 
 def committed(root: Path, revision: str) -> Mapping[str, bytes]:

@@ -1,5 +1,6 @@
 """What a changed schema would break, for those who wrote under the old one and for those who still read by it."""
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,7 +32,7 @@ class _Comparison:
         if _variants(old) is not None or _variants(new) is not None:
             return self._of_variants(old, new, path)
         found = _of_types(old, new, path) + _of_values(old, new, path) + _of_limits(old, new, path)
-        return found + self._of_fields(old, new, path) + self._of_items(old, new, path) + _of_rules(old, new, path)
+        return found + self._of_fields(old, new, path) + self._of_items(old, new, path) + self._of_rules(old, new, path)
 
     def _of_fields(self, old: Schema, new: Schema, path: str) -> list[str]:
         before, after = old.get("properties", {}), new.get("properties", {})
@@ -56,7 +57,7 @@ class _Comparison:
 
     def _of_variants(self, old: Schema, new: Schema, path: str) -> list[str]:
         """Each old variant must be read by some new one; the one that fits best tells what is wrong."""
-        found = _of_rules(old, new, path)
+        found = self._of_rules(old, new, path)
         after = [_resolve(variant, self._new) for variant in _variants(new) or (new,)]
         for variant in _variants(old) or (old,):
             before = _resolve(variant, self._old)
@@ -66,6 +67,28 @@ class _Comparison:
                 continue
             found += min((self.differences(before, candidate, path) for candidate in same), key=len)
         return found
+
+    def _of_rules(self, old: Schema, new: Schema, path: str) -> list[str]:
+        before = [_bare(rule) for rule in old.get("allOf", ())]
+        return [
+            f"{_name(path)}: new rule: {rule.get('description', 'a further schema')}"
+            for rule in new.get("allOf", ())
+            if (bare := self._as_known(_bare(rule), old)) is not None and bare not in before
+        ]
+
+    def _as_known(self, rule: dict[str, Any], old: Schema) -> dict[str, Any] | None:
+        """A rule on some variants of a field, as far as it is about those that were there; None: about none of them."""
+        for field, condition in rule.get("if", {}).get("properties", {}).items():
+            variants = _variants(_resolve(old.get("properties", {}).get(field, {}), self._old)) or []
+            there = [_resolve(variant, self._old).get("properties", {}) for variant in variants]
+            for tag, about in condition.get("properties", {}).items():
+                known = [fields[tag].get("const") for fields in there if tag in fields]
+                about = [value for value in about.get("enum", ()) if value in known]
+                if not about:
+                    return None
+                rule = copy.deepcopy(rule)
+                rule["if"]["properties"][field]["properties"][tag]["enum"] = about
+        return rule
 
     def _null(self, schema: Schema, definitions: Mapping[str, Schema]) -> bool:
         resolved = _resolve(schema, definitions)
@@ -129,15 +152,6 @@ def _of_limits(old: Schema, new: Schema, path: str) -> list[str]:
         f"{_name(path)}: {word} is {new[word]} now, was {old.get(word, 'not set')}"
         for word in _EXACT
         if word in new and new[word] != old.get(word)
-    ]
-
-
-def _of_rules(old: Schema, new: Schema, path: str) -> list[str]:
-    before = [_bare(rule) for rule in old.get("allOf", ())]
-    return [
-        f"{_name(path)}: new rule: {rule.get('description', 'a further schema')}"
-        for rule in new.get("allOf", ())
-        if _bare(rule) not in before
     ]
 
 

@@ -9,8 +9,6 @@ from itertools import pairwise
 
 from pydantic import BaseModel
 
-import contracts.fields
-
 
 def of_fields(model: type[BaseModel]) -> Mapping[str, str]:
     """Field -> the string under it, or else under the type alias in its annotation; fields of base classes too."""
@@ -18,8 +16,7 @@ def of_fields(model: type[BaseModel]) -> Mapping[str, str]:
     for cls in reversed(model.__mro__):
         module = sys.modules[cls.__module__]
         if module.__name__.startswith("contracts."):
-            aliases = {**_aliases(contracts.fields.__name__), **_aliases(module.__name__)}
-            found |= _of_class(module.__name__, cls.__qualname__.partition("[")[0], aliases)
+            found |= _of_class(module.__name__, cls.__qualname__.partition("[")[0], _aliases(module.__name__))
     return found
 
 
@@ -42,14 +39,17 @@ def _of_annotation(annotation: ast.expr, aliases: Mapping[str, str]) -> str | No
 
 @cache
 def _aliases(module: str) -> Mapping[str, str]:
+    """What a module says of the names it defines, and what others of contracts say of those it imports."""
     body = _tree(module).body
-    return {
-        target.id: words
-        for statement, following in pairwise(body)
-        if isinstance(statement, ast.Assign) and (words := _string(following))
-        for target in statement.targets
-        if isinstance(target, ast.Name)
-    }
+    found: dict[str, str] = {}
+    for statement in body:
+        if isinstance(statement, ast.ImportFrom) and (statement.module or "").startswith("contracts."):
+            there = _aliases(str(statement.module))
+            found |= {alias.name: there[alias.name] for alias in statement.names if alias.name in there}
+    for statement, following in pairwise(body):
+        if isinstance(statement, ast.Assign) and (words := _string(following)):
+            found |= {target.id: words for target in statement.targets if isinstance(target, ast.Name)}
+    return found
 
 
 @cache

@@ -1,4 +1,4 @@
-"""One JSON Schema (draft 2020-12) per topic: the envelope and everything that may be in `data`."""
+"""One JSON Schema (draft 2020-12) per type: the envelope and everything that may be in `data`."""
 
 import inspect
 from collections.abc import Iterator, Mapping
@@ -7,19 +7,18 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
-from contracts.envelope import Event
+from contracts.envelope import Event, PartnerEvent
 from contracts.export import docstrings
-from contracts.fields import Fact
-from contracts.wire import ADAPTERS, HOMES, MAX_BYTES, VERSION, schema_of, type_of
+from contracts.fields import CLAIMED, INSTANT, Shape
+from contracts.progress import PUBLISHERS
+from contracts.wire import ADAPTERS, HOMES, MAX_BYTES, TELLERS, VERSION, schema_of, type_of
 
 Schema = dict[str, Any]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-]00:00)$"
-"""RFC 3339 in UTC; validators need not know `format`."""
 
 RULES: Mapping[str, list[Schema]] = {
-    "Event": [
+    "_Envelope": [
         {
             "description": "causationid or actor must say what began the event",
             "anyOf": [
@@ -50,6 +49,12 @@ RULES: Mapping[str, list[Schema]] = {
 }
 """Model -> what its validators demand beyond the types of its fields, where JSON Schema can say it."""
 
+_INSTANTS: Mapping[str, tuple[str, str]] = {
+    INSTANT: ("Instant", "A point in time in UTC (`Z`), from 1970 to 2199, to the microsecond (RFC 3339)."),
+    CLAIMED: ("ClaimedInstant", "A point in time with any offset, from 1970 to 2199, to the microsecond (RFC 3339)."),
+}
+"""Pattern -> the definition that holds it once, for it is long."""
+
 
 class _Untitled(GenerateJsonSchema):
     """Leaves out titles that only repeat the field's name."""
@@ -58,35 +63,40 @@ class _Untitled(GenerateJsonSchema):
         return False
 
 
-def schema(topic: str) -> Schema:
-    """The complete schema of the records on `topic`: what a writer must keep to, as far as JSON Schema can say it.
+def schema(name: str) -> Schema:
+    """The complete schema of the records of a type: what a writer must keep to, as far as JSON Schema can say it.
 
-    It can't say that subject, partitionkey and correlationid are equal, nor how many bytes a record may have.
+    It can't say that subject, partitionkey and correlationid are equal, how many bytes a record may have, nor that a
+    partner's topic belongs to the one that `source` or `data.to` names.
     """
-    made = ADAPTERS[topic].json_schema(schema_generator=_Untitled)
+    made = ADAPTERS[name].json_schema(schema_generator=_Untitled)
     definitions: dict[str, Schema] = made.pop("$defs", {})
-    models = {model.__name__: model for model in _subclasses(Fact)}
-    for name, definition in definitions.items():
-        _document(definition, models[name])
-    _document(made, Event)
+    models = {model.__name__: model for model in _subclasses(Shape)}
+    for title, definition in definitions.items():
+        _document(definition, models[title])
+    envelope = PartnerEvent if name == "Request" else Event
+    _document(made, envelope)
     properties = made["properties"]
-    properties["type"] = {"const": type_of(topic), "description": "The topic's name and the version of its facts."}
-    properties["source"]["pattern"] = _sources(topic)
+    properties["type"] = {"const": type_of(name), "description": "The name of the type, and its version."}
+    properties["source"] = {"type": "string", **_sources(name), "description": properties["source"]["description"]}
+    if name == "Progressed":
+        made["allOf"] = [*made["allOf"], *_publishers()]
     data = properties["data"]
     if "discriminator" in data:
         _require_tag(data, definitions)
-    for node in nodes([made, definitions]):
-        if node.get("format") == "date-time":
-            node["pattern"] = INSTANT
+    for node in list(nodes([made, definitions])):
+        if node.get("additionalProperties") is False:  # for whoever builds one in Python; readers overlook others
+            del node["additionalProperties"]
+    _share_instants(made, definitions)
     made.pop("title", None)
-    description = inspect.cleandoc(Event.__doc__ or "")
+    description = inspect.cleandoc(envelope.__doc__ or "")
     return {
         "$schema": DIALECT,
-        "$id": schema_of(topic),
-        "title": f"{topic}, version {VERSION}",
+        "$id": schema_of(name),
+        "title": f"{name}, version {VERSION}",
         "description": f"{description} A record has {MAX_BYTES} bytes at most.",
         **made,
-        "$defs": definitions,
+        "$defs": dict(sorted(definitions.items())),
     }
 
 
@@ -105,7 +115,8 @@ def _document(definition: Schema, model: type[BaseModel]) -> None:
     for name, words in docstrings.of_fields(model).items():
         if name in definition["properties"]:
             definition["properties"][name]["description"] = words
-    if rules := RULES.get(model.__name__):
+    rules = [rule for cls in model.__mro__ for rule in RULES.get(cls.__name__, ())]
+    if rules:
         definition["allOf"] = rules
 
 
@@ -118,9 +129,39 @@ def _require_tag(union: Schema, definitions: Mapping[str, Schema]) -> None:
         definition["required"] = [tag, *definition.get("required", [])]
 
 
-def _sources(topic: str) -> str:
-    home = HOMES.get(topic, "/services/[a-z0-9][a-z0-9-]*")
-    return f"^({home}|/partners/[a-z0-9][a-z0-9-]*)$"
+def _share_instants(made: Schema, definitions: dict[str, Schema]) -> None:
+    for node in list(nodes([made, definitions])):
+        if node.get("pattern") in _INSTANTS:
+            title, words = _INSTANTS[node["pattern"]]
+            definitions[title] = {
+                "description": words,
+                **{key: node.pop(key) for key in ("type", "format", "pattern")},
+            }
+            node["$ref"] = f"#/$defs/{title}"
+
+
+def _sources(name: str) -> Schema:
+    """Who may say this type at all."""
+    if name == "Request":
+        return {"pattern": "^/partners/[a-z0-9][a-z0-9-]{0,49}$"}
+    if name in HOMES:
+        return {"enum": [HOMES[name]]}
+    return {"enum": sorted(TELLERS if name == "Notice" else HOMES.values())}
+
+
+def _publishers() -> Iterator[Schema]:
+    """Who says which steps, where not every service does."""
+    said: dict[tuple[str, ...], list[str]] = {}
+    for step, sources in PUBLISHERS.items():
+        said.setdefault(tuple(sorted(sources)), []).append(step)
+    for sources, steps in said.items():
+        if set(sources) != set(HOMES.values()):
+            stepping = {"required": ["step"], "properties": {"step": {"enum": steps}}}
+            yield {
+                "description": f"only {' and '.join(sources)} may say these steps",
+                "if": {"required": ["data"], "properties": {"data": stepping}},
+                "then": {"properties": {"source": {"enum": list(sources)}}},
+            }
 
 
 def _subclasses(model: type[BaseModel]) -> Iterator[type[BaseModel]]:

@@ -1,19 +1,21 @@
-"""The reference files of a district: areas, units, members, places, partners, catalogue, policy, calendar, manifest.
+"""The reference files of a district: areas, units, members, places, catalogue, policy, calendar; and the partners.
 
     areas.json      Areas      the area tree with polygons
     units.json      Units      whoever can be assigned, and the ladder between them
     members.json    Members    grid members and their shifts
     places.json     Places     key places that raise a priority, and named roads and sites
-    partners.json   Partners   systems that may publish, and for which units
     catalogue.json  Catalogue  categories with conditions, limits, lead, supports, check and keywords
     policy.json     Policy     every limit and weight that is not a category's own
     calendar.json   Calendar   working hours, holidays, make-up workdays
     manifest.json   District   what was generated, with counts and hashes
 
+    partners.json   Partners   beside the district: partners' systems, what each may say and for which units
+
 Everything is frozen and refuses unknown fields: these files are ours and versioned, so a misspelt key is an error.
 
     base.py       the field types they share
-    territory.py  areas, units, members, places, partners
+    territory.py  areas, units, members, places
+    partners.py   partners' systems
     catalogue.py  categories and the roles that act in them
     policy.py     calendar, policy, manifest
 """
@@ -31,8 +33,6 @@ from contracts.reference.base import (
     Reference,
     Role,
     Scale,
-    Source,
-    Topic,
     UnitId,
     UnitKind,
 )
@@ -46,6 +46,7 @@ from contracts.reference.catalogue import (
     Task,
     unit_for,
 )
+from contracts.reference.partners import NO_PARTNERS, Partner, Partners
 from contracts.reference.policy import (
     Calendar,
     Day,
@@ -61,8 +62,6 @@ from contracts.reference.territory import (
     Areas,
     Member,
     Members,
-    Partner,
-    Partners,
     Place,
     Places,
     Shift,
@@ -73,6 +72,7 @@ from contracts.reference.territory import (
 __all__ = [
     "LADDER",
     "LEVELS",
+    "NO_PARTNERS",
     "Area",
     "AreaPath",
     "Areas",
@@ -105,9 +105,7 @@ __all__ = [
     "Scale",
     "ScoreWeights",
     "Shift",
-    "Source",
     "Task",
-    "Topic",
     "Unit",
     "UnitId",
     "UnitKind",

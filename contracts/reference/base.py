@@ -18,12 +18,10 @@ UnitId = Annotated[str, StringConstraints(pattern=UNIT_ID)]
 CategoryCode = Annotated[str, StringConstraints(pattern=CATEGORY_CODE)]
 Competence = Annotated[str, StringConstraints(pattern=COMPETENCE)]
 Role = Annotated[str, StringConstraints(pattern=ROLE)]
-Source = Annotated[str, StringConstraints(pattern=r"^/[a-z0-9/-]+$")]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Weekday = Annotated[int, Field(ge=1, le=7)]
 Positive = Annotated[int, Field(gt=0)]
 Percent = Annotated[int, Field(gt=0, le=1000)]
-Topic = Literal["ReportFiled", "Assigned", "Resolved", "Evaluated", "Progressed"]
 Level = Literal["district", "street", "community", "grid", "subgrid"]
 PlaceKind = Literal[
     "school", "hospital", "gas_station", "care_home", "market", "metro_station", "construction_site", "park", "road"

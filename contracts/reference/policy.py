@@ -44,6 +44,8 @@ class Calendar(Reference):
             ZoneInfo(self.time_zone)
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise ValueError(f"time_zone {self.time_zone} is not a known zone") from error
+        unique("weekdays", map(str, self.weekdays))
+        unique("years", map(str, self.years))
         edges = [edge for hours in self.working_hours for edge in (hours.starts, hours.ends)]
         if edges != sorted(set(edges)):
             raise ValueError("working_hours must be spans in order that neither overlap nor touch")
@@ -123,7 +125,7 @@ class Policy(Reference):
     retrospective_after_hours: Positive = Field(
         description="a report about a time further back is a late entry: deadlines are measured, but raise no alarm"
     )
-    max_future_skew_seconds: Positive = Field(description="a report from further ahead than this is refused")
+    max_future_skew_seconds: Positive = Field(description="a claimed time further ahead than this is doubtful")
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:

@@ -1,9 +1,9 @@
-"""Areas, units, members, key places and partners of a district."""
+"""Areas, units, members and key places of a district."""
 
 from collections.abc import Mapping
 from datetime import datetime, time
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -15,9 +15,7 @@ from contracts.reference.base import (
     PlaceKind,
     Point,
     Reference,
-    Source,
     Text,
-    Topic,
     UnitId,
     UnitKind,
     Weekday,
@@ -66,7 +64,7 @@ class Areas(Reference):
 
 
 class Unit(Reference):
-    """Whoever can be assigned. `source` is set where the unit answers from a dispatch system of its own."""
+    """Whoever can be assigned."""
 
     id: UnitId
     name: Text
@@ -75,7 +73,6 @@ class Unit(Reference):
     area: AreaPath
     competences: tuple[Competence, ...]
     superior: UnitId | None = None
-    source: Source | None = None
 
     @model_validator(mode="after")
     def _kind_is_prefix(self) -> Self:
@@ -175,48 +172,3 @@ class Places(Reference):
     def _distinct(self) -> Self:
         unique("places.id", (place.id for place in self.places))
         return self
-
-
-class Partner(Reference):
-    """A system that may publish to `topics` on behalf of `units` ("*" = any unit)."""
-
-    id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")]
-    source: Source
-    name: Text
-    name_en: Text
-    units: tuple[UnitId | Literal["*"], ...]
-    topics: tuple[Topic, ...] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _source_is_id(self) -> Self:
-        if self.source != f"/partners/{self.id}":
-            raise ValueError(f"source of partner {self.id} must be /partners/{self.id}, is {self.source}")
-        return self
-
-    def may_act_for(self, unit: str) -> bool:
-        return "*" in self.units or unit in self.units
-
-
-class Partners(Reference):
-    version: Text
-    partners: tuple[Partner, ...]
-
-    @model_validator(mode="after")
-    def _distinct(self) -> Self:
-        unique("partners.id", (partner.id for partner in self.partners))
-        return self
-
-    @cached_property
-    def by_source(self) -> Mapping[str, Partner]:
-        return {partner.source: partner for partner in self.partners}
-
-    def refusal(self, source: str, topic: str, unit: str | None = None) -> str | None:
-        """Why `source` may not publish on `topic`, about an assignment of `unit`; None where it may."""
-        partner = self.by_source.get(source)
-        if partner is None:
-            return f"source: {source} is not a registered partner"
-        if topic not in partner.topics:
-            return f"source: {source} may not publish on {topic}"
-        if unit is not None and not partner.may_act_for(unit):
-            return f"data.unit: {source} may not act for {unit}"
-        return None

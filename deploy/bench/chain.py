@@ -1,4 +1,4 @@
-"""Complete cases through all five services: filed and resolved by a partner on the topics, closed by the check rule."""
+"""Complete cases through all five services: filed and worked by a partner over its own topics, closed by the rule."""
 
 import asyncio
 import time
@@ -12,19 +12,19 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from shapely import Polygon, contains_xy
 
 from chassis.ids import uuid7
-from contracts.dispatch import Resolved
-from contracts.envelope import CONTENT_TYPE
-from contracts.fields import Fact, Place, Point
-from contracts.intake import NewReport
+from contracts.fields import Place, Point
 from contracts.reference import Area
-from contracts.wire import build
+from contracts.request import Acknowledge, FileReport, Resolve, Where
+from contracts.wire import FROM, TO
+from deploy.simulation.partner import HEADERS, partitions_of, request
 
-SOURCE = "/partners/bench"
+PARTNER = "bench"
+UNIT = "dept:drainage"
+"""The unit that the category's lead falls to, everywhere in the district."""
 CATEGORY = "component.public-facilities.manhole-sensor"
 """Checked by rule, so that no person is needed; duplicates only within ten metres."""
 SPACING_DEGREES = 0.0002
 """Between two reports of one grid: twenty metres, so that none is a duplicate."""
-HEADERS = [("content-type", CONTENT_TYPE)]
 
 
 @dataclass
@@ -34,7 +34,10 @@ class Timeline:
     filed: dict[str, float] = field(default_factory=dict)
     assigned: dict[str, float] = field(default_factory=dict)
     closed: dict[str, float] = field(default_factory=dict)
-    messages: dict[str, list[bytes]] = field(default_factory=dict)
+    messages: list[bytes] = field(default_factory=list)
+    """The reports, as they were sent."""
+    refused: list[str] = field(default_factory=list)
+    """What the services refused; nothing, if all is well."""
 
 
 def places(areas: Iterable[Area], count: int) -> list[Place]:
@@ -62,30 +65,24 @@ def _inside(area: Area) -> Iterator[Point]:
                 yield Point(lat=lat, lon=lon)
 
 
-def envelope(case: str, fact: Fact, sequence: int, cause: str | None = None) -> bytes:
-    """An event of the benchmark's partner, as bytes."""
-    now = datetime.now(UTC)
-    _, raw = build(
-        event_id=uuid7(now),
-        source=SOURCE,
-        subject=case,
-        time=now,
-        recorded=now,
-        sequence=sequence,
-        data=fact,
-        cause=cause,
-        actor=None if cause else "partner:bench",
+def report(place: Place, n: int) -> FileReport:
+    """The `n`-th report, at that place."""
+    where = Where(point=place.point, area=place.area)
+    return FileReport(
+        channel="sensor", title=f"cover {n} tilted", text="tilt 21 degrees", category=CATEGORY, place=where
     )
-    return raw
 
 
 class Partner:
-    """Files reports, answers every assignment of its own cases with `Resolved`, and notes when each case is closed."""
+    """Files reports, takes on and resolves every assignment it is told of, and notes when each case is closed."""
 
-    def __init__(self, servers: str, places: list[Place], tell: Callable[[Timeline], None]) -> None:
+    def __init__(
+        self, servers: str, places: list[Place], tell: Callable[[Timeline], None], *, prefix: str = ""
+    ) -> None:
         self._servers = servers
         self._places = places
         self._tell = tell
+        self._from, self._to = f"{prefix}{FROM}{PARTNER}", f"{prefix}{TO}{PARTNER}"
         self.timeline = Timeline()
         self._done = asyncio.Event()
 
@@ -101,13 +98,10 @@ class Partner:
         await producer.start()
         await observer.start()
         try:
-            partitions = [
-                TopicPartition(topic, number)
-                for topic in ("Assigned", "Evaluated")
-                for number in await observer_partitions(observer, topic)
-            ]
-            observer.assign(partitions)
+            observer.assign([TopicPartition(self._to, n) for n in await partitions_of(observer, self._to)])
             await observer.seek_to_end()
+            for partition in observer.assignment():
+                await observer.position(partition)
             watching = asyncio.create_task(self._watch(observer, producer))
             await self._file(producer, rate)
             async with asyncio.timeout(timeout_seconds):
@@ -122,16 +116,12 @@ class Partner:
     async def _file(self, producer: AIOKafkaProducer, rate: float | None) -> None:
         sent = []
         began = time.monotonic()
-        sample = self.timeline.messages.setdefault("ReportFiled", [])
         for n, place in enumerate(self._places):
             case = uuid7(datetime.now(UTC))
-            report = NewReport(
-                channel="sensor", title=f"cover {n} tilted", text="tilt 21 degrees", category=CATEGORY, place=place
-            )
-            raw = envelope(case, report, 1)
-            sample.append(raw)
+            _, raw = request(PARTNER, case, report(place, n))
+            self.timeline.messages.append(raw)
             self.timeline.filed[case] = time.monotonic()
-            sent.append(await producer.send("ReportFiled", value=raw, key=case.encode(), headers=HEADERS))
+            sent.append(await producer.send(self._from, value=raw, key=case.encode(), headers=HEADERS))
             if rate is not None and (ahead := n / rate - (time.monotonic() - began)) > 0:
                 await asyncio.sleep(ahead)
         await asyncio.gather(*sent)
@@ -139,39 +129,28 @@ class Partner:
     async def _watch(self, observer: AIOKafkaConsumer, producer: AIOKafkaProducer) -> None:
         line = self.timeline
         while True:
-            for tp, records in (await observer.getmany(timeout_ms=100, max_records=2000)).items():
+            for records in (await observer.getmany(timeout_ms=100, max_records=2000)).values():
                 now = time.monotonic()
                 for record in records:
                     case = (record.key or b"").decode()
+                    notice = orjson.loads(record.value or b"{}")
+                    kind = notice["data"]["kind"]
+                    if kind == "refused":
+                        line.refused.append(f"{notice['data']['rule']}: {notice['data']['reason']}")
                     if case not in line.filed:
                         continue
-                    event = orjson.loads(record.value or b"{}")
-                    if tp.topic == "Assigned":
+                    if kind == "assigned":
                         line.assigned.setdefault(case, now)
-                        await self._answer(producer, case, event)
-                    elif event["data"]["verdict"] == "closed":
+                        await self._answer(producer, case, notice)
+                    elif kind == "closed":
                         line.closed.setdefault(case, now)
             self._tell(line)
             if len(line.closed) >= len(self._places):
                 self._done.set()
 
-    async def _answer(self, producer: AIOKafkaProducer, case: str, event: dict[str, Any]) -> None:
-        for n, assignment in enumerate(event["data"].get("plan", ())):
-            now = datetime.now(UTC)
-            end = Resolved(
-                assignment_id=assignment["id"],
-                unit=assignment["unit"],
-                outcome="fixed",
-                handled_by=("partner:bench",),
-                acknowledged_at=now,
-                arrived_at=now,
-                late_by_seconds=0,
-            )
-            raw = envelope(case, end, 2 + n, cause=event["id"])
-            await producer.send("Resolved", value=raw, key=case.encode(), headers=HEADERS)
-
-
-async def observer_partitions(consumer: AIOKafkaConsumer, topic: str) -> list[int]:
-    """The partitions of a topic, asked of the broker."""
-    await consumer._client.add_topic(topic)
-    return sorted(consumer.partitions_for_topic(topic) or ())
+    async def _answer(self, producer: AIOKafkaProducer, case: str, notice: dict[str, Any]) -> None:
+        """Both at once: what one system says of a case stays in order."""
+        assignment = notice["data"]["assignment_id"]
+        for said in (Acknowledge(assignment_id=assignment), Resolve(assignment_id=assignment)):
+            _, raw = request(PARTNER, case, said, cause=notice["id"])
+            await producer.send(self._from, value=raw, key=case.encode(), headers=HEADERS)

@@ -8,6 +8,8 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -16,10 +18,14 @@ from rich.console import Console
 
 from deploy.demo import sample
 from deploy.demo.clock import CHENGDU, Stage
-from deploy.demo.scenario import Scenario
+from deploy.demo.scenario import PARTNERS, Cast, Scenario
 from deploy.demo.trace import Trace
 from deploy.demo.verdict import Verdict, judge
-from deploy.simulation.city import City, Refusal
+from deploy.partners import Installation, Unacceptable, register
+from deploy.simulation.city import Addresses, City, Refusal
+from deploy.simulation.partner import PartnerSystem
+from deploy.stack.plan import from_environment
+from deploy.stack.problem import Problem
 
 DATA = Path(".data")
 STARTS = datetime(2026, 5, 9, 8, 5, tzinfo=CHENGDU)
@@ -28,10 +34,17 @@ RATE = 60.0
 
 
 async def _play(console: Console) -> Verdict:
+    installation = Installation.of(from_environment())
+    for wanted in PARTNERS:
+        await register(installation, wanted)
     stage = Stage(DATA / "run" / "clock.json", STARTS, RATE)
     try:
-        async with City() as city, Trace(city.servers, console) as trace:
-            scenario = Scenario(city, stage, trace, DATA / "district" / "full")
+        async with (
+            City(Addresses.of_stack()) as city,
+            Trace(city.servers, console) as trace,
+            cast(city, stage) as others,
+        ):
+            scenario = Scenario(city, stage, trace, others, installation.district)
             console.rule("9 May, Shuangqiao Road: as it happens, by the city's clock")
             play = await scenario.perform()
             for refusal in play.refused:
@@ -44,6 +57,17 @@ async def _play(console: Console) -> Verdict:
             return found
     finally:
         stage.close()
+
+
+@asynccontextmanager
+async def cast(city: City, stage: Stage) -> AsyncIterator[Cast]:
+    """The partners' systems, playing by the stage's clock."""
+    async with AsyncExitStack() as stack:
+        systems = [
+            await stack.enter_async_context(PartnerSystem(city.servers, wanted.id, clock=stage.now))
+            for wanted in PARTNERS
+        ]
+        yield Cast(*systems)
 
 
 def _replay(console: Console) -> int:
@@ -61,7 +85,7 @@ def main() -> int:
     began = time.monotonic()
     try:
         found = uvloop.run(_play(console))
-    except (Refusal, TimeoutError, asyncio.CancelledError) as fault:
+    except (Refusal, TimeoutError, AssertionError, Problem, Unacceptable, asyncio.CancelledError) as fault:
         console.print(f"the play stopped: {fault}", style="red")
         return 1
     output = DATA / "demo" / "summary.json"

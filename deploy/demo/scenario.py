@@ -3,24 +3,22 @@
 import asyncio
 import json
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
-
 from chassis.ids import uuid7
-from contracts.dispatch import Resolved
-from contracts.envelope import CONTENT_TYPE, Event
+from contracts.envelope import Event
 from contracts.feedback import Evaluated
-from contracts.fields import Fact, Place, Point
-from contracts.intake import NewReport
-from contracts.progress import Progressed
+from contracts.fields import Attachment, Point
+from contracts.request import Acknowledge, FileReport, RequestExtension, Resolve, SetOut, Where
+from contracts.request import Arrive as OnScene
+from contracts.request import Note as Remark
 from contracts.triage import Assignment, Dispatched, Merged
-from contracts.wire import build
 from deploy.demo.clock import Stage
 from deploy.demo.trace import Trace
+from deploy.partners import Wanted
 from deploy.simulation.city import City, Person, Refusal
+from deploy.simulation.partner import PartnerSystem
 
 PLACE = "place:shuangqiao-road-metro-site"
 CATEGORY = "event.emergency.water-main"
@@ -33,6 +31,12 @@ RESIDENTS = (
     "双桥路水管爆裂",
 )
 BY_CITIZENS, BY_ACCEPTOR, BY_HOTLINE = 9, 3, 5
+PARTNERS = (
+    Wanted("hotline", says=("reports",), name="12345 hotline"),
+    Wanted("fire", says=("steps",), units=("dept:fire",), name="Fire brigade"),
+    Wanted("water", says=("steps",), units=("dept:water",), name="Water company"),
+)
+"""Whose own systems play along, over their own topics."""
 
 
 @dataclass
@@ -45,13 +49,23 @@ class Play:
     refused: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Cast:
+    """Who else plays: the systems of the three partners, each over its own topics."""
+
+    hotline: PartnerSystem
+    fire: PartnerSystem
+    water: PartnerSystem
+
+
 class Scenario:
     """One performance. `district` is the folder of the reference files."""
 
-    def __init__(self, city: City, stage: Stage, trace: Trace, district: Path) -> None:
+    def __init__(self, city: City, stage: Stage, trace: Trace, cast: Cast, district: Path) -> None:
         self._city = city
         self._stage = stage
         self._trace = trace
+        self._cast = cast
         places = json.loads((district / "places.json").read_bytes())["places"]
         site = next(place for place in places if place["id"] == PLACE)
         self._lon, self._lat = site["point"]
@@ -75,9 +89,11 @@ class Scenario:
     async def _tidy(self) -> None:
         """Closes what a play that was broken off has left open here, or the new report would be a duplicate of it."""
         leader = self._city.person("shift-leader:ma", "shift_leader", "acceptor")
-        left: list[str] = []
-        for status in ("dispatched", "verifying", "awaiting_ruling"):
-            left += [c["case_id"] for c in await self._cases(leader, status)]
+        left = [
+            c["case_id"]
+            for status in ("dispatched", "verifying", "reported")
+            for c in await self._cases(leader, status)
+        ]
         for case in left:
             found = await leader.city.call("GET", "triage", f"/cases/{case}", headers=leader.headers)
             if found.json()["status"] == "dispatched":
@@ -119,11 +135,15 @@ class Scenario:
 
     async def _acknowledge(self, plan: dict[str, Assignment]) -> None:
         self._street = self._city.person("street:zhao", "handling_unit", unit=plan["street"].unit)
-        self._water = self._city.person("water:liu", "handling_unit", unit="dept:water")
-        self._fire = self._city.partner("fire")
-        for person, unit in ((self._street, "street"), (self._water, "dept:water"), (self._fire, "dept:fire")):
-            await self._patiently(person, f"/assignments/{plan[unit].id}/acknowledge")
-        await self._water.post("dispatch", f"/assignments/{plan['dept:water'].id}/en-route", {})
+        await self._patiently(self._street, f"/assignments/{plan['street'].id}/acknowledge")
+        for system, unit in ((self._cast.water, "dept:water"), (self._cast.fire, "dept:fire")):
+            await self._says(system, plan[unit], Acknowledge)
+        await self._says(self._cast.water, plan["dept:water"], SetOut)
+
+    async def _says(self, system: PartnerSystem, part: Assignment, kind: type[Any], **more: Any) -> None:
+        """A partner's system says a step of its unit, as the answer to the notice that gave it the assignment."""
+        told = await system.told(self.play.case, "assigned")
+        await system.insist(self.play.case, kind(assignment_id=part.id, **more), cause=told.id)
 
     async def _patiently(self, person: Person, path: str) -> None:
         """Dispatch may hear of an assignment a moment later than whoever reads the topic: until then it is unknown."""
@@ -157,16 +177,15 @@ class Scenario:
         await self._trace.follow(case, f"resident {n + 1}")
 
     async def _hotline(self) -> None:
-        """The hotline's own system publishes its reports itself."""
-        async with _Publisher(self._city.servers, "hotline", self._stage) as hotline:
-            for n in range(BY_CITIZENS + BY_ACCEPTOR, BY_CITIZENS + BY_ACCEPTOR + BY_HOTLINE):
-                case = uuid7(self._stage.now())
-                spot = self._place(n + 1)
-                place = Place(point=Point(**spot["point"]), address=spot["address"])
-                report = NewReport(channel="hotline", title=RESIDENTS[n % len(RESIDENTS)], place=place)
-                self.play.merged.append(case)
-                await self._trace.follow(case, f"resident {n + 1}")
-                await hotline.publish(case, report, 1)
+        """The hotline's own system sends its reports in."""
+        for n in range(BY_CITIZENS + BY_ACCEPTOR, BY_CITIZENS + BY_ACCEPTOR + BY_HOTLINE):
+            case = uuid7(self._stage.now())
+            spot = self._place(n + 1)
+            where = Where(point=Point(**spot["point"]), address=spot["address"])
+            self.play.merged.append(case)
+            await self._trace.follow(case, f"resident {n + 1}")
+            report = FileReport(channel="hotline", title=RESIDENTS[n % len(RESIDENTS)], place=where)
+            await self._cast.hotline.insist(case, report, actor="agent-12")
 
     async def _supervise(self, plan: dict[str, Assignment]) -> None:
         order = {"level": 2, "reason": "4,000 households without water: ordered by the district's leader"}
@@ -174,45 +193,33 @@ class Scenario:
             await self._dispatcher.post("dispatch", f"/assignments/{part.id}/supervise", order)
 
     async def _work(self, plan: dict[str, Assignment]) -> None:
-        water, street = f"/assignments/{plan['dept:water'].id}", f"/assignments/{plan['street'].id}"
+        part, water, street = plan["dept:water"], self._cast.water, f"/assignments/{plan['street'].id}"
         await self._stage.until(1, "08:45", seconds=3)
-        for person, path in ((self._water, water), (self._street, street)):
-            await person.post("dispatch", f"{path}/on-scene", {})
+        await self._says(water, part, OnScene)
+        await self._street.post("dispatch", f"{street}/on-scene", {})
         refusal = "We shut the valves and mend the pipe; the excavation is the metro contractor's, not ours."
-        await self._water.post("dispatch", f"{water}/note", {"note": refusal})
+        await self._says(water, part, Remark, note=refusal)
         await self._stage.until(1, "09:40", seconds=2)
         ruling = "The contractor digs under your supervision from noon; the water company keeps the lead."
-        await self._dispatcher.post("dispatch", f"{water}/note", {"note": ruling})
+        await self._dispatcher.post("dispatch", f"/assignments/{part.id}/note", {"note": ruling})
         await self._stage.until(1, "15:10", seconds=5)
-        await self._fire_brigade(plan["dept:fire"])
+        lorries = "Twelve tank lorries, 72 m3, five distribution points."
+        await self._says(self._cast.fire, plan["dept:fire"], Resolve, note=lorries, handled_by=("crew-3",))
         await self._stage.until(1, "16:30", seconds=3)
         reason = "The DN600 section has to come from Deyang."
-        await self._water.post("dispatch", f"{water}/request-extension", {"reason": reason})
+        await self._says(water, part, RequestExtension, reason=reason)
         await self._stage.until(1, "16:50", seconds=1)
-        await self._dispatcher.post("dispatch", f"{water}/decide-extension", {"granted": True, "reason": reason})
+        granted = {"granted": True, "reason": reason}
+        await self._dispatcher.post("dispatch", f"/assignments/{part.id}/decide-extension", granted)
+        await water.told(self.play.case, "extended")
         await self._stage.until(1, "19:20", seconds=4)
         explained = {"note": "Grid members went through all courtyards; 31 households in need are supplied by hand."}
         await self._street.post("dispatch", f"{street}/resolve", explained)
         await self._stage.until(2, "07:35", seconds=8)
-        photo = {"uri": "https://photos.example/main-mended.jpg", "media_type": "image/jpeg"}
-        mended = {"note": "Main mended, pressure back at 0.3 MPa, road passable.", "evidence": [photo]}
-        await self._water.post("dispatch", f"{water}/resolve", mended)
+        photo = Attachment(uri="https://photos.example/main-mended.jpg", media_type="image/jpeg")
+        mended = "Main mended, pressure back at 0.3 MPa, road passable."
+        await self._says(water, part, Resolve, note=mended, evidence=(photo,), handled_by=("liu",))
         await self._trace.until(self.play.case, _step("checking"), "the check")
-
-    async def _fire_brigade(self, part: Assignment) -> None:
-        """The fire brigade's own dispatch system publishes the end of its work itself."""
-        events = self._trace.events[self.play.case]
-        assigned = next(event for event in events if isinstance(event.data, Dispatched))
-        end = Resolved(
-            assignment_id=part.id,
-            unit=part.unit,
-            outcome="fixed",
-            note="Twelve tank lorries, 72 m3, five distribution points.",
-            handled_by=("fire:crew-3",),
-        )
-        async with _Publisher(self._city.servers, "fire", self._stage) as system:
-            await system.publish(self.play.case, end, 1, cause=assigned.id)
-        await self._trace.until(self.play.case, _resolved(part.id), "the fire brigade's Resolved")
 
     async def _check(self) -> None:
         path = f"/cases/{self.play.case}/check"
@@ -237,6 +244,10 @@ class Scenario:
         await self._trace.until(self.play.case, _step("rated"), "the rating")
         for n, case in enumerate(self.play.merged):
             await self._trace.until(case, _closed, f"the end of report {n + 1}")
+        for case in self.play.merged[-BY_HOTLINE:]:
+            outcome = await self._cast.hotline.told(case, "closed")
+            if outcome.data.outcome != "fixed":
+                raise AssertionError(f"the hotline hears that its report {case} ended as {outcome.data.outcome}")
 
     def _place(self, n: int) -> dict[str, Any]:
         """Somewhere along the road, within a hundred and fifty metres of the site."""
@@ -247,50 +258,12 @@ class Scenario:
         }
 
 
-class _Publisher:
-    """A partner's own system on the topics."""
-
-    def __init__(self, servers: str, partner: str, stage: Stage) -> None:
-        self._partner = partner
-        self._stage = stage
-        self._producer = AIOKafkaProducer(bootstrap_servers=servers, enable_idempotence=True, acks="all")
-
-    async def __aenter__(self) -> "_Publisher":
-        await self._producer.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._producer.stop()
-
-    async def publish(self, case: str, fact: Fact, sequence: int, cause: str | None = None) -> None:
-        """Acknowledged by the broker when it returns."""
-        now: datetime = self._stage.now()
-        _, raw = build(
-            event_id=uuid7(now),
-            source=f"/partners/{self._partner}",
-            subject=case,
-            time=now,
-            recorded=now,
-            sequence=sequence,
-            data=fact,
-            cause=cause,
-            actor=f"partner:{self._partner}",
-        )
-        topic: str = fact.topic  # pyright: ignore[reportAttributeAccessIssue]  every published fact names its topic
-        headers = [("content-type", CONTENT_TYPE)]
-        await self._producer.send_and_wait(topic, value=raw, key=case.encode(), headers=headers)
-
-
 def _any(kind: type[Any]) -> Any:
     return lambda events: any(isinstance(event.data, kind) for event in events)
 
 
 def _step(step: str) -> Any:
-    return lambda events: any(isinstance(e.data, Progressed) and e.data.step == step for e in events)
-
-
-def _resolved(assignment: str) -> Any:
-    return lambda events: any(isinstance(e.data, Resolved) and e.data.assignment_id == assignment for e in events)
+    return lambda events: any(getattr(event.data, "step", None) == step for event in events)
 
 
 def _closed(events: list[Event[Any]]) -> bool:

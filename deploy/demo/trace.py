@@ -12,8 +12,7 @@ from contracts.dispatch import Resolved
 from contracts.envelope import Event
 from contracts.feedback import Evaluated
 from contracts.intake import NewReport, Supplement, Withdrawal
-from contracts.progress import Progressed
-from contracts.triage import Dispatched, Merged, Rejected, Withdrawn
+from contracts.triage import Dispatched, Merged, Rejected, Upheld, Withdrawn
 from contracts.wire import TOPICS, Invalid, parse
 from deploy.demo.clock import CHENGDU
 
@@ -129,6 +128,8 @@ def words(event: Event[Any]) -> tuple[str, str]:
             return "rejected", reason
         case Withdrawn(reason=reason):
             return "withdrawn", reason
+        case Upheld(reason=reason):
+            return "goes on, though taken back", reason
         case Resolved() as end:
             late = f", {end.late_by_seconds // 60} min late" if end.late_by_seconds else ""
             return f"{end.unit} {end.outcome}{late}: {end.note or ''}".rstrip(": "), end.reason or actor
@@ -137,8 +138,7 @@ def words(event: Event[Any]) -> tuple[str, str]:
             return f"{verdict.verdict} {verdict.outcome or ''} {verdict.reason or ''}".strip(), (
                 f"checked by {verdict.checked_by}; {scores}" if verdict.checked_by else scores
             )
-        case Progressed() as step:
-            detail = " ".join(str(part) for part in (step.unit, step.reason, step.note) if part)
+        case step:
+            said = (getattr(step, name, None) for name in ("unit", "to", "said", "reason", "note", "comment"))
+            detail = " ".join(part if isinstance(part, str) else ", ".join(part) for part in said if part)
             return f"{step.step.replace('_', ' ')} {detail}"[:220], actor or "follows from what was known"
-        case _:
-            return event.type, actor

@@ -1,4 +1,8 @@
-"""Writes the reference files of a district: python -m deploy.district --scale full --seed 510108 --out DIR."""
+"""Writes the reference files of a district, or checks those of another.
+
+python -m deploy.district --scale full --seed 510108 --out DIR
+python -m deploy.district check DIR     names every file, field and rule that is broken; exit status 1 if any is
+"""
 
 import argparse
 import hashlib
@@ -15,7 +19,12 @@ ROOT = HERE.parent.parent
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the files where they are missing or stale; the manifest goes last, so half a district is always stale."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.district", description=__doc__)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if list(arguments[:1]) == ["check"]:
+        return _check(arguments[1:])
+    parser = argparse.ArgumentParser(
+        prog="python -m deploy.district", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--scale", choices=("full", "small", "tiny"), default="full")
     parser.add_argument("--seed", type=int, default=510108)
     parser.add_argument("--out", type=Path, required=True)
@@ -44,6 +53,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"in {options.out}, {time.perf_counter() - began:.1f} s"
     )
     return 0
+
+
+def _check(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m deploy.district check")
+    parser.add_argument("folder", type=Path)
+    options = parser.parse_args(arguments)
+
+    from deploy.district.check import report
+
+    return report(options.folder)
 
 
 def _fingerprint() -> str:

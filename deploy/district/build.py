@@ -15,7 +15,6 @@ from contracts.reference import (
     Catalogue,
     District,
     Members,
-    Partners,
     Places,
     Policy,
     Reference,
@@ -51,14 +50,12 @@ def build(here: Path, scale: Scale, seed: int, fingerprint: str) -> dict[str, by
         version=version, members=tuple(people.members(tree.areas, size["full_time"], size["part_time"], random))
     )
     places = Places(version=version, places=tuple(people.places(tree.areas, random)))
-    partners = Partners(version=version, partners=tuple(people.partners(organisation)))
 
     files = {
         "areas.json": _lines(version, "areas", tree.areas),
         "units.json": _lines(version, "units", units.units),
         "members.json": _lines(version, "members", members.members),
         "places.json": _lines(version, "places", places.places),
-        "partners.json": _lines(version, "partners", partners.partners),
         **authored,
     }
     levels = Counter(area.level for area in tree.areas)
@@ -78,7 +75,6 @@ def build(here: Path, scale: Scale, seed: int, fingerprint: str) -> dict[str, by
             "members_full_time": sum(member.full_time for member in members.members),
             "members_part_time": sum(not member.full_time for member in members.members),
             "places": len(places.places),
-            "partners": len(partners.partners),
             "categories": len(catalogue.categories),
         },
         base_records=_base_records(territory, tree.areas, len(places.places)),

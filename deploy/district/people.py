@@ -1,4 +1,4 @@
-"""Who acts in a district and where: units and their ladder, grid members and shifts, key places, partner systems."""
+"""Who acts in a district and where: units and their ladder, grid members and shifts, key places."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,7 +6,7 @@ from datetime import time
 from random import Random
 from typing import Any
 
-from contracts.reference import LADDER, Area, Catalogue, Member, Partner, Place, PlaceKind, Shift, Unit, UnitKind
+from contracts.reference import LADDER, Area, Catalogue, Member, Place, PlaceKind, Shift, Unit, UnitKind
 from deploy.district.tiling import PER_DEGREE, Vertex, contains
 
 Json = Mapping[str, Any]
@@ -90,10 +90,6 @@ def places(areas: Sequence[Area], random: Random) -> list[Place]:
     return made
 
 
-def partners(organisation: Json) -> list[Partner]:
-    return [Partner(source=f"/partners/{row['id']}", **row) for row in organisation["partners"]]
-
-
 def _tasks_by_role(catalogue: Catalogue) -> Mapping[str, list[str]]:
     roles: dict[str, list[str]] = defaultdict(list)
     for category in catalogue.categories:
@@ -140,7 +136,6 @@ def _office(kind: UnitKind, unit: str, row: Json, root: str, tasks: Mapping[str,
         area=root,
         competences=(*listed, *asked),
         superior=f"district:{root}",
-        source=row.get("source"),
     )
 
 

@@ -12,7 +12,7 @@ import httptools
 import httpx
 import orjson
 
-from deploy.simulation.city import City, Person
+from deploy.simulation.city import Addresses, City, Person
 
 _SECONDS = 30
 """How long an answer may take."""
@@ -139,8 +139,7 @@ class SwiftCity(City):
     """The city, called through `Client`."""
 
     def __init__(self, run: Path) -> None:
-        super().__init__(run)
-        self._client = Client()
+        super().__init__(Addresses.of_stack(run), Client())
 
     async def __aenter__(self) -> Self:
         return self

@@ -164,13 +164,11 @@ class Play:
         match data["step"]:
             case "verifying":
                 self._do(case, self._verify(case, data))
-            case "awaiting_ruling" if data.get("reason") in QUEUES:
-                self._waiting[case.case_id] = data["reason"]
+            case "awaiting_ruling" if data["queue"] in QUEUES:
+                self._waiting[case.case_id] = data["queue"]
                 self._stirred.set()
             case "awaiting_ruling":
-                self._fail(
-                    case, f"it waits in triage's queue {data.get('reason')}, which nobody in the replay looks at"
-                )
+                self._fail(case, f"it waits in triage's queue {data['queue']}, which nobody in the replay looks at")
             case "checking":
                 self._do(case, self._check(case))
             case _:

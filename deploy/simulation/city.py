@@ -3,6 +3,7 @@
 import asyncio
 import os
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,17 +25,33 @@ class Refusal(Exception):
         self.problem = problem
 
 
+@dataclass(frozen=True)
+class Addresses:
+    """Where a stack is, and what its development tokens are signed with."""
+
+    servers: str
+    urls: Mapping[str, str]
+    jwt_key: str
+
+    @classmethod
+    def of_stack(cls, run: Path = Path(".data/run")) -> "Addresses":
+        """Of the embedded stack whose secrets lie in that folder."""
+        return cls(
+            os.environ.get("KAFKA_BOOTSTRAP_SERVERS", f"127.0.0.1:{os.environ.get('KAFKA_PORT', '19092')}"),
+            {name: f"http://127.0.0.1:{os.environ.get(name.upper() + '_PORT', port)}" for name, port in PORTS.items()},
+            secrets.load(run).jwt_key,
+        )
+
+
 class City:
     """The five services of a stack on this machine. Use as an async context manager."""
 
-    def __init__(self, run: Path = Path(".data/run")) -> None:
-        self._secrets = secrets.load(run)
-        self.servers = os.environ.get("KAFKA_BOOTSTRAP_SERVERS", f"127.0.0.1:{os.environ.get('KAFKA_PORT', '19092')}")
-        self.urls = {
-            name: f"http://127.0.0.1:{os.environ.get(name.upper() + '_PORT', port)}" for name, port in PORTS.items()
-        }
+    def __init__(self, addresses: Addresses, client: httpx.AsyncClient | None = None) -> None:
+        self._jwt_key = addresses.jwt_key
+        self.servers = addresses.servers
+        self.urls = addresses.urls
         limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
-        self._client = httpx.AsyncClient(timeout=30, limits=limits)
+        self._client = client or httpx.AsyncClient(timeout=30, limits=limits)
 
     async def __aenter__(self) -> "City":
         return self
@@ -44,12 +61,8 @@ class City:
 
     def person(self, subject: str, *roles: str, unit: str | None = None, areas: tuple[str, ...] = ()) -> "Person":
         """Somebody with a development token."""
-        bearer = token.issue(self._secrets.jwt_key, subject=subject, roles=roles, unit=unit, areas=areas)
+        bearer = token.issue(self._jwt_key, subject=subject, roles=roles, unit=unit, areas=areas)
         return Person(self, subject, {"authorization": f"Bearer {bearer}"}, unit)
-
-    def partner(self, name: str) -> "Person":
-        """A partner system with its client key."""
-        return Person(self, f"partner:{name}", {"x-client-key": self._secrets.client_keys[name]}, None)
 
     async def call(self, method: str, service: str, path: str, **request: Any) -> httpx.Response:
         """The answer; a service that is not ready, or hurried, is asked again. Raises `Refusal`."""

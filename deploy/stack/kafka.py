@@ -161,9 +161,16 @@ async def answering(bootstrap: str, timeout_seconds: float, check: Callable[[], 
         await asyncio.sleep(0.1)
 
 
+def cluster_id(draw: Callable[[], uuid.UUID] = uuid.uuid4) -> str:
+    """A new cluster's id as Kafka makes one: a UUID in base 64, never with a hyphen first, which reads as an option."""
+    while True:
+        made = base64.urlsafe_b64encode(draw().bytes).decode().rstrip("=")
+        if not made.startswith("-"):
+            return made
+
+
 def _format(program: tuple[str, ...], properties: Path) -> None:
-    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    tool = ("kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", str(properties))
+    tool = ("kafka.tools.StorageTool", "format", "--cluster-id", cluster_id(), "--config", str(properties))
     done = subprocess.run((*program, *tool), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise Problem(f"Kafka's data folder could not be made: {(done.stderr or done.stdout).strip()[-400:]}")

@@ -3,20 +3,18 @@
 import asyncio
 import contextlib
 import fcntl
-import json
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
-from contracts.wire import TOPICS
+from deploy import partners
 from deploy.stack import fallback, identity, kafka, ports, postgres, provision, readiness, topics
 from deploy.stack.plan import DATABASE, PORTS, Plan, source_digest
 from deploy.stack.problem import Problem
 from deploy.stack.process import ROOT, Specification
-from deploy.stack.secrets import CLIENT_KEYS, Secrets, load
+from deploy.stack.secrets import Secrets, load
 from deploy.stack.supervise import Supervisor
 
 CLOCK = "clock.json"
@@ -37,8 +35,10 @@ async def up(plan: Plan, say: Say = print) -> None:
             await supervisor.end()  # what a killed manager may have left
         _check_ports(plan)
         with _step(say, "district and secrets"):
-            partners = await asyncio.to_thread(_district, plan) if plan.services else []
-            secrets = load(plan.run, partners)
+            if plan.services:
+                await asyncio.to_thread(_district, plan)
+            registered = partners.read(plan.partners)
+            secrets = load(plan.run)
         with _step(say, " and ".join(plan.infrastructure) or "servers given by the environment"):
             infrastructure = await asyncio.gather(
                 *(asyncio.to_thread(_specify, plan, name, secrets, say) for name in plan.infrastructure)
@@ -51,7 +51,8 @@ async def up(plan: Plan, say: Say = print) -> None:
             if "postgres" in plan.only:
                 await provision.database(_cluster_url(plan, secrets), secrets.postgres, plan.services)
             if "kafka" in plan.only:
-                await topics.create(plan.bootstrap, [plan.topic_prefix + name for name in TOPICS], plan.partitions)
+                wanted = topics.of_installation(registered.by_id, plan.topic_prefix)
+                await topics.create(plan.bootstrap, wanted, plan.partitions)
         if plan.services:
             with _step(say, "services ready"):
                 await supervisor.start(plan.services)
@@ -75,12 +76,14 @@ async def down(plan: Plan, say: Say = print) -> None:
 
 
 async def reset(plan: Plan, say: Say = print) -> None:
-    """`down`, and drops data, secrets and logs; what was downloaded or generated stays."""
+    """`down`, and drops data, secrets and logs; what was downloaded or generated stays, and so do the partners."""
     await down(plan, say)
     shutil.rmtree(postgres.data_folder(plan.folder / "postgres"), ignore_errors=True)
     for name in ("kafka", "fallback", "run", "logs"):
         shutil.rmtree(plan.folder / name, ignore_errors=True)
     say(f"dropped data, secrets and logs in {plan.folder}")
+    if plan.partners.exists():
+        say(f"kept {plan.partners}: who is registered there stays registered, with the same client key")
     if plan.database_url or plan.kafka_bootstrap_servers:
         say("DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS name servers of yours: nothing was dropped there")
 
@@ -96,8 +99,8 @@ def services_environment(plan: Plan, name: str, secrets: Secrets, kind: str = "k
         "KAFKA_BOOTSTRAP_SERVERS": plan.bootstrap,
         fallback.KIND: kind,
         "CASEGRID_DISTRICT": str(plan.district),
+        "CASEGRID_PARTNERS": str(plan.partners),
         "CASEGRID_JWT_KEY": secrets.jwt_key,
-        "CASEGRID_CLIENT_KEYS": str(plan.run / CLIENT_KEYS),
         "CASEGRID_CLOCK_FILE": str(plan.run / CLOCK),
         "CASEGRID_SOURCE": source_digest(name),
         "PYTHONUNBUFFERED": "1",
@@ -161,17 +164,18 @@ async def _watching(watch: readiness.Watch, supervisor: Supervisor) -> None:
         await asyncio.sleep(0.3)
 
 
-def _district(plan: Plan) -> list[dict[str, Any]]:
-    """Generates the reference district where it is missing or stale; its partners."""
+def _district(plan: Plan) -> None:
+    """Generates the reference district where it is missing or stale. Raises `Problem` where there is none."""
     if plan.district == ROOT / ".data" / "district" / "full":
         command = (sys.executable, "-m", "deploy.district", "--scale", "full", "--out", str(plan.district))
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise Problem(f"the reference district could not be generated: {(done.stderr or done.stdout)[-400:]}")
-    path = plan.district / "partners.json"
-    if not path.exists():
-        raise Problem(f"{path} is missing: CASEGRID_DISTRICT must name a folder made by `python -m deploy.district`")
-    return json.loads(path.read_bytes())["partners"]
+    if not (plan.district / "areas.json").exists():
+        raise Problem(
+            f"CASEGRID_DISTRICT is {plan.district}, which holds no district: "
+            f"`python -m deploy.district --out {plan.district}` writes the reference district there"
+        )
 
 
 def _check_ports(plan: Plan) -> None:

@@ -37,6 +37,8 @@ class Plan:
     folder: Path
     ports: Mapping[str, int]
     district: Path
+    partners: Path
+    """The file of partners; theirs who registered, so nothing here writes or drops it."""
     partitions: int = 6
     topic_prefix: str = ""
     kafka_bootstrap_servers: str | None = None
@@ -90,10 +92,12 @@ def from_environment(environment: Mapping[str, str] = os.environ, only: str = ""
     numbers = {name: _number(environment, variable, default, 65535) for name, (variable, default) in PORTS.items()}
     if len(set(numbers.values())) < len(numbers):
         raise Problem(f"two ports are the same: {numbers}")
+    district = Path(environment.get("CASEGRID_DISTRICT", ROOT / ".data" / "district" / "full")).resolve()
     return Plan(
         folder=folder,
         ports=numbers,
-        district=Path(environment.get("CASEGRID_DISTRICT", ROOT / ".data" / "district" / "full")).resolve(),
+        district=district,
+        partners=Path(environment.get("CASEGRID_PARTNERS") or district.parent / "partners.json").resolve(),
         partitions=_number(environment, "CASEGRID_PARTITIONS", 6, 1000),
         topic_prefix=environment.get("CASEGRID_TOPIC_PREFIX", ""),
         kafka_bootstrap_servers=environment.get("KAFKA_BOOTSTRAP_SERVERS") or None,

@@ -1,13 +1,13 @@
 """What containers need before the services start: topics, the five schemas with their roles, the reference district.
 
-Reads its environment only, and writes into `CASEGRID_DISTRICT` only. Safe to run again.
+Reads its environment and the file of partners, and writes into `CASEGRID_DISTRICT` only. Safe to run again.
 """
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from contracts.wire import TOPICS
+from deploy import partners
 from deploy.district.__main__ import main as write_district
 from deploy.stack import kafka, postgres, provision, topics
 from deploy.stack.plan import SERVICES
@@ -22,10 +22,11 @@ async def setup(environment: Mapping[str, str] = os.environ) -> None:
     servers = _required(environment, "KAFKA_BOOTSTRAP_SERVERS")
     district = Path(_required(environment, "CASEGRID_DISTRICT"))
     passwords = {name: _required(environment, f"{name.upper()}_PASSWORD") for name in SERVICES}
+    registered = partners.read(Path(environment.get("CASEGRID_PARTNERS") or district.parent / "partners.json"))
+    wanted = topics.of_installation(registered.by_id, environment.get("CASEGRID_TOPIC_PREFIX", ""))
     await kafka.answering(servers, _SECONDS)
-    prefix = environment.get("CASEGRID_TOPIC_PREFIX", "")
-    await topics.create(servers, [prefix + topic for topic in TOPICS], int(environment.get("CASEGRID_PARTITIONS", "6")))
-    print(f"topics: {', '.join(prefix + topic for topic in TOPICS)}")
+    await topics.create(servers, wanted, int(environment.get("CASEGRID_PARTITIONS", "6")))
+    print(f"topics: {', '.join(wanted)}")
     await postgres.answering(database_url, _SECONDS)
     fresh = await provision.database(database_url, passwords)
     print(f"schemas made: {', '.join(fresh) or 'none, all are there'}")

@@ -41,6 +41,7 @@ _RECORD = {
     "body_base64": "eyJzcGVjdmVyc2lvbiI6IjEuMCIsLi4ufQ==",
     "stored_at": _AT,
     "valid": True,
+    "invalidity": None,
     "reason": None,
     "source": "/services/intake",
     "event_id": "0199c0de-7a11-7000-8000-000000000002",
@@ -52,6 +53,7 @@ _RECORD = {
     "sequence": 1,
     "causation_id": None,
     "actor": "member:0117",
+    "answers": None,
     "settles": None,
     "duplicate_of": None,
     "summary": "member:0117 reported by handset: A water main has burst at the metro site",
@@ -73,8 +75,6 @@ _EVENT = {
     "recorded_time": _AT,
     "stored_at": _AT,
     "delay_ms": None,
-    "valid": True,
-    "reason": None,
     "data": {"kind": "new", "channel": "handset", "title": "A water main has burst at the metro site"},
 }
 _LIST = {"count": 0, "items": []}
@@ -96,7 +96,10 @@ def _example(**value: Any) -> ConfigDict:
 
 
 class Shown(BaseModel):
-    """A case as the log tells it. Times are the events' own; indexes are of the log."""
+    """A case as the log tells it. Times are the events' own; indexes are of the log; `events` counts its facts.
+
+    `status` is null where neither the report nor a ruling or verdict is known.
+    """
 
     model_config = _example(**_SHOWN)
 
@@ -104,7 +107,7 @@ class Shown(BaseModel):
     first_index: int
     last_index: int
     events: int
-    status: str
+    status: str | None
     outcome: str | None
     category: str | None
     area: str | None
@@ -134,7 +137,7 @@ class Cases(BaseModel):
 
 
 class Link(BaseModel):
-    """An event of a chain: who did what, because of what, how long after it."""
+    """An event of a chain: who did what, because of what, how long after it. Of a request the times are claims."""
 
     model_config = _example(**_EVENT)
 
@@ -149,13 +152,11 @@ class Link(BaseModel):
     cause: str | None
     actor: str | None
     source: str
-    sequence: int
+    sequence: int | None
     time: AwareDatetime
     recorded_time: AwareDatetime
     stored_at: AwareDatetime
     delay_ms: int | None
-    valid: bool
-    reason: str | None
     data: dict[str, Any]
 
 
@@ -187,7 +188,7 @@ class MergedReport(BaseModel):
     external_ref: str | None
     reported_at: AwareDatetime | None
     merged_at: AwareDatetime | None
-    status: str
+    status: str | None
 
 
 class Chain(BaseModel):
@@ -227,7 +228,11 @@ class Chain(BaseModel):
 
 
 class Stored(BaseModel):
-    """A record as it was stored: exact bytes, coordinates, index; and what was read from it."""
+    """A record as it was stored: exact bytes, coordinates, index; and what was read from it.
+
+    `invalidity`: `forged` where it comes from a source that does not write that topic, else `invalid`. `answers`: the
+    request that a notice answers, by its id or, where it could not be read, by its coordinates.
+    """
 
     model_config = _example(**_RECORD)
 
@@ -240,6 +245,7 @@ class Stored(BaseModel):
     body_base64: str | None
     stored_at: AwareDatetime
     valid: bool
+    invalidity: Literal["invalid", "forged"] | None
     reason: str | None
     source: str | None
     event_id: str | None
@@ -251,6 +257,7 @@ class Stored(BaseModel):
     sequence: int | None
     causation_id: str | None
     actor: str | None
+    answers: str | None
     settles: str | None
     duplicate_of: int | None
     summary: str | None
@@ -289,14 +296,19 @@ class Invalid(Gaps):
 
 
 class Duplicates(BaseModel):
-    """Events that came more than once; `differing`: with other bytes than the first time."""
+    """Records that brought an event again, which is no fault."""
 
     count: int
-    differing: int
 
 
 class Completeness(BaseModel):
-    """Whether anything is missing from the log, and what."""
+    """Whether anything is missing from the log, and what.
+
+    missing_sequences, repeated_sequences: numbers of a source's stream of a case; conflicting_ids: ids that came again
+    with other bytes or under a second case; open_causes: not in the log; wrong_causes: of a kind that cannot be its
+    cause; missing_causes: none named; unanswered, answered_twice: partners' requests. The last five, from `index_gaps`
+    on, are asked of the whole log only, and null for one case.
+    """
 
     model_config = _example(
         verdict="complete",
@@ -304,13 +316,19 @@ class Completeness(BaseModel):
         case_id=None,
         size=1042,
         missing_sequences=_LIST,
+        repeated_sequences=_LIST,
+        conflicting_ids=_LIST,
         open_causes=_LIST,
+        wrong_causes=_LIST,
+        missing_causes=_LIST,
+        unanswered=_LIST,
+        answered_twice=_LIST,
         invalid={**_LIST, "waiting": 0},
-        duplicates={"count": 0, "differing": 0},
+        duplicates={"count": 0},
         open_cases=_LIST,
         index_gaps=_LIST,
         offset_gaps=_LIST,
-        lag={"ReportFiled": 0, "Assigned": 0, "Resolved": 0, "Evaluated": 0, "Progressed": 0},
+        lag={"ReportFiled": 0, "Assigned": 0, "Resolved": 0, "Evaluated": 0, "Progressed": 0, "from.water": 0},
         lag_unknown=None,
         lost=[],
     )
@@ -320,15 +338,21 @@ class Completeness(BaseModel):
     case_id: str | None
     size: int
     missing_sequences: Gaps
+    repeated_sequences: Gaps
+    conflicting_ids: Gaps
     open_causes: Gaps
+    wrong_causes: Gaps
+    missing_causes: Gaps
+    unanswered: Gaps
+    answered_twice: Gaps
     invalid: Invalid
     duplicates: Duplicates
     open_cases: Gaps
-    index_gaps: Gaps
-    offset_gaps: Gaps
+    index_gaps: Gaps | None
+    offset_gaps: Gaps | None
     lag: dict[str, int] | None
     lag_unknown: str | None
-    lost: list[str]
+    lost: list[str] | None
 
 
 class Counts(BaseModel):

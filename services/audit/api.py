@@ -1,24 +1,22 @@
 """Audit's routes: chains, cases, the log itself, what is missing from it, counts. Nothing here changes anything."""
 
-from datetime import UTC
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import AfterValidator, AwareDatetime
 
 from chassis.http import PAGE, Cursor, Json, Limit, NotFound, caller_of, decode_cursor, encode_cursor, page
 from chassis.identity import Caller, Forbidden
 from chassis.runtime import Runtime
 from contracts.feedback import CaseOutcome
-from contracts.fields import AreaPath
+from contracts.fields import AreaPath, ClaimedInstant
 from contracts.intake import Channel
-from contracts.wire import TOPICS
-from services.audit import answers, records, views
+from contracts.status import STAGES, Status
+from services.audit import answers, completeness, records, views
 from services.audit.broker import ends
-from services.audit.completeness import completeness
-from services.audit.domain.case import STAGES, Case, Status, fold
-from services.audit.domain.chain import Entry, causal, delay_ms, stages
+from services.audit.domain.case import Case, fold
+from services.audit.domain.chain import Entry, by_id, causal, delay_ms, stages
 from services.audit.domain.words import words
+from services.audit.reference import READ
 
 WATCHERS = frozenset({"auditor", "administrator", "shift_leader", "dispatcher", "evaluator"})
 AUDITORS = frozenset({"auditor", "administrator"})
@@ -33,13 +31,12 @@ ROLES: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/summary"): AUDITORS | {"shift_leader", "evaluator"},
 }
 
-Instant = Annotated[AwareDatetime, AfterValidator(lambda at: at.astimezone(UTC))]
 CasePath = Annotated[str, Path(min_length=1, max_length=200, examples=["0199c0de-7a11-7000-8000-000000000001"])]
 CaseQuery = Annotated[str | None, Query(min_length=1, max_length=200)]
 Index = Annotated[int, Path(ge=0, lt=2**63)]
 From = Annotated[int, Query(alias="from", ge=0, lt=2**63, description="The first index.")]
-Since = Annotated[Instant | None, Query(description="Reported at or after this instant.")]
-Until = Annotated[Instant | None, Query(description="Reported before this instant.")]
+Since = Annotated[ClaimedInstant | None, Query(description="Reported at or after this instant.")]
+Until = Annotated[ClaimedInstant | None, Query(description="Reported before this instant.")]
 Area = Annotated[AreaPath | None, Query(description="This area and all below it.", examples=["CH/shuangqiaozi"])]
 Text = Annotated[str | None, Query(min_length=1, max_length=200)]
 SinceCase = Annotated[str | None, Query(max_length=200, description="This case id or a later one.")]
@@ -99,15 +96,16 @@ def router(runtime: Runtime) -> APIRouter:
     async def case(
         case_id: CasePath,
         caller: Annotated[Caller, Depends(caller_of)],
-        at: Annotated[Instant | None, Query(description="Only what had happened by this instant.")] = None,
+        at: Annotated[ClaimedInstant | None, Query(description="Only what had happened by this instant.")] = None,
         limit: Limit = PAGE,
         cursor: Cursor = None,
     ) -> Any:
         """The case with its chain: each event after its cause, with who, what, when, why, and how long after its cause.
 
         `at` leaves out every event whose own `time` is later: the answer is what was the case at that instant, also
-        where it was told afterwards. `delay_ms` compares recorded times. Merged reports are the first 200; the rest by
-        `GET /cases?merged_into=`.
+        where it was told afterwards. `delay_ms` compares recorded times; there is none where a partner's clock recorded
+        one of the two. Merged reports are the first 200; the rest by `GET /cases?merged_into=`. What partners asked and
+        were told is in the chain, but makes no case: where no fact is known, `GET /cases/{case_id}/events` has it.
         """
         entries = await records.events(database, case_id, at)
         found = fold((entry.event, entry.index) for entry in entries)
@@ -116,7 +114,7 @@ def router(runtime: Runtime) -> APIRouter:
         if not caller.covers(found.area):
             raise Forbidden(f"case {case_id} lies outside the caller's areas")
         chain = causal(entries)
-        causes = {entry.event.id: entry for entry in chain}
+        causes = by_id(chain)
         after = _after(cursor, 0)
         shown = list(enumerate(chain, start=1))[after : after + limit]
         return Json(
@@ -172,7 +170,12 @@ def router(runtime: Runtime) -> APIRouter:
     ) -> Any:
         """Whether anything is missing from the log, of a case or in all: lists with their counts and first items."""
         _everywhere(caller)
-        return Json(await completeness(database, case_id, limit, lambda: ends(runtime.settings, TOPICS)))
+        if case_id is None:
+            topics = runtime.registry.topics(READ)
+            return Json(await completeness.of_all(database, limit, lambda: ends(runtime.settings, topics)))
+        if not await records.known(database, case_id):
+            raise NotFound(f"the log has no record of case {case_id}")
+        return Json(await completeness.of_case(database, case_id, limit))
 
     @routes.get("/summary", response_model=answers.Summary, tags=["control"])
     async def summary(
@@ -215,8 +218,14 @@ def _after(cursor: str | None, first: int) -> int:
 
 def _assignments(case: Case) -> list[dict[str, Any]]:
     return [
-        {"id": name, "unit": part.unit, "lead": part.lead, "stage": STAGES[part.stage], "outcome": part.outcome}
-        for name, part in sorted(case.parts.items())
+        {
+            "id": name,
+            "unit": case.units[name][0] if name in case.units else None,
+            "lead": part.lead,
+            "stage": STAGES[part.stage],
+            "outcome": part.outcome,
+        }
+        for name, part in sorted(case.standing.parts.items())
     ]
 
 
@@ -234,12 +243,10 @@ def _link(position: int, entry: Entry, delay: int | None) -> dict[str, Any]:
         "cause": event.causationid,
         "actor": event.actor,
         "source": event.source,
-        "sequence": int(event.sequence),
+        "sequence": None if event.sequence is None else int(event.sequence),
         "time": event.time,
         "recorded_time": event.recordedtime,
         "stored_at": entry.stored_at,
         "delay_ms": delay,
-        "valid": entry.valid,
-        "reason": entry.reason,
         "data": entry.data,
     }

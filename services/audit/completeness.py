@@ -1,15 +1,17 @@
 """What is missing from the log: the questions that bytes alone, however well kept, do not answer.
 
-    sequences   each source numbers what it says of a case from 1 without a gap
-    causes      what led to an event is in the log
-    invalid     a record that could not be read, or trusted, was retried or discarded by somebody
+    sequences   each source numbers what it says of a case from 1, without a gap and without repetition; a partner may
+    ids         an event's id comes again with the same bytes only, and in one case only
+    causes      what led to an event is named, is in the log, and may lead to such an event
+    requests    each has exactly one answer, or was discarded by an operator
+    invalid     a record that could not be read, or was forged, was retried or discarded by somebody
     offsets     every record of a partition from 0 to the last one stored
     indexes     every index from 0 to the last one given
     lost        every record stored is still on its topic
     lag         every record on the topics is stored
 
-The last four are no reason against one case: what is missing there may be anybody's. Duplicates and open cases are
-told, but are no fault. Each list has its full count beside its first items.
+The last four are not asked of one case: what is missing there may be anybody's. Duplicates and open cases are told, but
+are no fault. Each list has its full count beside its first items.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,36 +19,9 @@ from typing import Any
 
 from chassis.database import Connection, Database
 from services.audit.broker import Ends
-from services.audit.views import SHOWN
+from services.audit.questions import DUPLICATES, QUESTIONS, WAITING, Question
 
-_SEQUENCES = """
-SELECT l.case_id, l.source, l.sequence - 1 AS until, l.index AS before_index,
-       coalesce((SELECT max(e.sequence) FROM log e
-                  WHERE e.case_id = l.case_id AND e.source = l.source AND e.sequence < l.sequence), 0) + 1 AS since
-  FROM log l
- WHERE l.valid AND l.duplicate_of IS NULL AND l.sequence > 1
-   AND NOT EXISTS (SELECT FROM log p
-                    WHERE p.case_id = l.case_id AND p.source = l.source AND p.sequence = l.sequence - 1)
-"""
-_CAUSES = """
-SELECT l.case_id, l.causation_id, l.index, l.topic, l.source, l.event_id
-  FROM log l
- WHERE l.valid AND l.duplicate_of IS NULL AND l.causation_id IS NOT NULL
-   AND NOT EXISTS (SELECT FROM log c WHERE c.event_id = l.causation_id)
-"""
-# Nobody but audit reads Progressed, so nobody parks what is wrong there: it is told, but there is nothing to settle.
-_INVALID = """
-SELECT l.index, l.topic, l.partition, l."offset", l.case_id, l.source, l.stored_at, l.reason,
-       EXISTS (SELECT FROM log s WHERE s.settles = l.coordinates) AS settled
-  FROM log l
- WHERE NOT l.valid
-"""
-_DUPLICATES = """
-SELECT count(*) AS count, count(*) FILTER (WHERE f.body <> l.body) AS differing
-  FROM log l JOIN log f ON f.index = l.duplicate_of
- WHERE l.duplicate_of IS NOT NULL
-"""
-_OPEN = f"SELECT {SHOWN} FROM cases l WHERE l.status <> 'closed'"
+_NEXT = "SELECT coalesce(max(index), -1) + 1 AS size FROM log"
 _SIZE = "SELECT count(*) AS stored, coalesce(max(index), -1) + 1 AS size FROM log"
 _INDEX_GAPS = """
 SELECT since, until FROM (
@@ -63,17 +38,31 @@ SELECT topic, partition, since, until FROM (
            lag("offset", 1, -1::bigint) OVER (PARTITION BY topic, partition ORDER BY "offset") + 1 AS since FROM log) g
  WHERE since <= until
 """
+_NOT_ASKED = dict.fromkeys(("index_gaps", "offset_gaps", "lag", "lag_unknown", "lost"))
 
 
-async def completeness(
-    database: Database, case_id: str | None, limit: int, ask: Callable[[], Awaitable[Ends]]
-) -> dict[str, Any]:
-    """The verdict, its reasons, and what each question found, `limit` items a list. `ask` gives the topics' ends."""
+async def of_case(database: Database, case_id: str, limit: int) -> dict[str, Any]:
+    """The verdict on one case, its reasons, and what each question found, `limit` items a list."""
+
+    async def work(connection: Connection) -> dict[str, Any]:
+        await _begin(connection)
+        size = await connection.fetchval(_NEXT)
+        return {"size": size, **await _found(connection, lambda question: question.of_case, limit, case_id)}
+
+    found = await database.transact(work)
+    return _judged(case_id, found | _NOT_ASKED, _reasons(found))
+
+
+async def of_all(database: Database, limit: int, ask: Callable[[], Awaitable[Ends]]) -> dict[str, Any]:
+    """The same of the whole log. `ask` gives the topics' ends."""
     ends, unknown = await _asked(ask)
 
     async def work(connection: Connection) -> dict[str, Any]:
-        await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        return await _answers(connection, case_id, limit)
+        await _begin(connection)
+        return {
+            **await _whole(connection, limit),
+            **await _found(connection, lambda question: question.of_all, limit),
+        }
 
     found = await database.transact(work)
     stored = {(row["topic"], row["partition"]): row["next"] for row in found.pop("partitions")}
@@ -82,7 +71,10 @@ async def completeness(
     found["lag"] = None if ends is None else _lag(ends, stored)
     found["lag_unknown"] = unknown
     found["lost"] = [] if ends is None else [f"{at[0]}/{at[1]}" for at, end in ends.items() if end < stored.get(at, 0)]
-    reasons = _reasons(found, whole=case_id is None)
+    return _judged(None, found, _reasons(found) + _reasons_of_all(found))
+
+
+def _judged(case_id: str | None, found: dict[str, Any], reasons: list[str]) -> dict[str, Any]:
     return {"verdict": "incomplete" if reasons else "complete", "reasons": reasons, "case_id": case_id, **found}
 
 
@@ -94,34 +86,35 @@ async def _asked(ask: Callable[[], Awaitable[Ends]]) -> tuple[Ends | None, str |
         return None, str(fault)
 
 
-async def _answers(connection: Connection, case_id: str | None, limit: int) -> dict[str, Any]:
+async def _begin(connection: Connection) -> None:
+    await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+
+async def _found(connection: Connection, text: Callable[[Question], str], limit: int, *case: str) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        name: await _list(connection, text(question), question.order, limit, *case)
+        for name, question in QUESTIONS.items()
+    }
+    found["invalid"]["waiting"] = await connection.fetchval(text(WAITING), *case)
+    found["duplicates"] = {"count": await connection.fetchval(text(DUPLICATES), *case)}
+    return found
+
+
+async def _whole(connection: Connection, limit: int) -> dict[str, Any]:
     size = await connection.fetchrow(_SIZE)
     partitions = await connection.fetch(_PARTITIONS)
     assert size is not None
-    # Two texts instead of one with "or $1 is null": a plan for one case must not scan the log.
-    only, arguments = ("", ()) if case_id is None else (" AND l.case_id = $1", (case_id,))
-    duplicates = await connection.fetchrow(_DUPLICATES + only, *arguments)
-    assert duplicates is not None
-    invalid = await _list(connection, _INVALID + only, "index", limit, *arguments)
-    invalid["waiting"] = await connection.fetchval(
-        f"SELECT count(*) FROM ({_INVALID + only}) i WHERE NOT settled AND topic <> 'Progressed'", *arguments
-    )
     gaps = size["stored"] != size["size"]
     holes = any(row["stored"] != row["next"] for row in partitions)
     return {
         "size": size["size"],
-        "missing_sequences": await _list(connection, _SEQUENCES + only, "before_index", limit, *arguments),
-        "open_causes": await _list(connection, _CAUSES + only, "index", limit, *arguments),
-        "invalid": invalid,
-        "duplicates": dict(duplicates),
-        "open_cases": await _list(connection, _OPEN + only, "first_index", limit, *arguments),
+        "partitions": partitions,
         "index_gaps": await _list(connection, _INDEX_GAPS, "since", limit) if gaps else _none(),
         "offset_gaps": await _list(connection, _OFFSET_GAPS, "topic, partition, since", limit) if holes else _none(),
-        "partitions": partitions,
     }
 
 
-async def _list(connection: Connection, query: str, order: str, limit: int, *arguments: Any) -> dict[str, Any]:
+async def _list(connection: Connection, query: str, order: str, limit: int, *arguments: str) -> dict[str, Any]:
     rows = await connection.fetch(f"{query} ORDER BY {order} LIMIT {limit}", *arguments)
     items = [dict(row) for row in rows]
     count = len(items)
@@ -142,20 +135,21 @@ def _lag(ends: Ends, stored: Mapping[tuple[str, int], int]) -> dict[str, int]:
     return found
 
 
-def _reasons(found: dict[str, Any], *, whole: bool) -> list[str]:
+def _reasons(found: Mapping[str, Any]) -> list[str]:
+    counts = [(found[name]["count"], question.fault) for name, question in QUESTIONS.items() if question.fault]
+    counts.append((found["invalid"]["waiting"], "invalid records that nobody has retried or discarded"))
+    return _told(counts)
+
+
+def _reasons_of_all(found: Mapping[str, Any]) -> list[str]:
     counts = [
-        (found["missing_sequences"]["count"], "gaps in the sequences of sources"),
-        (found["open_causes"]["count"], "events whose cause is not in the log"),
-        (found["invalid"]["waiting"], "invalid records that nobody has retried or discarded"),
-        (found["duplicates"]["differing"], "events that came again with other bytes"),
+        (found["index_gaps"]["count"], "gaps in the log's index"),
+        (found["offset_gaps"]["count"], "gaps in the offsets of partitions"),
+        (len(found["lost"]), "partitions end before the log does: the broker lost records, or they are others"),
+        (sum((found["lag"] or {}).values()), "records on the topics that are not stored yet"),
     ]
-    unknown = []
-    if whole:
-        counts += [
-            (found["index_gaps"]["count"], "gaps in the log's index"),
-            (found["offset_gaps"]["count"], "gaps in the offsets of partitions"),
-            (len(found["lost"]), "partitions end before the log does: the broker lost records, or they are others"),
-            (sum((found["lag"] or {}).values()), "records on the topics that are not stored yet"),
-        ]
-        unknown = [found["lag_unknown"]] if found["lag"] is None else []
-    return [f"{count} {words}" for count, words in counts if count] + unknown
+    return _told(counts) + ([found["lag_unknown"]] if found["lag"] is None else [])
+
+
+def _told(counts: list[tuple[int, str]]) -> list[str]:
+    return [f"{count} {words}" for count, words in counts if count]

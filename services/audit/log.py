@@ -6,13 +6,12 @@
     4  copy the records in, in one statement
     5  fold them into their cases, write those; COMMIT releases the lock
 
-A record is never refused. Redelivered ones are known by their coordinates, republished ones by (source, id): the former
-are passed over, the latter stored as duplicates. A record that was not valid when it came, but that an operator had
-retried all the same, counts from then on; its case is folded anew.
+A record is never refused. Redelivered ones are known by their coordinates, republished ones by source, id and case: the
+former are passed over, the latter stored as duplicates. An id that comes again under a second case is an event of that
+case, too.
 """
 
 import logging
-import re
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,25 +21,25 @@ import orjson
 
 from chassis.database import PASSING, Connection, Database
 from chassis.records import Record, read
-from contracts.envelope import Event
-from contracts.progress import Progressed
-from contracts.wire import Invalid, identity, parse
-from services.audit.domain.case import Case, evolve, fold
-from services.audit.reference import Admit
+from contracts.envelope import AnyEvent
+from contracts.notice import AcceptanceNotice, RefusalNotice
+from contracts.progress import Discarded, Retried
+from contracts.wire import FROM, TOPICS, Invalid, identity, reread
+from services.audit.domain.case import Case, evolve, fold, tells
 from services.audit.views import plain, states, write, write_all
 
 log = logging.getLogger(__name__)
 
-_SETTLES = re.compile(r"^[a-z]+ ([A-Za-z]+/[0-9]+@[0-9]+): ")
-"""How the runtime's notes on retried and discarded records name the record."""
 _KINDS = {
     "ReportFiled": "kind",
     "Assigned": "ruling",
     "Resolved": "outcome",
     "Evaluated": "verdict",
     "Progressed": "step",
+    "Request": "kind",
+    "Notice": "kind",
 }
-"""Topic -> the field that tells its facts apart."""
+"""Name of a type -> the field that tells what it says apart."""
 _CASES_AT_A_TIME = 500
 _REMEMBERED = 20_000
 LASTING = (*PASSING, asyncpg.IntegrityConstraintViolationError)
@@ -55,82 +54,77 @@ SELECT topic, partition, "offset", body FROM log
  USING (topic, partition, "offset")
 """
 _FIRSTS = """
-SELECT index, source, event_id FROM log l
- WHERE event_id = ANY($1::text[]) AND duplicate_of IS NULL AND l.counts
- ORDER BY index DESC
+SELECT index, source, event_id, case_id FROM log
+ WHERE event_id = ANY($1::text[]) AND duplicate_of IS NULL AND valid
 """
-_RETRIED = "SELECT settles FROM log WHERE settles = ANY($1::text[]) AND kind = 'retried'"
 _COLUMNS = (
-    *("index", "topic", "partition", "offset", "key", "headers", "body", "valid", "reason", "source", "event_id"),
-    *(
-        "case_id",
-        "type",
-        "kind",
-        "time",
-        "recorded_time",
-        "sequence",
-        "causation_id",
-        "actor",
-        "settles",
-        "duplicate_of",
-    ),
+    *("index", "topic", "partition", "offset", "key", "headers", "body", "valid", "invalidity", "reason", "source"),
+    *("event_id", "case_id", "type", "kind", "time", "recorded_time", "sequence", "causation_id", "actor", "answers"),
+    *("settles", "duplicate_of"),
 )
 _OF_CASES = """
-SELECT index, topic, case_id, body FROM log l
- WHERE case_id = ANY($1::text[]) AND time IS NOT NULL AND duplicate_of IS NULL AND l.counts
+SELECT index, topic, case_id, body FROM log
+ WHERE case_id = ANY($1::text[]) AND topic = ANY($2::text[]) AND duplicate_of IS NULL AND valid
  ORDER BY case_id, index
 """
 
+_Identity = tuple[str, str, str]
+"""Source, id and case: what is the same in all three is the same event."""
 
-@dataclass(slots=True)
+
+@dataclass(frozen=True, slots=True)
 class Finding:
-    """A record, and what could be read from it. `event` may be there although `reason` says that it is not valid."""
+    """A record, and the event in it, or why there is none: `invalidity` is `invalid` or `forged`."""
 
     record: Record
-    event: Event[Any] | None
-    reason: str | None
-    settles: str | None = None
+    event: AnyEvent | None
+    invalidity: str | None = None
+    reason: str | None = None
+
+    @property
+    def identity(self) -> _Identity | None:
+        """Which event it is."""
+        event = self.event
+        return None if event is None else (event.source, event.id, event.subject)
 
 
-def find(record: Record, admit: Admit) -> Finding:
+def find(record: Record) -> Finding:
     """Reads a record as the services do."""
     try:
-        event = read(record)
+        return Finding(record, read(record))
     except Invalid as finding:
-        return Finding(record, _overlooking_headers(record), str(finding))
-    if event.source.startswith("/partners/"):
-        return Finding(record, event, admit(event))
-    return Finding(record, event, None, _settled(event.data))
+        return Finding(record, None, finding.kind, str(finding))
 
 
 def _settled(data: Any) -> str | None:
     """The parked record that a service's step speaks of, where it is about one."""
-    if isinstance(data, Progressed) and data.step in ("retried", "discarded"):
-        named = _SETTLES.match(data.note or "")
-        return named[1] if named else None
+    if isinstance(data, Retried | Discarded):
+        return plain(f"{data.parked_topic}/{data.partition}@{data.offset}")
     return None
 
 
-def _overlooking_headers(record: Record) -> Event[Any] | None:
-    """The event in a record that an operator could retry although its headers are wrong."""
-    try:
-        return read(record, lenient=True)
-    except Invalid:
-        return None
+def _answered(data: Any) -> str | None:
+    """The request that a notice answers; one that could not be read by its coordinates."""
+    match data:
+        case AcceptanceNotice() | RefusalNotice(request=str()):
+            return data.request
+        case RefusalNotice(partition=int(), offset=int()):
+            return f"{FROM}{data.to}/{data.partition}@{data.offset}"
+        case _:
+            return None
 
 
 class Log:
     """Takes records in for ever. Any number of these, in any processes, write one gapless log."""
 
-    def __init__(self, database: Database, admit: Admit) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._admit = admit
         self._memory = Memory()
 
     async def process(self, records: Sequence[Record]) -> None:
         """Stores a batch. Returns when it is durable. Raises one of `PASSING` where nothing could be done now."""
         try:
-            await self._store([find(record, self._admit) for record in records])
+            await self._store([find(record) for record in records])
         except LASTING:
             raise
         except Exception as fault:  # of one of them, or of ours with one of them: it must not cost the others
@@ -140,12 +134,13 @@ class Log:
 
     async def _store_alone(self, record: Record) -> None:
         try:
-            await self._store([find(record, self._admit)])
+            await self._store([find(record)])
         except LASTING:
             raise
         except Exception as fault:
             log.exception("%s is stored as bytes only", record.coordinates)
-            await self._store([Finding(record, None, f"cannot be taken in: {type(fault).__name__}: {fault}")])
+            reason = f"cannot be taken in: {type(fault).__name__}: {fault}"
+            await self._store([Finding(record, None, "invalid", reason)])
 
     async def _store(self, findings: Sequence[Finding]) -> None:
         self._memory.learn(await self._database.transact(lambda c: _append(c, findings, self._memory)))
@@ -206,32 +201,23 @@ async def _all_folded(connection: Connection) -> AsyncIterator[Mapping[str, Case
 async def _append(connection: Connection, findings: Sequence[Finding], memory: Memory) -> _Written:
     await connection.execute(_LOCK)
     fresh = await _not_stored(connection, findings)
-    since = index = await connection.fetchval(_NEXT)
+    since = await connection.fetchval(_NEXT)
     if not fresh:
         return _Written(since, since, {})
     firsts = await _firsts(connection, fresh)
     rows: list[tuple[Any, ...]] = []
-    new: list[tuple[Event[Any], int]] = []
-    anew: set[str] = set()
-    loose: dict[str, str] = {}
-    for finding in fresh:
-        event, duplicate_of = finding.event, None
-        if event is not None and finding.reason is None:
-            duplicate_of = firsts.setdefault((event.source, event.id), index)
-            if duplicate_of == index:
-                duplicate_of = None
-                new.append((event, index))
-        elif event is not None:
-            loose[finding.record.coordinates] = event.subject
-        if event is not None and finding.settles is not None and event.data.step == "retried":
-            anew.add(event.subject)
+    new: list[tuple[AnyEvent, int]] = []
+    for index, finding in enumerate(fresh, start=since):
+        duplicate_of = None
+        if finding.event is not None and finding.identity is not None:
+            first = firsts.setdefault(finding.identity, index)
+            if first != index:
+                duplicate_of = first
+            elif tells(finding.event):
+                new.append((finding.event, index))
         rows.append(_row(index, finding, duplicate_of))
-        index += 1
     await connection.copy_records_to_table("log", records=rows, columns=_COLUMNS)
-    if loose:
-        retried = await connection.fetch(_RETRIED, list(loose))
-        anew |= {loose[row["settles"]] for row in retried}
-    return _Written(since, index, await _bring_up_to_date(connection, new, anew, memory.at(since)))
+    return _Written(since, since + len(rows), await _bring_up_to_date(connection, new, memory.at(since)))
 
 
 async def _not_stored(connection: Connection, findings: Sequence[Finding]) -> list[Finding]:
@@ -247,35 +233,34 @@ async def _not_stored(connection: Connection, findings: Sequence[Finding]) -> li
     return list(pending.values())
 
 
-async def _firsts(connection: Connection, fresh: Iterable[Finding]) -> dict[tuple[str, str], int]:
-    ids = [finding.event.id for finding in fresh if finding.event is not None and finding.reason is None]
+async def _firsts(connection: Connection, fresh: Iterable[Finding]) -> dict[_Identity, int]:
+    ids = [finding.event.id for finding in fresh if finding.event is not None]
     rows = await connection.fetch(_FIRSTS, ids) if ids else []
-    return {(row["source"], row["event_id"]): row["index"] for row in rows}
+    return {(row["source"], row["event_id"], row["case_id"]): row["index"] for row in rows}
 
 
 def _row(index: int, finding: Finding, duplicate_of: int | None) -> tuple[Any, ...]:
     record, event = finding.record, finding.event
     coordinates = (index, record.topic, record.partition, record.offset, record.key, _headers(record), record.value)
-    reason = None if finding.reason is None else (plain(finding.reason) or "")[:2000]
     if event is None:
         source, event_id = (identity(record.value) if record.value else None) or (None, None)
-        said = (source, event_id, record.stream_id, *(None,) * 9)
-        return (*coordinates, False, reason, *said)
+        reason = (plain(finding.reason) or "")[:2000]
+        said = (source, event_id, record.stream_id, *(None,) * 10)
+        return (*coordinates, False, finding.invalidity, reason, *said)
     return (
-        *coordinates,
-        reason is None,
-        reason,
+        *(*coordinates, True, None, None),
         event.source,
         event.id,
         event.subject,
         event.type,
-        getattr(event.data, _KINDS[record.topic]),
+        getattr(event.data, _KINDS[event.data.name]),
         event.time,
         event.recordedtime,
-        int(event.sequence),
+        None if event.sequence is None else int(event.sequence),
         event.causationid,
         plain(event.actor),
-        finding.settles,
+        _answered(event.data),
+        _settled(event.data),
         duplicate_of,
     )
 
@@ -286,28 +271,21 @@ def _headers(record: Record) -> str:
 
 
 async def _bring_up_to_date(
-    connection: Connection, new: Sequence[tuple[Event[Any], int]], anew: set[str], remembered: Mapping[str, Case]
+    connection: Connection, new: Sequence[tuple[AnyEvent, int]], remembered: Mapping[str, Case]
 ) -> Mapping[str, Case | None]:
-    touched = {event.subject for event, _ in new} - anew
+    touched = {event.subject for event, _ in new}
     cases: dict[str, Case | None] = {case_id: remembered[case_id] for case_id in touched & remembered.keys()}
     if unknown := touched - cases.keys():
         cases |= await states(connection, unknown)
     for event, index in new:
-        if event.subject in touched:
-            cases[event.subject] = evolve(cases.get(event.subject), event, index)
-    if anew:
-        cases |= await _folded_anew(connection, list(anew))
+        cases[event.subject] = evolve(cases.get(event.subject), event, index)
     await write(connection, cases.items())
     return cases
 
 
 async def _folded_anew(connection: Connection, case_ids: Sequence[str]) -> dict[str, Case | None]:
-    """Cases folded from the log alone: every event that counts, once, in the log's order."""
-    events: dict[str, list[tuple[Event[Any], int]]] = {}
-    seen: set[tuple[str, str]] = set()
-    for row in await connection.fetch(_OF_CASES, case_ids):
-        event = parse(row["topic"], row["body"])
-        if (event.source, event.id) not in seen:
-            seen.add((event.source, event.id))
-            events.setdefault(row["case_id"], []).append((event, row["index"]))
+    """Cases folded from the log alone: every fact once, in the log's order."""
+    events: dict[str, list[tuple[AnyEvent, int]]] = {}
+    for row in await connection.fetch(_OF_CASES, case_ids, TOPICS):
+        events.setdefault(row["case_id"], []).append((reread(row["topic"], row["body"]), row["index"]))
     return {case_id: fold(found) for case_id, found in events.items()}

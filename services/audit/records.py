@@ -8,20 +8,19 @@ import asyncpg
 import orjson
 
 from chassis.database import Database
-from contracts.wire import parse
+from contracts.wire import read_json, reread
 from services.audit.domain.chain import Entry
 from services.audit.domain.words import words
 
-_COLUMNS = """index, topic, partition, "offset", key, headers, body, stored_at, valid, reason, source, event_id,
-case_id, type, kind, time, recorded_time, sequence, causation_id, actor, settles, duplicate_of"""
+_COLUMNS = """index, topic, partition, "offset", key, headers, body, stored_at, valid, invalidity, reason, source,
+event_id, case_id, type, kind, time, recorded_time, sequence, causation_id, actor, answers, settles, duplicate_of"""
 
 _FROM = f"SELECT {_COLUMNS} FROM log WHERE index >= $1 ORDER BY index LIMIT $2"
 _ONE = f"SELECT {_COLUMNS} FROM log WHERE index = $1"
 _OF_CASE = f"SELECT {_COLUMNS} FROM log WHERE case_id = $1 AND index > $2 ORDER BY index LIMIT $3"
 _EVENTS = """
-SELECT index, topic, partition, "offset", stored_at, valid, reason, body FROM log l
- WHERE case_id = $1 AND time IS NOT NULL AND duplicate_of IS NULL AND l.counts
-   AND ($2::timestamptz IS NULL OR time <= $2)
+SELECT index, topic, partition, "offset", stored_at, body FROM log
+ WHERE case_id = $1 AND valid AND duplicate_of IS NULL AND ($2::timestamptz IS NULL OR time <= $2)
  ORDER BY index
 """
 
@@ -47,27 +46,25 @@ async def of_case(database: Database, case_id: str, after: int, limit: int) -> l
     return [_shown(row) for row in await database.fetch(_OF_CASE, case_id, after, limit)]
 
 
+async def known(database: Database, case_id: str) -> bool:
+    """Whether there is any record routed to a case or about it."""
+    return await database.fetchrow("SELECT 1 FROM log WHERE case_id = $1 LIMIT 1", case_id) is not None
+
+
 async def events(database: Database, case_id: str, at: datetime | None) -> list[Entry]:
-    """The events that count for a case in the log's order, each once; with `at`, those that had happened by then."""
-    found: dict[tuple[str, str], Entry] = {}
-    for row in await database.fetch(_EVENTS, case_id, at):
-        event = parse(row["topic"], row["body"])
-        found.setdefault((event.source, event.id), _entry(row, event))
-    return list(found.values())
-
-
-def _entry(row: asyncpg.Record, event: Any) -> Entry:
-    return Entry(
-        row["index"],
-        event,
-        row["topic"],
-        row["partition"],
-        row["offset"],
-        row["stored_at"],
-        row["valid"],
-        row["reason"],
-        orjson.loads(row["body"])["data"],
-    )
+    """The events of a case in the log's order, each once; with `at`, those that had happened by then."""
+    return [
+        Entry(
+            row["index"],
+            reread(row["topic"], row["body"]),
+            row["topic"],
+            row["partition"],
+            row["offset"],
+            row["stored_at"],
+            read_json(row["body"])["data"],
+        )
+        for row in await database.fetch(_EVENTS, case_id, at)
+    ]
 
 
 def _shown(row: asyncpg.Record) -> dict[str, Any]:
@@ -78,8 +75,7 @@ def _shown(row: asyncpg.Record) -> dict[str, Any]:
         (name, None if value is None else _base64(bytes.fromhex(value))) for name, value in orjson.loads(row["headers"])
     ]
     found["body_base64"] = _base64(body)
-    # Only what was read when it came has a time; anything else has no words either.
-    found["summary"] = words(parse(row["topic"], body)) if row["time"] is not None else None
+    found["summary"] = words(reread(row["topic"], body)) if row["valid"] else None
     return found
 
 

@@ -1,27 +1,11 @@
-"""Audit's own copy of the reference files: which partner may say what, so that a stranger's word is no fact."""
+"""What audit holds the log against: the topics there are, and which event may be the cause of which."""
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from chassis.partners import EVERY_FROM, EVERY_TO
+from contracts.causes import CAUSES, REQUEST_CAUSES
+from contracts.wire import TOPICS
 
-from contracts.dispatch import Resolved
-from contracts.envelope import Event
-from contracts.reference import Partners
+READ = (*TOPICS, EVERY_FROM, EVERY_TO)
+"""Every topic; those of partners by the registry."""
 
-Admit = Callable[[Event[Any]], str | None]
-"""The reason not to trust an event of a partner's, or None."""
-
-
-def load(district: Path) -> Partners:
-    """The partners of a district. Raises `OSError` or pydantic's `ValidationError` where the file is not usable."""
-    return Partners.model_validate_json((district / "partners.json").read_bytes())
-
-
-def admission(partners: Partners) -> Admit:
-    """The rule every service keeps: a partner publishes on its topics, and ends assignments of its units only."""
-
-    def admit(event: Event[Any]) -> str | None:
-        unit = event.data.unit if isinstance(event.data, Resolved) else None
-        return partners.refusal(event.source, event.type.split(".")[1], unit)
-
-    return admit
+ALLOWED = [f"{label} < {cause}" for label, causes in {**CAUSES, "request": REQUEST_CAUSES}.items() for cause in causes]
+"""`effect < cause` for each pair of labels that contracts.causes allows; the cause `any` stands for all."""

@@ -1,27 +1,24 @@
-"""Audit's wiring: all five topics in, a log instead of decisions, one table of cases."""
+"""Audit's wiring: every topic in, a log instead of decisions, one table of cases."""
 
 from pathlib import Path
 
 from chassis.service import Service
 from chassis.settings import Settings
-from contracts.wire import TOPICS
 from services.audit.api import ROLES, router
 from services.audit.domain.case import DECIDER
 from services.audit.log import Log
-from services.audit.reference import admission, load
+from services.audit.reference import READ
 
 
-def build(settings: Settings) -> Service:
-    """The service, with the partners of the settings' district."""
-    admit = admission(load(settings.district))
+def build(_: Settings) -> Service:
+    """The service; it needs nothing of a district."""
     return Service(
         name="audit",
-        topics=tuple(TOPICS),
+        topics=READ,
         decider=DECIDER,
         views=(),
         router=router,
         roles=ROLES,
         schema=Path(__file__).with_name("schema.sql"),
-        admit=admit,
-        processor=lambda runtime: Log(runtime.database, admit),
+        processor=lambda runtime: Log(runtime.database),
     )

@@ -142,7 +142,7 @@ class Filter:
         add("case_id >= $", self.since_case)
         add("case_id <= $", self.until_case)
         if self.open is not None:
-            terms.append("status <> 'closed'" if self.open else "status = 'closed'")
+            terms.append("status IS DISTINCT FROM 'closed'" if self.open else "status = 'closed'")
         return " AND ".join(terms) or "true", arguments
 
 
@@ -176,7 +176,7 @@ _COUNTS = {
     "rejected": "ruling = 'rejected'",
     "withdrawn": "ruling = 'withdrawn'",
     "closed": "status = 'closed'",
-    "open": "status <> 'closed'",
+    "open": "status IS DISTINCT FROM 'closed'",
     "late": "late",
     "rework": "reworks > 0",
 }

@@ -4,7 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from contracts.fields import Attachment, Count, Instant, Line, Place, Text
+from contracts.fields import Attachments, ClaimedInstant, Count, Instant, Line, Name, Place, Text
+from contracts.status import Status as CaseStatus
 from services.dispatch.domain.state import Status
 
 _PHOTO = {"uri": "s3://evidence/valve.jpg", "media_type": "image/jpeg"}
@@ -15,10 +16,11 @@ class _Asked(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    at: Instant | None = Field(
+    at: ClaimedInstant | None = Field(
         default=None,
-        description="When it happened, where that was not now: a handset that was offline, a record kept elsewhere.",
-        examples=["2026-05-09T02:21:00Z"],
+        description="When it happened, where that was not now: a handset that was offline, a record kept elsewhere."
+        " It stands beside the instant that counts, which is when this arrived; in a late entry it counts itself.",
+        examples=["2026-05-09T10:21:00+08:00"],
     )
 
 
@@ -30,7 +32,7 @@ class Ending(_Asked):
     """The task is done."""
 
     note: Text | None = Field(default=None, examples=["Main replaced, pressure back to 0.3 MPa."])
-    evidence: Annotated[tuple[Attachment, ...], Field(max_length=50)] = Field(default=(), examples=[[_PHOTO]])
+    evidence: Attachments = Field(default=(), examples=[[_PHOTO]])
 
 
 class Refusal(_Asked):
@@ -39,11 +41,18 @@ class Refusal(_Asked):
     reason: Line = Field(examples=["The pavement is the construction site's to excavate."])
 
 
+class HandingOn(_Asked):
+    """To which unit it is handed on, and why."""
+
+    unit: Name = Field(examples=["street:CH/shengdeng"])
+    reason: Line = Field(examples=["Their crew is next door."])
+
+
 class Remark(_Asked):
     """A remark, with or without evidence."""
 
     note: Annotated[Text, Field(min_length=1)] = Field(examples=["Two trucks on their way, 6 m3 each."])
-    evidence: Annotated[tuple[Attachment, ...], Field(max_length=50)] = Field(default=(), examples=[[_PHOTO]])
+    evidence: Attachments = Field(default=(), examples=[[_PHOTO]])
 
 
 class Urging(_Asked):
@@ -57,7 +66,7 @@ class Supervising(_Asked):
 
     level: Annotated[int, Field(ge=1, le=3)] = Field(default=1, examples=[2])
     reason: Line = Field(examples=["4,000 households without water."])
-    reply_by: Instant | None = Field(default=None, examples=["2026-05-09T06:00:00Z"])
+    reply_by: ClaimedInstant | None = Field(default=None, examples=["2026-05-09T14:00:00+08:00"])
 
 
 class Decision(_Asked):
@@ -97,7 +106,10 @@ class AssignmentShown(BaseModel):
     status: Status = Field(examples=["en_route"])
     open: bool
     light: Literal["green", "yellow", "red"] | None = Field(examples=["green"])
-    unit: str = Field(examples=["dept:water"])
+    unit: str = Field(description="Whose it is now.", examples=["dept:water"])
+    named: str = Field(description="The unit that triage gave it to.", examples=["dept:water"])
+    offered_to: tuple[str, ...] = Field(description="Who else may acknowledge it now; the first to do so has it.")
+    waiting: bool = Field(description="In dispatch's queue: nobody acknowledged it, and nobody is left to offer it to.")
     lead: bool
     task: str = Field(examples=["repair the main"])
     member: str | None = Field(examples=["member:g012-1"])
@@ -113,7 +125,7 @@ class AssignmentShown(BaseModel):
     place: Place
     retrospective: bool
     started_at: Instant
-    acknowledge_by: Instant
+    acknowledge_by: Instant = Field(description="When it is offered on, unless somebody acknowledges it before.")
     yellow_at: Instant
     red_at: Instant
     resolve_by: Instant = Field(description="In force, after extensions.")
@@ -121,7 +133,7 @@ class AssignmentShown(BaseModel):
     en_route_at: Instant | None
     arrived_at: Instant | None
     ended_at: Instant | None
-    ended_by: str | None = Field(description="The source that said so.", examples=["/partners/fire"])
+    ended_by: str | None = Field(description="The source that said so.", examples=["/services/dispatch"])
     reason: str | None = Field(description="Why it ended, unless it was fixed.")
     late_by_seconds: Count | None
     extensions: Count
@@ -143,29 +155,18 @@ class AssignmentPage(BaseModel):
 
 
 class CaseShown(BaseModel):
-    """A case as dispatch sees it."""
+    """A case as dispatch sees it; a partner sees only what its units have, or are offered."""
 
     case_id: str = Field(examples=["01971b2e-7c00-7000-8000-000000000001"])
-    status: Literal[
-        "filed",
-        "dispatched",
-        "acknowledged",
-        "en_route",
-        "on_scene",
-        "fixed",
-        "closed",
-        "merged",
-        "rejected",
-        "withdrawn",
-    ] = Field(description="Of its newest open assignment; fixed once the lead is; filed while triage plans anew.")
-    title: str
-    category: str
-    condition: str
-    priority: int
-    area: str
-    round: int
-    filed_at: Instant
-    retrospective: bool
+    status: CaseStatus = Field(description="As far as dispatch can tell; see the contract's table.")
+    title: str | None = Field(description="Null, like all that describes it, where it was never given out.")
+    category: str | None
+    condition: str | None
+    priority: int | None
+    area: str | None
+    round: int | None
+    filed_at: Instant | None
+    retrospective: bool | None
     ruling: str | None
     verdict: str | None
     outcome: str | None
@@ -182,8 +183,10 @@ class BoardShown(BaseModel):
     supervised: Count
     urged: Count
     extension_pending: Count
-    escalated: Count
-    escalation_failed: Count
+    offered: Count = Field(description="Not acknowledged in time, or handed on: the first to acknowledge has it.")
+    waiting: Count = Field(description="In dispatch's queue.")
+    escalated: Count = Field(description="Overdue, and a superior has heard of it.")
+    escalation_failed: Count = Field(description="Nobody is left to turn to.")
     ended_since: Instant
-    ended: dict[str, Count] = Field(examples=[{"fixed": 12, "returned": 1, "escalated": 0, "cancelled": 0}])
+    ended: dict[str, Count] = Field(examples=[{"fixed": 12, "returned": 1, "cancelled": 0}])
     ended_late: Count

@@ -1,4 +1,4 @@
-"""Dispatch's own copy of the reference data it needs: catalogue, calendar, policy, partners."""
+"""Dispatch's own copy of the reference data it needs: catalogue, calendar, policy, units."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,8 +6,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from contracts.envelope import Event
-from contracts.reference import Calendar, Catalogue, Partners, Policy, Reference
+from contracts.reference import Calendar, Catalogue, Policy, Reference, Units
 
 R = TypeVar("R", bound=Reference)
 
@@ -19,17 +18,7 @@ class Files:
     catalogue: Catalogue
     calendar: Calendar
     policy: Policy
-    partners: Partners
-
-    def admit(self, event: Event[object]) -> str | None:
-        """Why a partner's event is not to be trusted, or None."""
-        topic = event.type.split(".")[1]
-        return self.partners.refusal(event.source, topic, getattr(event.data, "unit", None))
-
-    def units_of(self, source: str) -> frozenset[str]:
-        """The units a partner may act for; "*" is any."""
-        partner = self.partners.by_source.get(source)
-        return frozenset(partner.units) if partner else frozenset()
+    units: Units
 
 
 def load(folder: Path) -> Files:
@@ -38,7 +27,7 @@ def load(folder: Path) -> Files:
         catalogue=_read(folder, "catalogue.json", Catalogue),
         calendar=_read(folder, "calendar.json", Calendar),
         policy=_read(folder, "policy.json", Policy),
-        partners=_read(folder, "partners.json", Partners),
+        units=_read(folder, "units.json", Units),
     )
 
 

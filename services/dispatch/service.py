@@ -1,33 +1,49 @@
-"""Dispatch wired up: topics in, decider, views, routes."""
+"""Dispatch wired up: topics in, decider, requests, views, routes."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from chassis.partners import EVERY_FROM, Registry
+from chassis.requests import Requests
 from chassis.service import Service
 from chassis.settings import Settings
+from contracts.intake import Supplement
 from services.dispatch.api import ROLES, router
-from services.dispatch.domain import Reckoning, decider
+from services.dispatch.domain import Context, Ladder, Reckoning, decider
+from services.dispatch.domain.requests import command, involved, told
+from services.dispatch.newcomers import tell_newcomers
 from services.dispatch.reference import load
 from services.dispatch.views import views
 
 
 def build(settings: Settings) -> Service:
-    """The service, under the reference files of the settings' district."""
+    """The service, under the reference files of the settings' district and the partners registered at any time."""
     files = load(settings.district)
     policy = files.policy
     reckoning = Reckoning(files.catalogue, files.calendar, policy.yellow_percent, policy.red_percent)
+    registry = Registry(settings.partners_file)
+
+    async def gather(_: Any, __: Sequence[Any], ___: Sequence[str]) -> Context:
+        return Context(registry.partners)
+
     return Service(
         name="dispatch",
-        topics=("Assigned", "Resolved", "Evaluated"),
-        decider=decider(
-            reckoning,
-            extend_max=policy.extend_max,
-            urge_cooldown_minutes=policy.urge_cooldown_minutes,
-            urge_daily_cap=policy.urge_daily_cap,
-        ),
+        topics=("Assigned", "Evaluated", "ReportFiled", EVERY_FROM),
+        decider=decider(reckoning, Ladder(files.units), policy),
         views=views(reckoning),
-        router=lambda runtime: router(runtime, files, reckoning),
+        router=lambda runtime: router(runtime, reckoning),
         roles=ROLES,
         schema=Path(__file__).with_name("schema.sql"),
-        admit=files.admit,
+        parks=("Assigned",),
+        wants=_wanted,
+        gather=gather,
+        requests=Requests(command, involved, told),
         announces=True,
+        tasks=(tell_newcomers,),
     )
+
+
+def _wanted(event: Any) -> bool:
+    """Of reports only what is added to them: new ones and withdrawals are triage's to rule on."""
+    return event.data.name != "ReportFiled" or isinstance(event.data, Supplement)

@@ -31,7 +31,7 @@ CREATE TABLE cases (
     scores          jsonb NOT NULL
 ) WITH (fillfactor = 80);
 -- The check queue, most urgent first.
-CREATE INDEX cases_checking ON cases (check_due_at, case_id) WHERE status = 'checking';
+CREATE INDEX cases_checking ON cases (check_due_at, case_id) WHERE checking_since IS NOT NULL;
 -- The indicators of a period: what was closed in it, what is open at its end.
 CREATE INDEX cases_closed ON cases (closed_at);
 CREATE INDEX cases_filed ON cases (filed_at);
@@ -45,14 +45,15 @@ CREATE TABLE assignments (
     assignment_id       text NOT NULL,
     round               integer NOT NULL,
     because             text NOT NULL,
-    unit                text NOT NULL,
+    given_to            text NOT NULL, -- the unit of the plan
+    unit                text NOT NULL, -- who had it in the end
     lead                boolean NOT NULL,
     task                text NOT NULL,
     replaces            text,
     given_at            timestamptz NOT NULL,
     acknowledge_by      timestamptz NOT NULL,
     planned_by          timestamptz NOT NULL, -- the deadline of the plan
-    resolve_by          timestamptz NOT NULL, -- the deadline in the end, after extensions
+    resolve_by          timestamptz NOT NULL, -- the deadline in force: of its end, of its last extension, or planned
     outcome             text,
     reason              text,
     ended_at            timestamptz,
@@ -62,6 +63,7 @@ CREATE TABLE assignments (
     arrive_seconds      double precision,
     late_by_seconds     bigint,
     extensions          bigint NOT NULL,
+    extended            jsonb NOT NULL, -- [{"granted_at", "due_at"}], the first first
     urged               bigint NOT NULL,
     supervised          boolean NOT NULL,
     handled_by          jsonb NOT NULL,

@@ -8,7 +8,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any
 
 import orjson
@@ -22,13 +22,17 @@ from chassis.identity import Caller, Forbidden
 from chassis.ids import uuid7
 from chassis.runtime import Runtime
 from contracts.envelope import Event
-from contracts.fields import CASE_ID, AreaPath
+from contracts.fields import CASE_ID, AreaPath, ClaimedInstant
 from contracts.intake import Channel, NewReport, Supplement, Withdrawal
+from contracts.reference import Partner
+from contracts.request import Where
+from contracts.status import Status, coarse
 from contracts.wire import instant
 from services.intake import views
-from services.intake.domain import AddSupplement, Case, File, Status, Withdraw, partner_owner
-from services.intake.reference import District, UnknownArea
-from services.intake.shapes import At, Back, Filed, More, Person, Report, Reports, Said, Who, Whole
+from services.intake.domain.case import Case
+from services.intake.domain.commands import AddSupplement, File, Withdraw
+from services.intake.reference import UnknownArea
+from services.intake.shapes import Back, Filed, More, Person, Report, Reports, Said, Who, Whole
 
 log = logging.getLogger(__name__)
 
@@ -73,39 +77,34 @@ CasePath = Annotated[str, Path(pattern=CASE_ID.pattern, description="The case id
 RefPath = Annotated[str, Path(pattern=r"^[^\x00]+$", max_length=200)]
 
 
-def router(runtime: Runtime, district: District) -> APIRouter:
+def router(runtime: Runtime) -> APIRouter:
     """Intake's routes."""
     routes = APIRouter(tags=["reports"])
     database, commands = runtime.database, runtime.commands
-    skew = timedelta(seconds=district.policy.max_future_skew_seconds)
 
     @routes.post("/reports", status_code=201, response_model=Filed)
     async def file_report(body: Report, request: Annotated[Request, Depends(command_request)]) -> Any:
         """Files a report; the answer comes when it is durable. Its status follows at `Location`."""
-        source = request.caller.source
-        if source is not None and (refusal := district.refusal(source, "ReportFiled")) is not None:
-            raise Forbidden(refusal)
+        partner = partner_behind(request.caller)
         channel = _channel(request.caller, body.channel)
-        if body.at is not None and body.at > runtime.clock() + skew:
-            raise Unusable("at", f"{instant(body.at)} lies in the future")
-        try:
-            place = district.territory.locate(body.place.point, body.place.address, body.place.area)
-        except UnknownArea as fault:
-            raise Unusable("place.area", str(fault)) from None
         request = await acting(request)
         reporter_ref, also = _known(request.caller, body.reporter)
-        report = NewReport(
+        report = File(
             channel=channel,
-            reporter_ref=reporter_ref,
             title=body.title,
             text=body.text,
             category=body.category,
-            place=place,
+            place=Where(point=body.place.point, address=body.place.address, area=body.place.area),
             attachments=body.attachments,
             base_records=body.base_records,
             external_ref=body.external_ref,
+            reporter_ref=reporter_ref,
+            partner=partner,
         )
-        given = await commands.execute(uuid7(runtime.clock()), File(report), request, _filed, at=body.at, also=also)
+        try:
+            given = await commands.execute(uuid7(runtime.clock()), report, request, _filed, at=body.at, also=also)
+        except UnknownArea as fault:
+            raise Unusable(fault.rule, str(fault)) from None
         response = answer(given)
         response.headers["Location"] = f"/reports/{orjson.loads(given.body)['case_id']}"
         return response
@@ -116,8 +115,8 @@ def router(runtime: Runtime, district: District) -> APIRouter:
         status: Annotated[Status | None, Query(description="The report's own status.")] = None,
         area: Annotated[AreaPath | None, Query(description="In this area or beneath it.")] = None,
         channel: Channel | None = None,
-        since: Annotated[At | None, Query(description="Reported then or later.")] = None,
-        until: Annotated[At | None, Query(description="Reported before then.")] = None,
+        since: Annotated[ClaimedInstant | None, Query(description="Reported then or later.")] = None,
+        until: Annotated[ClaimedInstant | None, Query(description="Reported before then.")] = None,
         external_ref: Annotated[str | None, Query(pattern=r"^[^\x00]+$", max_length=200)] = None,
         merged_into: Annotated[str | None, Query(pattern=CASE_ID.pattern)] = None,
         limit: Limit = 50,
@@ -130,6 +129,8 @@ def router(runtime: Runtime, district: District) -> APIRouter:
             chosen.add("filed_by = {0}", me or "")
         elif caller.areas:
             chosen.within(caller.areas, or_filed_by=me)
+        if status is not None and coarse("intake", status) != status:
+            raise Unusable("status", f"intake cannot tell {status}, it shows {coarse('intake', status)}")
         chosen.add("status = {0}", status)
         if area is not None:
             chosen.within([area])
@@ -155,7 +156,7 @@ def router(runtime: Runtime, district: District) -> APIRouter:
             raise Forbidden("this report is neither yours nor in your areas")
         fates = await views.fates(database, [row])
         return Json(
-            _item(row, fates[case_id]) | _words(await views.said(database, case_id)),
+            _item(row, fates[case_id]) | _words(row, await views.said(database, case_id)),
             headers={"ETag": f'"{row["version"]}"'},
         )
 
@@ -164,13 +165,14 @@ def router(runtime: Runtime, district: District) -> APIRouter:
         case_id: CasePath, body: More, request: Annotated[Request, Depends(command_request)]
     ) -> Any:
         """Adds to a report: by whoever filed it, or an acceptor."""
-        command = AddSupplement(body.text, body.attachments, bool(request.caller.roles & ON_BEHALF))
+        caller = request.caller
+        command = AddSupplement(body.text, body.attachments, _on_behalf(caller), partner_behind(caller))
         return answer(await commands.execute(case_id, command, await acting(request), _said(201), at=body.at))
 
     @routes.post("/reports/{case_id}/withdrawal", status_code=202, response_model=Said)
     async def withdraw(case_id: CasePath, body: Back, request: Annotated[Request, Depends(command_request)]) -> Any:
         """Takes a report back: by whoever filed it, or an acceptor. Triage rules on it; the status follows."""
-        command = Withdraw(body.reason, bool(request.caller.roles & ON_BEHALF))
+        command = Withdraw(body.reason, _on_behalf(request.caller), partner_behind(request.caller))
         return answer(await commands.execute(case_id, command, await acting(request), _said(202), at=body.at))
 
     @routes.get("/reporters/{reporter_ref}", response_model=Person)
@@ -194,16 +196,24 @@ def router(runtime: Runtime, district: District) -> APIRouter:
 
     async def who(caller: Caller) -> str | None:
         """Under which name the caller's reports are filed; None for a person who has filed none."""
-        return await views.account(database, caller.subject) if _citizen(caller) else _name(caller)
+        return await views.account(database, caller.subject) if _citizen(caller) else caller.subject
 
     async def acting(request: Request) -> Request:
         """The request as its events name the caller: a person with a login under their reference, opened if need be."""
         caller = request.caller
-        if _citizen(caller):
-            name = await views.open_account(database, caller.subject, _new_reference())
-        else:
-            name = _name(caller)
+        if not _citizen(caller):
+            return request
+        name = await views.open_account(database, caller.subject, _new_reference())
         return replace(request, caller=replace(caller, subject=name))
+
+    def partner_behind(caller: Caller) -> Partner | None:
+        """The partner whose system calls, if one does. Raises `Forbidden` where it is not registered for reports."""
+        if caller.source is None:
+            return None
+        partner = next((one for one in runtime.registry.partners.partners if one.source == caller.source), None)
+        if partner is None or "reports" not in partner.says:
+            raise Forbidden(f"{caller.source} is not registered for reports")
+        return partner
 
     async def own_or(caller: Caller, reporter_ref: str, roles: frozenset[str]) -> None:
         if not caller.roles & roles and await who(caller) != reporter_ref:
@@ -225,8 +235,8 @@ def _citizen(caller: Caller) -> bool:
     return "reporter" in caller.roles and not caller.roles & (STAFF | {"partner"})
 
 
-def _name(caller: Caller) -> str:
-    return partner_owner(caller.source) if caller.source else caller.subject
+def _on_behalf(caller: Caller) -> bool:
+    return bool(caller.roles & ON_BEHALF)
 
 
 def _known(caller: Caller, person: Who | None) -> tuple[str | None, Callable[[Connection], Awaitable[None]] | None]:
@@ -274,6 +284,8 @@ def _filed(state: Case, events: Sequence[Event[Any]]) -> tuple[int, Any]:
         "reporter_ref": report.reporter_ref,
         "retrospective": report.retrospective,
         "reported_at": instant(event.time),
+        "claimed_at": report.claimed_at,
+        "time_doubtful": report.time_doubtful,
     }
 
 
@@ -293,21 +305,29 @@ def _said(status: int) -> Callable[[Case, Sequence[Event[Any]]], tuple[int, Any]
 
 def _item(row: views.Row, fate: views.Row) -> dict[str, Any]:
     """A report as it is heard of: with the fate of the case that speaks for it."""
-    spoken = {name: fate[name] for name in ("status", "outcome", "reason", "closed_at")}
+    spoken = {name: fate[name] for name in ("status", "outcome", "closed_at")}
+    # Another report's case tells its outcome, never the words about it: they may be its reporter's own.
+    spoken["reason"] = row["reason"] if fate["case_id"] == row["case_id"] else None
     return {name: row[name] for name in views.REPORTS.columns} | spoken | {"own_status": row["status"]}
 
 
-def _words(said: Sequence[Event[Any]]) -> dict[str, Any]:
+def _words(row: views.Row, said: Sequence[Event[Any]]) -> dict[str, Any]:
     """What was reported, from the events themselves."""
     report = next(event.data for event in said if isinstance(event.data, NewReport))
     back = next((event for event in said if isinstance(event.data, Withdrawal)), None)
     return {
-        **report.model_dump(include={"text", "place", "attachments", "base_records"}),
+        **report.model_dump(include={"text", "place", "attachments", "base_records", "claimed_at", "time_doubtful"}),
         "report_category": report.category,
         "said": [
-            {"at": event.time, "by": event.actor, **event.data.model_dump(include={"text", "attachments"})}
+            _uttered(event) | event.data.model_dump(include={"text", "attachments"})
             for event in said
             if isinstance(event.data, Supplement)
         ],
-        "withdrawal": {"at": back.time, "by": back.actor, "reason": back.data.reason} if back is not None else None,
+        "withdrawal": _uttered(back) | {"reason": back.data.reason, "upheld_reason": row["upheld_reason"]}
+        if back is not None
+        else None,
     }
+
+
+def _uttered(event: Event[Any]) -> dict[str, Any]:
+    return {"at": event.time, "claimed_at": event.data.claimed_at, "by": event.actor}

@@ -1,4 +1,4 @@
-"""What intake knows of the district: which area a point, an address or a name lies in, key places, partners, policy.
+"""What intake knows of the district: which area a point, an address or a name lies in, key places, policy.
 
 A point decides: the sub-grid it lies in, else the grid. On an edge or outside all of them it lies in none, whatever
 area was named with it, and a person decides. Without a point the area that was named counts, else the address, if the
@@ -11,13 +11,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import shapely
 
+from chassis.decider import Refused
 from contracts import fields
-from contracts.envelope import Event
-from contracts.reference import Area, Areas, Partners, Places, Policy, Reference
+from contracts.reference import Area, Areas, Places, Policy, Reference
 from contracts.reference import Place as KnownPlace
 
 R = TypeVar("R", bound=Reference)
@@ -28,8 +28,11 @@ GRID = 3
 """Slashes in the path of a grid; a sub-grid has one more."""
 
 
-class UnknownArea(ValueError):
+class UnknownArea(Refused):
     """The area that was named is not in this district."""
+
+    def __init__(self, area: str) -> None:
+        super().__init__("place.area", f"{area} is not an area of this district")
 
 
 class Territory:
@@ -50,7 +53,7 @@ class Territory:
     def locate(self, point: fields.Point | None, address: str | None, area: str | None) -> fields.Place:
         """The place with the area it lies in, and the key place it is at. Raises `UnknownArea`."""
         if area is not None and area not in self._areas:
-            raise UnknownArea(f"{area} is not an area of this district")
+            raise UnknownArea(area)
         key_place = None
         if point is not None:
             area, key_place = self.area_at(point), self.key_place_at(point)
@@ -119,23 +122,13 @@ class District:
     """The reference files intake uses."""
 
     territory: Territory
-    partners: Partners
     policy: Policy
-
-    def admit(self, event: Event[Any]) -> str | None:
-        """Why not to trust a partner's event; None where it may be."""
-        return self.refusal(event.source, event.type.split(".")[1])
-
-    def refusal(self, source: str, topic: str) -> str | None:
-        """Why this source may not publish on a topic; None where it may."""
-        return self.partners.refusal(source, topic)
 
 
 def load(folder: Path) -> District:
     """Reads the district's files. Raises `FileNotFoundError` that says how to make them."""
     return District(
         Territory(_read_file(folder, "areas", Areas), _read_file(folder, "places", Places)),
-        _read_file(folder, "partners", Partners),
         _read_file(folder, "policy", Policy),
     )
 

@@ -17,10 +17,11 @@ CREATE TABLE reports (
     external_ref     text,
     reporter_ref     text,
     filed_by         text    NOT NULL,
-    source           text    NOT NULL,
+    reported_by      text,
     retrospective    boolean NOT NULL,
     supplements      integer NOT NULL,
-    withdrawal_asked boolean NOT NULL
+    withdrawal_asked boolean NOT NULL,
+    upheld_reason    text
 ) WITH (fillfactor = 80);
 CREATE INDEX reports_reported ON reports (reported_at, case_id);
 CREATE INDEX reports_status ON reports (status, reported_at, case_id);

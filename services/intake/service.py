@@ -1,10 +1,12 @@
-"""Intake's wiring: topics in, decider, views, routes."""
+"""Intake's wiring: rulings, verdicts and what partners ask in; reports, and notices to partners out."""
 
 from pathlib import Path
 
+from chassis.partners import EVERY_FROM
 from chassis.service import Service
 from chassis.settings import Settings
-from services.intake import api, domain, reference, views
+from services.intake import api, domain, merges, reference, views
+from services.intake.requests import REQUESTS
 
 
 def build(settings: Settings) -> Service:
@@ -12,11 +14,13 @@ def build(settings: Settings) -> Service:
     district = reference.load(settings.district)
     return Service(
         name="intake",
-        topics=("ReportFiled", "Assigned", "Evaluated"),
-        decider=domain.decider(district.policy),
+        topics=("Assigned", "Evaluated", EVERY_FROM),
+        parks=(EVERY_FROM,),
+        decider=domain.decider(district.policy, district.territory.locate),
         views=(views.REPORTS,),
-        router=lambda runtime: api.router(runtime, district),
+        router=api.router,
         roles=api.ROLES,
         schema=Path(__file__).with_name("schema.sql"),
-        admit=district.admit,
+        gather=merges.read,
+        requests=REQUESTS,
     )

@@ -1,29 +1,13 @@
 """What intake takes and gives over HTTP, with examples."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from contracts.fields import AreaPath, Attachment, Line, Name, Place, Point, Text
+from contracts.fields import AreaPath, Attachments, ClaimedInstant, Line, Name, Place, Point, Text
 from contracts.intake import Channel
-from services.intake.domain import Status
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def _in_utc(value: datetime) -> datetime:
-    try:
-        at = value.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("must be an instant that UTC can name") from None
-    if at < _EPOCH:
-        raise ValueError("must not lie before 1970")
-    return at
-
-
-At = Annotated[AwareDatetime, AfterValidator(_in_utc)]
-"""An instant with any offset, kept in UTC."""
+from contracts.status import Status
 
 
 class Body(BaseModel):
@@ -80,10 +64,10 @@ class Report(Body):
     channel: Channel | None = None
     place: Where = Where()
     reporter: Who | None = None
-    attachments: Annotated[tuple[Attachment, ...], Field(max_length=50)] = ()
+    attachments: Attachments = ()
     base_records: Annotated[tuple[Name, ...], Field(max_length=50)] = ()
     external_ref: Name | None = None
-    at: At | None = None
+    at: ClaimedInstant | None = None
 
 
 class More(Body):
@@ -94,8 +78,8 @@ class More(Body):
     )
 
     text: Annotated[str, Field(min_length=1, max_length=20_000)]
-    attachments: Annotated[tuple[Attachment, ...], Field(max_length=50)] = ()
-    at: At | None = None
+    attachments: Attachments = ()
+    at: ClaimedInstant | None = None
 
 
 class Back(Body):
@@ -106,11 +90,13 @@ class Back(Body):
     )
 
     reason: Line
-    at: At | None = None
+    at: ClaimedInstant | None = None
 
 
 class Filed(BaseModel):
-    """What filing gave. `area` null: a person will decide where it is."""
+    """What filing gave. `area` null: a person will decide where it is. `reported_at` counts; where another time was
+    claimed that stands beside it, doubtful if it cannot be.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -124,7 +110,9 @@ class Filed(BaseModel):
                     "key_place": None,
                     "reporter_ref": "reporter:5f0c2b9a41d8e673",
                     "retrospective": False,
-                    "reported_at": "2026-05-09T01:02:03.000000Z",
+                    "reported_at": "2026-05-09T01:02:07.813022Z",
+                    "claimed_at": "2026-05-09T01:02:03Z",
+                    "time_doubtful": False,
                 }
             ]
         }
@@ -139,6 +127,8 @@ class Filed(BaseModel):
     reporter_ref: str | None
     retrospective: bool
     reported_at: datetime
+    claimed_at: datetime | None
+    time_doubtful: bool
 
 
 class Said(BaseModel):
@@ -166,8 +156,9 @@ class Said(BaseModel):
 
 
 class Item(BaseModel):
-    """A report in a list. `status`, `outcome`, `reason` and `closed_at` are those of the case that it was merged
-    into, if it was; `own_status` is its own.
+    """A report in a list. `status`, `outcome` and `closed_at` are those of the case that it was merged into, if it was;
+    `own_status` is its own. `reason` is of its own case, for another's is not its reporter's to read. `upheld_reason`:
+    why the case goes on although the report was taken back.
     """
 
     case_id: str
@@ -186,27 +177,31 @@ class Item(BaseModel):
     reported_at: datetime
     filed_at: datetime | None
     filed_by: str
-    source: str
+    reported_by: str | None
     retrospective: bool
     supplements: int
     withdrawal_asked: bool
+    upheld_reason: str | None
 
 
 class Addition(BaseModel):
     """A supplement as it was given."""
 
     at: datetime
+    claimed_at: datetime | None
     by: str | None
     text: str
-    attachments: list[Attachment]
+    attachments: Attachments
 
 
 class Taken(BaseModel):
-    """A withdrawal as it was asked for."""
+    """A withdrawal as it was asked for; `upheld_reason` where the case goes on all the same."""
 
     at: datetime
+    claimed_at: datetime | None
     by: str | None
     reason: str
+    upheld_reason: str | None
 
 
 class Whole(Item):
@@ -215,8 +210,10 @@ class Whole(Item):
     text: str
     place: Place
     report_category: str | None
-    attachments: list[Attachment]
+    attachments: Attachments
     base_records: list[str]
+    claimed_at: datetime | None
+    time_doubtful: bool
     said: list[Addition]
     withdrawal: Taken | None
 

@@ -11,7 +11,7 @@ from chassis.database import Connection, Database
 from chassis.views import View
 from contracts.envelope import Event
 from contracts.wire import parse
-from services.intake.domain import Case
+from services.intake.domain.case import Case
 
 Row = asyncpg.Record
 
@@ -25,27 +25,23 @@ def _rows(case_id: str, state: Case) -> Iterable[tuple[Any, ...]]:
         filed.at,
         state.status,
         state.outcome,
-        _storable(state.reason),
+        state.reason,
         state.closed_at,
         state.filed_at,
         state.merged_into,
         filed.channel,
-        _storable(filed.title),
-        _storable(state.category or filed.category),
+        filed.title,
+        state.category or filed.category,
         state.area or filed.area,
-        _storable(filed.external_ref),
-        _storable(filed.reporter_ref),
-        _storable(filed.by),
-        filed.source,
+        filed.external_ref,
+        filed.reporter_ref,
+        filed.by,
+        filed.partner,
         filed.retrospective,
         state.supplements,
         state.withdrawal_asked,
+        state.upheld_reason,
     )
-
-
-def _storable(text: str | None) -> str | None:
-    """PostgreSQL's text has no NUL; a partner's JSON may."""
-    return text.replace("\0", "\ufffd") if text is not None else None
 
 
 REPORTS: View[Case] = View(
@@ -67,10 +63,11 @@ REPORTS: View[Case] = View(
         "external_ref": "text",
         "reporter_ref": "text",
         "filed_by": "text",
-        "source": "text",
+        "reported_by": "text",
         "retrospective": "boolean",
         "supplements": "integer",
         "withdrawal_asked": "boolean",
+        "upheld_reason": "text",
     },
     rows=_rows,
 )

@@ -12,17 +12,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import AwareDatetime
 
 from chassis.commands import Request, Unusable
 from chassis.http import Cursor, Json, Limit, NotFound, answer, caller_of, command_request, decode_cursor, page
 from chassis.identity import Caller, Forbidden
 from chassis.journal import Journal
-from contracts.fields import CASE_ID
+from contracts.fields import CASE_ID, ClaimedInstant
+from contracts.status import Status
 from services.triage import views
 from services.triage.bodies import CaseDetail, CasePage, Outcome, QueuePage, Ruling, Verification
-from services.triage.domain.assessment import Queue
-from services.triage.domain.case import Case, Status
+from services.triage.domain.case import Awaited, Case
 from services.triage.domain.commands import Charge, Command, File, Merge, Reject, Verify
 from services.triage.domain.rulebook import Rulebook
 
@@ -53,7 +52,7 @@ def routes(runtime: "Runtime", rules: Rulebook) -> APIRouter:
     @router.get("/queue", response_model=QueuePage)
     async def queue(
         caller: Calling,
-        kind: Queue | None = None,
+        kind: Awaited | None = None,
         area: Prefix = None,
         overdue: bool | None = None,
         limit: Limit = 50,
@@ -105,8 +104,8 @@ def routes(runtime: "Runtime", rules: Rulebook) -> APIRouter:
         status: Status | None = None,
         category: Prefix = None,
         area: Prefix = None,
-        since: AwareDatetime | None = None,
-        until: AwareDatetime | None = None,
+        since: ClaimedInstant | None = None,
+        until: ClaimedInstant | None = None,
         merged_into: str | None = None,
         external_ref: str | None = None,
         limit: Limit = 50,
@@ -210,7 +209,7 @@ def _command(body: Ruling, rules: Rulebook, shift_leader: bool) -> File | Merge 
 def _outcome(case_id: str, state: Case) -> dict[str, Any]:
     return {
         "case_id": case_id,
-        "status": state.status,
+        "status": state.standing.status,
         "ruling": _published(state.ruling),
     }
 
@@ -221,7 +220,7 @@ def _detail(case_id: str, state: Case, merged: int) -> dict[str, Any]:
     assert event is not None
     return {
         "case_id": case_id,
-        "status": state.status or "reported",
+        "status": state.standing.status,
         "report": _published(event.data),
         "reported_at": event.time,
         "category": state.category,
@@ -246,6 +245,7 @@ def _detail(case_id: str, state: Case, merged: int) -> dict[str, Any]:
                 "task": work.task,
                 "lead": work.lead,
                 "outcome": work.end,
+                "failed": work.failed,
                 "replaced": work.replaced,
             }
             for work in state.works.values()

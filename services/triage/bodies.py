@@ -2,16 +2,19 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from contracts.fields import AreaPath, AssignmentId, Attachment, CaseId, Instant, Line, Name, Text
+from contracts.fields import AreaPath, AssignmentId, Attachments, CaseId, ClaimedInstant, Instant, Line, Name, Text
+from contracts.status import Status
 from contracts.triage import Priority
-from services.triage.domain.assessment import Queue
-from services.triage.domain.case import Status
+from services.triage.domain.case import Awaited
 
 CASE = "019a2b3c-4d5e-7f60-8123-456789abcdef"
 GRID = "CH/shuangqiaozi/shuangqiaolubei/g001"
-When = Annotated[AwareDatetime | None, Field(description="When it happened, where that was not now.")]
+When = Annotated[
+    ClaimedInstant | None,
+    Field(description="When it happened, where that was not now. It stands beside the time of arrival, which counts."),
+]
 Why = Literal["not_reproducible", "not_ours", "incomplete"]
 
 
@@ -34,7 +37,7 @@ class Verification(_Body):
     confirmed: bool
     why: Why | None = None
     note: Text | None = None
-    evidence: Annotated[tuple[Attachment, ...], Field(max_length=50)] = ()
+    evidence: Attachments = ()
     at: When = None
 
     @model_validator(mode="after")
@@ -111,7 +114,7 @@ class QueueItem(BaseModel):
 
     case_id: CaseId
     etag: Annotated[str, Field(examples=['"2"'])]
-    queue: Queue
+    queue: Awaited
     words: Annotated[str, Field(examples=["no category: none of the words is known"])]
     since: Instant
     due_at: Instant
@@ -138,7 +141,7 @@ class CaseItem(BaseModel):
 
     case_id: CaseId
     status: Status
-    queue: Queue | None
+    queue: Awaited | None
     category: Name | None
     priority: Priority | None
     area: Annotated[AreaPath | None, Field(examples=[GRID])]
@@ -183,6 +186,7 @@ class CaseDetail(BaseModel):
                             "task": "repair the main",
                             "lead": True,
                             "outcome": None,
+                            "failed": False,
                             "replaced": False,
                         }
                     ],

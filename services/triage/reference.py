@@ -15,7 +15,6 @@ from contracts.reference import (
     Catalogue,
     Member,
     Members,
-    Partners,
     Place,
     Places,
     Policy,
@@ -43,7 +42,6 @@ def load(folder: Path) -> Rulebook:
         members={unit: tuple(found) for unit, found in members.items()},
         areas=frozenset(areas.by_path),
         places={place.id: place for place in places.places},
-        partners=_read(folder, Partners),
         area_at=Grids(areas.areas).at,
         key_place_at=KeyPlaces(places.places).at,
     )

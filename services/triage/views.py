@@ -85,11 +85,11 @@ def _rows(case_id: str, state: Case) -> Iterable[tuple[Any, ...]]:
     community = upto(state.area, COMMUNITY)
     yield (
         case_id,
-        state.status or "reported",
+        state.standing.status,
         waiting.queue if waiting else None,
         waiting.since if waiting else None,
         waiting.due_at if waiting else None,
-        _stored(waiting.words) if waiting else None,
+        waiting.words if waiting else None,
         waiting.unit if waiting else None,
         waiting.overdue if waiting else False,
         state.category,
@@ -97,24 +97,19 @@ def _rows(case_id: str, state: Case) -> Iterable[tuple[Any, ...]]:
         state.area,
         community,
         upto(state.area, GRID),
-        _stored(report.title),
+        report.title,
         report.channel,
-        _stored(report.external_ref),
-        _stored(report.reporter_ref),
+        report.external_ref,
+        report.reporter_ref,
         event.time,
         report.retrospective,
         point.lat if point else None,
         point.lon if point else None,
         state.round,
-        state.ended is None and community is not None and state.category is not None,
+        not state.over and community is not None and state.category is not None,
         state.merged_into,
         state.verdict.outcome if state.verdict else None,
     )
-
-
-def _stored(text: str | None) -> str | None:
-    """As PostgreSQL can store it, which knows no NUL in a text."""
-    return None if text is None else text.replace("\0", "\ufffd")
 
 
 CASES: View[Case] = View(
@@ -156,7 +151,7 @@ def gathering(rules: Rulebook) -> Gather:
     that two workers cannot both take two reports of one incident for the first.
     """
 
-    async def gather(connection: Connection, events: Sequence[Event[Any]]) -> Neighbourhood | None:
+    async def gather(connection: Connection, events: Sequence[Event[Any]], _: Sequence[str]) -> Neighbourhood | None:
         reports = [event for event in events if isinstance(event.data, NewReport)]
         withdrawn = [event.subject for event in events if isinstance(event.data, Withdrawal)]
         if not reports and not withdrawn:

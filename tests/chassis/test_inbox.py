@@ -3,17 +3,26 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
 
+import orjson
 import pytest
 
+from chassis import owed
 from chassis.clock import wall_clock
-from chassis.database import Connection, Database
+from chassis.database import Database
 from chassis.decider import Refused
 from chassis.inbox import Inbox
+from chassis.records import Record
+from chassis.settling import Decision, settle
+from chassis.timers import Timers
 from contracts.dispatch import Resolved
 from contracts.intake import Supplement, Withdrawal
 from tests.support.facts import case_id, event_of, fact_record, record_of, report
 from tests.support.tally import TALLY
+
+NOW = datetime.now(UTC)
 
 
 @pytest.fixture
@@ -32,6 +41,16 @@ def inbox(database: Database) -> Inbox:
 async def tally(database: Database, case: str) -> tuple[int, int] | None:
     row = await database.fetchrow("SELECT supplements, notes FROM tallies WHERE case_id = $1", case)
     return None if row is None else (row["supplements"], row["notes"])
+
+
+async def sent(database: Database) -> list[dict[str, Any]]:
+    return [
+        orjson.loads(row["payload"]) for row in await database.fetch("SELECT payload FROM outbox ORDER BY position")
+    ]
+
+
+def event_id(record: Record) -> str:
+    return orjson.loads(record.value or b"")["id"]
 
 
 async def waiting(database: Database) -> list[tuple[str, str]]:
@@ -64,71 +83,89 @@ async def test_two_workers_given_the_same_records_let_them_take_effect_once(inbo
     assert len(await database.fetch("SELECT 1 FROM outbox")) == 40
 
 
-async def test_an_echo_of_its_own_is_passed_over(inbox: Inbox, database: Database) -> None:
-    case = case_id()
-    await inbox.process([fact_record(case, report(), source="/services/tally".replace("tally", "intake"))])
-    _, raw = event_of(case, Supplement(text="own"), source="/services/tally")
-    await inbox.process([record_of(raw, case)])
-    assert await tally(database, case) == (0, 1)
-    assert await waiting(database) == []
+JUNK = (b"not json", b"[]", b"{}", b'{"specversion": "1.0"}', b"")
 
 
-async def test_what_is_early_waits_for_a_fact_on_another_topic_and_keeps_its_order(
-    inbox: Inbox, database: Database
+@pytest.mark.parametrize("junk", JUNK)
+async def test_junk_under_a_cases_key_delays_no_valid_record_of_that_case(
+    inbox: Inbox, database: Database, junk: bytes
 ) -> None:
     case = case_id()
-    end = Resolved(assignment_id=f"{case}.1.1", unit="dept:water", outcome="fixed")
-    await inbox.process([fact_record(case, end), fact_record(case, end, sequence=2)])
-    assert [kind for kind, _ in await waiting(database)] == ["early", "behind"]
-    await inbox.process([fact_record(case, report())])
-    assert await waiting(database) == []
-    versions = await database.fetch("SELECT topic, own FROM events WHERE stream_id = $1 ORDER BY version", case)
-    assert [tuple(row) for row in versions] == [
-        ("ReportFiled", False),
-        ("Progressed", True),
-        ("Resolved", False),
-        ("Resolved", False),
-    ]
+    _, forged = event_of(case, report(title="forged"), source="/services/dispatch")
+    await inbox.process(
+        [
+            record_of(junk, case),
+            fact_record(case, report()),
+            record_of(forged, case),
+            fact_record(case, Supplement(text="first"), sequence=2),
+        ]
+    )
+    assert await tally(database, case) == (1, 1)
+    assert [kind for kind, _ in await waiting(database)] == ["invalid", "forged"]
+    with pytest.raises(Refused):
+        await settle(inbox, Decision(1, False, "operator", "try"))
+    await settle(inbox, Decision(1, True, "operator", "rubbish"))
+    steps = [body for body in await sent(database) if body["data"].get("step") == "discarded"]
+    [parked] = await database.fetch('SELECT partition, "offset" FROM parked WHERE parked_id = 1')
+    named = {name: steps[0]["data"][name] for name in ("parked_topic", "partition", "offset")}
+    assert named == {"parked_topic": "ReportFiled", "partition": parked["partition"], "offset": parked["offset"]}
+    assert steps[0]["actor"] == "operator"
+    assert "causationid" not in steps[0]
 
 
-async def test_the_early_and_what_it_waits_for_may_come_in_one_batch(inbox: Inbox, database: Database) -> None:
+async def test_a_service_that_does_not_park_a_topic_counts_what_it_cannot_read_there(database: Database) -> None:
     case = case_id()
-    end = Resolved(assignment_id=f"{case}.1.1", unit="dept:water", outcome="fixed")
-    await inbox.process([fact_record(case, end), fact_record(case, report())])
+    inbox = Inbox(replace(TALLY, parks=("Resolved",)), database, wall_clock)
+    await inbox.process([record_of(b"not json", case), fact_record(case, report())])
     assert await waiting(database) == []
-    assert len(await database.fetch("SELECT 1 FROM events WHERE stream_id = $1", case)) == 3
+    assert await tally(database, case) == (0, 1)
+    assert inbox.passed_over == {"ReportFiled": 1}
 
 
-async def test_later_records_of_a_parked_case_wait_behind_it_and_other_cases_do_not(
+async def test_a_service_takes_from_a_topic_what_its_one_source_says_and_what_it_wants(database: Database) -> None:
+    case = case_id()
+    service = replace(
+        TALLY,
+        sources={"ReportFiled": "/services/intake"},
+        wants=lambda event: not isinstance(event.data, Supplement),
+    )
+    inbox = Inbox(service, database, wall_clock)
+    _, forged = event_of(case, report(title="forged"), source="/services/triage")
+    new, more = fact_record(case, report()), fact_record(case, Supplement(text="unwanted"), sequence=2)
+    await inbox.process([record_of(forged, case), new, more])
+    assert await tally(database, case) == (0, 1)
+    assert await waiting(database) == []
+    marked = await database.fetch("SELECT 1 FROM inbox")
+    assert len(marked) == 1
+
+
+async def test_only_what_failed_holds_back_what_follows_it_in_its_case_and_topic(
     inbox: Inbox, database: Database
 ) -> None:
     case, other = case_id(), case_id()
     await inbox.process([fact_record(case, report())])
+    end = Resolved(assignment_id=f"{case}.1.1", unit="nobody", outcome="fixed", resolve_by=NOW, late_by_seconds=0)
     await inbox.process(
         [
-            fact_record(case, Supplement(text="first"), sequence=2),
-            record_of(b"not json", case),
-            fact_record(case, Supplement(text="second"), sequence=3),
+            fact_record(case, Withdrawal(reason="boom"), sequence=2),
+            fact_record(case, Supplement(text="first"), sequence=3),
+            fact_record(case, end),
             fact_record(other, report()),
         ]
     )
-    await inbox.process([fact_record(case, Supplement(text="third"), sequence=4)])
-    assert await tally(database, case) == (1, 1)
+    await inbox.process([fact_record(case, Supplement(text="second"), sequence=4)])
+    assert await tally(database, case) == (0, 1)
     assert await tally(database, other) == (0, 1)
-    assert [kind for kind, _ in await waiting(database)] == ["invalid", "behind", "behind"]
+    assert [kind for kind, _ in await waiting(database)] == ["failed", "behind", "unfit", "behind"]
     with pytest.raises(Refused, match="comes first"):
-        await inbox.settle(2, discard=False, by="operator", reason="try", traceparent=None)
-    with pytest.raises(Refused, match="JSON"):
-        await inbox.settle(1, discard=False, by="operator", reason="try", traceparent=None)
-    await inbox.settle(1, discard=True, by="operator", reason="rubbish", traceparent=None)
+        await settle(inbox, Decision(2, False, "operator", "try"))
+    await settle(inbox, Decision(1, True, "operator", "ours"))
     row = await database.fetchrow("SELECT texts FROM tallies WHERE case_id = $1", case)
     assert row is not None
-    assert row["texts"] == "first|second|third"
-    assert await waiting(database) == []
-    steps = await database.fetch(
-        "SELECT convert_from(payload, 'UTF8') AS body FROM outbox WHERE aggregateid = $1", case
-    )
-    assert any('"discarded"' in row["body"] and '"actor":"operator"' in row["body"] for row in steps)
+    assert row["texts"] == "first|second"
+    assert [kind for kind, _ in await waiting(database)] == ["unfit"]
+    steps = [body for body in await sent(database) if body["data"].get("step") == "discarded"]
+    assert steps[0]["causationid"] is not None
 
 
 async def test_a_defect_parks_its_record_and_a_retry_after_the_repair_lets_it_take_effect(
@@ -141,13 +178,13 @@ async def test_a_defect_parks_its_record_and_a_retry_after_the_repair_lets_it_ta
     assert await waiting(database) == [("failed", "ZeroDivisionError: a defect")]
     assert await tally(database, other) == (1, 1)
     with pytest.raises(Refused, match="a defect"):
-        await inbox.settle(1, discard=False, by="operator", reason="try", traceparent=None)
+        await settle(inbox, Decision(1, False, "operator", "try"))
     assert await tally(database, case) == (0, 1)
 
 
 async def test_a_record_the_database_refuses_is_parked_alone(inbox: Inbox, database: Database) -> None:
     good, bad = case_id(), case_id()
-    await inbox.process([fact_record(bad, report(title="nul \0 in a text column")), fact_record(good, report())])
+    await inbox.process([fact_record(bad, report(title="unbearable")), fact_record(good, report())])
     assert await tally(database, good) == (0, 1)
     assert [kind for kind, _ in await waiting(database)] == ["failed"]
 
@@ -163,12 +200,12 @@ POISON = {
     "missing headers": (lambda case, raw: record_of(raw, case, headers=()), "content-type"),
     "tombstone": (lambda case, raw: record_of(None, case), "no value"),
     "someone else's topic": (
-        lambda case, raw: record_of(raw.replace(b"/partners/hotline", b"/services/dispatch"), case),
-        "does not publish",
+        lambda case, raw: record_of(raw.replace(b"/services/intake", b"/services/dispatch"), case),
+        "does not write",
     ),
-    "stranger": (
-        lambda case, raw: record_of(raw.replace(b"/partners/hotline", b"/partners/stranger"), case),
-        "registered",
+    "a partner's": (
+        lambda case, raw: record_of(raw.replace(b"/services/intake", b"/partners/stranger"), case),
+        "does not write",
     ),
     "unknown case": (
         lambda case, raw: record_of(event_of(case, Supplement(text="of what?"))[1], case),
@@ -199,54 +236,10 @@ async def test_a_poison_record_is_parked_with_its_reason_and_bytes_and_stops_nob
     assert await tally(database, other) == (0, 1)
 
 
-async def test_a_retry_overlooks_missing_headers_because_a_person_has_looked(inbox: Inbox, database: Database) -> None:
-    case = case_id()
-    await inbox.process([record_of(event_of(case, report())[1], case, headers=())])
-    await inbox.settle(1, discard=False, by="operator", reason="the sender is known", traceparent=None)
-    assert await tally(database, case) == (0, 1)
-    with pytest.raises(Refused, match="retried already"):
-        await inbox.settle(1, discard=False, by="operator", reason="again", traceparent=None)
-    with pytest.raises(LookupError):
-        await inbox.settle(99, discard=True, by="operator", reason="none", traceparent=None)
-
-
-async def test_two_records_that_passed_each_other_in_two_transactions_are_brought_together(
-    inbox: Inbox, database: Database
-) -> None:
-    case = case_id()
-    end = fact_record(case, Resolved(assignment_id=f"{case}.1.1", unit="dept:water", outcome="fixed"))
-    inside, go_on = asyncio.Event(), asyncio.Event()
-
-    async def slow(connection: Connection, events: object) -> None:
-        inside.set()
-        await go_on.wait()
-
-    late = Inbox(replace(TALLY, gather=slow), database, wall_clock)
-    first = asyncio.create_task(late.process([end]))
-    await inside.wait()
-    await inbox.process([fact_record(case, report())])
-    go_on.set()
-    await first
-    await inbox.sweep()
-    assert await waiting(database) == []
-    assert len(await database.fetch("SELECT 1 FROM events WHERE stream_id = $1", case)) == 3
-
-
-async def test_a_fact_is_never_held_on_the_word_of_a_state_remembered_from_before_another_writer(
-    inbox: Inbox, database: Database
-) -> None:
-    case = case_id()
-    await inbox.process([fact_record(case, Withdrawal(reason="too soon, but harmless"))])
-    await Inbox(TALLY, database, wall_clock).process([fact_record(case, report(), sequence=2)])
-    await inbox.process([fact_record(case, Resolved(assignment_id=f"{case}.1.1", unit="dept:water", outcome="fixed"))])
-    assert await waiting(database) == []
-    assert len(await database.fetch("SELECT 1 FROM parked")) == 0
-
-
 async def test_what_cannot_be_appended_is_not_sent_either(inbox: Inbox, database: Database) -> None:
     """The same transaction holds events, views and outbox: a view that fails takes the facts with it."""
     case = case_id()
-    await inbox.process([fact_record(case, report(title="nul \0 in a text column"))])
+    await inbox.process([fact_record(case, report(title="unbearable"))])
     for table in ("events", "outbox", "streams"):
         assert await database.fetch(f"SELECT 1 FROM {table}") == [], table
 
@@ -256,24 +249,39 @@ async def test_headers_that_are_null_or_hold_u0000_are_parked_like_any_other(inb
     odd = record_of(b"not json", case, headers=(("a\0b", b"\0"), ("empty", None)))
     await inbox.process([odd, fact_record(other, report())])
     assert [kind for kind, _ in await waiting(database)] == ["invalid"]
-    await inbox.settle(1, discard=True, by="operator", reason="rubbish", traceparent=None)
+    await settle(inbox, Decision(1, True, "operator", "rubbish"))
     assert await tally(database, other) == (0, 1)
 
 
-async def test_an_event_that_came_well_and_badly_wrapped_takes_effect_once_in_either_order(
+async def test_other_cases_hear_of_it_some_at_once_and_the_rest_from_the_timers(
     inbox: Inbox, database: Database
 ) -> None:
-    first, second = case_id(), case_id()
-    for case, well_first in ((first, True), (second, False)):
-        raw = event_of(case, report())[1]
-        well, badly = record_of(raw, case), record_of(raw, case, headers=())
-        if well_first:
-            await inbox.process([well, badly])
-        else:
-            await inbox.process([badly])
-    with pytest.raises(Refused, match="taken effect already"):
-        await inbox.settle(1, discard=False, by="operator", reason="try", traceparent=None)
-    await inbox.settle(2, discard=False, by="operator", reason="the sender is known", traceparent=None)
-    [raw] = [row["body"] for row in await database.fetch("SELECT body FROM parked WHERE parked_id = 2")]
-    await inbox.process([record_of(raw, second)])
-    assert [await tally(database, case) for case in (first, second)] == [(0, 1), (0, 1)]
+    teller, others = case_id(), sorted(case_id() for _ in range(owed.AT_ONCE + 60))
+    await inbox.process([fact_record(teller, report()), *(fact_record(other, report()) for other in others)])
+    told = fact_record(teller, Supplement(text="tell " + " ".join(others)), sequence=2)
+    await inbox.process([told])
+    await inbox.process([told])
+    assert len(await heard(database)) == owed.AT_ONCE
+    with pytest.raises(ZeroDivisionError):
+        await owed.pay(replace(TALLY, gather=dying), database, wall_clock)
+    timers = Timers(TALLY, database, wall_clock, inbox)
+    assert [await timers.pay() for _ in range(3)] == [owed.AT_ONCE, 10, 0]
+    bodies = await heard(database)
+    assert sorted(body["subject"] for body in bodies) == others
+    assert {body["causationid"] for body in bodies} == {event_id(told)}
+
+
+async def dying(*_: object) -> None:
+    raise ZeroDivisionError
+
+
+async def heard(database: Database) -> list[dict[str, Any]]:
+    return [body for body in await sent(database) if body["data"].get("rule")]
+
+
+async def test_two_facts_of_one_decision_name_one_another(inbox: Inbox, database: Database) -> None:
+    case = case_id()
+    record = fact_record(case, report())
+    await inbox.process([record])
+    [note] = await sent(database)
+    assert note["causationid"] == event_id(record)

@@ -1,7 +1,7 @@
 """The outbox reaches the topic: nothing skipped, nothing lost, in the order of each case, as the exact bytes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -146,3 +146,28 @@ async def values(kafka: str, prefix: str) -> list[bytes]:
 
 async def count(kafka: str, prefix: str) -> int:
     return len(await values(kafka, prefix))
+
+
+async def test_what_waits_for_a_topic_that_is_missing_holds_up_nothing_else(
+    database: Database, kafka: str, topics: str, make_topics: Callable[..., Awaitable[list[str]]]
+) -> None:
+    case = case_id()
+    await Inbox(TALLY, database, wall_clock).process([fact_record(case, report())])
+    await database.pool.execute(
+        "INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload)"
+        " SELECT id, 'to.nobody', aggregateid, type, payload FROM outbox"
+    )
+    async with relaying(kafka, topics, database) as relay:
+        await read_topic(kafka, topics, "Progressed", at_least(1))
+        assert await eventually(lambda: _missing(relay)) == ["to.nobody"]
+        assert relay.fault is None
+        await make_topics(topics, names=("to.nobody",))
+        await eventually(lambda: _empty(database), what="the outbox sent")
+
+
+async def _missing(relay: Relay) -> list[str]:
+    return relay.missing
+
+
+async def _empty(database: Database) -> bool:
+    return not await database.fetch("SELECT 1 FROM outbox")

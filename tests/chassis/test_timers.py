@@ -26,7 +26,7 @@ async def database(tally_database: str) -> AsyncIterator[Database]:
 
 async def overdue(database: Database) -> list[str]:
     rows = await database.fetch(
-        "SELECT aggregateid FROM outbox WHERE convert_from(payload, 'UTF8') LIKE '%\"overdue\"%'"
+        "SELECT aggregateid FROM outbox WHERE convert_from(payload, 'UTF8') LIKE '%\"check_overdue\"%'"
     )
     return sorted(row["aggregateid"] for row in rows)
 

@@ -13,10 +13,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from contracts.dispatch import Resolved
-from contracts.envelope import EventId, Source, Traceparent
+from contracts.envelope import EventId, Traceparent
 from contracts.feedback import Evaluated
-from contracts.fields import CASE_ID, MAX_INTEGER, CaseId, Name
-from contracts.wire import TOPICS
+from contracts.fields import CASE_ID, EARLIEST, LATEST, CaseId, Name, Whole
+from contracts.progress import PUBLISHERS
+from contracts.wire import FROM, HOMES, TELLERS, TYPES, build
 
 Strategy = st.SearchStrategy[Any]
 
@@ -54,50 +55,42 @@ def model(cls: type[BaseModel]) -> Strategy:
     return st.fixed_dictionaries(required, optional=optional).map(partial(_valid, cls))
 
 
-def facts(topic: str) -> Strategy:
-    """Facts of one topic, of every kind."""
-    return of(TOPICS[topic])
+def facts(name: str) -> Strategy:
+    """What an event of that type says, of every kind."""
+    return of(TYPES[name])
 
 
 def instants() -> Strategy:
-    return st.datetimes(timezones=st.just(UTC))
+    """Any instant that a fact may name."""
+    return st.datetimes(EARLIEST.replace(tzinfo=None), LATEST.replace(tzinfo=None), timezones=st.just(UTC))
 
 
-def circumstances() -> Strategy:
-    """What `contracts.wire.build` wants beside the data and the source; a cause or an actor is always there."""
-    return st.fixed_dictionaries(
-        {
-            "event_id": of(EventId),
-            "subject": of(CaseId),
-            "time": instants(),
-            "recorded": instants(),
-            "sequence": st.integers(1, 9_999_999_999),
-            "cause": of(EventId),
-        },
-        optional={"actor": of(Name), "traceparent": of(Traceparent)},
-    )
+@st.composite
+def published(draw: st.DrawFn, name: str) -> tuple[str, Any, bytes]:
+    """(topic, event, bytes) of a valid event of that type, as its writer builds it."""
+    data = draw(facts(name))
+    source = draw(st.sampled_from(writers(data)))
+    circumstances = draw(_CIRCUMSTANCES)
+    if name == "Request" and draw(st.booleans()):
+        circumstances["sequence"] = None
+    topic = FROM + source.rpartition("/")[2] if name == "Request" else data.topic
+    return topic, *build(source=source, data=data, **circumstances)
 
 
-def partners() -> Strategy:
-    return of(Source).filter(lambda source: source.startswith("/partners/"))
-
-
-def json_values() -> Strategy:
-    """Any JSON value."""
-    leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
-    return st.recursive(
-        leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)
-    )
+def writers(data: Any) -> list[str]:
+    """Who may say that."""
+    if data.name == "Progressed":
+        return sorted(PUBLISHERS[data.step])
+    others = {"Request": ["/partners/fire", "/partners/0-9"], "Notice": sorted(TELLERS)}
+    return others.get(data.name) or [HOMES[data.name]]
 
 
 def _scalar(annotation: Any, constraints: list[Any]) -> Strategy:
     if annotation is bool:
         return st.booleans()
     if annotation is int:
-        low, high = _bound(constraints, Ge, "ge"), _bound(constraints, Le, "le")
-        assert low is not None, "an integer without a lower limit"
-        assert high is not None, "an integer without an upper limit"
-        return st.integers(max(low, -MAX_INTEGER), min(high, MAX_INTEGER))
+        (limits,) = (each for each in constraints if isinstance(each, Whole))
+        return st.integers(limits.least, limits.most)
     if annotation is float:
         low, high = _bound(constraints, Ge, "ge"), _bound(constraints, Le, "le")
         return st.floats(low, high, allow_nan=False, allow_infinity=False)
@@ -108,8 +101,8 @@ def _scalar(annotation: Any, constraints: list[Any]) -> Strategy:
         if pattern:
             return st.from_regex(pattern, fullmatch=True).filter(lambda text: not text.endswith("\n"))
         low, high = _sizes(constraints, _LETTERS)
-        return st.text(min_size=low, max_size=high)
-    if annotation is datetime or getattr(annotation, "__name__", "") == "AwareDatetime":
+        return st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=low, max_size=high)
+    if annotation is datetime:
         return instants()
     if annotation is type(None):
         return st.none()
@@ -134,3 +127,16 @@ def _valid(cls: type[BaseModel], values: dict[str, Any]) -> BaseModel:
     if cls is Evaluated and values["verdict"] == "rework":
         values["failed"] = values.get("failed") or ("019e0a4a-ae58-7000-8000-000000000001.1.1",)
     return cls(**values)
+
+
+_CIRCUMSTANCES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {
+        "event_id": of(EventId),
+        "subject": of(CaseId),
+        "time": instants(),
+        "recorded": instants(),
+        "sequence": st.integers(1, 9_999_999_999),
+        "cause": of(EventId),
+    },
+    optional={"actor": of(Name), "traceparent": of(Traceparent)},
+)

@@ -1,125 +1,79 @@
-"""What contracts/README.md tells a partner is true: its program runs as it stands, its tables agree with the models."""
+"""What contracts/README.md tells a partner is true: its tables name what the models have, and nothing else."""
 
-import asyncio
-import os
 import re
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.structs import ConsumerRecord
-
-from chassis.records import Record, read
-from contracts.envelope import CONTENT_TYPE, Event
+from contracts import notice, request
+from contracts.causes import label
+from contracts.envelope import PartnerEvent
 from contracts.export.__main__ import ROOT
-from contracts.export.asyncapi import PARTITIONS, RECEIVES, SENDS
-from contracts.export.examples import scenario
+from contracts.export.asyncapi import RECEIVES, SENDS
+from contracts.intake import REPORT_BYTES
+from contracts.reference.partners import Says
+from contracts.request import REPORTS
+from contracts.triage import Assigned
 from contracts.wire import MAX_BYTES, TOPICS
 
 README = (ROOT / "contracts/README.md").read_text()
-DISPATCHED = next(example for example in scenario() if example.name == "dispatched")
-DEADLINE_SECONDS = 60
 
 
-def program() -> str:
-    (found,) = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    return found
+def section(title: str) -> str:
+    """The text under a heading."""
+    return README.partition(f"## {title}\n")[2].partition("\n## ")[0]
 
 
-@asynccontextmanager
-async def partner(folder: Path, kafka: str, prefix: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The README's program as a process of its own, which knows nothing of this project."""
-    (folder / "partner.py").write_text(program())
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
-        "KAFKA_BOOTSTRAP_SERVERS": kafka,
-        "CASEGRID_TOPIC_PREFIX": prefix,
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-I", "partner.py", cwd=folder, env=environment, stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+def rows(title: str) -> list[list[str]]:
+    """The cells of a section's table, without its head."""
+    found = [line.strip("|").split("|") for line in section(title).splitlines() if line.startswith("| `")]
+    return [[cell.strip() for cell in row] for row in found]
 
 
-@asynccontextmanager
-async def reading(kafka: str, prefix: str, *topics: str) -> AsyncIterator[AIOKafkaConsumer]:
-    names = [prefix + topic for topic in topics]
-    consumer = AIOKafkaConsumer(*names, bootstrap_servers=kafka, auto_offset_reset="earliest", group_id=None)
-    async with consumer:
-        yield consumer
+def words(cell: str) -> list[str]:
+    return re.findall(r"`([a-zA-Z_]+)`", cell)
 
 
-async def next_event(consumer: AIOKafkaConsumer, prefix: str) -> Event[Any]:
-    """The next record as a service reads it."""
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        record: ConsumerRecord[Any, Any] = await consumer.getone()
-    topic = record.topic.removeprefix(prefix)
-    return read(Record(topic, record.partition, record.offset, record.key, record.value, record.headers))
+def kinds(union: object) -> dict[str, type]:
+    models = union.__args__[0].__args__ if hasattr(union.__args__[0], "__args__") else union.__args__  # pyright: ignore
+    return {model.model_fields["kind"].default: model for model in models}
 
 
-async def test_the_program_reports_and_answers(
-    kafka: str, topic_prefix: str, make_topics: Callable[..., Awaitable[list[str]]], tmp_path: Path
-) -> None:
-    await make_topics(topic_prefix)
-    case = DISPATCHED.event.subject
-    async with AIOKafkaProducer(bootstrap_servers=kafka) as producer:
-        await producer.send_and_wait(
-            f"{topic_prefix}Assigned", DISPATCHED.raw, case.encode(), headers=[("content-type", CONTENT_TYPE)]
-        )
-    async with (
-        reading(kafka, topic_prefix, "ReportFiled") as reports,
-        reading(kafka, topic_prefix, "Resolved") as results,
-    ):
-        async with partner(tmp_path, kafka, topic_prefix):
-            report = await next_event(reports, topic_prefix)
-            assert (report.source, report.sequence, report.actor) == (
-                "/partners/hotline",
-                "0000000001",
-                "person:hotline-agent-12",
-            )
-            assert report.data.kind == "new"
-            result = await next_event(results, topic_prefix)
-            assert (result.source, result.subject, result.sequence) == ("/partners/water", case, "0000000001")
-            assert result.causationid == DISPATCHED.event.id
-            assert (result.data.assignment_id, result.data.outcome) == (f"{case}.1.1", "fixed")
-
-        # The answer may have been sent, and its offset not yet committed: the other half of a crash.
-        async with AIOKafkaProducer(bootstrap_servers=kafka) as producer:
-            await producer.send_and_wait(
-                f"{topic_prefix}Assigned", DISPATCHED.raw, case.encode(), headers=[("content-type", CONTENT_TYPE)]
-            )
-        async with partner(tmp_path, kafka, topic_prefix):
-            again = await next_event(results, topic_prefix)
-            assert (again.source, again.id, again.sequence) == (result.source, result.id, result.sequence)
+def test_every_request_stands_in_the_table_with_what_it_needs_and_who_takes_it() -> None:
+    models = kinds(request.Request)
+    told: dict[str, list[str]] = {}
+    for row in rows("What you say: requests"):
+        for kind in words(row[0]):
+            told[kind] = row
+    assert told.keys() == models.keys()
+    for kind, row in told.items():
+        required = {name for name, field in models[kind].model_fields.items() if field.is_required()}
+        assert set(words(row[2].partition(";")[0])) == required, kind
+        assert set(words(row[2])) <= set(models[kind].model_fields), kind
+        assert row[3] == ("intake" if models[kind] in REPORTS else "dispatch"), kind
 
 
-def test_the_tables_name_every_topic_attribute_and_limit() -> None:
-    topics = re.findall(r"^\| `([A-Z]\w+)` \|", README, re.MULTILINE)
-    assert topics == list(TOPICS)
-    attributes = {
-        name
-        for cell in re.findall(r"^\| (`[a-z].*?) \|", README, re.MULTILINE)
-        for name in re.findall(r"`([a-z]+)`", cell)
-    }
-    assert set(Event.model_fields) <= attributes
-    assert f"{MAX_BYTES:,} bytes" in README
-    assert PARTITIONS == 6
-    assert "Six partitions each" in README
+def test_every_notice_stands_in_the_table() -> None:
+    told = [kind for row in rows("What you hear: notices") for kind in words(row[0])]
+    assert sorted(told) == sorted(kinds(notice.Notice))
 
 
-def test_the_table_says_who_reads_and_publishes_what() -> None:
-    rows: dict[str, str] = dict(re.findall(r"^\| `([A-Z]\w+)` \|[^|]*\|([^|\n]*\|[^|\n]*)\|$", README, re.MULTILINE))
-    assert list(rows) == list(TOPICS)
-    for topic, row in rows.items():
-        published, read_by = row.split("|")
-        assert {who for who in SENDS if who in published} == {who for who in SENDS if topic in SENDS[who]}
-        readers = {who for who in RECEIVES if re.search(rf"\b{who}\b", read_by) and who != "partner"}
-        assert readers == {who for who in RECEIVES if topic in RECEIVES[who]} - {"partner"}
+def test_every_attribute_and_limit_is_told() -> None:
+    told = {name for row in rows("The record") for name in words(row[0])}
+    assert told == set(PartnerEvent.model_fields)
+    assert f"{MAX_BYTES:,} bytes at most (a report {REPORT_BYTES:,})" in section("The record")
+    assert all(f"SAYS={right}" in README for right in Says.__args__)
+
+
+def test_the_table_of_facts_says_who_writes_and_reads_what() -> None:
+    told = {words(row[0])[0]: row for row in rows("The five topics of facts")}
+    assert list(told) == list(TOPICS)
+    for topic, (_, _, writer, readers) in told.items():
+        named = set(re.findall(r"\b(?:intake|triage|dispatch|feedback|audit)\b", readers))
+        assert named == {who for who in RECEIVES if topic in RECEIVES[who]}, topic
+        if topic != "Progressed":
+            assert {writer} == {who for who in SENDS if topic in SENDS[who]}, topic
+
+
+def test_the_kinds_of_the_facts_are_those_of_the_models() -> None:
+    rulings = [model.model_fields["ruling"].default for model in Assigned.__args__[0].__args__]  # pyright: ignore
+    row = next(row for row in rows("The five topics of facts") if words(row[0]) == ["Assigned"])
+    assert row[1] == f"`ruling`: {', '.join(rulings)}"
+    assert label(request.Withdraw(reason="x")) == "request"

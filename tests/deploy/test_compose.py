@@ -12,6 +12,7 @@ from pydantic import AliasChoices
 from chassis.settings import Settings
 from deploy.compose.__main__ import main, missing, required
 from deploy.lint import checks
+from deploy.partners.__main__ import parser as partners_parser
 from deploy.stack.jars import version
 from deploy.stack.plan import PORTS, SERVICES, source_digest
 
@@ -128,9 +129,23 @@ def test_setup_runs_once_after_the_servers_and_before_the_services() -> None:
     assert setup["depends_on"] == {name: {"condition": "service_healthy"} for name in ("kafka", "postgres")}
     assert {f"{name.upper()}_PASSWORD" for name in SERVICES} <= set(setup["environment"])
     assert stages()["setup"][-1] == 'CMD ["python", "-m", "deploy.stack", "setup"]'
-    assert setup["environment"]["CASEGRID_DISTRICT"] == COMPOSE["x-service"]["environment"]["CASEGRID_DISTRICT"]
+    for name in ("CASEGRID_DISTRICT", "CASEGRID_PARTNERS"):
+        assert setup["environment"][name] == COMPOSE["x-service"]["environment"][name]
+        assert setup["environment"][name].startswith("/district/")
     assert "district:/district" in setup["volumes"]
     assert COMPOSE["x-service"]["volumes"] == ["district:/district:ro"]
+
+
+def test_partners_are_registered_by_a_command_in_the_setup_image() -> None:
+    """What the file says to type is a command of that image: it has no entry point that would take it for options."""
+    assert not [line for line in stages()["setup"] if line.startswith("ENTRYPOINT")]
+    assert {"deploy/", "contracts/", "chassis/", "services/"} <= set(copied("setup"))
+    said = re.findall(
+        r"^#   docker compose run --rm setup python -m deploy\.partners (.*?)(?:  .*)?$", COMPOSE_TEXT, re.M
+    )
+    assert [command.split()[0] for command in said] == ["add", "list"]
+    options = partners_parser().parse_args(said[0].split())
+    assert (options.id, options.units, options.says) == ("water", "dept:water", "reports,steps")
 
 
 def test_data_lies_in_named_volumes() -> None:

@@ -185,7 +185,7 @@ async def test_a_merged_report_needs_nobody(known: District) -> None:
 
 async def test_the_acceptor_names_the_version_and_only_what_is_missing(known: District) -> None:
     item = {"case_id": CASE, "etag": '"2"', "queue": "unlocated", "area": None, "category": CATEGORY}
-    waiting = said("Progressed", 1, step="awaiting_ruling", reason="unlocated")
+    waiting = said("Progressed", 1, step="awaiting_ruling", queue="unlocated")
     town = Town(follows={"/reports": [waiting], "/ruling": [dispatched()], **WORK_DONE}, queue=[item])
     await played(town, known, report())
     body = town.body("/ruling")
@@ -204,7 +204,7 @@ async def test_a_ruling_on_an_old_version_is_made_again_on_the_new_one(known: Di
             item["etag"] = '"3"'
             raise Refusal(412, "the case has changed", {})
 
-    waiting = said("Progressed", 1, step="awaiting_ruling", reason="unclassified")
+    waiting = said("Progressed", 1, step="awaiting_ruling", queue="unclassified")
     town = Town(answers=once, follows={"/reports": [waiting], "/ruling": [dispatched()], **WORK_DONE}, queue=[item])
     one = await played(town, known, report())
     assert [body["if_match"] for _, _, path, body in town.asked if path.endswith("/ruling")] == ['"2"', '"3"']

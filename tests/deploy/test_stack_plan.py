@@ -1,7 +1,5 @@
 """Ports, secrets and tokens of a stack."""
 
-import hashlib
-import json
 import socket
 import stat
 import subprocess
@@ -11,17 +9,14 @@ import jwt
 import pytest
 
 from chassis.identity import Identity
+from chassis.partners import Registry
 from chassis.settings import Settings
 from deploy.stack import ports, secrets
+from deploy.stack.lifecycle import services_environment
 from deploy.stack.plan import from_environment
 from deploy.stack.problem import Problem
 from deploy.stack.process import ROOT
 from deploy.stack.token import AUDIENCE, ISSUER, issue
-
-PARTNERS = (
-    {"id": "fire", "source": "/partners/fire", "units": ["dept:fire"]},
-    {"id": "bench", "source": "/partners/bench", "units": ["*"]},
-)
 
 
 def test_a_busy_port_is_named_with_its_holder_and_the_variable_that_changes_it() -> None:
@@ -72,27 +67,28 @@ def test_servers_of_the_users_own_are_not_started() -> None:
     assert plan.bootstrap == "broker:9092"
 
 
+def test_partners_are_registered_beside_the_district_unless_another_file_is_named(tmp_path: Path) -> None:
+    beside = from_environment({"CASEGRID_DISTRICT": str(tmp_path / "full")})
+    assert beside.partners == tmp_path / "partners.json"
+    named = from_environment(
+        {"CASEGRID_DISTRICT": str(tmp_path / "full"), "CASEGRID_PARTNERS": str(tmp_path / "own.json")}
+    )
+    assert named.partners == tmp_path / "own.json"
+    assert from_environment({}).partners == ROOT / ".data" / "district" / "partners.json"
+
+
+def test_a_service_is_told_where_partners_are_registered(tmp_path: Path) -> None:
+    plan = from_environment({"CASEGRID_DISTRICT": str(tmp_path / "full"), "CASEGRID_DATA": str(tmp_path)})
+    for name in plan.services:
+        settings = Settings.model_validate(services_environment(plan, name, secrets.load(tmp_path)))
+        assert settings.partners_file == plan.partners
+
+
 def test_secrets_stay_the_same_and_are_for_their_owner_only(tmp_path: Path) -> None:
     first = secrets.load(tmp_path)
-    with_partners = secrets.load(tmp_path, PARTNERS)
-    assert with_partners.jwt_key == first.jwt_key
-    assert with_partners.postgres == first.postgres
     assert len(set(first.postgres.values())) == 6
-    assert secrets.load(tmp_path, PARTNERS) == with_partners
-    for file in (secrets.FILE, secrets.CLIENT_KEYS):
-        assert stat.S_IMODE((tmp_path / file).stat().st_mode) == 0o600
-
-
-async def test_a_service_knows_a_partner_by_its_key(tmp_path: Path) -> None:
-    keys = secrets.load(tmp_path, PARTNERS).client_keys
-    written = json.loads((tmp_path / secrets.CLIENT_KEYS).read_text())
-    assert written[hashlib.sha256(keys["bench"].encode()).hexdigest()]["unit"] is None
-
-    settings = Settings.model_validate({"CASEGRID_CLIENT_KEYS": tmp_path / secrets.CLIENT_KEYS})
-    caller = await Identity(settings).caller(None, keys["fire"])
-
-    assert caller is not None
-    assert (caller.subject, caller.source, caller.unit) == ("partner:fire", "/partners/fire", "dept:fire")
+    assert secrets.load(tmp_path) == first
+    assert stat.S_IMODE((tmp_path / secrets.FILE).stat().st_mode) == 0o600
 
 
 async def test_a_service_takes_the_stacks_token(tmp_path: Path) -> None:
@@ -101,7 +97,9 @@ async def test_a_service_takes_the_stacks_token(tmp_path: Path) -> None:
     claims = jwt.decode(token, key, algorithms=["HS256"], audience=AUDIENCE, issuer=ISSUER)
     assert claims["exp"] - claims["iat"] == 43_200
 
-    caller = await Identity(Settings.model_validate({"CASEGRID_JWT_KEY": key})).caller(f"Bearer {token}", None)
+    caller = await Identity(Settings.model_validate({"CASEGRID_JWT_KEY": key}), Registry(None)).caller(
+        f"Bearer {token}", None
+    )
 
     assert caller is not None
     assert caller.subject == "li"

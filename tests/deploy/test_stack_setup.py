@@ -5,7 +5,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from contracts.wire import TOPICS
+from deploy.partners.entries import Wanted, with_entry
+from deploy.partners.file import change
 from deploy.stack import topics
 from deploy.stack.postgres import Postgres
 from deploy.stack.problem import Problem
@@ -23,19 +24,25 @@ async def test_it_makes_what_is_missing_and_is_safe_to_run_again(
         "CASEGRID_TOPIC_PREFIX": topic_prefix,
         "CASEGRID_PARTITIONS": "2",
         "CASEGRID_DISTRICT": str(tmp_path / "district"),
+        "CASEGRID_PARTNERS": str(tmp_path / "own.json"),
         "DISTRICT_SCALE": "tiny",
         **{f"{name}_PASSWORD": PASSWORD for name in ("INTAKE", "TRIAGE", "DISPATCH", "FEEDBACK", "AUDIT")},
     }
+    change(tmp_path / "own.json", lambda none: with_entry(none, Wanted("hotline", says=("reports",)), (), None))
+    registered = (tmp_path / "own.json").read_bytes()
     try:
         await setup(environment)
+        assert await topics.partitions(kafka, f"{topic_prefix}from.hotline") == 2
+        assert await topics.partitions(kafka, f"{topic_prefix}to.hotline") == 2
         assert (tmp_path / "district" / "manifest.json").exists()
         own = await asyncpg.connect(with_database(own_postgres.url, "casegrid", ("audit", PASSWORD)))
         assert await own.fetchval("SELECT count(*) FROM audit.log") == 0
         await own.close()
         await setup(environment)
         assert "none, all are there" in capsys.readouterr().out
+        assert (tmp_path / "own.json").read_bytes() == registered
     finally:
-        await topics.delete(kafka, [topic_prefix + topic for topic in TOPICS])
+        await topics.delete(kafka, topics.of_installation(["hotline"], topic_prefix))
 
 
 async def test_a_missing_variable_is_named() -> None:

@@ -1,17 +1,21 @@
 """`up`, `status`, `down` and `reset` as a user has them, on the real broker and database."""
 
+import hashlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from deploy.stack import ports
+from deploy.district.__main__ import main as write_district
+from deploy.partners import read
+from deploy.stack import ports, topics
 from deploy.stack.process import ROOT
 from tests.deploy.waiting import until
 
@@ -27,9 +31,10 @@ class Stack:
         given = ("KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL")
         self.environment = {name: value for name, value in os.environ.items() if name not in given}
         self.environment |= {"CASEGRID_DATA": str(folder)} | {name: str(port) for name, port in self.ports.items()}
+        self.environment["CASEGRID_DISTRICT"] = str(folder / "district" / "tiny")
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = (sys.executable, "-m", "deploy.stack", *arguments)
+    def run(self, *arguments: str, module: str = "deploy.stack") -> subprocess.CompletedProcess[str]:
+        command = (sys.executable, "-m", module, *arguments)
         return subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False)
 
     def status(self) -> dict[str, tuple[str, int | None]]:
@@ -39,7 +44,7 @@ class Stack:
 
 @pytest.fixture
 def stack(infrastructure_folder: Path) -> Iterator[Stack]:
-    stack = Stack(infrastructure_folder / "stack")
+    stack = Stack(infrastructure_folder / f"stack-{uuid.uuid4().hex[:8]}")
     yield stack
     stack.run("reset")
 
@@ -67,6 +72,37 @@ async def test_up_status_up_again_kill_down_and_reset(stack: Stack) -> None:
     assert stack.run("reset").returncode == 0
     assert not (stack.folder / "kafka").exists()
     assert not (stack.folder / "postgres").exists()
+
+
+async def test_partners_outlive_the_stack_and_find_their_topics_again(stack: Stack) -> None:
+    assert write_district(["--scale", "tiny", "--out", stack.environment["CASEGRID_DISTRICT"]]) == 0
+    file = stack.folder / "district" / "partners.json"
+    bootstrap = f"127.0.0.1:{stack.ports['KAFKA_PORT']}"
+    assert stack.run("up", "--only", "kafka").returncode == 0
+    added = stack.run("add", "--units=dept:water", "--says=reports,steps", "water", module="deploy.partners")
+    assert added.returncode == 0, added.stderr
+    assert hashlib.sha256(added.stdout.split()[-1].encode()).hexdigest() in read(file).by_key
+    registered = file.read_bytes()
+
+    assert stack.run("up", "--only", "kafka").returncode == 0
+    assert file.read_bytes() == registered
+
+    reset = stack.run("reset")
+    assert f"kept {file}" in reset.stdout
+    assert file.read_bytes() == registered
+    assert stack.run("up", "--only", "kafka").returncode == 0
+    assert file.read_bytes() == registered
+    assert await topics.create(bootstrap, topics.of_partner("water"), 6) == [], "`up` made them anew"
+
+
+def test_a_partners_file_that_is_not_usable_stops_up_before_anything_runs(stack: Stack) -> None:
+    file = stack.folder / "district" / "partners.json"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"partners": [{"id": "water", "name": "x", "says": ["everything"]}]}')
+    up = stack.run("up", "--only", "kafka")
+    assert up.returncode == 1
+    assert up.stderr.startswith(f"{file} is not usable: partners.0.says.0: ")
+    assert stack.status() == dict.fromkeys(SERVERS, ("down", None))
 
 
 def test_a_busy_port_stops_up_before_anything_runs(stack: Stack) -> None:

@@ -1,6 +1,6 @@
 """A generated district, parsed."""
 
-from contracts.reference import Areas, Catalogue, District, Members, Partners, Places, Scale, Units
+from contracts.reference import Areas, Catalogue, District, Members, Places, Scale, Units
 from deploy.district.__main__ import HERE
 from deploy.district.build import build
 
@@ -16,7 +16,6 @@ class Generated:
         self.units = Units.model_validate_json(files["units.json"])
         self.members = Members.model_validate_json(files["members.json"])
         self.places = Places.model_validate_json(files["places.json"])
-        self.partners = Partners.model_validate_json(files["partners.json"])
         self.catalogue = Catalogue.model_validate_json(files["catalogue.json"])
         self.manifest = District.model_validate_json(files["manifest.json"])
 

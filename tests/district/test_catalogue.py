@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from contracts.clocks import is_workday
-from contracts.reference import Area, Calendar, Catalogue, Category, Limit, Partner, Policy, Reference, Units
+from contracts.reference import Area, Calendar, Catalogue, Category, Limit, Partner, Partners, Policy, Reference, Units
 from tests.district.keyword_rule import KeywordRule
 
 GROUPS = {
@@ -164,14 +164,7 @@ def test_a_model_names_the_field_and_the_rule_it_breaks(catalogue, policy, calen
     area = {"path": "CH/a", "level": "street", "name": "x", "name_en": "x", "households": 1, "polygon": square}
     score = policy.unit_score.model_dump(mode="json")
     heavy = score["weights"] | {"volume": 0.2}
-    partner = {
-        "id": "fire",
-        "source": "/partners/water",
-        "name": "x",
-        "name_en": "x",
-        "units": [],
-        "topics": ["Resolved"],
-    }
+    partner = {"id": "fire", "name": "x", "units": ["dept:fire"], "says": ["steps"]}
     double = [calendar.holidays[0].model_dump(mode="json")]
     cases: list[tuple[type[Reference], object, str]] = [
         (Policy, broken(policy, unit_score=score | {"weights": heavy}), "weights must sum to one"),
@@ -191,7 +184,8 @@ def test_a_model_names_the_field_and_the_rule_it_breaks(catalogue, policy, calen
         (Units, {"version": "1", "units": [unit | {"kind": "street"}]}, "must match the prefix of its id"),
         (Area, area | {"level": "grid"}, "level of CH/a must be street"),
         (Area, area | {"polygon": square[:3]}, "closed ring"),
-        (Partner, partner, "source of partner fire must be /partners/fire"),
+        (Partner, partner | {"units": ["*"]}, "String should match pattern"),
+        (Partners, {"partners": [partner, partner | {"id": "other"}]}, "partners.units must be unique"),
         (Calendar, broken(calendar, time_zone="Asia/Chengdu"), "not a known zone"),
         (Calendar, broken(calendar, years=[2026]), "holidays must lie in one of the years"),
         (Calendar, broken(calendar, make_up_workdays=double), "a day in holidays and make_up_workdays"),

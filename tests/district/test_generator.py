@@ -35,6 +35,12 @@ def test_the_manifest_names_every_file_by_its_hash(tmp_path):
     assert manifest["files"] == {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
 
 
+def test_it_registers_no_partners(district):
+    assert "partners.json" not in district.files
+    assert "partners" not in district.manifest.counts
+    assert b'"source"' not in district.files["units.json"]
+
+
 def test_the_full_district_has_its_base_records(full):
     assert sum(full.manifest.base_records.values()) == 1_400_000
     assert set(full.manifest.base_records) == {

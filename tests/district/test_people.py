@@ -1,4 +1,4 @@
-"""Units, members, places and partners of a generated district."""
+"""Units, members and places of a generated district."""
 
 from datetime import datetime, timedelta
 
@@ -90,14 +90,3 @@ def test_schools_hospitals_and_gas_stations_raise_the_priority(district):
 def test_shuangqiao_road_lies_in_shuangqiaozi_at_every_scale(district):
     (road,) = [place for place in district.places.places if place.name_en == "Shuangqiao Road"]
     assert road.area.startswith("CH/shuangqiaozi/")
-
-
-def test_partners_act_for_units_that_exist_and_say_where_they_publish_from(district):
-    for partner in district.partners.partners:
-        for unit in partner.units:
-            assert unit == "*" or district.units.by_id[unit].source == partner.source
-    assert district.partners.by_source["/partners/fire"].may_act_for("dept:fire")
-    assert not district.partners.by_source["/partners/fire"].may_act_for("dept:water")
-    assert district.partners.by_source["/partners/bench"].may_act_for("dept:water")
-    sources = {unit.source for unit in district.units.units if unit.source}
-    assert sources <= set(district.partners.by_source)

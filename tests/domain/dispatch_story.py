@@ -1,4 +1,6 @@
-"""A case as dispatch lives it: plans to give out, and a world in which facts come, people ask and time passes."""
+"""A case as dispatch lives it: plans to give out, and a world in which facts come, people and partners ask, other cases
+are heard of, and time passes.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,43 +8,86 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from chassis.decider import Early, Inputs, Unfit
+from chassis.decider import Inputs, Unfit, decided
 from chassis.ids import uuid7
-from contracts.dispatch import Resolved
+from contracts import causes
 from contracts.envelope import Event
 from contracts.fields import Fact, Place, Point
-from contracts.progress import Progressed
-from contracts.reference import Calendar, Catalogue
-from contracts.triage import Assignment, Check, Dispatched, Explanation
+from contracts.intake import Supplement
+from contracts.reference import NO_PARTNERS, Calendar, Catalogue, Partner, Partners, Policy, Unit, Units
+from contracts.triage import Assignment, Check, Dispatched, Explanation, Merged
 from contracts.wire import build
-from services.dispatch.domain import Reckoning, decider
-from services.dispatch.domain.commands import (
-    Acknowledge,
-    By,
-    Command,
-)
+from services.dispatch.domain import Context, Ladder, Reckoning, decider
+from services.dispatch.domain.commands import Acknowledge, By, Command
 from services.dispatch.domain.state import Case, Work
-from tests.support.facts import case_id, event_of
+from tests.support.facts import case_id, event_of, home_of
 
 DISTRICT = Path(__file__).parents[2] / "deploy" / "district"
+POLICY = Policy.model_validate_json((DISTRICT / "policy.json").read_bytes())
 RECKONING = Reckoning(
     Catalogue.model_validate_json((DISTRICT / "catalogue.json").read_bytes()),
     Calendar.model_validate_json((DISTRICT / "calendar.json").read_bytes()),
     80,
     100,
 )
-DECIDER = decider(RECKONING, extend_max=2, urge_cooldown_minutes=30, urge_daily_cap=3)
 
-CASE = case_id()
+AREA = "CH/shengdeng/hualin/g001"
+STREET, CENTRAL = "street:CH/shengdeng", "district:CH"
+COMMUNITY, GRID = "community:CH/shengdeng/hualin", f"grid:{AREA}"
+LADDER = (STREET, CENTRAL)
+"""Above the water company, as in the plans."""
+
+
+def _unit(name: str, superior: str | None) -> Unit:
+    prefix, _, area = name.partition(":")
+    return Unit.model_validate(
+        {
+            "id": name,
+            "name": name,
+            "name_en": name,
+            "kind": "department" if prefix == "dept" else prefix,
+            "area": area if "CH" in area else "CH",
+            "competences": (),
+            "superior": superior,
+        }
+    )
+
+
+UNITS = Units(
+    version="1",
+    units=(
+        _unit(CENTRAL, None),
+        _unit(STREET, CENTRAL),
+        _unit(COMMUNITY, STREET),
+        _unit(GRID, COMMUNITY),
+        _unit("dept:water", STREET),
+        _unit("dept:fire", CENTRAL),
+    ),
+)
+DECIDER = decider(RECKONING, Ladder(UNITS), POLICY)
+
+
+def partners(**units: Sequence[str]) -> Partners:
+    """Partners of these names, each answering for some units."""
+    found = [Partner(id=name, name=name, units=tuple(of), says=("steps",)) for name, of in units.items()]
+    return Partners(partners=tuple(found))
+
+
+CASE, OTHER = case_id(), case_id()
 T0 = datetime(2026, 5, 9, 2, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 LEAD, SUPPORT = f"{CASE}.1.1", f"{CASE}.1.2"
-AREA = "CH/shengdeng/hualin/g001"
-LADDER = ("street:CH/shengdeng", "district:CH")
 CREW = By(frozenset({"dept:water"}))
 FIRE = By(frozenset({"dept:fire"}))
-CENTRE = By()
+STREETS = By(frozenset({STREET}))
+CENTRE = By(centre=True)
+EXPLAINED = Explanation(rules=("by hand",), catalogue="1", policy="1")
+
+
+def of(unit: str) -> By:
+    """A person of that unit."""
+    return By(frozenset({unit}))
 
 
 def assignment(number: int, unit: str, *, of_round: int = 1, start: datetime = T0, **more: Any) -> Assignment:
@@ -73,93 +118,136 @@ def dispatched(*plan: Assignment, of_round: int = 1, **more: Any) -> Dispatched:
         "filed_at": T0,
         "plan": plan or (assignment(1, "dept:water"), assignment(2, "dept:fire")),
         "check": Check(method="photo", by="grid"),
-        "explanation": Explanation(rules=("by hand",), catalogue="1", policy="1"),
+        "explanation": EXPLAINED,
         **more,
     }
     return Dispatched.model_validate(ruling)
+
+
+def merged(said: str | None = "no water", into: str = CASE) -> Merged:
+    return Merged(into=into, said=said, explanation=EXPLAINED)
 
 
 @dataclass
 class World:
     """The case as the runtime would keep it: facts are folded as they come, own ones as they are decided."""
 
+    partners: Partners = NO_PARTNERS
+    case: str = CASE
     state: Case = field(default_factory=Case)
     events: list[Event[Any]] = field(default_factory=list)
     raws: list[tuple[str, bytes]] = field(default_factory=list)
-    own: list[Fact] = field(default_factory=list)
+    own: list[Any] = field(default_factory=list)
+    marks: causes.Marks = field(default_factory=dict)
+    sequences: dict[str, int] = field(default_factory=dict)
 
-    def fold(self, data: Any, at: datetime, source: str, actor: str | None = None) -> Event[Any]:
+    def fold(self, data: Any, at: datetime, source: str, cause: str | None = None, actor: str = "test") -> Event[Any]:
+        """An event of this case from now on."""
+        self.sequences[source] = self.sequences.get(source, 0) + 1
         event, raw = build(
             event_id=uuid7(at),
             source=source,
-            subject=CASE,
+            subject=self.case,
             time=at,
             recorded=at,
-            sequence=len(self.events) + 1,
+            sequence=self.sequences[source],
             data=data,
-            actor=actor or "partner:test",
+            cause=cause,
+            actor=actor,
         )
         self.state = DECIDER.evolve(self.state, event)
         self.events.append(event)
+        self.marks = causes.marked(self.marks, event, len(self.events))
         self.raws.append((data.topic, raw))
         return event
 
-    def took(self, data: Any, at: datetime = T0, source: str = "/services/triage") -> Any:
-        """Another's fact, and what follows from it."""
-        event, _ = event_of(CASE, data, source=source, time=at)
-        outcome = DECIDER.react(event, self.state, Inputs(at=at, now=at, stream=CASE))
-        if not isinstance(outcome, Early | Unfit):
-            self.fold(data, at, source)
-            self.publish(outcome, at, "clock")
-        return outcome
+    def inputs(self, at: datetime, who: str | None = None, **more: Any) -> Inputs:
+        return Inputs(at=at, now=at, stream=self.case, actor=who, gathered=Context(self.partners), **more)
 
-    def asked(self, command: Command, at: datetime = T0 + MINUTE, who: str = "li") -> Sequence[Fact]:
+    def took(self, data: Any, at: datetime = T0) -> Any:
+        """Another's fact, and what follows from it here."""
+        return self.met(data, at)[0]
+
+    def met(self, data: Any, at: datetime = T0) -> tuple[Any, list[tuple[Any, str]]]:
+        """Another's fact: what follows from it here, and which events which other cases are to hear of."""
+        before = self.state
+        event = self.fold(data, at, home_of(data))
+        outcome = DECIDER.react(event, before, self.inputs(at))
+        assert not isinstance(outcome, Unfit), outcome
+        self.publish(outcome, at, cause=event)
+        return outcome, [*DECIDER.heard(event, self.state, self.inputs(at))]
+
+    def hears(self, event: Event[Any], at: datetime = T0) -> Sequence[Any]:
+        """Another case's event, and what follows from it here."""
+        facts = DECIDER.hear(event, self.state, self.inputs(at))
+        self.publish(facts, at, cause=event)
+        return facts
+
+    def asked(self, command: Command, at: datetime = T0 + MINUTE, who: str = "li", **more: Any) -> Sequence[Any]:
         """A command of a person's, and what follows from it."""
-        facts = DECIDER.decide(command, self.state, Inputs(at=at, now=at, stream=CASE, actor=who))
-        self.publish(facts, at, who)
+        counted, facts = decided(DECIDER, command, self.state, self.inputs(at, who, **more))
+        self.publish(facts, counted.at, actor=who)
         return facts
 
-    def passed(self, now: datetime) -> Sequence[Fact]:
+    def passed(self, now: datetime) -> Sequence[Any]:
         """What the time says until `now`."""
-        facts = DECIDER.lapse(self.state, Inputs(at=now, now=now, stream=CASE, actor="clock"))
-        self.publish(facts, now, "clock")
+        facts = DECIDER.lapse(self.state, self.inputs(now, "clock"))
+        self.publish(facts, now, actor="clock")
         return facts
 
-    def publish(self, facts: Sequence[Fact], at: datetime, actor: str) -> None:
+    def publish(
+        self, facts: Sequence[Fact], at: datetime, cause: Event[Any] | None = None, actor: str = "clock"
+    ) -> None:
+        first = len(self.events) + 1
         for fact in facts:
             self.own.append(fact)
-            self.fold(fact, at, "/services/dispatch", actor)
+            found = causes.cause(fact, self.marks, since=first, given=cause)
+            self.fold(fact, at, "/services/dispatch", found, actor)
 
     def work(self, assignment_id: str = LEAD) -> Work:
         return self.state.work[assignment_id]
 
+    def notices(self, to: str | None = None) -> list[Any]:
+        """What partners were told, or what this one was told."""
+        return [fact for fact in self.own if fact.name == "Notice" and to in (None, fact.to)]
 
-def given_out(*plan: Assignment, **more: Any) -> World:
-    world = World()
-    assert world.took(dispatched(*plan, **more)) == ()
+
+def given_out(*plan: Assignment, to: Partners = NO_PARTNERS, **more: Any) -> World:
+    """A world in which the case was given out."""
+    world = World(to)
+    world.took(dispatched(*plan, **more))
     return world
 
 
-def acknowledged(*plan: Assignment, **more: Any) -> World:
+def acknowledged(*plan: Assignment, to: Partners = NO_PARTNERS, **more: Any) -> World:
     """Given out, and acknowledged by every unit."""
-    world = given_out(*plan, **more)
+    world = given_out(*plan, to=to, **more)
     for work in world.state.open:
-        world.asked(Acknowledge(work.plan.id, By(frozenset({work.plan.unit}))))
+        world.asked(Acknowledge(work.plan.id, of(work.plan.unit)))
     return world
 
 
-def steps(facts: Sequence[Fact]) -> list[tuple[Any, ...]]:
+def steps(facts: Sequence[Any]) -> list[tuple[str, str, int | None]]:
     """(step, assignment, level) of each step, (outcome, assignment, None) of each end."""
     return [
-        (fact.step, fact.assignment_id, fact.level)
-        if isinstance(fact, Progressed)
-        else (fact.outcome, fact.assignment_id, None)  # pyright: ignore[reportAttributeAccessIssue]
+        (fact.step, fact.assignment_id, getattr(fact, "level", None))
+        if fact.name == "Progressed"
+        else (fact.outcome, fact.assignment_id, None)
         for fact in facts
+        if fact.name != "Notice"
     ]
 
 
-def ended(assignment_id: str = SUPPORT, unit: str = "dept:fire", outcome: str = "fixed", **more: Any) -> Resolved:
-    reason = None if outcome == "fixed" else "because"
-    return Resolved.model_validate(
-        {"assignment_id": assignment_id, "unit": unit, "outcome": outcome, "reason": reason, **more}
-    )
+def told(facts: Sequence[Any]) -> list[tuple[str, str, str | None]]:
+    """(partner, kind, assignment) of each notice."""
+    return [(fact.to, fact.kind, getattr(fact, "assignment_id", None)) for fact in facts if fact.name == "Notice"]
+
+
+def follower(*, said: str | None = "no water", case: str = OTHER) -> Event[Any]:
+    """The event by which another case was merged into this one."""
+    return event_of(case, merged(said), time=T0)[0]
+
+
+def added(text: str, case: str = OTHER) -> Event[Any]:
+    """A supplement to another case."""
+    return event_of(case, Supplement(text=text), time=T0)[0]

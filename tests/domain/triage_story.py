@@ -6,9 +6,12 @@ from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
-from chassis.decider import Decider, Early, Inputs, Unfit
+import pytest
+
+from chassis.decider import Decider, Inputs, Refused, Unfit, decided
 from contracts.dispatch import Resolved
 from contracts.envelope import Event
+from contracts.feedback import Evaluated
 from contracts.fields import Fact, Point
 from contracts.fields import Place as Where
 from contracts.intake import NewReport
@@ -16,8 +19,6 @@ from contracts.reference import (
     Calendar,
     Catalogue,
     Member,
-    Partner,
-    Partners,
     Place,
     Policy,
     Shift,
@@ -58,6 +59,8 @@ AREAS = (
     "CH/north/hill",
     "CH/north/hill/g001",
 )
+CLOSED = Evaluated(verdict="closed", outcome="fixed", checked_by="member:7")
+WATER, STREET, FIRE, CENTRE = "dept:water", "street:CH/north", "dept:fire", "district:CH"
 EVERYTHING = ("component", "event", "dispute", "service")
 DAY = Shift(weekdays=(1, 2, 3, 4, 5, 6, 7), starts=time(8), ends=time(20))
 NIGHT = Shift(weekdays=(1, 2, 3, 4, 5, 6, 7), starts=time(20), ends=time(8))
@@ -124,9 +127,6 @@ def rulebook(**changes: Any) -> Rulebook:
         radius_m=150,
         priority_raise=1,
     )
-    hotline = Partner(
-        id="hotline", source="/partners/hotline", name="hotline", name_en="hotline", units=(), topics=("ReportFiled",)
-    )
     settled: dict[str, Any] = {
         "catalogue": CATALOGUE,
         "policy": POLICY,
@@ -135,7 +135,6 @@ def rulebook(**changes: Any) -> Rulebook:
         "members": {f"grid:{GRID}": tuple(members)},
         "areas": frozenset(AREAS),
         "places": {school.id: school},
-        "partners": Partners(version="1", partners=(hotline,)),
         "area_at": square,
         "key_place_at": lambda lat, lon: school.id if (round(lat, 3), round(lon, 3)) == (30.005, 104.005) else None,
     }
@@ -179,6 +178,13 @@ def event(
     return parse(topic, raw)
 
 
+def result(assignment: str, outcome: str = "fixed", unit: str = "dept:water", **more: Any) -> Resolved:
+    """How an assignment ended."""
+    made: dict[str, Any] = {"assignment_id": assignment, "unit": unit, "outcome": outcome, "resolve_by": NOW}
+    reason = None if outcome == "fixed" else "for a reason"
+    return Resolved.model_validate({**made, "reason": reason, "late_by_seconds": 0, **more})
+
+
 @dataclass
 class Story:
     """A case as it is told: `hear` what others publish, `ask` as a person would, `wait` for deadlines."""
@@ -194,24 +200,29 @@ class Story:
         self.decider: Decider[Command, Case] = decider(self.rules)
         self.near = self.near or Neighbourhood(self.rules)
 
+    @property
+    def status(self) -> str | None:
+        """As people are shown it."""
+        return self.state.standing.status
+
     def hear(self, fact: Fact, *, when: datetime | None = None) -> list[Fact]:
         """What follows from another's fact, which must be able to take effect."""
         heard = event(fact, case=self.case, when=when or self.now, number=len(self.told) + 1)
         facts = self.decider.react(heard, self.state, self.inputs())
-        assert not isinstance(facts, Early | Unfit), facts
+        assert not isinstance(facts, Unfit), facts
         self._take(heard)
         return self._publish(facts, self.now)
 
-    def refuses_to_hear(self, fact: Fact) -> Early | Unfit:
+    def refuses_to_hear(self, fact: Fact) -> str:
         """Why another's fact cannot take effect."""
         outcome = self.decider.react(event(fact, case=self.case), self.state, self.inputs())
-        assert isinstance(outcome, Early | Unfit)
-        return outcome
+        assert isinstance(outcome, Unfit)
+        return outcome.reason
 
-    def ask(self, command: Command, actor: str = "wang", when: datetime | None = None) -> list[Fact]:
-        """What follows from a person's command."""
-        when = when or self.now
-        return self._publish(self.decider.decide(command, self.state, self.inputs(actor, when)), when)
+    def ask(self, command: Command, actor: str = "wang", **claim: Any) -> list[Fact]:
+        """What follows from a person's command; `claimed` says when it was done, by that person's word."""
+        counted, facts = decided(self.decider, command, self.state, self.inputs(actor, **claim))
+        return self._publish(facts, counted.at)
 
     def wait(self, **span: float) -> list[Fact]:
         """What follows from the time that passes, and only when something is due."""
@@ -219,15 +230,12 @@ class Story:
         due = self.decider.due(self.state)
         return self._publish(self.decider.lapse(self.state, self.inputs()), self.now) if due and due <= self.now else []
 
-    def inputs(self, actor: str | None = None, when: datetime | None = None) -> Inputs:
-        return Inputs(at=when or self.now, now=self.now, stream=self.case, actor=actor, gathered=self.near)
+    def inputs(self, actor: str | None = None, **claim: Any) -> Inputs:
+        return Inputs(at=self.now, now=self.now, stream=self.case, actor=actor, gathered=self.near, **claim)
 
     def end(self, assignment: str, outcome: str = "fixed", **more: Any) -> list[Fact]:
-        """What follows when an assignment ends."""
-        unit = self.state.works[assignment].unit
-        reason = None if outcome == "fixed" else "for a reason"
-        made = {"assignment_id": assignment, "unit": unit, "outcome": outcome, "reason": reason, **more}
-        return self.hear(Resolved.model_validate(made))
+        """What follows when an assignment ends, by default in the hands of the unit that it was given to."""
+        return self.hear(result(assignment, outcome, **{"unit": self.state.works[assignment].unit, **more}))
 
     def _publish(self, facts: Sequence[Fact], when: datetime) -> list[Fact]:
         for fact in facts:
@@ -245,7 +253,7 @@ def filed(**more: Any) -> Story:
     """A case that is given out: a burst main with water, street and fire brigade."""
     story = Story()
     story.hear(report(**more))
-    assert story.state.status == "dispatched"
+    assert story.status == "dispatched"
     return story
 
 
@@ -260,3 +268,29 @@ def sole(facts: Sequence[Fact]) -> Assignment:
     """The one assignment of the one ruling."""
     [assignment] = only(facts).plan
     return assignment
+
+
+def verifying(**more: Any) -> Story:
+    """A case that a grid member is to look at first."""
+    story = Story()
+    story.hear(report(POTHOLE, channel="citizen", **more))
+    return story
+
+
+def waiting(**more: Any) -> Story:
+    """A case of which the rules know neither what nor where."""
+    story = Story()
+    story.hear(report(None, **{"title": "zzz", "place": Where(), **more}))
+    return story
+
+
+def rework(*failed: str) -> Evaluated:
+    """A check that failed."""
+    return Evaluated(verdict="rework", failed=failed, reason="still leaking")
+
+
+def refused(story: Story, command: Command) -> str:
+    """The rule by which a command is refused; nothing has happened."""
+    with pytest.raises(Refused) as refusal:
+        story.ask(command)
+    return refusal.value.rule

@@ -1,27 +1,43 @@
 """Audit as a whole: from the topics to chains, the case at an instant, lists, counts, and what is missing."""
 
 import base64
+import json
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
+from datetime import timedelta, timezone
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 import pytest
 
+from chassis.partners import Registry
 from chassis.records import Record
 from chassis.service import Service
 from chassis.settings import Settings
-from contracts.dispatch import Resolved
-from contracts.intake import NewReport, Supplement
-from contracts.progress import Progressed
+from contracts.intake import NewReport
+from contracts.notice import RefusalNotice
+from contracts.progress import OnScene
+from contracts.request import Acknowledge
 from contracts.triage import Merged
-from contracts.wire import TOPICS
-from deploy.district import __main__ as district
 from services.audit.log import Log
+from services.audit.questions import QUESTIONS
 from services.audit.service import build
-from tests.domain.test_audit import AREA, BEGIN, BURST, CASE, OTHER, WHY, Story, burst_main
-from tests.support.facts import case_id, event_of, fact_record, record_of, report
+from tests.domain.test_audit import (
+    AREA,
+    BEGIN,
+    BURST,
+    CASE,
+    FAR,
+    OTHER,
+    WHY,
+    Story,
+    burst_main,
+    partners_case,
+)
+from tests.services.test_audit_log import FORGED, NASTY, ODD
+from tests.support.facts import case_id, fact_record, record_of, report, topic_of
 from tests.support.infrastructure import Database
 from tests.support.services import Running, eventually, publish, running, token
 
@@ -30,27 +46,36 @@ LEADER = token("leader:1", "shift_leader")
 WATER = token("chen", "handling_unit", unit="dept:water")
 STREET = token("street:1", "dispatcher", areas=("CH/shuangqiaozi",))
 ELSEWHERE = token("street:2", "dispatcher", areas=("CH/shengdeng", "CH/shuangqiao"))
-LISTS = ("missing_sequences", "open_causes", "index_gaps", "offset_gaps", "invalid")
+FAULTS = [name for name, question in QUESTIONS.items() if question.fault]
+LISTS = (*FAULTS, "invalid", "index_gaps", "offset_gaps")
+PARTNERS = ("hotline", "water")
 
 MakeTopics = Callable[..., Awaitable[list[str]]]
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Service:
-    folder: Path = tmp_path_factory.mktemp("district")
-    district.main(["--scale", "tiny", "--out", str(folder)])
-    return build(Settings.model_validate({"CASEGRID_DISTRICT": folder}))
+def service() -> Service:
+    return build(Settings())
 
 
 @pytest.fixture
-async def audit(service: Service, database: Database) -> AsyncIterator[Running]:
+def partners(tmp_path: Path) -> Path:
+    """A file in which two partners are registered."""
+    path = tmp_path / "partners.json"
+    entries = [{"id": name, "name": name, "says": ["reports", "steps"]} for name in PARTNERS]
+    path.write_text(json.dumps({"partners": entries}))
+    return path
+
+
+@pytest.fixture
+async def audit(service: Service, database: Database, partners: Path) -> AsyncIterator[Running]:
     """Audit with a database, and no broker: what it is to store is given to its log directly."""
-    async with running(service, database.url("audit")) as found:
+    async with running(service, database.url("audit"), CASEGRID_PARTNERS=partners) as found:
         yield found
 
 
 async def store(audit: Running, *records: Record) -> None:
-    await Log(audit.runtime.database, audit.runtime.service.admit).process(records)
+    await Log(audit.runtime.database).process(records)
 
 
 async def get(audit: Running, path: str, who: Any = AUDITOR, **query: Any) -> Any:
@@ -62,20 +87,20 @@ async def get(audit: Running, path: str, who: Any = AUDITOR, **query: Any) -> An
 def merged_into(case: str, other: str, seed: int) -> Story:
     """A citizen's report of the same, merged."""
     story = Story(case, seed=seed)
-    filed = story.tell(
-        "intake", NewReport(channel="citizen", title="No water", external_ref=f"app-{seed}"), actor="reporter:2"
-    )
-    merged = story.tell("triage", Merged(into=other, category=BURST, area=AREA, explanation=WHY), cause=filed)
+    filed = story.tell(NewReport(channel="citizen", title="No water", external_ref=f"app-{seed}"), actor="reporter:2")
+    merged = story.tell(Merged(into=other, category=BURST, area=AREA, explanation=WHY), cause=filed)
     story.closed(merged, outcome="duplicate")
     return story
 
 
 async def test_records_on_the_topics_become_a_chain_and_a_clean_verdict(
-    service: Service, database: Database, kafka: str, topic_prefix: str, make_topics: MakeTopics
+    service: Service, database: Database, kafka: str, topic_prefix: str, make_topics: MakeTopics, partners: Path
 ) -> None:
-    await make_topics(topic_prefix)
-    story = burst_main()
-    async with running(service, database.url("audit"), kafka=kafka, prefix=topic_prefix) as audit:
+    await make_topics(topic_prefix, partners=PARTNERS)
+    topics = dict.fromkeys(Registry(partners).topics(tuple(service.topics)), 0)
+    assert {*topics} > {"Assigned", "from.hotline", "to.water"}
+    story, url = partners_case(), database.url("audit")
+    async with running(service, url, kafka=kafka, prefix=topic_prefix, CASEGRID_PARTNERS=partners) as audit:
         await publish(kafka, topic_prefix, story.records())
 
         async def stored() -> bool:
@@ -87,22 +112,23 @@ async def test_records_on_the_topics_become_a_chain_and_a_clean_verdict(
         assert found["case"]["status"] == "closed"
         verdict = await get(audit, "/completeness")
         assert (verdict["verdict"], verdict["reasons"]) == ("complete", [])
-        assert verdict["lag"] == dict.fromkeys(service.topics, 0)
+        assert verdict["lag"] == topics
         assert (await audit.client.get("/ready")).status_code == 200
 
-    async with running(service, database.url("audit"), kafka=kafka, prefix=topic_prefix, role="api") as audit:
-        await publish(kafka, topic_prefix, [fact_record(case_id(), report())])
+    async with running(service, url, kafka=kafka, prefix=topic_prefix, role="api", CASEGRID_PARTNERS=partners) as audit:
+        await publish(kafka, topic_prefix, [fact_record(case_id(), Acknowledge(assignment_id=f"{CASE}.1.1"))])
         verdict = await get(audit, "/completeness")
         assert verdict["verdict"] == "incomplete"
-        assert verdict["lag"] == {**dict.fromkeys(service.topics, 0), "ReportFiled": 1}
+        assert verdict["lag"] == {**topics, "from.water": 1}
         assert verdict["reasons"] == ["1 records on the topics that are not stored yet"]
 
 
 async def test_where_the_broker_lost_what_is_stored_the_verdict_says_so(
-    service: Service, database: Database, kafka: str, topic_prefix: str, make_topics: MakeTopics
+    service: Service, database: Database, kafka: str, topic_prefix: str, make_topics: MakeTopics, tmp_path: Path
 ) -> None:
     await make_topics(topic_prefix)
-    async with running(service, database.url("audit"), kafka=kafka, prefix=topic_prefix, role="api") as audit:
+    settings = {"kafka": kafka, "prefix": topic_prefix, "role": "api", "CASEGRID_PARTNERS": tmp_path / "nobody.json"}
+    async with running(service, database.url("audit"), **settings) as audit:
         await store(audit, *Story(OTHER, told=burst_main(OTHER).told[:1]).records())
         verdict = await get(audit, "/completeness")
     assert verdict["lost"] == [f"ReportFiled/{int(OTHER[-4:], 16) % 3}"]
@@ -133,7 +159,7 @@ async def test_a_chain_says_who_what_when_why_and_how_long_after(audit: Running)
 
 async def test_a_long_chain_comes_in_pages_and_its_state_is_that_of_the_whole(audit: Running) -> None:
     story = burst_main()
-    await store(audit, *story.records())
+    await store(audit, *story.records(), *(record_of(raw, CASE, topic_of(event)) for event, raw in story.told))
     seen, cursor = [], None
     while True:
         found = await get(audit, f"/cases/{CASE}", limit=4, **({"cursor": cursor} if cursor else {}))
@@ -156,23 +182,32 @@ async def test_the_case_as_of_an_instant_knows_nothing_later(audit: Running) -> 
     assert [case["case_id"] for case in then["merged"]] == [OTHER]
     earlier = await get(audit, f"/cases/{CASE}", at=story.events[0].time.isoformat())
     assert (earlier["case"]["status"], earlier["merged"]) == ("reported", [])
-    local = at.astimezone().isoformat()
-    assert (await get(audit, f"/cases/{CASE}", at=local))["case"] == then["case"]
+    for offset in (timedelta(hours=8), timedelta(hours=-9, minutes=-30)):
+        local = at.astimezone(timezone(offset)).isoformat()
+        assert (await get(audit, f"/cases/{CASE}", at=local))["as_of"] == then["as_of"]
     missing = await audit.client.get(f"/cases/{CASE}", headers=AUDITOR, params={"at": BEGIN.isoformat()})
     assert missing.status_code == 404
-    naive = await audit.client.get(f"/cases/{CASE}", headers=AUDITOR, params={"at": "2026-05-09T08:00:00"})
-    assert naive.status_code == 422
+    for wrong in ("2026-05-09T08:00:00", "0001-01-01T00:00:00Z", "2026-02-30T08:00:00Z", "1746777600", "now"):
+        answer = await audit.client.get(f"/cases/{CASE}", headers=AUDITOR, params={"at": wrong})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "at"), wrong
 
 
 def _after(one: Story, other: Story) -> list[Record]:
     """The other story's records at the offsets behind the one's; both lie in one partition then."""
-    counts = {topic: sum(event.data.topic == topic for event in one.events) for topic in TOPICS}
+    counts = Counter(topic_of(event) for event in one.events)
     partition = one.records()[0].partition
     return [Record(r.topic, partition, r.offset + counts[r.topic], r.key, r.value, r.headers) for r in other.records()]
 
 
 async def test_an_unknown_case_is_not_found(audit: Running) -> None:
-    for path in (f"/cases/{case_id()}", "/cases/nothing", f"/cases/{case_id()}/events", "/log/0"):
+    unknown = case_id()
+    for path in (
+        f"/cases/{unknown}",
+        "/cases/nothing",
+        f"/cases/{unknown}/events",
+        "/log/0",
+        f"/completeness?case_id={unknown}",
+    ):
         answer = await audit.client.get(path, headers=AUDITOR)
         assert answer.status_code == 404, path
         assert answer.headers["content-type"] == "application/problem+json"
@@ -221,6 +256,19 @@ async def test_cases_are_filtered_and_come_in_pages_without_loss_or_repetition(a
         assert answer.status_code == 422, wrong
 
 
+async def test_a_case_of_which_only_steps_are_known_is_open_and_has_no_status(audit: Running) -> None:
+    await store(audit, fact_record(CASE, OnScene(assignment_id=f"{CASE}.1.1", unit="dept:water"), cause=OTHER))
+    found = await get(audit, f"/cases/{CASE}")
+    assert (found["case"]["status"], found["stages"]) == (None, [])
+    assert found["assignments"] == [
+        {"id": f"{CASE}.1.1", "unit": None, "lead": False, "stage": "on_scene", "outcome": None}
+    ]
+    for query, count in (({"open": True}, 1), ({"open": False}, 0), ({"status": "reported"}, 0)):
+        assert len((await get(audit, "/cases", **query))["items"]) == count
+    counts = await get(audit, "/summary")
+    assert (counts["open"], counts["closed"], counts["by_status"]) == (1, 0, {})
+
+
 async def test_the_log_gives_back_exact_bytes_in_order(audit: Running) -> None:
     records = [
         fact_record(CASE, report()),
@@ -238,7 +286,7 @@ async def test_the_log_gives_back_exact_bytes_in_order(audit: Running) -> None:
         assert [(name, _bytes(value)) for name, value in item["headers"]] == list(record.headers)
         assert (item["topic"], item["partition"], item["offset"]) == (record.topic, record.partition, record.offset)
         assert item == await get(audit, f"/log/{item['index']}")
-    assert found["items"][0]["summary"] == "partner:test reported by partner: water on the road"
+    assert found["items"][0]["summary"] == "person:test reported by sensor: water on the road"
     assert [item["summary"] for item in found["items"][1:]] == [None, None]
     assert (await get(audit, "/log", **{"from": 3})) == {"items": [], "next": 3, "size": 3}
     of_case = await get(audit, f"/cases/{CASE}/events", limit=1)
@@ -251,109 +299,66 @@ def _bytes(text: str | None) -> bytes | None:
     return None if text is None else base64.b64decode(text)
 
 
-async def verdict_of(audit: Running, case: str) -> dict[str, Any]:
-    found = await get(audit, "/completeness", case_id=case)
-    whole = await get(audit, "/completeness")
-    for name in ("missing_sequences", "open_causes", "invalid", "duplicates"):
-        assert found[name] == whole[name], name
-    return found
+async def test_the_second_case_of_an_id_is_a_case_with_a_chain(audit: Running) -> None:
+    event_id, second = case_id(), case_id()
+    await store(audit, fact_record(CASE, report(), event_id=event_id), fact_record(second, report(), event_id=event_id))
+    for case in (CASE, second):
+        found = await get(audit, f"/cases/{case}")
+        assert (found["case"]["status"], [event["id"] for event in found["events"]]) == ("reported", [event_id])
+    assert len((await get(audit, "/cases"))["items"]) == 2
 
 
-async def test_a_whole_story_is_complete_and_an_unfinished_one_too_but_open(audit: Running) -> None:
-    await store(audit, *burst_main().records())
-    found = await verdict_of(audit, CASE)
-    assert (found["verdict"], found["reasons"], found["open_cases"]["count"]) == ("complete", [], 0)
-    assert all(found[name]["count"] == 0 for name in LISTS)
-    await store(audit, fact_record(OTHER, report()))
-    found = await get(audit, "/completeness", case_id=OTHER)
-    assert (found["verdict"], [case["case_id"] for case in found["open_cases"]["items"]]) == ("complete", [OTHER])
-
-
-async def test_without_a_broker_the_whole_log_cannot_be_called_complete(audit: Running) -> None:
-    found = await get(audit, "/completeness")
-    assert (found["verdict"], found["lag"]) == ("incomplete", None)
-    assert "the broker does not tell" in found["reasons"][0]
-
-
-async def test_a_lost_event_shows_as_a_gap_in_the_sequence_of_its_source(audit: Running) -> None:
-    story = Story()
-    story.report()
-    story.tell("intake", Supplement(text="more"), skipped=2)
-    story.tell("/partners/hotline", Supplement(text="more still"), skipped=1)
-    await store(audit, *story.records())
-    found = await verdict_of(audit, CASE)
-    assert found["verdict"] == "incomplete"
-    assert [(g["source"], g["since"], g["until"]) for g in found["missing_sequences"]["items"]] == [
-        ("/services/intake", 2, 3),
-        ("/partners/hotline", 1, 1),
-    ]
-
-
-async def test_an_event_whose_cause_was_never_stored_is_named(audit: Running) -> None:
-    story, unknown = Story(), case_id()
-    story.dispatched(story.report())
-    story.step("dispatch", "overdue", cause=unknown)
-    await store(audit, *story.records())
-    found = await verdict_of(audit, CASE)
-    assert [(c["causation_id"], c["event_id"]) for c in found["open_causes"]["items"]] == [
-        (unknown, story.events[2].id)
-    ]
-    assert found["reasons"] == ["1 events whose cause is not in the log"]
-
-
-async def test_an_invalid_record_waits_until_somebody_has_settled_it(audit: Running) -> None:
-    odd = record_of(b"{", CASE, "Resolved")
-    step = record_of(b"{", CASE, "Progressed")
-    await store(audit, odd, step)
-    found = await verdict_of(audit, CASE)
-    assert (found["invalid"]["count"], found["invalid"]["waiting"]) == (2, 1)
-    assert found["reasons"] == ["1 invalid records that nobody has retried or discarded"]
-    note = f"triage {odd.coordinates}: record: Invalid JSON"
-    await store(
-        audit, fact_record(CASE, Progressed(step="discarded", note=note, reason="spam"), source="/services/triage")
+async def test_what_partners_ask_and_hear_is_in_the_chain_but_makes_no_case(audit: Running) -> None:
+    story, stray = partners_case(), case_id()
+    apart = RefusalNotice(to="water", request=OTHER, case_id=stray, rule="unknown", reason="no such case")
+    await store(audit, *story.records(), fact_record(stray, Acknowledge(assignment_id=f"{stray}.1.1"), event_id=OTHER))
+    found = await get(audit, f"/cases/{CASE}")
+    assert found["case"]["events"] == len(
+        [event for event in story.events if event.data.name not in ("Request", "Notice")]
     )
-    found = await verdict_of(audit, CASE)
-    assert (found["verdict"], found["invalid"]["waiting"]) == ("complete", 0)
-    assert [item["settled"] for item in found["invalid"]["items"]] == [True, False]
+    asked = found["events"][0]
+    assert (asked["type"], asked["sequence"], asked["topic"]) == ("casegrid.Request.v1", None, "from.hotline")
+    assert (asked["time"], asked["delay_ms"]) == (FAR.isoformat().replace("+00:00", "Z"), None)
+    assert found["case"]["last_at"] == story.events[-1].time.isoformat().replace("+00:00", "Z")
+    subject = case_id()
+    await store(audit, fact_record(subject, apart, cause=OTHER))
+    for case in (stray, subject):
+        answer = await audit.client.get(f"/cases/{case}", headers=AUDITOR)
+        assert answer.status_code == 404
+        assert [item["case_id"] for item in (await get(audit, f"/cases/{case}/events"))["items"]] == [case]
+        assert (await get(audit, "/completeness", case_id=case))["verdict"] == "complete"
+    assert [case["case_id"] for case in (await get(audit, "/cases"))["items"]] == [CASE]
 
 
-async def test_gaps_in_offsets_are_named_and_long_lists_keep_their_count(audit: Running) -> None:
-    _, raw = event_of(CASE, report())
-    gappy = [Record("ReportFiled", 2, offset, CASE.encode(), raw, (("content-type", b"x"),)) for offset in (1, 2, 5, 9)]
-    await store(audit, *gappy)
-    found = await get(audit, "/completeness", limit=2)
-    gaps = found["offset_gaps"]
-    assert gaps["count"] == 3
-    assert [(g["partition"], g["since"], g["until"]) for g in gaps["items"]] == [(2, 0, 0), (2, 3, 4)]
-    assert (found["invalid"]["count"], len(found["invalid"]["items"])) == (4, 2)
+async def test_a_forged_record_is_told_apart_from_an_invalid_one(audit: Running) -> None:
+    forged = fact_record(CASE, report(), source="/partners/water")
+    await store(audit, forged, record_of(b"{", CASE))
+    found = (await get(audit, "/log"))["items"]
+    assert [(item["valid"], item["invalidity"]) for item in found] == [(False, "forged"), (False, "invalid")]
+    assert found[0]["reason"] == "source: /partners/water does not write ReportFiled"
+    verdict = await get(audit, "/completeness", case_id=CASE)
+    assert [item["invalidity"] for item in verdict["invalid"]["items"]] == ["forged", "invalid"]
+    assert verdict["invalid"]["waiting"] == 2
 
 
-async def test_an_event_that_came_again_with_other_bytes_is_no_harmless_duplicate(audit: Running) -> None:
-    event_id = case_id()
-    first = fact_record(CASE, report("one"), event_id=event_id)
-    await store(audit, first, record_of(first.value, CASE))
-    assert (await verdict_of(audit, CASE))["duplicates"] == {"count": 1, "differing": 0}
-    await store(audit, fact_record(CASE, report("two"), event_id=event_id))
-    found = await verdict_of(audit, CASE)
-    assert found["duplicates"] == {"count": 2, "differing": 1}
-    assert found["verdict"] == "incomplete"
-
-
-async def test_an_unregistered_partner_is_told_apart(audit: Running) -> None:
-    await store(
-        audit,
-        fact_record(CASE, report(), source="/partners/nobody"),
-        fact_record(
-            CASE, Resolved(assignment_id=f"{CASE}.1.1", unit="dept:water", outcome="fixed"), source="/partners/fire"
-        ),
-        fact_record(CASE, report(), source="/partners/fire"),
-    )
-    reasons = [item["reason"] for item in (await get(audit, "/log"))["items"]]
-    assert reasons == [
-        "source: /partners/nobody is not a registered partner",
-        "data.unit: /partners/fire may not act for dept:water",
-        "source: /partners/fire may not publish on ReportFiled",
-    ]
+async def test_no_record_whatever_its_bytes_makes_any_answer_fail(audit: Running) -> None:
+    made = [record(CASE) for record in (ODD | FORGED | NASTY).values()]
+    await store(audit, *burst_main().records(), *made)
+    shown = (await get(audit, "/log", limit=200))["items"]
+    assert len(shown) == len(made) + len(burst_main().told)
+    cases = {item["case_id"] for item in shown} - {None}
+    assert len(cases) > 2
+    for item in shown:
+        assert await get(audit, f"/log/{item['index']}") == item
+    for case in cases:
+        assert (await get(audit, f"/cases/{quote(case)}/events", limit=200))["items"]
+        assert (await get(audit, "/completeness", case_id=case))["verdict"] == "incomplete"
+        chain = await audit.client.get(f"/cases/{quote(case)}", headers=AUDITOR)
+        assert chain.status_code == (200 if case == CASE else 404)
+    whole = await get(audit, f"/cases/{CASE}", limit=200)
+    assert len(whole["events"]) == len(burst_main().told) + len(NASTY)
+    await get(audit, "/completeness")
+    await get(audit, "/summary")
 
 
 async def test_the_summary_counts_what_the_list_lists(audit: Running) -> None:
@@ -365,7 +370,7 @@ async def test_the_summary_counts_what_the_list_lists(audit: Running) -> None:
     assert (found["late"], found["rework"], found["size"]) == (1, 1, len(main.told) + 4)
     assert found["by_outcome"] == {"duplicate": 1, "fixed": 1}
     assert found["by_status"] == {"closed": 2, "reported": 1}
-    assert found["by_channel"] == {"citizen": 1, "handset": 1, "partner": 1}
+    assert found["by_channel"] == {"citizen": 1, "handset": 1, "sensor": 1}
     assert [(line["category"], line["reported"]) for line in found["by_category"]] == [(BURST, 2), ("event.x.y", 1)]
     assert (await get(audit, "/summary", external_prefix="app-"))["by_outcome"] == {"duplicate": 1}
     assert (await get(audit, "/summary", since_index=len(main.told)))["reported"] == 2

@@ -1,31 +1,32 @@
 """Audit's log on a real PostgreSQL: every record once, as exact bytes, under a gapless index, never changed."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from random import Random
 from typing import Any
 
 import asyncpg
+import orjson
 import pytest
 
 from chassis.database import Database
 from chassis.records import Record
 from contracts.envelope import CONTENT_TYPE, Event
-from contracts.intake import NewReport, Supplement
-from contracts.progress import Progressed
+from contracts.fields import EARLIEST, LATEST, Fact, Place, Point
+from contracts.intake import Supplement
+from contracts.notice import AcceptanceNotice, RefusalNotice, UrgeNotice
+from contracts.progress import Discarded, EnRoute, Retried
+from contracts.request import Acknowledge, Withdraw
+from contracts.wire import FROM, MAX_DEPTH
 from services.audit import log as subject
 from services.audit import views
 from services.audit.log import Log, rebuild
-from tests.domain.test_audit import BEGIN, CASE, Story, burst_main, sent_around
+from tests.domain.test_audit import CASE, Story, burst_main, partners_case, sent_around
 from tests.support import infrastructure
 from tests.support.facts import case_id, event_of, fact_record, record_of, report
 
 Fresh = infrastructure.Database
-
-
-def anybody(_: Event[Any]) -> None:
-    """Admits every partner."""
-    return
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ async def store(database: Fresh) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def log(store: Database) -> Log:
-    return Log(store, anybody)
+    return Log(store)
 
 
 async def rows(store: Database) -> list[asyncpg.Record]:
@@ -71,7 +72,7 @@ async def test_a_record_is_stored_once_however_often_and_in_whatever_batches_it_
     await log.process(records[:5])
     await log.process(records[3:9])
     await log.process([*records, *records[:2]])
-    await Log(store, anybody).process(records)
+    await Log(store).process(records)
     await assert_each_once(store, records)
     assert [row["valid"] for row in await rows(store)] == [True] * len(records)
     assert [row["case_id"] for row in await store.fetch("SELECT case_id FROM cases")] == [CASE]
@@ -90,56 +91,146 @@ async def test_what_is_stored_is_what_can_be_asked_for(log: Log, store: Database
     assert row["headers"] == f'[["content-type","{CONTENT_TYPE.hex()}"]]'
 
 
+def raw(case: str, data: Fact | None = None, **circumstances: Any) -> bytes:
+    return event_of(case, data or report("leak"), **circumstances)[1]
+
+
+def changed(old: bytes, new: bytes) -> Callable[[str], Record]:
+    """A report in whose bytes the first is the second."""
+
+    def made(case: str) -> Record:
+        before = raw(case, report("leak", place=Place(point=Point(lat=30.5, lon=104.5)), retrospective=True))
+        assert old in before
+        return record_of(before.replace(old, new), case)
+
+    return made
+
+
+def timed(wire: bytes) -> Callable[[str], Record]:
+    """A report whose `time` is these bytes."""
+    return lambda case: record_of(re.sub(rb'"time":"[^"]+"', b'"time":' + wire, raw(case)), case)
+
+
+def step_of(case: str) -> EnRoute:
+    return EnRoute(assignment_id=f"{case}.1.1", unit="dept:water")
+
+
+def request_of(case: str) -> Acknowledge:
+    return Acknowledge(assignment_id=f"{case}.1.1")
+
+
 ODD: dict[str, Callable[[str], Record]] = {
     "not JSON": lambda case: record_of(b"{", case),
     "not text": lambda case: record_of(b"\xff\x00\xfe", case),
     "a number": lambda case: record_of(b"17", case),
-    "deep": lambda case: record_of(b"[" * 100_000, case),
+    "a list": lambda case: record_of(b"[" + raw(case) + b"]", case),
+    "null": lambda case: record_of(b"null", case),
+    "empty": lambda case: record_of(b"", case),
+    "UTF-16": lambda case: record_of(raw(case).decode().encode("utf-16"), case),
+    "with a byte order mark": lambda case: record_of(b"\xef\xbb\xbf" + raw(case), case),
+    "two at once": lambda case: record_of(raw(case) * 2, case),
+    "very deep": lambda case: record_of(b"[" * 100_000, case),
+    "deep": changed(b'"title":"leak"', b'"title":"leak","x":' + b"[" * 300 + b"]" * 300),
     "300 KiB": lambda case: record_of(b'"' + b"x" * 300 * 1024 + b'"', case),
     "tombstone": lambda case: record_of(None, case),
-    "no key": lambda case: record_of(event_of(case, report())[1], None),
-    "wrong key": lambda case: record_of(event_of(case, report())[1], case_id()),
-    "NUL in the key": lambda case: record_of(event_of(case, report())[1], "a\0b"),
-    "key is no text": lambda case: record_of(event_of(case, report())[1], case, key=b"\xff\xfe"),
-    "no headers": lambda case: record_of(event_of(case, report())[1], case, headers=()),
-    "header without value": lambda case: record_of(event_of(case, report())[1], case, headers=[("content-type", None)]),
-    "header name with NUL": lambda case: record_of(event_of(case, report())[1], case, headers=[("a\0", b"\0")]),
-    "unknown type": lambda case: record_of(
-        event_of(case, report())[1].replace(b"ReportFiled.v1", b"ReportFiled.v9"), case
+    "no key": lambda case: record_of(raw(case), None),
+    "wrong key": lambda case: record_of(raw(case), case_id()),
+    "NUL in the key": lambda case: record_of(raw(case), "a\0b"),
+    "key is no text": lambda case: record_of(raw(case), case, key=b"\xff\xfe"),
+    "no headers": lambda case: record_of(raw(case), case, headers=()),
+    "header without value": lambda case: record_of(raw(case), case, headers=[("content-type", None)]),
+    "header name with NUL": lambda case: record_of(raw(case), case, headers=[("a\0", b"\0")]),
+    "unknown type": changed(b"ReportFiled.v1", b"ReportFiled.v9"),
+    "type is no text": changed(b'"casegrid.ReportFiled.v1"', b"{}"),
+    "another topic's": lambda case: record_of(raw(case, source="/services/dispatch"), case, "Resolved"),
+    "NaN": changed(b'"lat":30.5', b'"lat":NaN'),
+    "infinite": changed(b'"lat":30.5', b'"lat":1e400'),
+    "a number in quotes": changed(b'"lat":30.5', b'"lat":"30.65"'),
+    "a flag in words": changed(b'"retrospective":true', b'"retrospective":"yes"'),
+    "NUL in a text": changed(b'"leak"', b'"le\\u0000ak"'),
+    "NUL where nobody looks": changed(b'"title":"leak"', b'"title":"leak","x":{"a\\u0000":1}'),
+    "a key twice": changed(b'"title":"leak"', b'"title":"leak","title":"leek"'),
+    "half a surrogate pair": changed(b'"leak"', b'"\\ud800"'),
+    "an integer too long": changed(b'"title":"leak"', b'"title":"leak","x":9007199254740993'),
+    "before 1970": timed(b'"0001-01-01T00:00:00.000000Z"'),
+    "after 2199": timed(b'"9999-12-31T23:59:59.999999Z"'),
+    "time as a number": timed(b"1746777600"),
+    "time with an offset": timed(b'"2026-05-09T08:00:00+08:00"'),
+    "time is null": timed(b"null"),
+    "no such notice": lambda case: record_of(
+        raw(case, UrgeNotice(to="fire", assignment_id=f"{case}.1.1", count=1)), case, "to.water"
     ),
-    "another topic's": lambda case: record_of(event_of(case, report())[1], case, "Resolved"),
-    "not its home": lambda case: record_of(event_of(case, report(), source="/services/triage")[1], case),
+}
+FORGED: dict[str, Callable[[str], Record]] = {
+    "a notice on a partner's own topic": lambda case: record_of(
+        raw(case, AcceptanceNotice(to="water", request=case)), case, "from.water"
+    ),
+    "another service's": lambda case: record_of(raw(case, source="/services/triage"), case),
+    "a partner's": lambda case: record_of(raw(case, source="/partners/water"), case),
+    "nobody's": lambda case: record_of(raw(case).replace(b"/services/intake", b"/services/nobody"), case),
+    "a step of another service": lambda case: fact_record(case, step_of(case), source="/services/triage"),
+    "a step by a partner": lambda case: record_of(
+        raw(case, step_of(case), source="/partners/water"), case, "Progressed"
+    ),
+    "another partner's": lambda case: record_of(raw(case, request_of(case)), case, "from.fire"),
+    "a service's request": lambda case: record_of(
+        raw(case, request_of(case), source="/services/dispatch"), case, "from.water"
+    ),
+    "a notice by a partner": lambda case: record_of(
+        raw(case, AcceptanceNotice(to="water", request=case), source="/partners/water"), case, "to.water"
+    ),
+    "a notice by triage": lambda case: record_of(
+        raw(case, AcceptanceNotice(to="water", request=case), source="/services/triage"), case, "to.water"
+    ),
 }
 
 
-@pytest.mark.parametrize("what", ODD)
 async def test_what_cannot_be_read_is_stored_with_its_reason_and_costs_nobody_else_anything(
-    what: str, log: Log, store: Database
+    log: Log, store: Database
 ) -> None:
-    case = case_id()
-    before, odd, after = (
-        fact_record(case, report()),
-        ODD[what](case),
-        fact_record(case, Supplement(text="x"), sequence=2),
-    )
-    await log.process([before, odd, after])
-    await assert_each_once(store, [before, odd, after])
-    found = await rows(store)
-    assert [row["valid"] for row in found] == [True, False, True]
-    assert found[1]["reason"]
-    assert (await store.fetch("SELECT events FROM cases"))[0]["events"] == 2
+    records, invalid = [], {}
+    for what, odd in (ODD | FORGED).items():
+        case = case_id()
+        record = odd(case)
+        invalid[coordinates(record)] = (what, "forged" if what in FORGED else "invalid")
+        records += [fact_record(case, report()), record, fact_record(case, Supplement(text="x"), sequence=2)]
+    await log.process(records)
+    await assert_each_once(store, records)
+    for row in await rows(store):
+        what, invalidity = invalid.get((row["topic"], row["partition"], row["offset"]), ("a valid one", None))
+        assert (row["valid"], row["invalidity"]) == (invalidity is None, invalidity), what
+        assert (row["reason"] is None) == row["valid"], what
+    assert [row["events"] for row in await store.fetch("SELECT events FROM cases")] == [2] * len(invalid)
     await assert_rebuilt_equal(store)
 
 
-@pytest.mark.parametrize("at", [BEGIN.replace(year=1), BEGIN.replace(year=9999)])
-async def test_nul_and_extreme_times_in_a_valid_event_are_stored(at: Any, log: Log, store: Database) -> None:
-    case = case_id()
-    data = NewReport(channel="partner", title="a\0b", text="\0", external_ref="x\0", category="c\0")
-    record = fact_record(case, data, time=at)
+_LEFT = MAX_DEPTH - 2  # below the record and its data
+NASTY: dict[str, Callable[[str], Record]] = {
+    "unknown fields": changed(b'"title":"leak"', b'"title":"leak","x":{"a":[null,1e308,-0.0]}'),
+    "as deep as can be": changed(b'"title":"leak"', b'"title":"leak","x":' + b"[" * _LEFT + b"]" * _LEFT),
+    "many pages long": lambda case: fact_record(case, report("leak", text="\u2028\x7f" * 5_000)),
+    "keys in another order": lambda case: record_of(
+        orjson.dumps(orjson.loads(raw(case)), option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2), case
+    ),
+    "header twice": lambda case: record_of(raw(case), case, headers=[("x", None), ("Content-Type", CONTENT_TYPE)]),
+}
+
+
+async def test_what_is_odd_but_valid_counts(log: Log, store: Database) -> None:
+    records = [made(case_id()) for made in NASTY.values()]
+    await log.process(records)
+    await assert_each_once(store, records)
+    assert [row["reason"] for row in await rows(store)] == [None] * len(records)
+    assert [row["title"] for row in await store.fetch("SELECT title FROM cases")] == ["leak"] * len(records)
+    await assert_rebuilt_equal(store)
+
+
+@pytest.mark.parametrize("at", [EARLIEST, LATEST])
+async def test_the_first_and_the_last_instant_are_stored(at: Any, log: Log, store: Database) -> None:
+    record = fact_record(case_id(), report(), time=at)
     await log.process([record])
     await assert_each_once(store, [record])
-    row = (await store.fetch("SELECT title, external_ref, category, reported_at FROM cases"))[0]
-    assert tuple(row) == ("a\ufffdb", "x\ufffd", "c\ufffd", at)
+    assert await store.fetch("SELECT reported_at FROM cases") == [(at,)]
     await assert_rebuilt_equal(store)
 
 
@@ -183,10 +274,55 @@ async def test_the_same_id_of_another_source_is_another_event(log: Log, store: D
     await log.process(
         [
             fact_record(case, report(), event_id=event_id),
-            fact_record(case, report(), event_id=event_id, source="/partners/fire"),
+            fact_record(case, request_of(case), event_id=event_id),
         ]
     )
     assert [row["duplicate_of"] for row in await rows(store)] == [None, None]
+
+
+async def test_an_id_that_comes_again_under_a_second_case_is_an_event_of_that_case_too(
+    log: Log, store: Database
+) -> None:
+    first, second, event_id = case_id(), case_id(), case_id()
+    one, other = (fact_record(case, report(), event_id=event_id) for case in (first, second))
+    await log.process([one, other])
+    await log.process([record_of(one.value, first), record_of(other.value, second)])
+    assert [row["duplicate_of"] for row in await rows(store)] == [None, None, 0, 1]
+    found = await store.fetch("SELECT case_id, events, first_index FROM cases ORDER BY first_index")
+    assert [tuple(row) for row in found] == [(first, 1, 0), (second, 1, 1)]
+    await assert_rebuilt_equal(store)
+
+
+async def test_what_partners_ask_and_hear_is_stored_but_makes_no_case(log: Log, store: Database) -> None:
+    case, water = case_id(), "/partners/water"
+    asked, _ = event_of(case, request_of(case), source=water)
+    unreadable = record_of(b"{", case, f"{FROM}water", partition=2)
+    unread = RefusalNotice(
+        to="water", case_id=case, rule="record.invalid", reason="no", partition=2, offset=unreadable.offset
+    )
+    await log.process(
+        [
+            fact_record(case, request_of(case), event_id=asked.id, sequence=None),
+            fact_record(case, Withdraw(reason="no"), cause=asked.id, source="/partners/hotline"),
+            fact_record(case, AcceptanceNotice(to="water", request=asked.id), cause=asked.id),
+            fact_record(case, RefusalNotice(to="water", request=asked.id, rule="r", reason="no"), cause=asked.id),
+            fact_record(case, unread),
+            fact_record(case, UrgeNotice(to="water", assignment_id=f"{case}.1.1", count=1), cause=asked.id),
+            unreadable,
+        ]
+    )
+    found = [tuple(row[name] for name in ("topic", "kind", "sequence", "answers")) for row in await rows(store)]
+    assert found == [
+        ("from.water", "acknowledge", None, None),
+        ("from.hotline", "withdrawal", 1, None),
+        ("to.water", "accepted", 1, asked.id),
+        ("to.water", "refused", 1, asked.id),
+        ("to.water", "refused", 1, unreadable.coordinates),
+        ("to.water", "urged", 1, None),
+        ("from.water", None, None, None),
+    ]
+    assert await store.fetch("SELECT 1 FROM cases") == []
+    await assert_rebuilt_equal(store)
 
 
 async def test_writers_in_several_processes_write_one_gapless_log(database: Fresh, store: Database) -> None:
@@ -199,7 +335,7 @@ async def test_writers_in_several_processes_write_one_gapless_log(database: Fres
     async def write(writer: Database) -> None:
         await writer.open()
         mine = chance.sample(records, len(records))
-        log = Log(writer, anybody)
+        log = Log(writer)
         for start in range(0, len(mine), 7):
             await log.process(mine[start : start + 7])
         await writer.close()
@@ -217,7 +353,7 @@ async def test_what_a_writer_remembers_of_a_case_is_void_once_another_has_writte
     case = case_id()
     first, second, third = (fact_record(case, Supplement(text=str(n)), sequence=n) for n in (1, 2, 3))
     await log.process([first])
-    await Log(store, anybody).process([second])
+    await Log(store).process([second])
     if between:
         await log.process([fact_record(case_id(), report())])
     await log.process([third])
@@ -253,46 +389,24 @@ async def test_coordinates_that_hold_other_bytes_stop_the_writer_instead_of_losi
     await assert_each_once(store, [first])
 
 
-async def test_a_stranger_is_stored_but_no_part_of_the_case(store: Database) -> None:
-    log = Log(store, lambda event: "source: unknown" if event.source == "/partners/stranger" else None)
-    case = case_id()
-    await log.process(
-        [fact_record(case, report()), fact_record(case, Supplement(text="x"), source="/partners/stranger", sequence=1)]
-    )
-    assert [(row["valid"], row["reason"]) for row in await rows(store)] == [(True, None), (False, "source: unknown")]
-    assert (await store.fetch("SELECT events FROM cases"))[0]["events"] == 1
-    await assert_rebuilt_equal(store)
-
-
-def settled(case: str, record: Record, step: Any) -> Record:
-    """What a service publishes when an operator has settled a parked record."""
-    note = f"triage {record.coordinates}: header content-type is missing"
-    return fact_record(
-        case, Progressed(step=step, note=note, reason="looked at"), source="/services/triage", sequence=9
-    )
-
-
-@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0), (0, 2, 1), (1, 2, 0)])
-async def test_a_record_retried_in_spite_of_its_headers_counts_whenever_it_came_and_once(
-    order: tuple[int, ...], log: Log, store: Database
+@pytest.mark.parametrize("step", [Retried, Discarded])
+async def test_an_operators_step_names_the_record_by_fields_and_makes_nothing_count(
+    step: type[Retried] | type[Discarded], log: Log, store: Database
 ) -> None:
     case = case_id()
-    _, raw = event_of(case, report("leak"))
-    bare = record_of(raw, case, headers=())
-    records = [bare, settled(case, bare, "retried"), record_of(raw, case)]
-    for place in order:
-        await log.process([records[place]])
-    row = (await store.fetch("SELECT title, events, status FROM cases"))[0]
-    assert tuple(row) == ("leak", 1, "reported")
-    await assert_rebuilt_equal(store)
-
-
-async def test_a_discarded_record_does_not_count(log: Log, store: Database) -> None:
-    case = case_id()
-    bare = record_of(event_of(case, report())[1], case, headers=())
-    await log.process([bare, settled(case, bare, "discarded")])
+    bare = record_of(raw(case), case, headers=())
+    data = step(
+        parked_topic=bare.topic,
+        partition=bare.partition,
+        offset=bare.offset,
+        parked_because="header content-type is missing",
+        reason="looked at",
+    )
+    settled = fact_record(case, data, source="/services/triage")
+    await log.process([bare])
+    await log.process([settled])
+    assert [(row["settles"], row["valid"]) for row in await rows(store)] == [(None, False), (bare.coordinates, True)]
     assert await store.fetch("SELECT 1 FROM cases") == []
-    assert [row["settles"] for row in await rows(store)] == [None, bare.coordinates]
     await assert_rebuilt_equal(store)
 
 
@@ -301,7 +415,7 @@ async def test_the_cases_are_a_pure_function_of_the_log(seed: int, log: Log, sto
     chance = Random(seed)
     streams = [
         story.records()
-        for story in (burst_main(case_id(), 1), sent_around(case_id()), burst_main(case_id(), 2), Story(case_id()))
+        for story in (burst_main(case_id(), 1), sent_around(case_id()), partners_case(case_id()), Story(case_id()))
     ]
     records = _through_topics(streams, chance)
     while records:

@@ -1,11 +1,9 @@
 """The whole dispatch service over HTTP and topics, on a real Kafka and a real PostgreSQL, by a clock moved by hand."""
 
 import asyncio
-import hashlib
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,147 +11,70 @@ import httpx
 import pytest
 import uvicorn
 
-from chassis.migrate import migrate
+from chassis.records import Record
 from chassis.runtime import application
-from chassis.settings import Settings
-from contracts.dispatch import Resolved
-from contracts.envelope import Event
 from contracts.feedback import Evaluated
-from contracts.fields import Fact, Place
-from contracts.progress import Progressed
-from contracts.triage import Assignment, Check, Dispatched, Explanation, Withdrawn
-from deploy.district.__main__ import main as generate_district
+from contracts.intake import Supplement, Withdrawal
+from contracts.request import Resolve
+from contracts.triage import Rejected, Withdrawn
 from services.dispatch.api import ROLES
 from services.dispatch.board import stream
-from services.dispatch.service import build
-from services.dispatch.views import Filters
-from tests.support.facts import case_id, fact_record
-from tests.support.infrastructure import PASSWORD, Database
-from tests.support.services import Hands, Running, eventually, publish, read_topic, running, token
+from services.dispatch.queries import Filters, assignments
+from tests.services.dispatch_desk import (
+    CENTRAL,
+    CENTRE,
+    DISTRICT,
+    FIRE,
+    HOUR,
+    HUALIN,
+    MINUTE,
+    OTHER,
+    T0,
+    WATER,
+    Start,
+    case_has_status,
+    clock_by_hand,
+    dispatch_database,
+    dispatch_district,
+    dispatch_running,
+    dispatch_service,
+    dispatched,
+    distinct,
+    get,
+    given_out,
+    has_status,
+    items,
+    partner,
+    plan,
+    post,
+    register,
+    registered_partners,
+    starting,
+    take,
+)
+from tests.support.facts import case_id, fact_record, record_of, report
+from tests.support.services import Hands, Running, eventually, publish, read_topic, token
 
-T0 = datetime(2026, 5, 9, 2, 0, tzinfo=UTC)
-HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
-HUALIN, OTHER = "CH/shengdeng/hualin/g001", "CH/shuangqiaozi/east/g001"
-WATER = token("li", "handling_unit", unit="dept:water")
-FIRE = token("ma", "handling_unit", unit="dept:fire")
-CENTRE = token("dispatcher-1", "dispatcher")
-
-Start = Callable[..., AbstractAsyncContextManager[Running]]
-
-
-def plan(case: str, number: int, unit: str, start: datetime = T0, **more: Any) -> Assignment:
-    given_out = {
-        "id": f"{case}.1.{number}",
-        "unit": unit,
-        "lead": number == 1,
-        "task": "repair the main" if number == 1 else "bring water",
-        "acknowledge_by": start + 10 * MINUTE,
-        "resolve_by": start + 4 * HOUR,
-        "extensions": (start + 8 * HOUR, start + 12 * HOUR),
-        "escalated_to": ("district:CH",),
-        **more,
-    }
-    return Assignment.model_validate(given_out)
-
-
-def dispatched(case: str, *assignments: Assignment, area: str = HUALIN, **more: Any) -> Dispatched:
-    ruling = {
-        "round": 1,
-        "because": "first",
-        "category": "component.public-facilities.manhole",
-        "condition": "a",
-        "priority": 1,
-        "title": "a water main has burst",
-        "place": Place(area=area, address="Shuangqiao Road"),
-        "area": area,
-        "filed_at": T0,
-        "plan": assignments or (plan(case, 1, "dept:water"), plan(case, 2, "dept:fire")),
-        "check": Check(method="photo", by="grid"),
-        "explanation": Explanation(rules=("by hand",), catalogue="1", policy="1"),
-        **more,
-    }
-    return Dispatched.model_validate(ruling)
-
-
-@pytest.fixture(scope="session")
-def district(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dispatch-district")
-    assert generate_district(["--scale", "tiny", "--out", str(folder)]) == 0
-    return folder
-
-
-@pytest.fixture
-async def start(empty_database: Database, district: Path, tmp_path: Path) -> Start:
-    """Starts the service on this test's database, as often as the test likes; without a broker unless it names one."""
-    schema = build(Settings.model_validate({"CASEGRID_DISTRICT": district})).schema
-    await migrate(empty_database.admin_url, "dispatch", PASSWORD, schema.read_text())
-    keys = tmp_path / "client_keys.json"
-    keys.write_text(
-        json.dumps(
-            {
-                hashlib.sha256(name.encode()).hexdigest(): {
-                    "subject": f"partner:{name}",
-                    "source": f"/partners/{name}",
-                    "roles": ["partner"],
-                }
-                for name in ("fire", "bench")
-            }
-        )
-    )
-
-    @asynccontextmanager
-    async def started(clock: Hands, **more: Any) -> AsyncIterator[Running]:
-        service = build(Settings.model_validate({"CASEGRID_DISTRICT": district}))
-        url = empty_database.url("dispatch")
-        async with running(service, url, clock=clock, CASEGRID_CLIENT_KEYS=keys, **more) as service_running:
-            yield service_running
-
-    return started
-
-
-@pytest.fixture
-def clock() -> Hands:
-    return Hands(T0)
-
-
-@pytest.fixture
-async def dispatch(start: Start, clock: Hands) -> AsyncIterator[Running]:
-    """The service without a broker: HTTP, timers and database."""
-    async with start(clock) as service_running:
-        yield service_running
-
-
-async def take(dispatch: Running, case: str, data: Fact, source: str = "/services/triage") -> None:
-    """A fact as if it had come from its topic."""
-    assert dispatch.runtime.inbox is not None
-    await dispatch.runtime.inbox.process([fact_record(case, data, source=source, time=dispatch.runtime.clock())])
-
-
-async def given_out(dispatch: Running, *assignments: Assignment, case: str | None = None, **more: Any) -> str:
-    """A case that was given out; its id."""
-    case = case or case_id()
-    await take(dispatch, case, dispatched(case, *assignments, **more))
-    return case
-
-
-async def post(dispatch: Running, path: str, who: dict[str, str], status: int = 200, **body: Any) -> Any:
-    response = await dispatch.client.post(path, headers=who, json=body)
-    assert response.status_code == status, response.text
-    return response.json()
-
-
-async def get(dispatch: Running, path: str, who: dict[str, str] = CENTRE, status: int = 200) -> Any:
-    response = await dispatch.client.get(path, headers=who)
-    assert response.status_code == status, response.text
-    return response.json()
-
-
-def distinct(events: list[Event[Any]]) -> list[Event[Any]]:
-    """Each event once: a relay that is stopped between sending and noting it sends again."""
-    return list({event.id: event for event in events}.values())
+__all__ = [
+    "clock_by_hand",
+    "dispatch_database",
+    "dispatch_district",
+    "dispatch_running",
+    "dispatch_service",
+    "registered_partners",
+    "starting",
+]
+"""The fixtures of these tests."""
 
 
 # ------------------------------------------------------------------------------------------------ over the topics
+
+
+@pytest.fixture
+async def topics(make_topics: Callable[..., Awaitable[list[str]]], topic_prefix: str) -> str:
+    """The prefix of topics of this test's own, with those of the fire brigade."""
+    await make_topics(topic_prefix, partners=("fire",))
+    return topic_prefix
 
 
 async def test_a_plan_is_worked_off_from_its_topic_to_the_verdict(
@@ -162,7 +83,7 @@ async def test_a_plan_is_worked_off_from_its_topic_to_the_verdict(
     case = case_id()
     lead, support = f"{case}.1.1", f"{case}.1.2"
     async with start(clock, kafka=kafka, prefix=topics) as dispatch:
-        await publish(kafka, topics, [fact_record(case, dispatched(case), source="/services/triage", time=T0)])
+        await publish(kafka, topics, [fact_record(case, dispatched(case), time=T0)])
         path = "/assignments?unit=dept:water&status=open"
         [item] = await eventually(lambda: items(dispatch, path, WATER), what="the assignment")
         assert (item["assignment_id"], item["status"], item["light"], item["lead"]) == (lead, "assigned", "green", True)
@@ -174,48 +95,41 @@ async def test_a_plan_is_worked_off_from_its_topic_to_the_verdict(
         evidence = [{"uri": "s3://evidence/main.jpg"}]
         shown = await post(dispatch, f"/assignments/{lead}/resolve", WATER, note="pressure is back", evidence=evidence)
         assert (shown["status"], shown["open"], shown["light"], shown["late_by_seconds"]) == ("fixed", False, None, 0)
-        await publish(kafka, topics, [fire_brigade(case, "fixed")])
+        assert (shown["unit"], shown["ended_by"]) == ("dept:water", "/services/dispatch")
+        [notice] = await told(kafka, topics, 1)
+        resolve = Resolve(assignment_id=support, handled_by=("crew 7",))
+        await publish(kafka, topics, [asked(case, resolve, cause=notice.id)])
         await eventually(lambda: has_status(dispatch, support, "fixed"), what="the partner's end")
         closing = Evaluated(verdict="closed", outcome="fixed")
-        await publish(kafka, topics, [fact_record(case, closing, source="/services/feedback")])
+        await publish(kafka, topics, [fact_record(case, closing)])
         await eventually(lambda: case_has_status(dispatch, case, "closed"), what="the verdict")
-        ends = distinct(await read_topic(kafka, topics, "Resolved", lambda found: len(distinct(found)) >= 2))
+        own, theirs = distinct(await read_topic(kafka, topics, "Resolved", lambda found: len(distinct(found)) >= 2))
         steps = distinct(await read_topic(kafka, topics, "Progressed", lambda found: len(distinct(found)) >= 4))
-    [own] = [event for event in ends if event.source == "/services/dispatch"]
-    assert (own.subject, own.actor, own.causationid, own.sequence) == (case, "li", None, "0000000005")
+        notices = await told(kafka, topics, 3)
+    assert (own.subject, own.actor, own.causationid, own.sequence) == (case, "li", steps[-1].id, "0000000006")
     assert own.data.model_dump(include={"outcome", "handled_by", "acknowledged_at", "arrived_at"}) == {
         "outcome": "fixed",
         "handled_by": ("li",),
         "acknowledged_at": T0 + 2 * MINUTE,
         "arrived_at": T0 + 20 * MINUTE,
     }
+    assert theirs.data.handled_by == ("partner:fire", "fire:desk", "fire:crew 7")
     assert [(event.data.step, event.time) for event in steps] == [
         ("acknowledged", T0),
         ("acknowledged", T0 + 2 * MINUTE),
         ("en_route", T0 + 5 * MINUTE),
         ("on_scene", T0 + 20 * MINUTE),
     ]
+    assert [event.data.kind for event in notices] == ["assigned", "accepted", "case_closed"]
 
 
-async def items(dispatch: Running, path: str, who: dict[str, str] = CENTRE) -> list[Any]:
-    return (await get(dispatch, path, who))["items"]
+async def told(kafka: str, topics: str, number: int) -> list[Any]:
+    """What the fire brigade was told, as soon as it is as much."""
+    return distinct(await read_topic(kafka, topics, "to.fire", lambda found: len(distinct(found)) >= number))
 
 
-async def has_status(dispatch: Running, assignment_id: str, status: str) -> bool:
-    response = await dispatch.client.get(f"/assignments/{assignment_id}", headers=CENTRE)
-    return response.status_code == 200 and response.json()["status"] == status
-
-
-async def case_has_status(dispatch: Running, case: str, status: str) -> bool:
-    return (await get(dispatch, f"/cases/{case}"))["status"] == status
-
-
-def fire_brigade(case: str, outcome: str, number: int = 2, unit: str = "dept:fire", **more: Any) -> Any:
-    reason = None if outcome == "fixed" else "not ours"
-    end = Resolved.model_validate(
-        {"assignment_id": f"{case}.1.{number}", "unit": unit, "outcome": outcome, "reason": reason, **more}
-    )
-    return fact_record(case, end, source="/partners/fire", time=T0 + HOUR)
+def asked(case: str, data: Any, **more: Any) -> Record:
+    return fact_record(case, data, source="/partners/fire", actor="desk", **more)
 
 
 async def test_deadlines_survive_a_stop_longer_than_the_limit_and_pass_once(
@@ -224,27 +138,35 @@ async def test_deadlines_survive_a_stop_longer_than_the_limit_and_pass_once(
     case = case_id()
     lead, support = f"{case}.1.1", f"{case}.1.2"
     async with start(clock, kafka=kafka, prefix=topics) as dispatch:
-        await publish(kafka, topics, [fact_record(case, dispatched(case), source="/services/triage", time=T0)])
+        await publish(kafka, topics, [fact_record(case, dispatched(case), time=T0)])
         await eventually(lambda: has_status(dispatch, lead, "assigned"), what="the assignment")
         await post(dispatch, f"/assignments/{lead}/acknowledge", WATER)
     clock.at = T0 + 72 * HOUR
     for _ in range(2):
         async with start(clock, kafka=kafka, prefix=topics) as dispatch:
-            await eventually(lambda: has_status(dispatch, support, "escalated"), what="the deadlines")
+            await eventually(lambda: waits(dispatch, support), what="the deadlines")
             assert await dispatch.runtime.timers.look() == 0
             await eventually(lambda: relayed(dispatch), what="the outbox emptied")
-    ends = distinct(await read_topic(kafka, topics, "Resolved", lambda found: len(found) >= 1))
-    steps = distinct(await read_topic(kafka, topics, "Progressed", lambda found: len(distinct(found)) >= 5))
-    assert [(e.data.assignment_id, e.data.outcome, e.actor, e.time) for e in ends] == [
-        (support, "escalated", "clock", T0 + 72 * HOUR)
+    steps = distinct(await read_topic(kafka, topics, "Progressed", lambda found: len(distinct(found)) >= 11))
+    assert [(e.data.step, e.data.unit, e.data.due_at) for e in steps if e.data.assignment_id == lead] == [
+        ("acknowledged", "dept:water", T0 + 4 * HOUR),
+        ("nearly_due", "dept:water", T0 + 4 * HOUR),
+        ("overdue", "dept:water", T0 + 4 * HOUR),
+        ("escalated", CENTRAL, T0 + 4 * HOUR),
+        ("escalation_failed", "dept:water", T0 + 8 * HOUR),
     ]
-    assert [(e.data.step, e.data.assignment_id, e.data.unit, e.data.due_at) for e in steps] == [
-        ("acknowledged", lead, "dept:water", T0 + 4 * HOUR),
-        ("nearly_due", lead, "dept:water", T0 + 4 * HOUR),
-        ("overdue", lead, "dept:water", T0 + 4 * HOUR),
-        ("escalated", lead, "district:CH", T0 + 4 * HOUR),
-        ("escalation_failed", lead, "dept:water", T0 + 8 * HOUR),
+    assert [(e.data.step, e.data.unit, e.data.due_at, e.actor) for e in steps if e.data.assignment_id == support] == [
+        ("offered", CENTRAL, T0 + 20 * MINUTE, "clock"),
+        ("escalation_failed", "dept:fire", T0 + 20 * MINUTE, "clock"),
+        ("nearly_due", "dept:fire", T0 + 4 * HOUR, "clock"),
+        ("overdue", "dept:fire", T0 + 4 * HOUR, "clock"),
+        ("escalated", CENTRAL, T0 + 4 * HOUR, "clock"),
+        ("escalation_failed", "dept:fire", T0 + 8 * HOUR, "clock"),
     ]
+
+
+async def waits(dispatch: Running, assignment_id: str) -> bool:
+    return assignment_id in [one["assignment_id"] for one in await items(dispatch, "/queue")]
 
 
 async def relayed(dispatch: Running) -> bool:
@@ -257,33 +179,29 @@ async def test_a_deadline_that_passes_while_it_runs_is_a_fact_without_anybody_as
 ) -> None:
     case = await given_out(dispatch)
     clock.advance(minutes=10)
-    await eventually(lambda: has_status(dispatch, f"{case}.1.1", "escalated"), what="the deadline")
+    await eventually(lambda: offered(dispatch, f"{case}.1.1"), what="the deadline")
 
 
-async def test_a_partners_end_waits_for_its_plan_and_a_strangers_is_parked(
-    start: Start, clock: Hands, kafka: str, topics: str
-) -> None:
-    case = case_id()
-    async with start(clock, kafka=kafka, prefix=topics) as dispatch:
-        theirs = [fire_brigade(case, "fixed"), fire_brigade(case, "returned")]
-        not_theirs = fire_brigade(other := case_id(), "fixed", number=1, unit="dept:water")
-        await publish(kafka, topics, [*theirs, not_theirs])
-        parked = await eventually(lambda: all_parked(dispatch, 3), what="what cannot take effect") or []
-        assert {(one["case_id"], one["kind"], one["reason"].partition(" ")[0]) for one in parked} == {
-            (case, "early", "unknown"),
-            (case, "behind", "waits"),
-            (other, "unfit", "data.unit:"),
-        }
-        await publish(kafka, topics, [fact_record(case, dispatched(case), source="/services/triage", time=T0)])
-        await eventually(lambda: has_status(dispatch, f"{case}.1.2", "fixed"), what="the partner's end")
-        [refused] = await read_topic(kafka, topics, "Progressed", lambda found: len(found) >= 1)
-    assert isinstance(refused.data, Progressed)
-    assert (refused.data.step, refused.subject) == ("refused", case)
+async def offered(dispatch: Running, assignment_id: str) -> bool:
+    return bool((await get(dispatch, f"/assignments/{assignment_id}"))["offered_to"])
 
 
-async def all_parked(dispatch: Running, number: int) -> list[Any] | None:
-    found = await items(dispatch, "/parked")
-    return found if len(found) == number else None
+async def test_of_reports_only_what_is_added_is_taken_and_only_rulings_are_parked(dispatch: Running) -> None:
+    case = await given_out(dispatch)
+    inbox = dispatch.runtime.inbox
+    assert inbox is not None
+    await take(dispatch, case, report())
+    await take(dispatch, case, Withdrawal(reason="it has stopped"))
+    await take(dispatch, case, Supplement(text="the cellar is full"))
+    taken = await dispatch.runtime.database.fetch("SELECT topic FROM events WHERE NOT own ORDER BY version")
+    assert [row["topic"] for row in taken] == ["Assigned", "ReportFiled"]
+    forged = [fact_record(case, Rejected(why="not_ours", reason="ours"), source="/services/intake")]
+    await inbox.process([*forged, *(record_of(b"{", case, topic) for topic in ("Assigned", "Evaluated", "from.fire"))])
+    parked = await items(dispatch, "/parked")
+    assert sorted(one["kind"] for one in parked) == ["forged", "invalid"]
+    assert {one["topic"] for one in parked} == {"Assigned"}
+    await take(dispatch, case, Withdrawn(reason="it has stopped"), sequence=2)  # nothing is held back
+    assert await case_has_status(dispatch, case, "withdrawn")
 
 
 # ------------------------------------------------------------------------------------------------ HTTP
@@ -323,10 +241,13 @@ async def test_what_there_is_not_is_not_found(dispatch: Running) -> None:
         ("return", {"reason": ""}, "reason"),
         ("note", {"note": ""}, "note"),
         ("supervise", {"level": 9, "reason": "ordered"}, "level"),
-        ("supervise", {"level": 1, "reason": "ordered", "reply_by": "2026-05-09T10:00:00+08:00"}, "reply_by"),
+        ("supervise", {"level": 1, "reason": "ordered", "reply_by": "2026-05-09"}, "reply_by"),
+        ("hand-on", {"reason": "near"}, "unit"),
+        ("hand-on", {"unit": "district:CH"}, "reason"),
+        ("resolve", {"handled_by": ["wang"]}, "handled_by"),
         ("decide-extension", {"granted": False}, "body"),
         ("acknowledge", {"at": "2026-05-09T02:00:00"}, "at"),
-        ("acknowledge", {"at": "2027-01-01T00:00:00Z"}, "at"),
+        ("acknowledge", {"at": "1969-12-31T23:59:59Z"}, "at"),
         ("acknowledge", {"att": "2026-05-09T02:00:00Z"}, "att"),
     ],
 )
@@ -353,16 +274,34 @@ async def test_a_step_is_taken_once_per_key_and_only_on_the_version_that_was_see
     assert once.content == again.content
     stale = await dispatch.client.post(url, headers={**WATER, "if-match": seen}, json={"note": "three"})
     assert stale.status_code == 412
-    rows = await dispatch.runtime.database.fetch("SELECT 1 FROM events WHERE own")
+    rows = await dispatch.runtime.database.fetch("SELECT 1 FROM events WHERE own AND topic = 'Progressed'")
     assert len(rows) == 1
 
 
-async def test_a_handset_that_was_offline_says_when_it_happened(dispatch: Running, clock: Hands) -> None:
+@pytest.mark.parametrize(
+    ("at", "claimed", "doubtful"),
+    [
+        ("2026-05-09T10:03:00+08:00", "2026-05-09T02:03:00.000000Z", None),
+        ("2027-01-01T00:00:00Z", "2027-01-01T00:00:00.000000Z", True),
+        ("2026-05-08T00:00:00Z", "2026-05-08T00:00:00.000000Z", True),
+    ],
+)
+async def test_when_it_happened_by_a_persons_word_stands_beside_when_it_arrived(
+    dispatch: Running, clock: Hands, at: str, claimed: str, doubtful: bool | None
+) -> None:
     case = await given_out(dispatch)
     clock.at = T0 + 9 * MINUTE
-    at = "2026-05-09T02:03:00Z"
     shown = await post(dispatch, f"/assignments/{case}.1.1/acknowledge", WATER, at=at)
-    assert shown["acknowledged_at"] == at
+    assert shown["acknowledged_at"] == "2026-05-09T02:09:00Z"
+    [row] = await dispatch.runtime.database.fetch("SELECT body FROM events WHERE own AND topic = 'Progressed'")
+    data = json.loads(row["body"])["data"]
+    assert (data["claimed_at"], data["time_doubtful"] or None) == (claimed, doubtful)
+
+
+async def test_of_a_late_entry_a_persons_time_counts(dispatch: Running, clock: Hands) -> None:
+    case = await given_out(dispatch, retrospective=True, filed_at=T0 - 90 * HOUR)
+    shown = await post(dispatch, f"/assignments/{case}.1.1/acknowledge", WATER, at="2026-05-08T00:00:00+08:00")
+    assert shown["acknowledged_at"] == "2026-05-07T16:00:00Z"
 
 
 async def test_control_from_urging_to_a_granted_extension(dispatch: Running, clock: Hands) -> None:
@@ -382,16 +321,100 @@ async def test_control_from_urging_to_a_granted_extension(dispatch: Running, clo
     assert await get(dispatch, url) == shown
 
 
-async def test_a_partner_acts_for_its_own_units_with_its_key(dispatch: Running) -> None:
+async def test_a_partner_acts_for_its_own_units_with_its_key_and_sees_no_other_units_task(dispatch: Running) -> None:
     case = await given_out(dispatch)
     key = {"x-client-key": "fire"}
     shown = await post(dispatch, f"/assignments/{case}.1.2/acknowledge", key)
     assert (shown["status"], shown["handled_by"]) == ("acknowledged", ["partner:fire"])
     assert (await post(dispatch, f"/assignments/{case}.1.1/acknowledge", key, 409))["rule"] == "assignment.unit"
+    refused = await post(dispatch, f"/assignments/{case}.1.1/note", key, 409, note="we saw it")
+    assert refused["rule"] == "assignment.unit"
     assert [one["unit"] for one in await items(dispatch, "/assignments", key)] == ["dept:fire"]
+    assert await items(dispatch, "/assignments?unit=dept:water", key) == []
     await get(dispatch, f"/assignments/{case}.1.1", key, 403)
-    assert len(await items(dispatch, "/assignments", {"x-client-key": "bench"})) == 2
-    await post(dispatch, f"/assignments/{case}.1.1/acknowledge", {"x-client-key": "bench"})
+    assert [one["unit"] for one in (await get(dispatch, f"/cases/{case}", key))["assignments"]] == ["dept:fire"]
+    alone = case_id()
+    await given_out(dispatch, plan(alone, 1, "dept:water"), case=alone)
+    await get(dispatch, f"/cases/{alone}", key, 403)
+
+
+async def test_what_nobody_acknowledges_is_offered_waits_in_the_queue_and_is_handed_on(
+    dispatch: Running, clock: Hands
+) -> None:
+    case, other = case_id(), await given_out(dispatch)
+    await given_out(dispatch, plan(case, 1, "dept:water"), case=case)
+    await post(dispatch, f"/assignments/{other}.1.1/acknowledge", WATER)
+    await post(dispatch, f"/assignments/{other}.1.2/acknowledge", FIRE)
+    name = f"{case}.1.1"
+    clock.advance(minutes=10)
+    await eventually(lambda: offered(dispatch, name), what="the offer")
+    assert [one["assignment_id"] for one in await items(dispatch, f"/assignments?unit={CENTRAL}", DISTRICT)] == [name]
+    both = Filters(units=frozenset({"dept:water", CENTRAL}), status="open")
+    found = await assignments(dispatch.runtime.database, both, clock(), limit=9)
+    assert sorted(one.shown["assignment_id"] for one in found) == sorted([name, f"{other}.1.1"])
+    board = await get(dispatch, "/board")
+    assert (board["offered"], board["waiting"], board["escalation_failed"]) == (1, 0, 0)
+    assert (await get(dispatch, f"/board?unit={CENTRAL}"))["open"] == 1
+    clock.advance(minutes=10)
+    await eventually(lambda: waits(dispatch, name), what="the queue")
+    board = await get(dispatch, "/board")
+    assert (board["open"], board["offered"], board["waiting"], board["escalation_failed"]) == (3, 1, 1, 1)
+    assert await items(dispatch, "/queue?area=CH/shuangqiaozi") == []
+    await get(dispatch, "/queue", WATER, 403)
+    to, why = "dept:gas", "their crew is next door"
+    stranger = await post(dispatch, f"/assignments/{name}/hand-on", FIRE, 409, unit=to, reason=why)
+    assert stranger["rule"] == "assignment.unit"
+    shown = await post(dispatch, f"/assignments/{name}/hand-on", DISTRICT, unit=to, reason=why)
+    assert (shown["unit"], shown["named"], shown["waiting"]) == ("dept:water", "dept:water", False)
+    assert (shown["offered_to"], shown["acknowledge_by"]) == ([CENTRAL, "dept:gas"], "2026-05-09T02:30:00Z")
+    gas = token("qi", "handling_unit", unit="dept:gas")
+    shown = await post(dispatch, f"/assignments/{name}/acknowledge", gas)
+    assert (shown["unit"], shown["named"], shown["offered_to"]) == ("dept:gas", "dept:water", [])
+    assert (await post(dispatch, f"/assignments/{name}/resolve", WATER, 409))["rule"] == "assignment.taken"
+    assert await items(dispatch, f"/assignments?unit={CENTRAL}") == []
+    assert len(await items(dispatch, "/assignments?unit=dept:gas&status=acknowledged")) == 1
+    shown = await post(dispatch, f"/assignments/{name}/hand-on", CENTRE, unit="dept:fire", reason="a pump is needed")
+    assert (shown["unit"], shown["status"], shown["offered_to"]) == ("dept:fire", "assigned", [])
+
+
+async def test_the_queue_is_paged(dispatch: Running, clock: Hands) -> None:
+    cases = [case_id() for _ in range(3)]
+    for case in cases:
+        await given_out(dispatch, plan(case, 1, CENTRAL, escalated_to=()), case=case)
+    clock.advance(minutes=10)
+    await eventually(lambda: all_wait(dispatch, 3), what="the queue")
+    first = await get(dispatch, "/queue?limit=2")
+    last = await get(dispatch, f"/queue?limit=2&cursor={first['next']}")
+    assert [one["case_id"] for one in (*first["items"], *last["items"])] == sorted(cases)
+    assert last["next"] is None
+
+
+async def all_wait(dispatch: Running, number: int) -> bool:
+    return len(await items(dispatch, "/queue")) == number
+
+
+async def test_a_partner_registered_at_run_time_is_told_without_a_restart(
+    dispatch: Running, partners_file: Path
+) -> None:
+    case = await given_out(dispatch)
+    register(partners_file, partner("fire", "dept:fire"), partner("water", "dept:water"))
+    [row] = await eventually(lambda: told_to_water(dispatch), what="the notice")
+    assert (row["aggregateid"], json.loads(row["payload"])["data"]["kind"]) == (case, "assigned")
+    path = f"/assignments/{case}.1.1/acknowledge"
+    assert (await post(dispatch, path, {"x-client-key": "water"}))["handled_by"] == ["partner:water"]
+
+
+async def told_to_water(dispatch: Running) -> list[Any]:
+    query = "SELECT aggregateid, payload FROM outbox WHERE aggregatetype = 'to.water'"
+    return await dispatch.runtime.database.fetch(query)
+
+
+async def test_a_case_that_was_never_given_out_is_shown_with_its_ruling(dispatch: Running) -> None:
+    case = case_id()
+    await take(dispatch, case, Rejected(why="not_ours", reason="private ground"))
+    shown = await get(dispatch, f"/cases/{case}")
+    assert (shown["status"], shown["title"], shown["assignments"]) == ("rejected", None, [])
+    await get(dispatch, f"/cases/{case}", token("d", "dispatcher", areas=("CH/shengdeng",)), 403)
 
 
 async def test_the_list_filters_and_pages_by_what_is_due_first(dispatch: Running, clock: Hands) -> None:
@@ -440,19 +463,22 @@ async def test_the_board_counts_by_status_and_light_and_the_list_opens_each_numb
     assert board["open"] == 3
     assert board["by_light"] == {"green": 0, "yellow": 1, "red": 1, "none": 1}
     assert board["by_status"] == {"assigned": 1, "acknowledged": 2, "en_route": 0, "on_scene": 0}
-    assert board["ended"] == {"fixed": 1, "returned": 0, "escalated": 0, "cancelled": 0}
+    assert board["ended"] == {"fixed": 1, "returned": 0, "cancelled": 0}
     assert (await get(dispatch, "/board?area=CH/shuangqiaozi"))["open"] == 0
     for light, number in board["by_light"].items():
         listed = await items(dispatch, f"/assignments?light={light}")
         assert [one["light"] for one in listed] == [None if light == "none" else light] * number
 
 
-async def test_a_closed_cases_open_assignment_is_open_no_more(dispatch: Running) -> None:
+async def test_a_closed_cases_open_assignments_are_cancelled(dispatch: Running) -> None:
     case = await given_out(dispatch)
     forced = Evaluated(verdict="closed", outcome="forced", reason="by the leader")
-    await take(dispatch, case, forced, "/services/feedback")
+    await take(dispatch, case, forced)
     assert await items(dispatch, "/assignments?status=open") == []
-    assert [one["status"] for one in (await get(dispatch, f"/cases/{case}"))["assignments"]] == ["closed", "closed"]
+    shown = (await get(dispatch, f"/cases/{case}"))["assignments"]
+    assert [(one["status"], one["reason"]) for one in shown] == [
+        ("cancelled", "the case is closed as forced: by the leader")
+    ] * 2
 
 
 # ------------------------------------------------------------------------------------------------ the stream
@@ -519,8 +545,8 @@ async def test_the_stream_begins_with_what_is_open_and_goes_on_with_what_changes
         change = await message(found, lambda event, data: data["board"]["by_status"]["acknowledged"] == 1)
         assert {one["case_id"] for one in change["assignments"]} <= {case}
         clock.at = T0 + 10 * MINUTE
-        change = await message(found, lambda event, data: data["board"]["open"] == 1)
-        assert ("escalated", f"{case}.1.2") in [(one["status"], one["assignment_id"]) for one in change["assignments"]]
+        change = await message(found, lambda event, data: data["board"]["offered"] == 1)
+        assert f"{case}.1.2" in [one["assignment_id"] for one in change["assignments"] if one["offered_to"]]
         await take(dispatch, case, Withdrawn(reason="it has stopped"))
         await message(found, lambda event, data: data["board"]["open"] == 0)
 

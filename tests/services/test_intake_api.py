@@ -1,10 +1,11 @@
-"""Intake as a whole: reports over HTTP and from partners' topics, their status as the others rule, and erasure."""
+"""Intake as a whole: reports over HTTP, their status as the others rule, and erasure."""
 
 import asyncio
 import hashlib
+import itertools
 import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,14 @@ from chassis.migrate import migrate
 from chassis.service import Service
 from chassis.settings import Settings
 from contracts.feedback import Evaluated
-from contracts.fields import Fact, Place
-from contracts.intake import NewReport, Supplement, Withdrawal
-from contracts.reference import Areas
-from contracts.triage import Explanation, Merged, Rejected, Withdrawn
+from contracts.fields import Fact
+from contracts.reference import Areas, Partner, Partners
+from contracts.triage import Explanation, Merged, Rejected, Upheld, Withdrawn
 from deploy.district import __main__ as district
 from services.intake.service import build
-from tests.support.facts import case_id, event_of, fact_record, record_of
+from tests.support.facts import case_id, fact_record
 from tests.support.infrastructure import PASSWORD, Database
-from tests.support.services import Running, eventually, publish, read_topic, running, token
+from tests.support.services import Running, running, token
 
 LI = token("li.na@example.org", "reporter")
 CHEN = token("chen", "reporter")
@@ -33,17 +33,25 @@ DISPATCHER = token("zhao", "dispatcher")
 ADMINISTRATOR = token("root", "administrator")
 HOTLINE = {"x-client-key": "hotline-key"}
 FIRE = {"x-client-key": "fire-key"}
-CLIENTS = {
-    hashlib.sha256(f"{name}-key".encode()).hexdigest(): {
-        "subject": f"client-of-{name}",
-        "source": f"/partners/{name}",
-        "roles": ["partner"],
-        "unit": None,
-    }
-    for name in ("hotline", "fire")
-}
+ARCHIVE = {"x-client-key": "archive-key"}
+
+
+def registered(name: str, *says: Any, **more: Any) -> Partner:
+    """A partner whose client key is its name and `-key`."""
+    key = hashlib.sha256(f"{name}-key".encode()).hexdigest()
+    return Partner(id=name, name=name, says=says, client_key_sha256=key, **more)
+
+
+PARTNERS = Partners(
+    partners=(
+        registered("hotline", "reports"),
+        registered("fire", "steps", units=("dept:fire",)),
+        registered("archive", "reports", retrospective=True),
+    )
+)
 GRID = "CH/shuangqiaozi/shuangqiaolubei/g001"
 WHY = Explanation(rules=("same street, same hour",), catalogue="2026.1", policy="2026.1")
+HOUR = timedelta(hours=1)
 FLOOD = {"title": "water on the road"}
 
 
@@ -60,9 +68,9 @@ def service(district_folder: Path) -> Service:
 
 
 @pytest.fixture(scope="session")
-def client_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("keys") / "client_keys.json"
-    file.write_text(json.dumps(CLIENTS))
+def partners_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("partners") / "partners.json"
+    file.write_text(PARTNERS.model_dump_json())
     return file
 
 
@@ -73,8 +81,8 @@ async def url(empty_database: Database, service: Service) -> str:
 
 
 @pytest.fixture
-async def intake(url: str, service: Service, client_keys: Path) -> AsyncIterator[Running]:
-    async with running(service, url, CASEGRID_CLIENT_KEYS=client_keys) as found:
+async def intake(url: str, service: Service, partners_file: Path) -> AsyncIterator[Running]:
+    async with running(service, url, CASEGRID_PARTNERS=partners_file) as found:
         yield found
 
 
@@ -98,13 +106,13 @@ async def status_code(intake: Running, path: str, who: dict[str, str], /, **quer
     return (await intake.client.get(path, headers=who, params=query)).status_code
 
 
-async def told(intake: Running, case: str, *facts: Fact, source: str = "/services/triage") -> None:
+_numbers = itertools.count(1)
+
+
+async def told(intake: Running, case: str, *facts: Fact) -> None:
     """Lets intake take in what another service ruled."""
-    sources = {"Assigned": "/services/triage", "Evaluated": "/services/feedback"}
     assert intake.runtime.inbox is not None
-    await intake.runtime.inbox.process(
-        [fact_record(case, fact, source=sources[fact.topic], sequence=n) for n, fact in enumerate(facts, 1)]  # pyright: ignore[reportAttributeAccessIssue]
-    )
+    await intake.runtime.inbox.process([fact_record(case, fact, sequence=next(_numbers)) for fact in facts])
 
 
 async def rows(intake: Running, query: str, *arguments: Any) -> list[Any]:
@@ -188,8 +196,9 @@ async def test_who_may_not_report_is_told_why(intake: Running) -> None:
     assert (await post(intake, "/reports", token("a", "auditor"), FLOOD)).status_code == 403
     channel = await post(intake, "/reports", LI, {**FLOOD, "channel": "sensor"})
     assert (channel.status_code, "citizen" in channel.json()["detail"]) == (403, True)
-    fire = await post(intake, "/reports", FIRE, FLOOD)
-    assert (fire.status_code, "ReportFiled" in fire.json()["detail"]) == (403, True)
+    for path, body in (("", FLOOD), (f"/{case_id()}/supplements", {"text": "x"})):
+        fire = await post(intake, f"/reports{path}", FIRE, body)
+        assert (fire.status_code, "not registered for reports" in fire.json()["detail"]) == (403, True)
 
 
 async def test_a_place_that_is_nowhere_is_left_to_a_person_and_an_unknown_area_refused(intake: Running) -> None:
@@ -203,15 +212,26 @@ async def test_a_place_that_is_nowhere_is_left_to_a_person_and_an_unknown_area_r
     assert (unknown.status_code, unknown.json()["errors"][0]["field"]) == (422, "place.area")
 
 
-async def test_a_report_keeps_its_own_time_and_one_from_long_ago_is_retrospective(intake: Running) -> None:
+async def test_a_report_counts_from_its_arrival_and_what_was_claimed_stands_beside_it(intake: Running) -> None:
     now = datetime.now(UTC)
-    seen = now - timedelta(hours=100)
-    past = await file(intake, at=seen.astimezone(tz=None).isoformat())
-    assert datetime.fromisoformat(past["reported_at"]) == seen
-    assert past["retrospective"] is True
-    assert (await file(intake, at=(now - timedelta(hours=1)).isoformat()))["retrospective"] is False
-    future = await post(intake, "/reports", LI, {**FLOOD, "at": (now + timedelta(hours=1)).isoformat()})
-    assert (future.status_code, future.json()["errors"][0]["field"]) == (422, "at")
+
+    async def filed(who: dict[str, str], **ago: float) -> tuple[timedelta, bool, bool, bool]:
+        """(how far from now it counts, whether the claim stands beside it, whether that is doubtful, retrospective)"""
+        seen = now - timedelta(**ago)
+        found = await file(intake, who, at=seen.astimezone(timezone(timedelta(hours=8))).isoformat())
+        shown = await get(intake, f"/reports/{found['case_id']}")
+        assert (shown["claimed_at"], shown["time_doubtful"]) == (found["claimed_at"], found["time_doubtful"])
+        beside = found["claimed_at"] is not None and datetime.fromisoformat(found["claimed_at"]) == seen
+        off = datetime.fromisoformat(found["reported_at"]) - now
+        return timedelta(hours=round(off / HOUR)), beside, found["time_doubtful"], found["retrospective"]
+
+    nothing, ago = timedelta(0), timedelta(hours=-100)
+    assert await filed(LI, hours=1) == (nothing, True, False, False)
+    assert await filed(LI, hours=100) == (ago, False, False, True)
+    assert await filed(LI, hours=-1) == (nothing, True, True, False)
+    assert await filed(HOTLINE, hours=1) == (nothing, True, False, False)
+    assert await filed(HOTLINE, hours=100) == (nothing, True, True, False)
+    assert await filed(ARCHIVE, hours=100) == (ago, False, False, True)
 
 
 @pytest.mark.parametrize(
@@ -225,6 +245,8 @@ async def test_a_report_keeps_its_own_time_and_one_from_long_ago_is_retrospectiv
         ({"reporter": {"phone": "1\0"}}, "reporter.phone"),
         ({"at": "2026-05-09T08:00:00"}, "at"),
         ({"at": "0001-01-01T00:00:00+14:00"}, "at"),
+        ({"at": "2200-01-01T00:00:00Z"}, "at"),
+        ({"at": 1778306400}, "at"),
         ({"attachments": [{"uri": "x", "sha256": "y"}]}, "attachments.0.sha256"),
     ],
 )
@@ -338,6 +360,35 @@ async def test_only_whoever_filed_it_or_an_acceptor_may_speak_for_a_report(intak
     assert (await post(intake, "/reports/nonsense/withdrawal", LI, {"reason": "x"})).status_code == 422
 
 
+async def test_a_withdrawal_that_is_not_followed_is_shown_with_its_reason(intake: Running) -> None:
+    case = (await file(intake, LI))["case_id"]
+    seen = (datetime.now(UTC) - HOUR).isoformat()
+    await post(intake, f"/reports/{case}/withdrawal", LI, {"reason": "dried up", "at": seen})
+    await told(intake, case, Upheld(reason="the main is still open"))
+    found = await get(intake, f"/reports/{case}", LI)
+    assert (found["status"], found["withdrawal"]["reason"]) == ("reported", "dried up")
+    assert found["withdrawal"]["upheld_reason"] == "the main is still open"
+    assert datetime.fromisoformat(found["withdrawal"]["claimed_at"]) == datetime.fromisoformat(seen)
+    [item] = (await get(intake, "/reports", LI))["items"]
+    assert (item["withdrawal_asked"], item["upheld_reason"]) == (True, "the main is still open")
+    again = await post(intake, f"/reports/{case}/withdrawal", LI, {"reason": "dried up"})
+    assert (again.status_code, again.json()["rule"]) == (409, "withdrawal.once")
+
+
+async def test_a_partners_report_is_its_own_whoever_of_its_people_calls(intake: Running) -> None:
+    filed = await file(intake, HOTLINE)
+    case = filed["case_id"]
+    [event] = await events_of(intake, case)
+    assert (event["data"]["reported_by"], event["actor"]) == ("hotline", "partner:hotline")
+    found = await get(intake, f"/reports/{case}", HOTLINE)
+    assert (found["reported_by"], found["filed_by"]) == ("hotline", "partner:hotline")
+    assert await status_code(intake, f"/reports/{case}", ARCHIVE) == 403
+    for path, body in (("supplements", {"text": "more"}), ("withdrawal", {"reason": "dried up"})):
+        refused = await post(intake, f"/reports/{case}/{path}", ARCHIVE, body)
+        assert (refused.status_code, refused.json()["rule"]) == (409, "report.owner")
+        assert (await post(intake, f"/reports/{case}/{path}", HOTLINE, body)).status_code in (201, 202)
+
+
 # following
 
 
@@ -348,11 +399,11 @@ async def test_a_merged_report_tells_the_status_and_outcome_of_the_case_it_becam
     open_still = await get(intake, f"/reports/{third}", CHEN)
     assert (open_still["status"], open_still["own_status"], open_still["outcome"]) == ("reported", "merged", None)
     await told(intake, first, Evaluated(verdict="closed", outcome="fixed", reason="pipe replaced"))
-    for case, who in ((second, LI), (third, CHEN)):
+    for case, who, own in ((second, LI, "closed"), (third, CHEN, "merged")):
         found = await get(intake, f"/reports/{case}", who)
-        assert (found["status"], found["outcome"], found["reason"]) == ("closed", "fixed", "pipe replaced")
+        assert (found["status"], found["outcome"], found["reason"]) == ("closed", "fixed", None)
         assert found["closed_at"] is not None
-        assert found["own_status"] == "merged"
+        assert found["own_status"] == own
     assert (await get(intake, "/reports", LI))["items"][0]["outcome"] == "fixed"
     into = await get(intake, "/reports", merged_into=first)
     assert [(item["case_id"], item["status"]) for item in into["items"]] == [(second, "closed")]
@@ -363,8 +414,9 @@ async def test_a_circle_of_merges_and_a_case_unknown_here_are_survived(intake: R
     await told(intake, first, Merged(into=second, explanation=WHY))
     await told(intake, second, Merged(into=first, explanation=WHY))
     assert (await get(intake, f"/reports/{first}"))["status"] == "merged"
+    await told(intake, first, Evaluated(verdict="closed", outcome="fixed"))
     await told(intake, second, Merged(into=case_id(), explanation=WHY))
-    assert (await get(intake, f"/reports/{first}"))["status"] == "merged"
+    assert (await get(intake, f"/reports/{second}"))["status"] == "merged"
 
 
 async def test_a_rejected_report_says_why(intake: Running) -> None:
@@ -393,11 +445,11 @@ async def test_reports_are_seen_by_whoever_filed_them_and_by_staff_of_their_area
 
 
 async def test_lists_are_filtered(intake: Running) -> None:
-    day = datetime(2026, 5, 9, 8, tzinfo=UTC)
+    day = datetime(2026, 1, 9, 8, tzinfo=UTC)  # long past: the reports are retrospective, and their own times count
     grid, community = GRID, GRID.rpartition("/")[0]
     a = (await file(intake, LI, place={"area": grid}, at=day.isoformat()))["case_id"]
-    b = (await file(intake, MEMBER, place={"area": community}, at=(day + timedelta(hours=1)).isoformat()))["case_id"]
-    c = (await file(intake, HOTLINE, external_ref="H-7", at=(day + timedelta(hours=2)).isoformat()))["case_id"]
+    b = (await file(intake, MEMBER, place={"area": community}, at=(day + HOUR).isoformat()))["case_id"]
+    c = (await file(intake, ARCHIVE, external_ref="H-7", at=(day + 2 * HOUR).isoformat()))["case_id"]
     await told(intake, b, Rejected(why="not_ours", reason="private ground"))
 
     async def listed(**query: Any) -> list[str]:
@@ -410,15 +462,23 @@ async def test_lists_are_filtered(intake: Running) -> None:
     assert await listed(area=grid) == [a]
     assert await listed(area=grid[:-1]) == []
     assert await listed(channel="citizen") == [a]
-    assert await listed(since=(day + timedelta(hours=1)).isoformat()) == [c, b]
-    assert await listed(until=(day + timedelta(hours=1)).isoformat()) == [a]
+    assert await listed(since=(day + HOUR).isoformat()) == [c, b]
+    assert await listed(until=(day + HOUR).astimezone(timezone(timedelta(hours=8))).isoformat()) == [a]
     assert await listed(external_ref="H-7") == [c]
-    for bad in ({"area": "CH/%"}, {"status": "open"}, {"since": "yesterday"}, {"external_ref": "\0"}, {"limit": 201}):
+    for bad in (
+        {"area": "CH/%"},
+        {"status": "open"},
+        {"status": "acknowledged"},
+        {"since": "yesterday"},
+        {"until": "2026-01-09T08:00:00"},
+        {"external_ref": "\0"},
+        {"limit": 201},
+    ):
         assert await status_code(intake, "/reports", ADMINISTRATOR, **bad) == 422
 
 
 async def test_pages_hold_every_report_once_also_those_of_one_instant(intake: Running) -> None:
-    day = datetime(2026, 5, 9, 8, tzinfo=UTC)
+    day = datetime(2026, 1, 9, 8, tzinfo=UTC)
     filed = {(await file(intake, at=(day + timedelta(hours=n // 3)).isoformat()))["case_id"] for n in range(7)}
     seen: list[str] = []
     cursor: dict[str, str] = {}
@@ -435,79 +495,7 @@ async def test_pages_hold_every_report_once_also_those_of_one_instant(intake: Ru
         assert await status_code(intake, "/reports", ADMINISTRATOR, cursor=bad) == 422
 
 
-# on a real broker
-
-
-async def test_partners_report_by_topic_and_everybody_hears_of_the_outcome(
-    url: str, service: Service, client_keys: Path, kafka: str, topics: str
-) -> None:
-    theirs = case_id()
-    async with running(service, url, kafka=kafka, prefix=topics, CASEGRID_CLIENT_KEYS=client_keys) as intake:
-        ours = (await file(intake, MEMBER, place={"area": GRID}))["case_id"]
-        new = NewReport(channel="hotline", title="no water\0", place=Place(area=GRID), reporter_ref="caller 9")
-        sent = [
-            fact_record(theirs, new),
-            fact_record(theirs, Supplement(text="the neighbours too"), sequence=2),
-            fact_record(theirs, Merged(into=ours, explanation=WHY), source="/services/triage"),
-            fact_record(ours, Evaluated(verdict="closed", outcome="fixed"), source="/services/feedback"),
-        ]
-        await publish(kafka, topics, sent + sent)
-
-        async def heard() -> Any:
-            answer = await intake.client.get(f"/reports/{theirs}", headers=HOTLINE)
-            found = answer.json()
-            return found if answer.status_code == 200 and found["status"] == "closed" and found["supplements"] else None
-
-        found = await eventually(heard, what="the outcome")
-        assert (found["outcome"], found["merged_into"], found["source"]) == ("fixed", ours, "/partners/hotline")
-        assert found["said"][0]["text"] == "the neighbours too"
-        assert found["supplements"] == 1
-        published = await read_topic(
-            kafka, topics, "ReportFiled", lambda events: any(e.subject == ours for e in events)
-        )
-        assert [event.source for event in published if event.subject == ours] == ["/services/intake"]
-
-
-async def parked(intake: Running) -> list[tuple[str, str]]:
-    return await rows(intake, "SELECT kind, stream_id FROM parked WHERE status = 'waiting' ORDER BY parked_id")
-
-
-async def test_what_partners_may_not_say_is_parked(intake: Running) -> None:
-    inbox = intake.runtime.inbox
-    assert inbox is not None
-    ours = (await file(intake))["case_id"]
-    stranger, fire = case_id(), case_id()
-    report = NewReport(channel="partner", title="no water")
-    await inbox.process(
-        [
-            fact_record(stranger, report, source="/partners/nobody"),
-            fact_record(fire, report, source="/partners/fire"),
-            fact_record(ours, Withdrawal(reason="dried up"), source="/partners/hotline"),
-        ]
-    )
-    assert await parked(intake) == [("unfit", stranger), ("unfit", fire), ("unfit", ours)]
-    assert (await get(intake, f"/reports/{ours}"))["withdrawal_asked"] is False
-
-
-async def test_what_is_said_before_the_report_waits_and_rulings_that_come_first_count(intake: Running) -> None:
-    inbox = intake.runtime.inbox
-    assert inbox is not None
+async def test_a_case_of_which_only_a_ruling_is_known_is_shown_to_nobody(intake: Running) -> None:
     case = case_id()
     await told(intake, case, Rejected(why="not_ours", reason="private ground"))
     assert await status_code(intake, f"/reports/{case}", ADMINISTRATOR) == 404
-    await inbox.process([fact_record(case, NewReport(channel="hotline", title="no water"))])
-    assert (await get(intake, f"/reports/{case}"))["status"] == "rejected"
-    other = case_id()
-    await inbox.process([fact_record(other, Supplement(text="more"))])
-    assert await parked(intake) == [("early", other)]
-
-
-async def test_the_same_words_by_another_route_change_nothing(intake: Running) -> None:
-    inbox = intake.runtime.inbox
-    assert inbox is not None
-    case = (await file(intake, title="first"))["case_id"]
-    _, raw = event_of(case, NewReport(channel="hotline", title="second"))
-    await inbox.process([record_of(raw, case), record_of(raw, case)])
-    found = await get(intake, f"/reports/{case}")
-    assert (found["title"], found["channel"], found["own_status"]) == ("first", "citizen", "reported")
-    assert await parked(intake) == []

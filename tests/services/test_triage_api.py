@@ -1,184 +1,47 @@
-"""Triage as a whole: reports and results from topics, the queue and rulings over HTTP, duplicates across workers."""
+"""Triage over HTTP: the queue, verification, rulings, and lists."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from datetime import timedelta
 
-import httpx
-import pytest
+from contracts.fields import Place
+from contracts.intake import Supplement
+from tests.services.triage_desk import (
+    ACCEPTOR,
+    LEADER,
+    MAIN,
+    MEMBER,
+    NOW,
+    POTHOLE,
+    REPORTER,
+    clock_by_hand,
+    ended,
+    filed,
+    first_grid,
+    get,
+    hear,
+    middles_of_grids,
+    published,
+    report,
+    rule,
+    status,
+    triage_database,
+    triage_district,
+    triage_running,
+    triage_service,
+)
+from tests.support.facts import case_id
+from tests.support.services import Hands, Running, token
 
-from chassis.inbox import Inbox
-from chassis.migrate import migrate
-from chassis.service import Service
-from chassis.settings import Settings
-from contracts.dispatch import Resolved
-from contracts.feedback import Evaluated
-from contracts.fields import Fact, Place, Point
-from contracts.intake import NewReport, Supplement, Withdrawal
-from contracts.reference import Areas
-from contracts.wire import HOMES
-from deploy.district import __main__ as district
-from services.triage.service import build
-from tests.support.facts import case_id, fact_record
-from tests.support.infrastructure import PASSWORD, Database
-from tests.support.services import Hands, Running, eventually, publish, read_topic, running, token
-
-MAIN = "event.emergency.water-main"
-POTHOLE = "component.road-traffic.surface"
-NOW = datetime(2026, 5, 9, 1, 12, tzinfo=UTC)
-MEMBER = token("li", "grid_member")
-ACCEPTOR = token("wang", "acceptor")
-LEADER = token("zhao", "shift_leader")
-REPORTER = token("chen", "reporter")
-CLOSED = Evaluated(verdict="closed", outcome="fixed", checked_by="member:7")
-
-
-@pytest.fixture(scope="session")
-def district_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("district")
-    district.main(["--scale", "tiny", "--out", str(folder)])
-    return folder
-
-
-@pytest.fixture(scope="session")
-def grids(district_folder: Path) -> dict[str, tuple[float, float]]:
-    """Grid -> the latitude and longitude of its middle."""
-    areas = Areas.model_validate_json((district_folder / "areas.json").read_bytes()).areas
-    return {
-        area.path: (
-            sum(lat for _, lat in area.polygon[:-1]) / (len(area.polygon) - 1),
-            sum(lon for lon, _ in area.polygon[:-1]) / (len(area.polygon) - 1),
-        )
-        for area in areas
-        if area.level == "grid"
-    }
-
-
-@pytest.fixture(scope="session")
-def grid(grids: dict[str, tuple[float, float]]) -> str:
-    return min(grids)
-
-
-@pytest.fixture(scope="session")
-def service(district_folder: Path) -> Service:
-    return build(Settings.model_validate({"CASEGRID_DISTRICT": district_folder}))
-
-
-@pytest.fixture
-async def url(empty_database: Database, service: Service) -> str:
-    await migrate(empty_database.admin_url, "triage", PASSWORD, service.schema.read_text())
-    return empty_database.url("triage")
-
-
-@pytest.fixture
-def clock() -> Hands:
-    return Hands(NOW)
-
-
-@pytest.fixture
-async def triage(url: str, service: Service, clock: Hands) -> AsyncIterator[Running]:
-    async with running(service, url, role="api", clock=clock) as found:
-        yield found
-
-
-def report(category: str | None = MAIN, **more: Any) -> NewReport:
-    made: dict[str, Any] = {"channel": "handset", "title": "water gushes out of the road", **more}
-    return NewReport(category=category, **made)
-
-
-async def hear(triage: Running, case: str, *facts: Fact, time: datetime = NOW, inbox: Inbox | None = None) -> None:
-    """Lets triage take in what the others published, in one batch."""
-    taking = inbox or triage.runtime.inbox
-    assert taking is not None
-    await taking.process([said(case, fact, time=time) for fact in facts])
-
-
-def said(case: str, fact: Fact, **more: Any) -> Any:
-    """A fact as its home service puts it on its topic."""
-    topic: str = fact.topic  # pyright: ignore[reportAttributeAccessIssue]
-    return fact_record(case, fact, **{"source": HOMES[topic], "time": NOW, **more})
-
-
-async def filed(triage: Running, *facts: Fact) -> str:
-    case = case_id()
-    await hear(triage, case, *facts)
-    return case
-
-
-async def get(triage: Running, path: str, who: dict[str, str] = ACCEPTOR, **query: Any) -> Any:
-    answer = await triage.client.get(path, headers=who, params=query)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
-async def status(triage: Running, case: str) -> str:
-    return (await get(triage, f"/cases/{case}"))["status"]
-
-
-async def rule(triage: Running, case: str, body: dict[str, Any], who: dict[str, str] = ACCEPTOR) -> httpx.Response:
-    """A ruling by somebody who has just looked at the case."""
-    seen = await triage.client.get(f"/cases/{case}", headers=who)
-    match = {"if-match": seen.headers.get("etag", '"1"')}
-    return await triage.client.post(f"/cases/{case}/ruling", headers={**who, **match}, json=body)
-
-
-async def published(triage: Running, case: str) -> list[dict[str, Any]]:
-    rows = await triage.runtime.database.fetch(
-        "SELECT body FROM events WHERE stream_id = $1 AND own ORDER BY version", case
-    )
-    return [json.loads(row["body"]) for row in rows]
-
-
-async def parked(triage: Running) -> list[tuple[str, str, str]]:
-    rows = await triage.runtime.database.fetch("SELECT kind, stream_id, reason FROM parked WHERE status = 'waiting'")
-    return [tuple(row) for row in rows]
-
-
-# over the topics
-
-
-async def test_a_partners_report_is_located_given_out_and_given_out_again(
-    url: str, service: Service, kafka: str, topics: str, grids: dict[str, tuple[float, float]], grid: str
-) -> None:
-    case, (lat, lon) = case_id(), grids[grid]
-    new = NewReport(channel="hotline", title="挖断水管", category=MAIN, place=Place(point=Point(lat=lat, lon=lon)))
-    back = Resolved(assignment_id=f"{case}.1.1", unit="dept:water", outcome="returned", reason="not our pipe")
-    async with running(service, url, kafka=kafka, prefix=topics) as triage:
-        early, late = fact_record(case, back, source="/partners/water"), fact_record(case, new)
-        await publish(kafka, topics, [early, early, late, late])
-        rulings = await read_topic(kafka, topics, "Assigned", lambda events: len(events) >= 2)
-        first, second = (event.data for event in rulings)
-        assert first.area.startswith(grid)
-        assert [one.unit for one in first.plan] == ["dept:water", f"street:{grid.rsplit('/', 2)[0]}", "dept:fire"]
-        assert (second.round, second.because, second.plan[0].replaces) == (2, "returned", f"{case}.1.1")
-        assert [event.causationid is not None for event in rulings] == [True, True]
-
-        async def settled() -> bool:
-            return await parked(triage) == []
-
-        await eventually(settled, what="the early result's release")
-        assert (await get(triage, f"/cases/{case}"))["assignments"][0]["outcome"] == "returned"
-
-
-async def test_what_partners_may_not_say_is_parked(triage: Running, grid: str) -> None:
-    case = await filed(triage, report(place=Place(area=grid)))
-    result = Resolved(assignment_id=f"{case}.1.3", unit="dept:fire", outcome="fixed")
-    inbox = triage.runtime.inbox
-    assert inbox is not None
-    for partner, fact, reason in (
-        ("nobody", result, "not a registered partner"),
-        ("hotline", result, "may not publish on Resolved"),
-        ("water", result, "may not act for dept:fire"),
-    ):
-        other = case_id()
-        await inbox.process([fact_record(other, fact, source=f"/partners/{partner}")])
-        [found] = [words for kind, of, words in await parked(triage) if (kind, of) == ("unfit", other)]
-        assert reason in found
-    await inbox.process([fact_record(case, result, source="/partners/fire")])
-    assert (await get(triage, f"/cases/{case}"))["assignments"][2]["outcome"] == "fixed"
+__all__ = [
+    "clock_by_hand",
+    "first_grid",
+    "middles_of_grids",
+    "triage_database",
+    "triage_district",
+    "triage_running",
+    "triage_service",
+]
+"""The fixtures of these tests."""
 
 
 # the queue, verification, rulings
@@ -200,12 +63,20 @@ async def test_a_grid_member_works_off_the_queue(triage: Running, grid: str) -> 
     assert bad.status_code == 422
     near = token("li", "grid_member", areas=(grid.rsplit("/", 1)[0],))
     done = await triage.client.post(
-        path, headers=near, json={"confirmed": True, "note": "40 cm", "at": "2026-05-09T01:10:00Z"}
+        path, headers=near, json={"confirmed": True, "note": "40 cm", "at": "2026-05-09T09:10:00+08:00"}
     )
     assert done.status_code == 200, done.text
-    assert done.json()["ruling"]["filed_at"] == "2026-05-09T01:10:00Z"
-    step, ruling = (await published(triage, item["case_id"]))[1:]
+    assert done.json()["status"] == "dispatched"
+    assert done.json()["ruling"]["filed_at"] == "2026-05-09T01:12:00.000000Z"
+    verifying, step, ruling = await published(triage, item["case_id"])
+    assert (step["causationid"], ruling["causationid"]) == (verifying["id"], step["id"])
     assert (step["data"]["step"], step["actor"], ruling["actor"]) == ("verified_before_filing", "li", "li")
+    for said_by_her in (step, ruling):
+        assert (said_by_her["time"], said_by_her["data"]["claimed_at"], said_by_her["data"]["time_doubtful"]) == (
+            "2026-05-09T01:12:00.000000Z",
+            "2026-05-09T01:10:00.000000Z",
+            False,
+        )
     again = await triage.client.post(path, headers=near, json={"confirmed": True})
     assert (again.status_code, again.json()["rule"]) == (409, "verification.state")
     assert [item["queue"] for item in (await get(triage, "/queue"))["items"]] == ["unclassified"]
@@ -248,6 +119,21 @@ async def test_a_ruling_needs_the_version_that_was_looked_at_and_known_names(tri
     assert (await triage.client.get(f"/cases/{case_id()}", headers=ACCEPTOR)).status_code == 404
 
 
+async def test_a_claimed_time_is_never_refused_only_what_is_no_time(triage: Running, grid: str) -> None:
+    case = await filed(triage, report(None, title="zzz"))
+    for wrong in ("yesterday", "2026-05-09T01:12:00", "0001-01-01T00:00:00Z", 1778289120):
+        answer = await rule(triage, case, {"category": MAIN, "area": grid, "at": wrong})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "at")
+    done = await rule(triage, case, {"category": MAIN, "area": grid, "at": "2126-05-09T01:12:00+08:00"})
+    assert done.status_code == 200, done.text
+    ruling = done.json()["ruling"]
+    assert (ruling["filed_at"], ruling["claimed_at"], ruling["time_doubtful"]) == (
+        "2026-05-09T01:12:00.000000Z",
+        "2126-05-08T17:12:00.000000Z",
+        True,
+    )
+
+
 async def test_of_cases_without_an_area_only_those_rule_who_are_responsible_everywhere(
     triage: Running, grid: str
 ) -> None:
@@ -261,9 +147,10 @@ async def test_of_cases_without_an_area_only_those_rule_who_are_responsible_ever
 
 async def test_the_second_return_is_for_the_shift_leader(triage: Running, grid: str) -> None:
     case = await filed(triage, report(place=Place(area=grid)))
-    for name, unit in ((f"{case}.1.1", "dept:water"), (f"{case}.2.1", "district:CH")):
-        back = Resolved(assignment_id=name, unit=unit, outcome="returned", reason="not ours")
-        await hear(triage, case, back)
+    await hear(triage, case, ended(case), ended(case, "2.1", unit="district:CH"))
+    assert await status(triage, case) == "filed"
+    [item] = (await get(triage, "/queue", kind="second_return"))["items"]
+    assert item["case_id"] == case
     body = {"units": [{"unit": "dept:water"}, {"unit": "dept:transport", "task": "excavate"}], "reason": "shared"}
     refused = await rule(triage, case, body)
     assert (refused.status_code, refused.json()["rule"]) == (409, "ruling.second_return")
@@ -281,76 +168,8 @@ async def test_overdue_decisions_are_said_once_by_the_clock(triage: Running, clo
     assert await triage.runtime.timers.look() == 0
     [item] = (await get(triage, "/queue", overdue=True))["items"]
     assert (item["case_id"], item["overdue"]) == (case, True)
-    assert [event["data"]["step"] for event in await published(triage, case)] == ["verifying", "overdue"]
-
-
-# duplicates
-
-
-async def test_two_workers_given_two_reports_of_one_thing_give_it_out_once(
-    triage: Running, service: Service, clock: Hands, grids: dict[str, tuple[float, float]]
-) -> None:
-    pairs = [(case_id(), case_id(), *grids[path], path) for path in grids]
-    manhole, batches = "component.public-facilities.manhole", ([], [])
-    for one, other, lat, lon, path in pairs:
-        for batch, case in zip(batches, (one, other), strict=True):
-            batch.append(said(case, report(manhole, place=Place(point=Point(lat=lat, lon=lon), area=path))))
-    workers = [Inbox(service, triage.runtime.database, clock) for _ in batches]
-    await asyncio.gather(*(worker.process(batch) for worker, batch in zip(workers, batches, strict=True)))
-    for one, other, *_ in pairs:
-        found = [await get(triage, f"/cases/{case}") for case in (one, other)]
-        assert sorted(case["status"] for case in found) == ["dispatched", "merged"]
-        merged, master = sorted(found, key=lambda case: case["status"] != "merged")
-        assert merged["ruling"]["into"] == master["case_id"]
-        assert master["merged_reports"] == 1
-
-
-async def test_duplicates_are_found_in_the_store_by_position_and_by_grid_and_not_when_over(
-    triage: Running, service: Service, clock: Hands, grids: dict[str, tuple[float, float]], grid: str
-) -> None:
-    lat, lon = grids[grid]
-
-    async def heard(place: Place, category: str = MAIN, **more: Any) -> tuple[str, dict[str, Any]]:
-        case = case_id()
-        fresh = Inbox(service, triage.runtime.database, clock)
-        await hear(triage, case, report(category, place=place, **more), inbox=fresh)
-        return case, (await get(triage, f"/cases/{case}"))
-
-    first, found = await heard(Place(point=Point(lat=lat, lon=lon), area=grid), reporter_ref="a\0b", title="x\0")
-    assert found["status"] == "dispatched"
-    for place in (
-        Place(point=Point(lat=lat + 700 / 111_195, lon=lon), area=grid),
-        Place(point=Point(lat=lat - 700 / 111_195, lon=lon), area=grid),
-        Place(point=Point(lat=lat, lon=lon + 790 / 95_600), area=grid),
-        Place(point=Point(lat=lat, lon=lon - 790 / 95_600), area=grid),
-        Place(area=grid),
-    ):
-        _, found = await heard(place)
-        assert (found["status"], found["ruling"].get("into")) == ("merged", first)
-    _, found = await heard(Place(point=Point(lat=lat + 900 / 111_195, lon=lon), area=grid))
-    assert found["status"] == "dispatched"
-    third, found = await heard(Place(area=grid), "event.street-order.homeless")
-    assert found["status"] == "dispatched"
-    _, found = await heard(Place(point=Point(lat=lat, lon=lon), area=grid), "event.street-order.homeless")
-    assert found["ruling"]["into"] == third
-    await hear(triage, third, CLOSED)
-    _, found = await heard(Place(area=grid), "event.street-order.homeless")
-    assert found["status"] == "dispatched"
-
-
-async def test_in_one_batch_a_duplicate_is_merged_and_a_leader_is_not_withdrawn(triage: Running, grid: str) -> None:
-    inbox = triage.runtime.inbox
-    assert inbox is not None
-    one, two, three = case_id(), case_id(), case_id()
-    new = report(place=Place(area=grid))
-    await inbox.process([said(one, new), said(two, new), said(one, Withdrawal(reason="dried up"), sequence=2)])
-    assert [await status(triage, case) for case in (one, two)] == ["dispatched", "merged"]
-    await hear(triage, one, Withdrawal(reason="really"))
-    assert await status(triage, one) == "dispatched"
-    assert [event["data"].get("step") for event in await published(triage, one)] == [None, "refused", "refused"]
-    pothole = report(POTHOLE, place=Place(area=grid))
-    await inbox.process([said(three, pothole), said(three, Withdrawal(reason="dried up"), sequence=2)])
-    assert await status(triage, three) == "withdrawn"
+    assert [event["data"]["step"] for event in await published(triage, case)] == ["verifying", "ruling_overdue"]
+    assert await status(triage, case) == "verifying"
 
 
 async def test_merging_by_hand_makes_no_circle_and_no_merge_into_what_is_over(triage: Running, grid: str) -> None:
@@ -370,7 +189,9 @@ async def test_merging_by_hand_makes_no_circle_and_no_merge_into_what_is_over(tr
     assert (over.status_code, over.json()["rule"]) == (409, "merge.target")
     assert (await rule(triage, new, {"merge_into": case_id()})).status_code == 404
     assert (await rule(triage, new, {"merge_into": new})).json()["rule"] == "merge.self"
-    assert await status(triage, new) == "awaiting_ruling"
+    assert await status(triage, new) == "reported"
+    target = await filed(triage, report(place=Place(area=grid)))
+    assert (await rule(triage, new, {"merge_into": target})).json()["status"] == "merged"
 
 
 # lists
@@ -402,6 +223,14 @@ async def test_lists_are_filtered_and_paged(triage: Running, grids: dict[str, tu
     late = await get(triage, "/cases", since="2026-05-07T00:00:00Z", until="2026-05-09T01:12:00Z")
     assert [item["case_id"] for item in late["items"]] == cases[1:2]
     assert (await get(triage, "/cases", status="rejected"))["items"] == []
+    given_out = (await get(triage, "/cases", status="dispatched"))["items"]
+    assert [item["case_id"] for item in given_out] == cases
+    waiting = await filed(triage, report(None, title="zzz"))
+    assert [item["case_id"] for item in (await get(triage, "/cases", status="reported"))["items"]] == [waiting]
+    for query in ({"status": "awaiting_ruling"}, {"since": "2026-05-07"}):
+        assert (await triage.client.get("/cases", headers=ACCEPTOR, params=query)).status_code == 422
+    offset = await get(triage, "/cases", since="2026-05-07T08:00:00+08:00", until="2026-05-09T09:12:00+08:00")
+    assert [item["case_id"] for item in offset["items"]] == cases[1:2]
     bad = await triage.client.get("/cases", headers=ACCEPTOR, params={"cursor": "WzEsMl0"})
     assert bad.status_code == 422
     assert (await triage.client.get("/queue", headers=REPORTER)).status_code == 403

@@ -158,12 +158,19 @@ def topic_prefix() -> str:
 
 @pytest.fixture
 async def make_topics(kafka: str) -> AsyncIterator[Callable[..., Awaitable[list[str]]]]:
-    """`await make_topics(prefix, partitions=3)` makes the five topics under the prefix; deletes them after the test."""
+    """`await make_topics(prefix, partitions=3)` makes the five topics under the prefix, and two for each of `partners`;
+    deletes them after the test.
+    """
     made: list[str] = []
 
-    async def make(prefix: str, partitions: int = 3, names: tuple[str, ...] = tuple(TOPICS)) -> list[str]:
-        full = [prefix + name for name in names]
-        await topics.create(kafka, full, partitions)
+    async def make(
+        prefix: str, partitions: int = 3, names: tuple[str, ...] = TOPICS, partners: tuple[str, ...] = ()
+    ) -> list[str]:
+        wanted = {prefix + name: {} for name in names}
+        for partner in partners:
+            wanted |= topics.of_partner(partner, prefix)
+        full = list(wanted)
+        await topics.create(kafka, wanted, partitions)
         made.extend(full)
         return full
 

@@ -20,7 +20,7 @@ from chassis.service import Service
 from chassis.settings import DEVELOPMENT_KEY, Settings
 from chassis.timers import Timers
 from contracts.envelope import Event
-from contracts.wire import parse
+from contracts.wire import reread
 
 R = TypeVar("R")
 
@@ -142,7 +142,7 @@ async def read_topic(
             if time.monotonic() > deadline:
                 raise AssertionError(f"{topic}: only {len(found)} events in {seconds} s")
             for batch in (await consumer.getmany(timeout_ms=200)).values():
-                found += [parse(topic, record.value or b"") for record in batch]
+                found += [reread(topic, record.value or b"") for record in batch]
     finally:
         await consumer.stop()
     return found

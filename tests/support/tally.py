@@ -1,9 +1,11 @@
 """A small service for the tests of the chassis: it counts what it is told of a case.
 
-A new report is answered with a note; a supplement needs its report first (early); a withdrawal for the reason `boom`
-meets a defect; a report of category `timed` is overdue an hour after it was seen.
+A new report is answered with a note; a supplement without its report is unfit; one that begins with `tell ` names other
+cases that are to hear of it; a withdrawal for the reason `boom` meets a defect; a report of category `timed` is overdue
+an hour after it arrived. A partner may file a report and make remarks on it.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,20 +14,26 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 
 from chassis.commands import Request
-from chassis.decider import Decider, Early, Facts, Inputs, Refused, Unfit, Unknown
+from chassis.decider import Decider, Facts, Inputs, Refused, Unfit, Unknown
 from chassis.http import answer, command_request
 from chassis.identity import ANYONE
+from chassis.requests import Requests
 from chassis.runtime import Runtime
 from chassis.service import Service
 from chassis.views import View
+from contracts import request as requested
 from contracts.dispatch import Resolved
-from contracts.envelope import Event
+from contracts.fields import Attachment
 from contracts.intake import NewReport, Supplement, Withdrawal
-from contracts.progress import Progressed
+from contracts.notice import AcceptanceNotice
+from contracts.progress import CheckOverdue, Failed, Verified
+from contracts.reference import Partner
+from contracts.times import Counted, counted
 
 SCHEMA = """
 CREATE TABLE tallies (
-    case_id text PRIMARY KEY, title text NOT NULL, supplements bigint NOT NULL, notes bigint NOT NULL,
+    case_id text PRIMARY KEY, title text NOT NULL CHECK (title <> 'unbearable'), supplements bigint NOT NULL,
+    notes bigint NOT NULL,
     texts text NOT NULL
 );
 """
@@ -39,6 +47,9 @@ class Tally:
     resolved: int = 0
     notes: int = 0
     due_at: datetime | None = None
+    partner: str | None = None
+    told: frozenset[str] = frozenset()
+    heard: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -46,55 +57,96 @@ class Note:
     text: str
 
 
-def evolve(state: Tally, event: Event[Any]) -> Tally:
+@dataclass(frozen=True)
+class File:
+    title: str
+    partner: str
+
+
+def evolve(state: Tally, event: Any) -> Tally:
     match event.data:
-        case NewReport(title=title, category=category):
+        case NewReport(title=title, category=category, reported_by=partner):
             due_at = event.time + timedelta(hours=1) if category == "timed" else None
-            return replace(state, title=title, due_at=due_at)
+            return replace(state, title=title, due_at=due_at, partner=partner)
         case Supplement(text=text):
             return replace(state, supplements=state.supplements + 1, texts=(*state.texts, text))
         case Resolved():
             return replace(state, resolved=state.resolved + 1)
-        case Progressed(step="note"):
+        case Verified(rule=None):
             return replace(state, notes=state.notes + 1)
-        case Progressed(step="overdue"):
+        case Verified(rule=heard):
+            return replace(state, heard=state.heard | {heard or ""})
+        case CheckOverdue():
             return replace(state, due_at=None)
+        case AcceptanceNotice():
+            return replace(state, told=state.told | {event.id})
         case _:
             return state
 
 
-def react(event: Event[Any], state: Tally, inputs: Inputs) -> Facts | Early | Unfit:
+def react(event: Any, state: Tally, inputs: Inputs) -> Facts | Unfit:
     match event.data:
         case NewReport(title=title):
-            return [Progressed(step="note", note=title)]
+            return [Verified(note=title)]
         case Supplement() if state.title is None:
-            return Early("no report of this case has come yet")
+            return Unfit("no report of this case has come yet")
         case Resolved(unit=unit) if unit == "nobody":
             return Unfit("unit: nobody is not a unit")
-        case Resolved() if state.title is None:
-            return Early("no report of this case has come yet")
         case Withdrawal(reason="boom"):
             raise ZeroDivisionError("a defect")
         case _:
             return []
 
 
-def decide(command: Note, state: Tally, inputs: Inputs) -> Facts:
-    if state.title is None:
-        raise Unknown(f"there is no case {inputs.stream}")
-    if state.notes >= 5:
-        raise Refused("note.limit", "a case has five notes at most")
-    return [Progressed(step="note", note=command.text)]
+def decide(command: Note | File, state: Tally, inputs: Inputs) -> Facts:
+    match command:
+        case File() if state.title is not None:
+            raise Refused("report.once", "the case has been reported already")
+        case File(title=title, partner=partner):
+            return [NewReport(channel="partner", title=title, reported_by=partner)]
+        case Note(text="huge"):
+            photos = [Attachment(uri="https://photos.example/" + "x" * 1900)] * 50
+            return [NewReport(channel="sensor", title="too much", text="水" * 20_000, attachments=tuple(photos))]
+        case Note(text="wide"):
+            return [Failed(reason="x" * 501)]
+        case Note():
+            if state.title is None:
+                raise Unknown(f"there is no case {inputs.stream}")
+            if state.notes >= 5:
+                raise Refused("note.limit", "a case has five notes at most")
+            return [Verified(note=command.text)]
+
+
+def when(command: Note | File, state: Tally, inputs: Inputs) -> Counted:
+    return counted(inputs.claimed, inputs.at, skew=timedelta(minutes=5))
 
 
 def lapse(state: Tally, inputs: Inputs) -> Facts:
     if state.due_at is not None and state.due_at <= inputs.now:
-        return [Progressed(step="overdue", due_at=state.due_at)]
+        return [CheckOverdue(due_at=state.due_at)]
     return []
 
 
-DECIDER: Decider[Note, Tally] = Decider(
-    initial=Tally(), evolve=evolve, react=react, decide=decide, lapse=lapse, due=lambda state: state.due_at
+def heard(event: Any, state: Tally, inputs: Inputs) -> Iterable[tuple[Any, str]]:
+    if isinstance(event.data, Supplement) and event.data.text.startswith("tell "):
+        return [(event, other) for other in event.data.text.split()[1:]]
+    return ()
+
+
+def hear(event: Any, state: Tally, inputs: Inputs) -> Facts:
+    return () if event.id in state.heard else [Verified(rule=event.id, note=f"heard of {event.subject}")]
+
+
+DECIDER: Decider[Note | File, Tally] = Decider(
+    initial=Tally(),
+    evolve=evolve,
+    react=react,
+    decide=decide,
+    lapse=lapse,
+    due=lambda state: state.due_at,
+    counted=when,
+    heard=heard,
+    hear=hear,
 )
 
 TALLIES: View[Tally] = View(
@@ -126,17 +178,29 @@ def router(runtime: Runtime) -> APIRouter:
     return routes
 
 
-def admit(event: Event[Any]) -> str | None:
-    return "source: /partners/stranger is not registered" if event.source == "/partners/stranger" else None
+def command(event: Any, partner: Partner) -> Note | File | None:
+    match event.data:
+        case requested.FileReport(title=title):
+            return File(title, partner.id)
+        case requested.Note(note=text):
+            return Note(text)
+        case _:
+            return None
 
 
 TALLY = Service(
     name="tally",
-    topics=("ReportFiled", "Resolved"),
+    topics=("ReportFiled", "Resolved", "from.*"),
     decider=DECIDER,
     views=(TALLIES,),
     router=router,
     roles={("POST", "/cases/{case_id}/notes"): ANYONE},
     schema=Path(__file__),
-    admit=admit,
+    parks=("ReportFiled", "Resolved", "from.*"),
+    requests=Requests(
+        command=command,
+        involved=lambda state, partner: state.partner == partner,
+        told=lambda state, partner, event_id: event_id in state.told,
+        answers_unreadable=True,
+    ),
 )

@@ -3,19 +3,24 @@
 The services are the real ones on a real database; only Kafka is left out, so that a test can choose the order.
 """
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from chassis import owed
 from chassis.database import Database
 from chassis.inbox import Inbox
-from chassis.records import Record
+from chassis.partners import Registry
+from chassis.records import Record, read
 from chassis.service import Service
 from chassis.settings import Settings
-from contracts.envelope import Event
+from chassis.timers import Timers
 from contracts.fields import Fact
+from contracts.reference import Partner, Partners
+from contracts.wire import FROM, Invalid
 from services.dispatch import service as dispatch
 from services.feedback import service as feedback
 from services.intake import service as intake
@@ -26,6 +31,13 @@ from tests.support.services import Hands
 
 DECIDING = {"intake": intake, "triage": triage, "dispatch": dispatch, "feedback": feedback}
 STARTED = datetime(2026, 5, 9, 1, 0, tzinfo=UTC)
+
+
+def register(district: Path, *partners: Partner) -> Path:
+    """Writes the partners beside the district; the file."""
+    file = district.parent / "partners.json"
+    file.write_text(Partners(partners=partners).model_dump_json())
+    return file
 
 
 def services(district: Path) -> dict[str, Service]:
@@ -40,12 +52,25 @@ class Node:
 
     service: Service
     database: Database
+    registry: Registry
     clock: Hands = field(default_factory=lambda: Hands(STARTED))
 
     @property
     def inbox(self) -> Inbox:
         """An inbox of a process that has just begun: it remembers nothing."""
-        return Inbox(self.service, self.database, self.clock)
+        return Inbox(self.service, self.database, self.clock, self.registry)
+
+    def reads(self, topic: str) -> bool:
+        """Whether the service is given the records of a topic."""
+        return (f"{FROM}*" if topic.startswith(FROM) else topic) in self.service.topics
+
+    async def settle(self) -> None:
+        """Pays what it owes to other cases, and judges deadlines."""
+        timers = Timers(self.service, self.database, self.clock, None)
+        while await owed.pay(self.service, self.database, self.clock):
+            pass
+        while await timers.look():
+            pass
 
     async def clear(self) -> None:
         """Makes the store as it was on the first day."""
@@ -79,14 +104,21 @@ class Node:
             found[view.table] = [tuple(row) for row in rows]
         return found
 
+    async def statuses(self) -> dict[str, str]:
+        """Case -> the status it shows."""
+        table = "reports" if self.service.name == "intake" else "cases"
+        rows = await self.database.fetch(f"SELECT case_id, status FROM {table}")
+        return {row["case_id"]: row["status"] for row in rows}
 
-async def nodes(district: Path, urls: Urls) -> dict[str, Node]:
+
+async def nodes(district: Path, urls: Urls, partners: Path | None = None) -> dict[str, Node]:
     """The four, each with its store open."""
+    registry = Registry(partners)
     found = {}
     for name, service in services(district).items():
         database = Database(urls.url(name), name, size=3)
         await database.open()
-        found[name] = Node(service, database)
+        found[name] = Node(service, database, registry)
     return found
 
 
@@ -103,18 +135,27 @@ class Bus:
         while fresh:
             self.log += fresh
             for node in self._nodes.values():
-                await node.inbox.process([record for record in fresh if record.topic in node.service.topics])
+                await node.inbox.process([record for record in fresh if node.reads(record.topic)])
+                await node.settle()
             fresh = [record for node in self._nodes.values() for record in await node.outbox()]
 
-    async def say(self, case: str, fact: Fact, *, sequence: int = 1, cause: str | None = None) -> Event[Any]:
-        """A partner's fact, put on its topic."""
-        event, raw = event_of(
-            case,
-            fact,
-            source="/partners/bench",
-            sequence=sequence,
-            time=STARTED,
-            cause=cause,
-        )
-        await self.put([record_of(raw, case, fact.topic)])  # pyright: ignore[reportAttributeAccessIssue]
-        return event
+    async def ask(self, case: str, request: Fact, *, cause: str | None = None, partner: str = "bench") -> Any:
+        """A partner's request, put on its topic; the answer."""
+        source = f"/partners/{partner}"
+        event, raw = event_of(case, request, source=source, time=STARTED, cause=cause, actor="system:bench")
+        await self.put([record_of(raw, case, f"{FROM}{partner}")])
+        return next(one for one in self.events() if getattr(one.data, "request", None) == event.id)
+
+    def events(self, case: str | None = None) -> list[Any]:
+        """Every event that was on a topic, of one case or of all; what is none is left out."""
+        found = []
+        for record in self.log:
+            if case is None or record.stream_id == case:
+                with contextlib.suppress(Invalid):  # put there by a test of what is none
+                    found.append(read(record))
+        return found
+
+    def notice(self, case: str, kind: str, number: int = -1) -> Any:
+        """A notice of that kind about a case; by default the last."""
+        found = [one for one in self.events(case) if one.data.name == "Notice" and one.data.kind == kind]
+        return found[number]

@@ -1,4 +1,4 @@
-"""Reports by HTTP and by a partner's topic, and a partner that answers every assignment, whatever dies meanwhile."""
+"""Reports by HTTP and by a partner's topic, and a partner that works off every assignment, whatever dies meanwhile."""
 
 import asyncio
 import contextlib
@@ -13,11 +13,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from chassis.ids import uuid7
-from contracts.dispatch import Resolved
 from contracts.fields import Place
-from contracts.intake import NewReport
 from contracts.reference import Areas
-from deploy.bench.chain import CATEGORY, HEADERS, envelope, places
+from contracts.request import Acknowledge, Resolve
+from contracts.wire import FROM, TO
+from deploy.bench.chain import CATEGORY, PARTNER, places, report
+from deploy.simulation.partner import HEADERS, request
 from tests.support.fleet import Fleet
 from tests.support.services import token
 
@@ -33,6 +34,7 @@ class Load:
         self._prefix = prefix
         self._areas = Areas.model_validate_json((district / "areas.json").read_bytes()).areas
         self.acknowledged: set[str] = set()
+        self.refused: list[str] = []
         self._answered: set[str] = set()
 
     async def file(self, count: int, *, pause: float) -> None:
@@ -63,13 +65,12 @@ class Load:
         async with Sender(self._kafka, self._prefix) as sender:
             for n, spot in enumerate(spots):
                 case = uuid7(datetime.now(UTC))
-                report = NewReport(channel="sensor", title=f"cover {n} tilted", category=CATEGORY, place=spot)
-                await sender.send("ReportFiled", case, envelope(case, report, 1))
+                await sender.send(case, request(PARTNER, case, report(spot, n))[1])
                 self.acknowledged.add(case)
                 await pause_for(pause)
 
     async def answer(self) -> None:
-        """Answers every assignment, once each, until cancelled."""
+        """Takes on and resolves every assignment, once each, until cancelled."""
         while True:
             with contextlib.suppress(KafkaError, OSError):  # the broker is away: begin again from the start
                 await self._answer()
@@ -77,25 +78,29 @@ class Load:
 
     async def _answer(self) -> None:
         consumer = AIOKafkaConsumer(
-            self._prefix + "Assigned", bootstrap_servers=self._kafka, group_id=None, auto_offset_reset="earliest"
+            f"{self._prefix}{TO}{PARTNER}",
+            bootstrap_servers=self._kafka,
+            group_id=None,
+            auto_offset_reset="earliest",
         )
         async with Sender(self._kafka, self._prefix) as sender:
             try:
                 await consumer.start()
                 async for record in consumer:
-                    await self._end(sender, orjson.loads(record.value or b""))
+                    await self._hear(sender, orjson.loads(record.value or b""))
             finally:
                 await consumer.stop()
 
-    async def _end(self, sender: "Sender", event: dict[str, Any]) -> None:
-        for n, assignment in enumerate(event["data"].get("plan", ())):
-            if assignment["id"] in self._answered:
-                continue
-            end = Resolved(
-                assignment_id=assignment["id"], unit=assignment["unit"], outcome="fixed", handled_by=("partner:bench",)
-            )
-            await sender.send("Resolved", event["subject"], envelope(event["subject"], end, 2 + n, cause=event["id"]))
-            self._answered.add(assignment["id"])
+    async def _hear(self, sender: "Sender", notice: dict[str, Any]) -> None:
+        data = notice["data"]
+        if data["kind"] == "refused":
+            self.refused.append(f"{data['rule']}: {data['reason']}")
+        if data["kind"] != "assigned" or data["assignment_id"] in self._answered:
+            return
+        for said in (Acknowledge(assignment_id=data["assignment_id"]), Resolve(assignment_id=data["assignment_id"])):
+            _, raw = request(PARTNER, notice["subject"], said, cause=notice["id"])
+            await sender.send(notice["subject"], raw)
+        self._answered.add(data["assignment_id"])
 
 
 class Sender:
@@ -112,7 +117,7 @@ class Sender:
     async def __aexit__(self, *_: object) -> None:
         await self._drop()
 
-    async def send(self, topic: str, case: str, raw: bytes) -> None:
+    async def send(self, case: str, raw: bytes) -> None:
         """Returns when the broker has it."""
         while True:
             try:
@@ -122,7 +127,7 @@ class Sender:
                     )
                     await self._producer.start()
                 sending = self._producer.send_and_wait(
-                    self._prefix + topic, value=raw, key=case.encode(), headers=HEADERS
+                    f"{self._prefix}{FROM}{PARTNER}", value=raw, key=case.encode(), headers=HEADERS
                 )
                 await asyncio.wait_for(sending, 20)
                 return

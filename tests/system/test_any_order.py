@@ -6,6 +6,7 @@ within a topic a case keeps its order, and nothing comes before the service's ow
 
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,73 +15,93 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chassis.records import Record, read
-from contracts.dispatch import Resolved
+from contracts import status
+from contracts.causes import CAUSES, label
 from contracts.fields import Place
-from contracts.intake import NewReport, Supplement, Withdrawal
-from contracts.reference import Areas
-from contracts.triage import Dispatched
+from contracts.reference import Areas, Partner
+from contracts.request import (
+    Acknowledge,
+    AddSupplement,
+    Arrive,
+    FileReport,
+    Resolve,
+    Return,
+    SetOut,
+    Where,
+    Withdraw,
+)
+from contracts.wire import TOPICS
 from deploy.bench.chain import CATEGORY, places
 from tests.support.facts import case_id
 from tests.support.infrastructure import Database
-from tests.system.bus import DECIDING, Bus, Node, nodes
+from tests.system.bus import DECIDING, Bus, Node, nodes, register
+
+BENCH = Partner(
+    id="bench",
+    name="Bench",
+    says=("reports", "steps"),
+    units=("dept:drainage", "dept:water", "dept:fire"),
+)
 
 
 @pytest.fixture
 async def city(district: Path, database: Database) -> AsyncIterator[dict[str, Node]]:
-    found = await nodes(district, database)
+    found = await nodes(district, database, register(district, BENCH))
     yield found
     for node in found.values():
         await node.database.close()
 
 
-def report(place: Place, category: str = CATEGORY) -> NewReport:
-    return NewReport(channel="sensor", title="cover tilted", category=category, place=place)
+async def file(bus: Bus, case: str, place: Place, category: str = CATEGORY) -> None:
+    where = Where(point=place.point, area=place.area)
+    answer = await bus.ask(case, FileReport(channel="sensor", title="cover tilted", category=category, place=where))
+    assert answer.data.kind == "accepted", answer
 
 
-def plan_of(bus: Bus, case: str, round: int = 1) -> list[tuple[str, str, str]]:
-    """(assignment, unit, id of the event) of a round that triage gave out."""
-    for record in bus.log:
-        if record.topic == "Assigned" and record.stream_id == case:
-            event = read(record)
-            if isinstance(event.data, Dispatched) and event.data.round == round:
-                return [(assignment.id, assignment.unit, event.id) for assignment in event.data.plan]
-    raise AssertionError(f"case {case} has no round {round}: {[r.topic for r in bus.log if r.stream_id == case]}")
+async def work(bus: Bus, case: str, *ends: type[Any], **more: Any) -> None:
+    """The partner takes on every assignment it was told of last, and ends it."""
+    told = [one for one in bus.events(case) if one.data.name == "Notice" and one.data.kind == "assigned"]
+    newest = max(one.data.round for one in told)
+    for notice in told:
+        if notice.data.round == newest:
+            for step in (Acknowledge, *ends):
+                words = more if step is not Acknowledge else {}
+                said = step(assignment_id=notice.data.assignment_id, **words)
+                answer = await bus.ask(case, said, cause=notice.id)
+                assert answer.data.kind == "accepted", answer
 
 
 async def play(bus: Bus, district: Path) -> tuple[str, str]:
-    """Straight; returned once; answered twice; a duplicate; withdrawn with work open; three units and a supplement.
+    """Straight; returned once; answered twice, with a duplicate; withdrawn with work open; three units; a refusal.
 
     Gives the duplicate and the case it is one of.
     """
     areas = Areas.model_validate_json((district / "areas.json").read_bytes()).areas
     spots = places(areas, 10)
     straight, returned, twice, duplicate, withdrawn, three = (case_id() for _ in range(6))
-    await bus.say(straight, report(spots[0]))
-    [(assignment, unit, cause)] = plan_of(bus, straight)
-    await bus.say(straight, Resolved(assignment_id=assignment, unit=unit, outcome="fixed"), sequence=2, cause=cause)
+    await file(bus, straight, spots[0])
+    await work(bus, straight, SetOut, Arrive, Resolve)
 
-    await bus.say(returned, report(spots[1]))
-    [(assignment, unit, cause)] = plan_of(bus, returned)
-    back = Resolved(assignment_id=assignment, unit=unit, outcome="returned", reason="not ours")
-    await bus.say(returned, back, sequence=2, cause=cause)
-    [(assignment, unit, cause)] = plan_of(bus, returned, round=2)
-    await bus.say(returned, Resolved(assignment_id=assignment, unit=unit, outcome="fixed"), sequence=3, cause=cause)
+    await file(bus, returned, spots[1])
+    await work(bus, returned, Return, reason="not ours")
 
-    await bus.say(twice, report(spots[2]))
-    await bus.say(duplicate, report(spots[2]))
-    [(assignment, unit, cause)] = plan_of(bus, twice)
-    await bus.say(twice, Supplement(text="it rings, too"), sequence=2)
-    await bus.say(twice, Resolved(assignment_id=assignment, unit=unit, outcome="fixed"), sequence=3, cause=cause)
-    again = Resolved(assignment_id=assignment, unit=unit, outcome="returned", reason="too late to count")
-    await bus.say(twice, again, sequence=4, cause=cause)
+    await file(bus, twice, spots[2])
+    await file(bus, duplicate, spots[2])
+    cause = bus.notice(duplicate, "accepted").id
+    await bus.ask(duplicate, AddSupplement(text="it rings, too"), cause=cause)
+    told = bus.notice(twice, "assigned")
+    early = await bus.ask(twice, Resolve(assignment_id=told.data.assignment_id), cause=told.id)
+    assert early.data.rule == "step.order"
+    await work(bus, twice, Resolve, note="covered")
+    late = await bus.ask(twice, Return(assignment_id=told.data.assignment_id, reason="too late"), cause=told.id)
+    assert late.data.rule == "assignment.ended"
 
-    await bus.say(withdrawn, report(spots[3]))
-    await bus.say(withdrawn, Withdrawal(reason="my mistake"), sequence=2)
+    await file(bus, withdrawn, spots[3])
+    cause = bus.notice(withdrawn, "accepted").id
+    await bus.ask(withdrawn, Withdraw(reason="my mistake"), cause=cause)
 
-    await bus.say(three, report(spots[4], "event.emergency.water-main"))
-    for n, (assignment, unit, cause) in enumerate(plan_of(bus, three)):
-        end = Resolved(assignment_id=assignment, unit=unit, outcome="fixed", handled_by=(f"person:{n}",))
-        await bus.say(three, end, sequence=2 + n, cause=cause)
+    await file(bus, three, spots[4], "event.emergency.water-main")
+    await work(bus, three, Resolve)
     return duplicate, twice
 
 
@@ -90,6 +111,7 @@ def constraints(
     """Index of a record -> indexes of those that must come before it.
 
     Of two reports of one thing the first makes the case: the duplicate's comes after the original's, before its end.
+    What a partner asks keeps its place in its case.
     """
     events = {id(record): read(record) for record in log}
     by_id = {event.id: event for event in events.values()}
@@ -108,6 +130,17 @@ def constraints(
             if cause.source == own and cause.causationid in position:
                 before[n].add(position[cause.causationid])
             event = cause
+    of_case: dict[str | None, list[int]] = {}
+    for n, record in enumerate(records):
+        # What is said of a duplicate concerns who works on the original.
+        of_case.setdefault(original if record.stream_id == duplicate else record.stream_id, []).append(n)
+    for numbers in of_case.values():  # a request is a command: what it is judged by was there before it
+        for n in numbers:
+            if events[id(records[n])].data.name == "Request":
+                before[n].update(m for m in numbers if m < n)
+                for m in numbers:
+                    if m > n:
+                        before[m].add(n)
     first = {(r.topic, r.stream_id): n for n, r in reversed(list(enumerate(records)))}
     report_of_duplicate = first.get(("ReportFiled", duplicate))
     if report_of_duplicate is not None:
@@ -139,6 +172,9 @@ class Played:
         self.before = before
         self.said: list[tuple[str, str, str]] = []
         self.shown: dict[str, list[tuple[Any, ...]]] = {}
+        self.statuses: dict[str, str] = {}
+        self.causes: dict[str, Any] = {}
+        """Request, by where it lies -> the notice it answers."""
 
 
 @pytest.fixture(params=list(DECIDING))
@@ -148,10 +184,31 @@ async def played(request: pytest.FixtureRequest, city: dict[str, Node], district
     duplicate, original = await play(bus, district)
     node = city[request.param]
     own = node.service.source
-    records = [r for r in bus.log if r.topic in node.service.topics and read(r).source != own]
+    records = [record for record in bus.log if node.reads(record.topic)]
     found = Played(node, records, constraints(records, bus.log, own, duplicate, original))
     found.said, found.shown = await node.published(), await node.views()
+    found.statuses = await node.statuses()
+    known = {event.id: event for event in bus.events()}
+    found.causes = {
+        record.coordinates: known[event.causationid]
+        for record in records
+        if (event := read(record)).data.name == "Request"
+        and event.causationid
+        and known[event.causationid].source == own
+    }
     return found
+
+
+async def answering(node: Node, record: Record, cause: Any) -> Record:
+    """The request as the partner says it in this run, in which the notice it answers has another id."""
+    given = await node.database.pool.fetchval(
+        "SELECT event_id FROM events WHERE stream_id = $1 AND own AND topic LIKE 'to.%'"
+        " AND convert_from(body, 'UTF8')::jsonb -> 'data' = $2::jsonb ORDER BY version LIMIT 1",
+        cause.subject,
+        cause.data.model_dump_json(exclude_none=True),
+    )
+    assert given is not None, f"{cause.data.kind} was not told before it was answered"
+    return replace(record, value=(record.value or b"").replace(cause.id.encode(), given.encode()))
 
 
 @settings(
@@ -167,7 +224,14 @@ async def test_any_interleaving_and_duplication_gives_the_same_state(played: Pla
     await node.clear()
     inbox = node.inbox
     for start in range(0, len(order), size):
-        await inbox.process(order[start : start + size])
+        batch: list[Record] = []
+        for record in order[start : start + size]:
+            if (cause := played.causes.get(record.coordinates)) is not None:
+                await inbox.process(batch)
+                batch, record = [], await answering(node, record, cause)
+            batch.append(record)
+        await inbox.process(batch)
+        await node.settle()
     said = await node.published()
     assert [fact for fact in said if fact not in played.said] == []
     assert [fact for fact in played.said if fact not in said] == []
@@ -175,3 +239,42 @@ async def test_any_interleaving_and_duplication_gives_the_same_state(played: Pla
     assert await node.views() == played.shown
     waiting = await node.database.fetch("SELECT reason FROM parked WHERE status = 'waiting'")
     assert [row["reason"] for row in waiting] == []
+    assert await node.statuses() == played.statuses
+
+
+async def test_each_service_shows_the_full_status_as_far_as_it_can_tell(city: dict[str, Node], district: Path) -> None:
+    bus = Bus(city)
+    await play(bus, district)
+    full: dict[str, status.Standing] = {}
+    for record in bus.log:
+        if record.topic in TOPICS:
+            case = record.stream_id or ""
+            full[case] = status.evolve(full.get(case, status.Standing()), read(record))
+    shown = {name: await node.statuses() for name, node in city.items()}
+    assert {case: standing.status for case, standing in full.items()}.keys() == shown["intake"].keys()
+    for name, statuses in shown.items():
+        for case, found in statuses.items():
+            assert found == status.coarse(name, full[case].status or "reported"), (name, case, full[case])
+
+
+async def test_every_event_has_a_cause_of_a_kind_that_the_table_allows(city: dict[str, Node], district: Path) -> None:
+    bus = Bus(city)
+    await play(bus, district)
+    events = {event.id: event for event in bus.events()}
+    for event in events.values():
+        name = label(event.data)
+        if event.causationid is None:
+            assert name == "request", event
+            assert event.data.kind == "report", event
+        elif name == "request":
+            assert label(events[event.causationid].data).startswith("notice "), event
+        else:
+            assert label(events[event.causationid].data) in CAUSES[name], (name, events[event.causationid].data)
+
+
+async def test_every_request_has_exactly_one_answer(city: dict[str, Node], district: Path) -> None:
+    bus = Bus(city)
+    await play(bus, district)
+    asked = sorted(event.id for event in bus.events() if event.data.name == "Request")
+    answered = sorted(event.data.request for event in bus.events() if getattr(event.data, "request", None))
+    assert answered == asked

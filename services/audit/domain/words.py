@@ -1,74 +1,124 @@
 """An event in words: who did what."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from contracts.dispatch import Resolved
-from contracts.envelope import Event
+from contracts.envelope import AnyEvent
 from contracts.feedback import Evaluated
 from contracts.intake import NewReport, Supplement, Withdrawal
-from contracts.progress import Progressed
-from contracts.triage import Dispatched, Merged, Rejected, Withdrawn
+from contracts.progress import Discarded, Offered, Refused, Retried
+from contracts.triage import Dispatched, Merged, Rejected, Upheld, Withdrawn
 
 _BECAUSE = {
     "first": "for the first time",
     "returned": "again, after a unit returned it",
-    "escalated": "again, after an escalation",
     "rework": "for rework",
     "manual": "by hand",
 }
-_STEPS = {
+_STEPS: Mapping[str, str] = {
     "verifying": "has it verified before filing",
     "verified_before_filing": "confirmed it before filing",
     "awaiting_ruling": "leaves it to a person to rule",
-    "escalation_failed": "found nobody left to escalate to",
+    "ruling_overdue": "found the ruling overdue",
     "acknowledged": "acknowledged",
     "en_route": "is on the way",
     "on_scene": "arrived",
     "note": "noted",
-    "urged": "urged",
-    "supervised": "put it under supervision",
     "extension_requested": "asked for more time",
     "extended": "granted more time",
     "extension_refused": "refused more time",
-    "suspended": "suspended the work",
-    "resumed": "resumed the work",
+    "urged": "urged",
+    "supervised": "put it under supervision",
+    "handed_on": "handed it on",
     "nearly_due": "warned that the deadline is near",
     "overdue": "found it overdue",
-    "escalated": "escalated",
-    "refused": "refused what a rule forbids",
+    "escalated": "told a superior that it is overdue",
+    "offered": "offered it on, nobody having acknowledged it",
+    "escalation_failed": "found nobody left to turn to",
+    "joined": "counted another report of the same matter",
+    "supplemented": "heard what was added to a merged report",
     "checking": "awaits the check",
     "check_overdue": "found the check overdue",
     "verified": "checked it: in order",
     "failed": "checked it: not in order",
     "rated": "rated it",
+    "refused": "refused what a rule forbids",
     "retried": "retried a parked record",
     "discarded": "discarded a parked record",
 }
-_OUTCOMES = {
-    "fixed": "fixed it",
-    "returned": "returned it",
-    "escalated": "gave it up for escalation",
-    "cancelled": "ended it",
+"""Step -> what was done."""
+_REQUESTS: Mapping[str, str] = {
+    "report": "asks to file a report",
+    "supplement": "asks to add",
+    "withdrawal": "asks to take the report back",
+    "acknowledge": "asks to acknowledge",
+    "en_route": "asks to set out",
+    "on_scene": "asks to enter its arrival",
+    "note": "asks to note",
+    "request_extension": "asks for more time",
+    "hand_on": "asks to hand it on",
+    "return": "asks to return it",
+    "resolve": "asks to enter it as fixed",
 }
+"""A request's kind -> what is asked. Whether it was done, the answer says."""
+_NOTICES: Mapping[str, str] = {
+    "assigned": "of an assignment",
+    "changed": "that another report joined",
+    "cancelled": "that the assignment is cancelled",
+    "case_closed": "that the case is closed",
+    "urged": "that somebody urges",
+    "supervised": "that it is under supervision",
+    "extended": "that it has more time",
+    "extension_refused": "that it does not get more time",
+    "supplement": "what was added",
+    "ruled": "how triage ruled",
+    "closed": "what became of its report",
+    "accepted": "that its request is accepted",
+    "refused": "that its request is refused",
+}
+"""A notice's kind -> what a partner is told."""
+_OUTCOMES = {"fixed": "fixed it", "returned": "returned it", "cancelled": "ended it"}
 
 
-def who(event: Event[Any]) -> str:
-    """Who began the event, else who published it."""
+def who(event: AnyEvent) -> str:
+    """Who began the event, else who published it. A partner's people are its own: `water:chen`, `partner:water`.
+
+    What a service tells a partner or refuses it, it says itself, whoever began it.
+    """
+    publisher = event.source.rpartition("/")[2]
+    if event.data.name == "Notice" or isinstance(event.data, Refused):
+        return publisher
+    if event.data.name == "Request":
+        return f"{publisher}:{event.actor}" if event.actor else f"partner:{publisher}"
     if event.actor == "clock":
-        return f"{event.source.rpartition('/')[2]}'s clock"
-    return event.actor or event.source.rpartition("/")[2]
+        return f"{publisher}'s clock"
+    return event.actor or publisher
 
 
-def words(event: Event[Any]) -> str:
+def words(event: AnyEvent) -> str:
     """One line about an event."""
     return " ".join(f"{who(event)} {_what(event.data)}".split())
 
 
 def _what(data: Any) -> str:
+    match data.name:
+        case "Progressed":
+            return _step(data)
+        case "Request":
+            return _REQUESTS[data.kind] + _about(data) + _said(_text(data))
+        case "Notice":
+            return f"tells {data.to} {_NOTICES[data.kind]}" + _about(data) + _said(_text(data))
+        case _:
+            return _fact(data)
+
+
+def _fact(data: Any) -> str:
     match data:
         case NewReport():
             where = data.place.area or data.place.address
-            return f"reported by {data.channel}: {data.title}" + (f" ({where})" if where else "")
+            through = f", through {data.reported_by}" if data.reported_by else ""
+            return f"reported by {data.channel}{through}: {data.title}" + (f" ({where})" if where else "")
         case Supplement():
             return f"added: {_short(data.text)}"
         case Withdrawal():
@@ -83,6 +133,8 @@ def _what(data: Any) -> str:
             return f"rejected it ({data.why}): {data.reason}"
         case Withdrawn():
             return f"withdrew it: {data.reason}"
+        case Upheld():
+            return f"upheld it, though its reporter takes it back: {data.reason}"
         case Resolved():
             return f"{_OUTCOMES[data.outcome]} for {data.unit}" + _said(data.reason or data.note)
         case Evaluated(verdict="closed"):
@@ -91,25 +143,52 @@ def _what(data: Any) -> str:
             return f"closed it as {data.outcome}{checked}{late}" + _said(data.reason)
         case Evaluated():
             return f"sent {', '.join(data.failed)} back for rework" + _said(data.reason)
-        case Progressed():
-            return _step(data)
         case _:
-            return type(data).__name__
+            raise TypeError(f"{type(data).__name__} has no words")
 
 
-def _step(data: Progressed) -> str:
+def _step(data: Any) -> str:
     found = _STEPS[data.step]
-    if data.unit is not None:
-        found += f" [{data.unit}]"
-    if data.level is not None:
-        found += f", level {data.level}"
-    if data.count is not None:
-        found += f", number {data.count}"
-    if data.rating is not None:
-        found += f", {data.rating} of 5"
-    if data.due_at is not None:
-        found += f", due {data.due_at:%Y-%m-%d %H:%M:%SZ}"
-    return found + _said(data.reason or data.note)
+    match data:
+        case Retried() | Discarded():
+            where = f"{data.parked_topic}/{data.partition}@{data.offset}"
+            return f"{found}, {where} ({_short(data.parked_because)})" + _said(data.reason)
+        case Refused():
+            return f"{found}, {data.rule}, to {data.partner}" + _said(data.reason)
+        case Offered() if data.to:
+            found += f", to {', '.join(data.to)}"
+        case _:
+            pass
+    return found + _about(data) + _said(_text(data))
+
+
+_DETAILS = (
+    ("unit", " [{}]"),
+    ("case_id", ", case {}"),
+    ("by", ", by {}"),
+    ("queue", ", {}"),
+    ("because", ", {}"),
+    ("rule", ", {}"),
+    ("ruling", ", {}"),
+    ("outcome", ", {}"),
+    ("level", ", level {}"),
+    ("count", ", number {}"),
+    ("joined", ", {} by now"),
+    ("rating", ", {} of 5"),
+    ("due_at", ", due {:%Y-%m-%d %H:%M:%SZ}"),
+    ("resolve_by", ", due {:%Y-%m-%d %H:%M:%SZ}"),
+    ("reply_by", ", reply by {:%Y-%m-%d %H:%M:%SZ}"),
+)
+"""Field of a step, request or notice -> how it is said. What they mean is in contracts."""
+
+
+def _about(data: Any) -> str:
+    return "".join(form.format(value) for name, form in _DETAILS if (value := getattr(data, name, None)) is not None)
+
+
+def _text(data: Any) -> str | None:
+    found = (getattr(data, name, None) for name in ("task", "title", "reason", "note", "comment", "said", "text"))
+    return next((text for text in found if text), None)
 
 
 def _said(text: str | None) -> str:

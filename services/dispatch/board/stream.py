@@ -15,7 +15,7 @@ import orjson
 from chassis.changes import EVERYTHING
 from chassis.database import PASSING
 from chassis.runtime import Runtime
-from services.dispatch.views import Filters, assignments, board
+from services.dispatch.queries import Filters, assignments, board
 
 log = logging.getLogger(__name__)
 

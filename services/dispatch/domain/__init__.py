@@ -1,30 +1,45 @@
 """What dispatch decides, and nothing else: no clock, no identifiers, no I/O.
 
-state.py      a case and its assignments, folded from facts
-deadlines.py  which of their deadlines pass when, and what follows
-commands.py   what people may ask of an assignment, and the rules about it
-reactions.py  what follows from triage's rulings, partners' results and verdicts
+state.py      a case, its assignments, and what partners were told
+folding.py    the state after one more event
+commands.py   what people and partners' systems may ask of an assignment
+rules.py      which of it is allowed, and what follows
+requests.py   what a partner's system says -> a command
+reactions.py  what follows from rulings, verdicts, supplements and other cases
+deadlines.py  which deadlines pass when, and what follows
+reckoning.py  clock arithmetic on an assignment's limits
+notices.py    what partners are told
+ladder.py     who stands above whom
 """
 
 from chassis.decider import Decider
-from services.dispatch.domain.commands import Command, Commanding
-from services.dispatch.domain.deadlines import Deadlines, Reckoning
-from services.dispatch.domain.reactions import react
-from services.dispatch.domain.state import Case, evolve
+from contracts.reference import Policy
+from services.dispatch.domain.commands import Command
+from services.dispatch.domain.deadlines import Deadlines
+from services.dispatch.domain.folding import evolve
+from services.dispatch.domain.ladder import Ladder
+from services.dispatch.domain.notices import Context
+from services.dispatch.domain.reactions import hear, heard, react
+from services.dispatch.domain.reckoning import Reckoning
+from services.dispatch.domain.rules import Rules
+from services.dispatch.domain.state import Case
+
+__all__ = ["Context", "Ladder", "Reckoning", "decider"]
 
 
-def decider(
-    reckoning: Reckoning, *, extend_max: int, urge_cooldown_minutes: int, urge_daily_cap: int
-) -> Decider[Command, Case]:
-    """Dispatch's decider under these limits of the policy."""
-    deadlines = Deadlines(reckoning)
-    commanding = Commanding(reckoning.calendar, extend_max, urge_cooldown_minutes, urge_daily_cap)
+def decider(reckoning: Reckoning, ladder: Ladder, policy: Policy) -> Decider[Command, Case]:
+    """Dispatch's decider under this policy; its inputs gather a `Context`."""
+    deadlines = Deadlines(reckoning, ladder)
+    rules = Rules(reckoning, ladder, policy)
     found: Decider[Command, Case] = Decider(
         initial=Case(),
         evolve=evolve,
         react=react,
-        decide=commanding.decide,
+        decide=rules.decide,
         lapse=deadlines.lapse,
         due=deadlines.due,
+        counted=rules.counted,
+        heard=heard,
+        hear=hear,
     )
     return found

@@ -1,74 +1,29 @@
 """Deadlines of assignments: when each of them passes, and what is said of it, once, also after a long stop.
 
-acknowledge_by   passed without acknowledgement: the assignment ends as escalated, triage plans anew
+acknowledge_by   nobody acknowledged: offered to the unit's backups, then to one superior after the other, each further
+                 acknowledge limit one; after the last it waits in dispatch's queue
 yellow           a share of the resolve limit is used up: nearly due
 resolve_by       overdue; the unit's superior hears of it, then one more superior each further original limit
 after the last   escalation failed: nobody is left to hear of it
 
-A closed case and one entered long after the fact have none of these.
+None of them ends an assignment. One entered long after the fact has none of these. Whenever the clock is looked at,
+partners that have become responsible for an assignment meanwhile are told of it.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import cached_property
+from datetime import datetime
 
 from chassis.decider import Facts, Inputs
-from contracts.clocks import advance, elapsed
 from contracts.fields import Fact
-from contracts.progress import Progressed
-from contracts.reference import Calendar, Catalogue, Clock
-from contracts.wire import instant
-from services.dispatch.domain.state import Case, Work, resolved
+from contracts.progress import Escalated, EscalationFailed, NearlyDue, Offered, Overdue
+from services.dispatch.domain.ladder import Ladder
+from services.dispatch.domain.notices import Teller
+from services.dispatch.domain.reckoning import Reckoning
+from services.dispatch.domain.state import Case, Work
 
-_NO_TIME = timedelta(0)
-
-
-@dataclass(frozen=True)
-class Reckoning:
-    """Clock arithmetic on an assignment's limit, by the clock its category's condition runs on.
-
-    A category that the catalogue does not have (a newer triage gave it out) runs on the continuous clock.
-    """
-
-    catalogue: Catalogue
-    calendar: Calendar
-    yellow_percent: int
-    red_percent: int
-
-    @cached_property
-    def _clocks(self) -> dict[tuple[str, str], Clock]:
-        return {
-            (category.code, condition.code): condition.resolve.clock
-            for category in self.catalogue.categories
-            for condition in category.conditions
-        }
-
-    def yellow_at(self, work: Work) -> datetime:
-        """When the light turns yellow."""
-        return self._share(work, self.yellow_percent)
-
-    def red_at(self, work: Work) -> datetime:
-        """When the light turns red."""
-        return self._share(work, self.red_percent)
-
-    def escalates_at(self, work: Work, level: int) -> datetime:
-        """When the superior of that level (from 1) hears of it: at the deadline, and each further original limit."""
-        clock = self._clock(work)
-        limit = elapsed(work.started_at, work.plan.resolve_by, clock, self.calendar)
-        if level == 1 or limit <= _NO_TIME:
-            return work.resolve_by
-        return advance(work.resolve_by, limit * (level - 1), clock, self.calendar)
-
-    def _share(self, work: Work, percent: int) -> datetime:
-        clock = self._clock(work)
-        limit = elapsed(work.started_at, work.resolve_by, clock, self.calendar)
-        if percent == 100 or limit <= _NO_TIME:
-            return work.resolve_by
-        return advance(work.started_at, limit * percent / 100, clock, self.calendar)
-
-    def _clock(self, work: Work) -> Clock:
-        return self._clocks.get((work.order.category, work.order.condition), "continuous")
+Passage = tuple[datetime, Fact]
+"""When a deadline passed, and what that means."""
 
 
 @dataclass(frozen=True)
@@ -76,24 +31,26 @@ class Deadlines:
     """`lapse` and `due` of dispatch."""
 
     reckoning: Reckoning
+    ladder: Ladder
 
     def due(self, case: Case) -> datetime | None:
         """The next passage of any of the case's open assignments."""
-        if case.closed:
-            return None
         return min((at for work in case.open for at in self._ahead(work)), default=None)
 
     def lapse(self, case: Case, inputs: Inputs) -> Facts:
-        """What has passed until now and was not told yet."""
-        if case.closed:
-            return ()
-        return [fact for work in case.open for fact in self._passed(work, inputs.now)]
+        """What has passed until now and was not told yet, in the order in which it passed."""
+        teller = Teller(case, inputs.gathered.partners)
+        facts = [notice for work in case.open for notice in teller.newcomers(work)]
+        passed = [(at, work, fact) for work in case.open for at, fact in self._passed(work, inputs.now)]
+        for _, work, fact in sorted(passed, key=lambda found: found[0]):
+            facts += teller.fact(work, fact)
+        return facts
 
     def _ahead(self, work: Work) -> Iterator[datetime]:
         if work.order.retrospective:
             return
-        if work.acknowledged_at is None:
-            yield work.plan.acknowledge_by
+        if work.holder is None and not work.unclaimed:
+            yield work.acknowledge_by
         if not work.nearly_due:
             yield self.reckoning.yellow_at(work)
         if not work.overdue:
@@ -101,48 +58,56 @@ class Deadlines:
         elif not work.escalation_failed:
             yield self.reckoning.escalates_at(work, work.level + 1)
 
-    def _passed(self, work: Work, now: datetime) -> Iterator[Fact]:
+    def _passed(self, work: Work, now: datetime) -> Iterator[Passage]:
         if work.order.retrospective:
             return
-        if work.acknowledged_at is None and work.plan.acknowledge_by <= now:
-            yield resolved(
-                work, "escalated", now, reason=f"not acknowledged by {instant(work.plan.acknowledge_by)[:19]}Z"
-            )
-            return
-        if not work.nearly_due and self.reckoning.yellow_at(work) <= now:
-            yield self._step(work, "nearly_due", work.resolve_by)
-        if work.resolve_by <= now:
+        yield from self._offers(work, now)
+        name, unit, due_at = work.plan.id, work.unit, work.resolve_by
+        yellow_at = self.reckoning.yellow_at(work)
+        if not work.nearly_due and yellow_at <= now:
+            yield yellow_at, NearlyDue(assignment_id=name, unit=unit, due_at=due_at)
+        if due_at <= now:
             if not work.overdue:
-                yield self._step(work, "overdue", work.resolve_by)
+                yield due_at, Overdue(assignment_id=name, unit=unit, due_at=due_at)
             yield from self._escalations(work, now)
 
-    def _escalations(self, work: Work, now: datetime) -> Iterator[Fact]:
+    def _offers(self, work: Work, now: datetime) -> Iterator[Passage]:
+        """Who is offered it, one after the other, until somebody acknowledges it."""
+        if work.holder is not None or work.unclaimed:
+            return
+        at, order = work.acknowledge_by, self._order(work)
+        for level in range(work.offers + 1, len(order) + 2):
+            if at > now:
+                return
+            if level > len(order):
+                yield at, _failed(work, "not_acknowledged", level, at)
+                return
+            unit, backups = order[level - 1]
+            due_at = self.reckoning.acknowledge_again(work, at)
+            yield at, Offered(assignment_id=work.plan.id, unit=unit, to=backups, level=level, due_at=due_at)
+            at = due_at
+
+    def _order(self, work: Work) -> list[tuple[str, tuple[str, ...]]]:
+        """(unit, its backups) in the order in which it is offered to them."""
+        if work.handed is not None:
+            return [(unit, ()) for unit in self.ladder.above(work.handed.by or work.handed.unit)]
+        backups = [(work.plan.unit, work.plan.backups)] if work.plan.backups else []
+        return [*backups, *((unit, ()) for unit in work.plan.escalated_to)]
+
+    def _escalations(self, work: Work, now: datetime) -> Iterator[Passage]:
         superiors = work.plan.escalated_to
         for level in range(work.level + 1, len(superiors) + 2):
             at = self.reckoning.escalates_at(work, level)
             if at > now or work.escalation_failed:
                 return
             if level <= len(superiors):
-                yield self._step(work, "escalated", at, unit=superiors[level - 1], level=level)
+                superior = superiors[level - 1]
+                yield at, Escalated(assignment_id=work.plan.id, unit=superior, level=level, due_at=at)
             else:
-                yield self._step(work, "escalation_failed", at, level=level)
-
-    def _step(self, work: Work, step: str, due_at: datetime, unit: str | None = None, level: int | None = None) -> Fact:
-        return Progressed.model_validate(
-            {
-                "step": step,
-                "assignment_id": work.plan.id,
-                "unit": unit or work.plan.unit,
-                "due_at": due_at,
-                "level": level,
-                "reason": _REASONS[step],
-            }
-        )
+                yield at, _failed(work, "overdue", level, at)
 
 
-_REASONS = {
-    "nearly_due": "most of the time to resolve it is used up",
-    "overdue": "the deadline has passed",
-    "escalated": "it is overdue",
-    "escalation_failed": "it is overdue and no superior is left to hear of it",
-}
+def _failed(work: Work, because: str, level: int, at: datetime) -> Fact:
+    return EscalationFailed.model_validate(
+        {"assignment_id": work.plan.id, "unit": work.unit, "because": because, "level": level, "due_at": at}
+    )

@@ -1,56 +1,94 @@
-"""What follows from others' facts: triage's rulings, partners' own results, feedback's verdicts."""
+"""What follows from triage's rulings, feedback's verdicts, supplements, and from what happens in other cases.
 
+A case that is merged into another says so there: how many have joined, and what its reporter adds. Whoever works on
+the leader hears of it once, however often it is said, and whoever works on it later hears of it, too. What a case hears
+goes no further: where the leader itself was merged, it notes it, and there is nobody left to tell.
+"""
+
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from chassis.decider import Early, Facts, Inputs, Unfit
-from contracts.dispatch import Resolved
+from chassis.decider import Facts, Inputs, Unfit
 from contracts.envelope import Event
-from contracts.feedback import Evaluated
-from contracts.fields import Line
-from contracts.progress import Progressed
-from contracts.triage import Dispatched, Merged, Rejected, Withdrawn
-from services.dispatch.domain.state import Case, resolved
+from contracts.feedback import CaseOutcome, Evaluated, outcome_of
+from contracts.fields import Fact
+from contracts.intake import Supplement
+from contracts.progress import Joined, Supplemented
+from contracts.triage import Dispatched, Merged, Rejected, Upheld, Withdrawn
+from services.dispatch.domain.notices import Teller
+from services.dispatch.domain.state import Case, Work, begun, resolved
+
+_End = tuple[CaseOutcome, str | None]
+"""How a case ends, and why."""
 
 
-def react(event: Event[Any], case: Case, inputs: Inputs) -> Facts | Early | Unfit:
-    """The facts that follow from `event`; a ruling or a verdict that only says again what is known has none."""
+def react(event: Event[Any], case: Case, inputs: Inputs) -> Facts | Unfit:
+    """The facts that follow from `event`; what only says again what is known has none."""
+    teller = Teller(case, inputs.gathered.partners)
     match event.data:
-        case Dispatched():
+        case Dispatched() as order:
+            works = [work for name, work in begun(order, event.time).items() if name not in case.work]
+            return [*_given_out(works, case, teller, inputs)]
+        case Merged() | Rejected() | Withdrawn() as ruling:
+            return [*_cancelled(case.open, outcome_of(ruling), teller, inputs)]
+        case Upheld():
             return ()
-        case Merged(into=into):
-            return _cancelled(case, inputs, f"merged into case {into}")
-        case Rejected(reason=reason):
-            return _cancelled(case, inputs, f"rejected: {reason}")
-        case Withdrawn(reason=reason):
-            return _cancelled(case, inputs, f"withdrawn: {reason}")
-        case Resolved() as end:
-            return _ended_elsewhere(event, end, case, inputs)
+        case Evaluated(verdict="closed", outcome=outcome, reason=reason) if outcome is not None:
+            return [*_closed(case.open, (outcome, reason), teller, inputs)]
         case Evaluated():
             return ()
+        case Supplement():
+            return [*teller.supplement(case.open, event.data)]
         case _:
             return Unfit(f"type: dispatch does not read {event.type}")
 
 
-def _cancelled(case: Case, inputs: Inputs, reason: Line) -> Facts:
-    return [resolved(work, "cancelled", inputs.at, reason=reason[:500]) for work in case.open]
+def heard(event: Event[Any], case: Case, inputs: Inputs) -> Iterator[tuple[Any, str]]:
+    """Of a merger, and of what is said in a merged case before or after, the leader is to hear."""
+    match event.data:
+        case Merged(into=into):
+            yield event, into
+            yield from ((one, into) for one in case.supplements if isinstance(one.data, Supplement))
+        case Supplement() if case.into is not None:
+            yield event, case.into
+        case _:
+            return
 
 
-def _ended_elsewhere(event: Event[Any], end: Resolved, case: Case, inputs: Inputs) -> Facts | Early | Unfit:
-    """A unit's own system says how its assignment ended. The first end counts; a later one leaves a trace only."""
-    if case.order is None:
-        return Early(f"unknown case {inputs.stream}")
-    work = case.work.get(end.assignment_id)
-    if work is None:
-        return Early(f"unknown assignment {end.assignment_id}")
-    if work.plan.unit != end.unit:
-        return Unfit(f"unit: {end.assignment_id} is {work.plan.unit}'s, not {end.unit}'s")
-    if work.end is None:
-        return ()
-    return [
-        Progressed(
-            step="refused",
-            assignment_id=end.assignment_id,
-            unit=end.unit,
-            reason=f"{event.source} says {end.outcome}, but it ended as {work.end.outcome} before",
-        )
-    ]
+def hear(event: Event[Any], case: Case, inputs: Inputs) -> Facts:
+    """What a merged case's event means to its leader."""
+    teller = Teller(case, inputs.gathered.partners)
+    match event.data:
+        case Merged(said=said) if event.subject not in case.joined:
+            count = len(case.joined) + 1
+            joined = Joined(case_id=event.subject, count=count, said=said)
+            return [joined, *teller.joined(case.open, count, said)]
+        case Supplement(text=text, attachments=attachments) if not _known(event, case):
+            added = Supplemented(case_id=event.subject, text=text, attachments=attachments)
+            return [added, *teller.supplement(case.open, added)]
+        case _:
+            return ()
+
+
+def _known(event: Event[Any], case: Case) -> bool:
+    return any(one.causationid == event.id for one in case.supplements)
+
+
+def _given_out(works: list[Work], case: Case, teller: Teller, inputs: Inputs) -> Iterator[Fact]:
+    for work in works:
+        yield from teller.newcomers(work)
+    if case.closed and case.outcome is not None:
+        yield from _closed(works, (case.outcome, case.why), teller, inputs)
+
+
+def _closed(works: Iterable[Work], end: _End, teller: Teller, inputs: Inputs) -> Iterator[Fact]:
+    yield from _cancelled(works, end, teller, inputs)
+    yield from teller.closed(end[0])
+
+
+def _cancelled(works: Iterable[Work], end: _End, teller: Teller, inputs: Inputs) -> Iterator[Fact]:
+    """The same, whether the ruling or the verdict on it is the first to come."""
+    outcome, reason = end
+    words = f"the case is closed as {outcome}" + (f": {reason}" if reason else "")
+    for work in works:
+        yield from teller.fact(work, resolved(work, "cancelled", inputs.at, reason=words[:500]))

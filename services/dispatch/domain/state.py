@@ -1,29 +1,21 @@
-"""A case as dispatch knows it: the rulings, the verdict, and every assignment with what was done about it."""
+"""A case as dispatch knows it: the rulings, the verdict, every assignment, and what each partner was told."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from math import ceil
 from typing import Any, Literal
 
+from contracts import status
 from contracts.dispatch import Outcome, Resolved
 from contracts.envelope import Event
-from contracts.feedback import CaseOutcome, Evaluated, Verdict
-from contracts.progress import Progressed
-from contracts.triage import Assignment, Dispatched, Merged, Rejected, Withdrawn
+from contracts.feedback import CaseOutcome, Verdict
+from contracts.intake import Supplement
+from contracts.progress import Supplemented
+from contracts.triage import Assignment, Dispatched
 
-Status = Literal[
-    "assigned",
-    "acknowledged",
-    "en_route",
-    "on_scene",
-    "fixed",
-    "returned",
-    "escalated",
-    "cancelled",
-    "closed",
-]
-"""Of an assignment. `closed`: the case was closed while it was still open."""
+Status = Literal["assigned", "acknowledged", "en_route", "on_scene", "fixed", "returned", "cancelled"]
+"""Of an assignment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +33,16 @@ class Supervision:
 
     level: int
     reply_by: datetime | None
-    reason: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """To which unit an assignment was handed on last, when, and by which superior (None: by the centre)."""
+
+    unit: str
+    by: str | None
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +58,30 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One assignment: `plan` as triage gave it in `order`, and what has happened since."""
+    """One assignment: `plan` as triage gave it in `order`, and what has happened since.
+
+    The first of its `candidates` to acknowledge becomes the `holder`. They are the unit first named and every unit that
+    it was offered or handed on to; once a holder has handed it on, only the units from then on.
+    """
 
     order: Dispatched
     plan: Assignment
     started_at: datetime
+    acknowledge_by: datetime
+    """When it is offered on, unless somebody acknowledges it before."""
     resolve_by: datetime
     """The deadline in force, after extensions."""
+    candidates: tuple[str, ...]
+    holder: str | None = None
+    reached: tuple[str, ...] = ()
+    """Every unit that has ever been a candidate."""
+    superiors: tuple[str, ...] = ()
+    """The candidates that it was offered to because nobody below acknowledged it: they may hand it on."""
+    offers: int = 0
+    """How often it was offered on since it was given out, or handed on."""
+    handed: Handed | None = None
+    unclaimed: bool = False
+    """Whether nobody is left to offer it to: it waits in dispatch's queue until somebody acknowledges it."""
     acknowledged_at: datetime | None = None
     en_route_at: datetime | None = None
     arrived_at: datetime | None = None
@@ -78,7 +96,25 @@ class Work:
     level: int = 0
     """How many superiors have been told that it is overdue."""
     escalation_failed: bool = False
+    """Whether no superior is left to be told that it is overdue."""
+    told: Mapping[str, str] = field(default_factory=dict)
+    """Unit -> the partner that was last told that its unit has the assignment, or is offered it."""
     end: End | None = None
+
+    @property
+    def unit(self) -> str:
+        """Whose it is: the holder, else the unit that is to acknowledge it first."""
+        return self.holder or self.candidates[0]
+
+    @property
+    def within_reach(self) -> tuple[str, ...]:
+        """Who has it or is offered it."""
+        return self.candidates if self.holder is None else (self.holder,)
+
+    @property
+    def shared(self) -> bool:
+        """Whether the first to acknowledge it has it, though it was given to one."""
+        return self.holder is None and (self.handed is not None or len(self.candidates) > 1)
 
     @property
     def stage(self) -> Literal["assigned", "acknowledged", "en_route", "on_scene"]:
@@ -90,9 +126,30 @@ class Work:
         return "assigned" if self.acknowledged_at is None else "acknowledged"
 
     @property
-    def last_step_at(self) -> datetime | None:
-        """When the unit last came further."""
-        return max((at for at in (self.acknowledged_at, self.en_route_at, self.arrived_at) if at), default=None)
+    def status(self) -> Status:
+        """The status people are shown."""
+        return self.end.outcome if self.end is not None else self.stage
+
+    @property
+    def earliest(self) -> datetime:
+        """When the unit last came further: what is said of it from now on happened after that."""
+        handed_at = self.handed.at if self.handed is not None else None
+        steps = (handed_at, self.acknowledged_at, self.en_route_at, self.arrived_at)
+        return max((at for at in steps if at is not None), default=self.started_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a partner was told about a case."""
+
+    notices: frozenset[str] = frozenset()
+    """Their ids."""
+    involved: bool = False
+    """Whether it was told of an assignment."""
+    supplements: int = 0
+    """How many of the case's supplements it has heard."""
+    closed: bool = False
+    """Whether it was told that the case is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +160,19 @@ class Case:
     work: Mapping[str, Work] = field(default_factory=dict)
     ruling: Literal["merged", "rejected", "withdrawn"] | None = None
     """The ruling that took the case off dispatch's hands."""
+    into: str | None = None
+    """The case that it was merged into."""
     verdict: Verdict | None = None
     outcome: CaseOutcome | None = None
+    why: str | None = None
+    """The verdict's reason."""
+    standing: status.Standing = field(default_factory=status.Standing)
+    joined: Mapping[str, str | None] = field(default_factory=dict)
+    """Cases that were merged into this one, in order -> what their reports said, in a line."""
+    supplements: tuple[Event[Supplement | Supplemented], ...] = ()
+    """What was added, here or in a case that was merged into this one, in order."""
+    told: Mapping[str, Told] = field(default_factory=dict)
+    """By partner."""
 
     @property
     def closed(self) -> bool:
@@ -113,14 +181,19 @@ class Case:
 
     @property
     def open(self) -> list[Work]:
-        """The assignments that have not ended, whatever became of the case."""
+        """The assignments that have not ended."""
         return [work for work in self.work.values() if work.end is None]
 
-    def status_of(self, work: Work) -> Status:
-        """The status people are shown."""
-        if work.end is not None:
-            return work.end.outcome
-        return "closed" if self.closed else work.stage
+
+def begun(order: Dispatched, at: datetime) -> dict[str, Work]:
+    """The assignments of a plan that was given out at that instant, by their ids."""
+    started_at = order.filed_at if order.retrospective else at
+    return {
+        plan.id: Work(
+            order, plan, started_at, plan.acknowledge_by, plan.resolve_by, candidates=(plan.unit,), reached=(plan.unit,)
+        )
+        for plan in order.plan
+    }
 
 
 def late_by(deadline: datetime, ended: datetime) -> int:
@@ -136,16 +209,16 @@ def resolved(
     reason: str | None = None,
     note: str | None = None,
     evidence: Iterable[Any] = (),
-    actor: str | None = None,
+    handled_by: Iterable[str | None] = (),
 ) -> Resolved:
     """The end of an assignment as a fact, with its own times."""
     return Resolved(
         assignment_id=work.plan.id,
-        unit=work.plan.unit,
+        unit=work.unit,
         outcome=outcome,
         reason=reason,
         note=note,
-        handled_by=_joined(work.handled_by, actor),
+        handled_by=together(work.handled_by, *handled_by),
         evidence=tuple(evidence),
         acknowledged_at=work.acknowledged_at,
         arrived_at=work.arrived_at,
@@ -157,97 +230,6 @@ def resolved(
     )
 
 
-def evolve(case: Case, event: Event[Any]) -> Case:
-    """Folds a fact of any source; what it does not know of, it leaves alone."""
-    match event.data:
-        case Dispatched() as order:
-            return _given_out(case, order, event.time)
-        case Merged() | Rejected() | Withdrawn() as ruling:
-            return replace(case, ruling=ruling.ruling)
-        case Resolved() as end:
-            return _changed(case, end.assignment_id, lambda work: _ended(work, end, event))
-        case Evaluated() as verdict:
-            return replace(case, verdict=verdict.verdict, outcome=verdict.outcome)
-        case Progressed() as step:
-            return _changed(case, step.assignment_id, lambda work: _stepped(work, step, event))
-        case _:
-            return case
-
-
-def _given_out(case: Case, order: Dispatched, at: datetime) -> Case:
-    started_at = order.filed_at if order.retrospective else at
-    fresh = {plan.id: Work(order, plan, started_at, plan.resolve_by) for plan in order.plan if plan.id not in case.work}
-    return replace(case, order=order, work={**case.work, **fresh}, ruling=None)
-
-
-def _changed(case: Case, assignment_id: str | None, change: Callable[[Work], Work]) -> Case:
-    work = case.work.get(assignment_id or "")
-    if work is None or work.end is not None:  # of an ended assignment the first end counts, and nothing after it
-        return case
-    return replace(case, work={**case.work, work.plan.id: change(work)})
-
-
-def _ended(work: Work, end: Resolved, event: Event[Any]) -> Work:
-    """A partner's own times are kept; how late it was is measured against the deadline in force here."""
-    return replace(
-        work,
-        acknowledged_at=end.acknowledged_at or work.acknowledged_at,
-        arrived_at=end.arrived_at or work.arrived_at,
-        handled_by=_joined(work.handled_by, *end.handled_by),
-        request=None,
-        end=End(end.outcome, event.time, event.source, end.reason, late_by(work.resolve_by, event.time)),
-    )
-
-
-def _stepped(work: Work, step: Progressed, event: Event[Any]) -> Work:
-    match step.step:
-        case "acknowledged":
-            return _acted(replace(work, acknowledged_at=event.time), event)
-        case "en_route":
-            return _acted(replace(work, en_route_at=event.time), event)
-        case "on_scene":
-            return _acted(replace(work, arrived_at=event.time), event)
-        case "note":
-            return _acted(work, event) if step.unit is not None else work
-        case "urged":
-            return replace(work, urged_at=(*work.urged_at, event.time))
-        case "supervised":
-            return replace(work, supervision=Supervision(step.level or 1, step.due_at, step.reason))
-        case "extension_requested":
-            return _acted(replace(work, request=Request(event.actor, event.time, step.reason or "")), event)
-        case "extended":
-            return _extended(work, step.due_at or work.resolve_by)
-        case "extension_refused":
-            return replace(work, request=None)
-        case "nearly_due":
-            return replace(work, nearly_due=True)
-        case "overdue":
-            return replace(work, overdue=True)
-        case "escalated":
-            return replace(work, level=max(work.level, step.level or 0))
-        case "escalation_failed":
-            return replace(work, escalation_failed=True)
-        case _:  # steps of other services, and what was said of an event that had no effect
-            return work
-
-
-def _extended(work: Work, resolve_by: datetime) -> Work:
-    """A new deadline has passages of its own."""
-    return replace(
-        work,
-        resolve_by=resolve_by,
-        extensions=work.extensions + 1,
-        request=None,
-        nearly_due=False,
-        overdue=False,
-        level=0,
-        escalation_failed=False,
-    )
-
-
-def _acted(work: Work, event: Event[Any]) -> Work:
-    return replace(work, handled_by=_joined(work.handled_by, event.actor))
-
-
-def _joined(known: tuple[str, ...], *more: str | None) -> tuple[str, ...]:
+def together(known: tuple[str, ...], *more: str | None) -> tuple[str, ...]:
+    """These names, each once, in order."""
     return tuple(dict.fromkeys((*known, *(who for who in more if who is not None))))

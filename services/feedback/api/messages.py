@@ -5,18 +5,22 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from contracts.feedback import CaseOutcome, Score, Verdict
-from contracts.fields import AssignmentId, Attachment, CaseId, Instant, Line, Text
+from contracts.fields import AssignmentId, Attachment, CaseId, ClaimedInstant, Instant, Line, Text
+from contracts.status import Status
 from contracts.triage import CheckMethod
 from services.feedback.views.indicators import By, Level
-from services.feedback.views.tables import Status
 
 _CASE = "01977f2e-5c00-7000-8000-000000000001"
 _UNIT = "dept:water"
 _AREA = "CH/shuangqiaozi/xinhong/g007"
 
 At = Annotated[
-    Instant | None,
-    Field(description="When it happened, where that was not now; UTC.", examples=["2026-05-10T09:30:00Z"]),
+    ClaimedInstant | None,
+    Field(
+        description="When it happened, where that was not now. It counts where the case was entered long after the"
+        " fact; else it stands beside the time at which it was sent.",
+        examples=["2026-05-10T17:30:00+08:00"],
+    ),
 ]
 
 
@@ -116,12 +120,21 @@ class CasePage(BaseModel):
     next: Annotated[str | None, Field(description="Cursor of the next page.", examples=[None])]
 
 
+class ExtensionShown(BaseModel):
+    granted_at: Annotated[Instant, Field(examples=["2026-05-09T15:00:00Z"])]
+    due_at: Annotated[Instant, Field(examples=["2026-05-10T06:12:00Z"])]
+
+
 class AssignmentShown(BaseModel):
-    """One assignment and how it ended; `planned_by` is the plan's deadline, `resolve_by` the one in the end."""
+    """One assignment and how it ended; `unit` had it in the end, which may be another than it was `given_to`.
+
+    `planned_by` is the plan's deadline, `resolve_by` the one in force, after extensions.
+    """
 
     assignment_id: Annotated[AssignmentId, Field(examples=[f"{_CASE}.1.1"])]
     round: Annotated[int, Field(examples=[1])]
     because: Annotated[str, Field(examples=["first"])]
+    given_to: Annotated[str, Field(examples=[_UNIT])]
     unit: Annotated[str, Field(examples=[_UNIT])]
     lead: Annotated[bool, Field(examples=[True])]
     task: Annotated[str, Field(examples=["repair"])]
@@ -137,6 +150,7 @@ class AssignmentShown(BaseModel):
     arrived_at: Annotated[Instant | None, Field(examples=["2026-05-09T06:50:00Z"])]
     late_by_seconds: Annotated[int | None, Field(examples=[0])]
     extensions: Annotated[int, Field(examples=[1])]
+    extended: Annotated[list[ExtensionShown], Field(description="The extensions granted, the first first.")]
     urged: Annotated[int, Field(examples=[0])]
     supervised: Annotated[bool, Field(examples=[True])]
     handled_by: Annotated[list[str], Field(examples=[["worker:water-17"]])]

@@ -14,7 +14,8 @@ from chassis.identity import ANYONE, Caller
 from chassis.runtime import Runtime
 from contracts.envelope import Event
 from contracts.feedback import CaseOutcome, Evaluated
-from contracts.fields import AreaPath, CaseId, Instant, Name
+from contracts.fields import AreaPath, CaseId, ClaimedInstant, Name
+from contracts.status import Status
 from contracts.triage import CheckMethod
 from contracts.wire import instant
 from services.feedback.api.messages import (
@@ -35,7 +36,6 @@ from services.feedback.domain.formulas import FORMULAS
 from services.feedback.views import indicators, queries
 from services.feedback.views.indicators import FIGURES, By, Level, Population, Question
 from services.feedback.views.queries import Row
-from services.feedback.views.tables import Status, status_of
 
 CHECKERS = frozenset({"grid_member", "evaluator"})
 CENTRE = frozenset({"dispatcher", "shift_leader", "evaluator", "auditor", "administrator"})
@@ -62,8 +62,8 @@ OfUnit = Annotated[Name | None, Query(description="The unit that answers for the
 OfCategory = Annotated[
     Name | None, Query(description="This category, or all below a prefix.", examples=["event.emergency"])
 ]
-Since = Annotated[Instant | None, Query(description="From here on, UTC.", examples=["2026-05-01T00:00:00Z"])]
-Until = Annotated[Instant | None, Query(description="Up to here, exclusive, UTC.", examples=["2026-06-01T00:00:00Z"])]
+Since = Annotated[ClaimedInstant | None, Query(description="From here on.", examples=["2026-05-01T00:00:00Z"])]
+Until = Annotated[ClaimedInstant | None, Query(description="Up to here, exclusive.", examples=["2026-06-01T00:00:00Z"])]
 
 
 def router(runtime: Runtime) -> APIRouter:
@@ -124,7 +124,7 @@ def _add_cases(routes: APIRouter, runtime: Runtime) -> None:
         caller: Who,
         area: InArea = None,
         method: CheckMethod | None = None,
-        due_before: Annotated[Instant | None, Query(examples=["2026-05-10T12:00:00Z"])] = None,
+        due_before: Annotated[ClaimedInstant | None, Query(examples=["2026-05-10T12:00:00Z"])] = None,
         overdue: Annotated[bool, Query(description="Only those whose check is late by now.")] = False,
         mine: Annotated[bool, Query(description="Only those that the caller may check.")] = False,
         limit: Limit = 50,
@@ -192,7 +192,7 @@ def _add_indicators(routes: APIRouter, runtime: Runtime) -> None:
         since: Since = None,
         until: Until = None,
         as_of: Annotated[
-            Instant | None,
+            ClaimedInstant | None,
             Query(description="What had happened by then counts; `until` if absent, but never later than now."),
         ] = None,
     ) -> Question:
@@ -260,7 +260,7 @@ def _verdict(case: Case, events: Sequence[Event[Any]]) -> tuple[int, Any]:
     given: Evaluated = event.data
     return 200, {
         "case_id": event.subject,
-        "status": status_of(case),
+        "status": case.standing.status,
         "verdict": given.verdict,
         "outcome": given.outcome,
         "failed": given.failed,

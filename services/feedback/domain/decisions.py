@@ -11,13 +11,15 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from chassis.decider import Decider, Early, Facts, Inputs, Refused, Unfit, Unknown
+from chassis.decider import Decider, Facts, Inputs, Refused, Unknown
+from contracts import times
 from contracts.dispatch import Resolved
 from contracts.envelope import Event
-from contracts.feedback import CaseOutcome, Evaluated
+from contracts.feedback import CaseOutcome, Evaluated, outcome_of
 from contracts.fields import Attachment
-from contracts.progress import Progressed
+from contracts.progress import Checking, CheckOverdue, Failed, Rated, Verified
 from contracts.reference import Policy
+from contracts.times import Counted
 from contracts.triage import Dispatched, Merged, Rejected, Withdrawn
 from services.feedback.domain.case import (
     Case,
@@ -28,15 +30,13 @@ from services.feedback.domain.case import (
     finished_at,
     handlers,
     handling_units,
+    last_known_at,
     late_by_seconds,
     lead,
     lead_done,
     ready,
 )
 from services.feedback.domain.formulas import CHECK_RULE, doubt, scores
-
-_LINE = 500
-"""The most characters of a reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,30 +98,41 @@ def decider(policy: Policy) -> Decider[Command, Case]:
         decide=partial(decide, policy=policy),
         lapse=lapse,
         due=due,
+        counted=partial(counted, policy=policy),
     )
 
 
-def react(event: Event[Any], case: Case, inputs: Inputs) -> Facts | Early | Unfit:
+def react(event: Event[Any], case: Case, _: Inputs) -> Facts:
     """What follows from triage's rulings and from the ends of assignments; `case` is as it was before the event."""
-    if isinstance(event.data, Evaluated):
-        return Unfit("source: a verdict comes from feedback alone, never from whoever may have handled the case")
     if case.closing is not None:
         return ()
     match event.data:
         case Dispatched() | Resolved():
             return _examine(evolve(case, event))
-        case Merged(into=into):
-            return _ended("duplicate", case, f"merged into {into}")
-        case Rejected(why="not_reproducible", reason=reason):
-            return _ended("not_reproducible", case, reason)
-        case Rejected(why="not_ours", reason=reason):
-            return _ended("not_ours", case, reason)
-        case Rejected(why="incomplete", reason=reason):
-            return _ended("not_ours", case, f"incomplete: {reason}"[:_LINE])
-        case Withdrawn(reason=reason):
-            return _ended("withdrawn", case, reason)
-        case _:
+        case Merged() | Rejected() | Withdrawn() as ruling:
+            outcome, reason = outcome_of(ruling)
+            # Nothing is measured, for ends of work may still be on their way.
+            return (Evaluated(verdict="closed", outcome=outcome, reason=reason, reworks=case.reworks),)
+        case _:  # the case goes on as it was: a withdrawal not followed, an extension
             return ()
+
+
+def counted(command: Command, case: Case, inputs: Inputs, *, policy: Policy) -> Counted:
+    """Which instant counts for a command: its arrival, and only in a retrospective case what was claimed."""
+    return times.counted(
+        inputs.claimed,
+        inputs.at,
+        skew=timedelta(seconds=policy.max_future_skew_seconds),
+        earliest=_follows(command, case),
+        believed=inputs.believed and case.filing is not None and case.filing.retrospective,
+    )
+
+
+def _follows(command: Command, case: Case) -> datetime | None:
+    """When that happened which the command follows: a rating the closing, all else the check's begin or the work."""
+    if isinstance(command, Rate):
+        return case.closing.at if case.closing is not None else None
+    return case.checking.since if case.checking is not None else last_known_at(case)
 
 
 def decide(command: Command, case: Case, inputs: Inputs, *, policy: Policy) -> Facts:
@@ -149,7 +160,7 @@ def lapse(case: Case, inputs: Inputs) -> Facts:
     due_at = due(case)
     if due_at is None or due_at > inputs.now:
         return ()
-    return (Progressed(step="check_overdue", due_at=due_at),)
+    return (CheckOverdue(due_at=due_at),)
 
 
 def _examine(case: Case) -> Facts:
@@ -162,14 +173,9 @@ def _examine(case: Case) -> Facts:
         against = doubt(case)
         if against is None:
             rule = f"rule:{CHECK_RULE.id}"
-            return (Progressed(step="verified", note=rule), _closed(case, "fixed", checked_by=rule))
+            return (Verified(rule=rule), _closed(case, "fixed", checked_by=rule))
     due_at = finished_at(case) + timedelta(minutes=check.within_minutes)
-    return (Progressed(step="checking", due_at=due_at, reason=against),)
-
-
-def _ended(outcome: CaseOutcome, case: Case, reason: str) -> Facts:
-    """The verdict on a case that a ruling ends: nothing is measured, for ends of work may still be on their way."""
-    return (Evaluated(verdict="closed", outcome=outcome, reason=reason, reworks=case.reworks),)
+    return (Checking(due_at=due_at, reason=against),)
 
 
 def _closed(case: Case, outcome: CaseOutcome, *, reason: str | None = None, checked_by: str | None = None) -> Evaluated:
@@ -197,7 +203,7 @@ def _filed(case: Case, inputs: Inputs) -> Filing:
 def _pass_check(command: PassCheck, case: Case, filing: Filing) -> Facts:
     _refuse_checker(command.by, case, filing)
     return (
-        Progressed(step="verified", note=command.note, evidence=command.evidence),
+        Verified(note=command.note, evidence=command.evidence),
         _closed(case, "fixed", checked_by=command.by.subject),
     )
 
@@ -205,7 +211,7 @@ def _pass_check(command: PassCheck, case: Case, filing: Filing) -> Facts:
 def _fail_check(command: FailCheck, case: Case, filing: Filing) -> Facts:
     _refuse_checker(command.by, case, filing)
     return (
-        Progressed(step="failed", reason=command.reason, note=command.note, evidence=command.evidence),
+        Failed(reason=command.reason, note=command.note, evidence=command.evidence),
         Evaluated(
             verdict="rework",
             reason=command.reason,
@@ -217,10 +223,10 @@ def _fail_check(command: FailCheck, case: Case, filing: Filing) -> Facts:
 
 
 def _failed(command: FailCheck, case: Case) -> tuple[str, ...]:
-    counted = {task.assignment.id: task for task, _ in done(case)}
+    tasks = {task.assignment.id: task for task, _ in done(case)}
     if not command.failed:
-        return tuple(name for name, task in counted.items() if task.assignment.lead)
-    strangers = sorted(set(command.failed) - counted.keys())
+        return tuple(name for name, task in tasks.items() if task.assignment.lead)
+    strangers = sorted(set(command.failed) - tasks.keys())
     if strangers:
         raise Refused("check.failed", f"{strangers[0]} is not an assignment whose work counts for this case now")
     return tuple(sorted(set(command.failed)))
@@ -240,14 +246,15 @@ def _rate(command: Rate, case: Case, inputs: Inputs, window: timedelta) -> Facts
         if case == Case():
             raise Unknown(f"there is no case {inputs.stream}")
         raise Refused("rating.open", "the case is not closed yet")
-    if inputs.at > case.closing.at + window:
+    # By arrival on both sides: in a retrospective case the closing's own time may lie years back.
+    if inputs.now > case.closing.recorded_at + window:
         raise Refused("rating.late", f"the case could be rated for {window.days} days after it was closed")
     _refuse_handler("rating.separation", command.by, case, "rates")
     if command.by.subject == case.closing.checked_by:
         raise Refused("rating.separation", "whoever checked the case does not rate it")
     if command.by.subject in case.ratings:
         raise Refused("rating.once", "this person has rated the case already")
-    return (Progressed(step="rated", rating=command.rating, note=command.comment),)
+    return (Rated(rating=command.rating, comment=command.comment),)
 
 
 def _refuse_checker(by: Person, case: Case, filing: Filing) -> None:

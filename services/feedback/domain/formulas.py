@@ -1,6 +1,7 @@
 """The published formulas: the scores of one case, computed here, and the definitions of the figures over many cases.
 
-A formula is known by name and version, and what it means never changes: a changed definition is a new version.
+A formula is known by name and version, and from the first release on what it means never changes: a changed definition
+is a new version.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,7 +10,7 @@ from datetime import datetime
 from typing import Literal
 
 from contracts.feedback import Score
-from services.feedback.domain.case import Case, Result, cancelled, done, given_at, late_by_seconds, lead_done
+from services.feedback.domain.case import Case, Result, cancelled, done, given_at, late_by_seconds, lead_done, unit
 
 _MOST_UNITS = 90
 """Scores by unit in one verdict, which has room for a hundred."""
@@ -50,8 +51,8 @@ UNIT_ON_TIME = Formula(
     1,
     "unit",
     "share",
-    "The share of the unit's fixed assignments in the case that ended by their deadline; one that failed at a check and"
-    " was taken over by another does not count.",
+    "The share of the assignments in the case that the unit fixed, whoever they were given to first, that ended by"
+    " their deadline; one that failed at a check and was taken over by another does not count.",
 )
 CHECK_RULE = Formula(
     "done-in-order",
@@ -59,15 +60,16 @@ CHECK_RULE = Formula(
     "case",
     "verdict",
     "The check of categories that are checked by rule: passed where every assignment is fixed or was taken over, none"
-    " cancelled, and the times each states of itself follow one another: acknowledged, arrived, ended. Else a person"
-    " checks.",
+    " was cancelled, none ended at a doubtful time, and the times of each follow one another: acknowledged, arrived,"
+    " ended. Else a person checks.",
 )
 
 _ENDED = "assignments that ended in the period, cancelled ones aside"
 _DUE = (
     "Due = the cases closed in the period as fixed or forced, and the cases filed before its end that are open at"
-    " `as_of` with the planned deadline of their lead of that instant passed; extensions are known when an assignment"
-    " ends. Merged, rejected and withdrawn cases are not due, nor is an open case inside its limit."
+    " `as_of` with the deadline passed that was then in force for their lead of that instant: as planned, or as moved"
+    " by the extensions granted by then. Merged, rejected and withdrawn cases are not due, nor is an open case inside"
+    " its limit."
 )
 CLOSING_RATE = Formula("closing-rate", 1, "group", "share", f"Closed / due. {_DUE}")
 ON_TIME_CLOSING_RATE = Formula(
@@ -132,8 +134,8 @@ def scores(case: Case) -> tuple[Score, ...]:
     found = [Score(formula=formula.id, value=value) for formula, value in _of_case(case) if value is not None]
     found.append(Score(formula=REWORKS.id, value=case.reworks))
     found += [
-        Score(formula=UNIT_ON_TIME.id, value=value, unit=unit)
-        for unit, value in sorted(_punctuality(case).items())[:_MOST_UNITS]
+        Score(formula=UNIT_ON_TIME.id, value=value, unit=name)
+        for name, value in sorted(_punctuality(case).items())[:_MOST_UNITS]
     ]
     return tuple(found)
 
@@ -153,8 +155,8 @@ def _of_case(case: Case) -> Iterator[tuple[Formula, float | None]]:
 def _punctuality(case: Case) -> dict[str, float]:
     punctual: dict[str, list[bool]] = {}
     for task, _ in done(case):
-        punctual.setdefault(task.assignment.unit, []).append(late_by_seconds(case, task) == 0)
-    return {unit: sum(each) / len(each) for unit, each in punctual.items()}
+        punctual.setdefault(unit(case, task), []).append(late_by_seconds(case, task) == 0)
+    return {name: sum(each) / len(each) for name, each in punctual.items()}
 
 
 def _hours(since: datetime, until: datetime | None) -> float | None:
@@ -167,6 +169,8 @@ def doubt(case: Case) -> str | None:
     for task in cancelled(case):  # a ruling that ends the case may be on its way
         return f"assignment {task.assignment.id} was cancelled"
     for task, end in done(case):
+        if end.resolved.time_doubtful:
+            return f"the time at which assignment {task.assignment.id} ended is doubtful"
         if not _in_order(end):
             return f"the times of assignment {task.assignment.id} contradict one another"
     return None

@@ -86,10 +86,17 @@ due AS (
            EXISTS (SELECT FROM assignments a WHERE a.case_id = c.case_id AND a.failed_at <= $3)
       FROM cases c
      CROSS JOIN LATERAL (
-           SELECT a.unit, a.planned_by FROM assignments a
+           SELECT CASE WHEN a.ended_at <= $3 THEN a.unit ELSE a.given_to END AS unit,
+                  CASE WHEN a.ended_at <= $3 THEN a.resolve_by ELSE coalesce(granted.due_at, a.planned_by) END AS due_at
+             FROM assignments a
+             LEFT JOIN LATERAL (
+                  SELECT (one ->> 'due_at')::timestamptz AS due_at
+                    FROM jsonb_array_elements(a.extended) WITH ORDINALITY AS extension (one, number)
+                   WHERE (one ->> 'granted_at')::timestamptz <= $3
+                   ORDER BY number DESC LIMIT 1) AS granted ON true
             WHERE a.case_id = c.case_id AND a.lead AND a.given_at <= $3
             ORDER BY a.round DESC, a.assignment_id LIMIT 1) AS lead
-     WHERE c.filed_at < $2 AND (c.closed_at IS NULL OR c.closed_at > $3) AND lead.planned_by <= $3
+     WHERE c.filed_at < $2 AND (c.closed_at IS NULL OR c.closed_at > $3) AND lead.due_at <= $3
 ),
 ended AS (
     SELECT a.case_id, c.area, c.category, a.unit,

@@ -34,10 +34,11 @@ SELECT * FROM cases
  ORDER BY case_id DESC LIMIT $9
 """
 
-# With a subject: what this person may check, by unit, areas and method, too.
+# What waits for its check, the earliest due first. With a subject: what this person may check, by unit, areas and
+# method, too.
 _CHECKS = """
 SELECT * FROM cases
- WHERE status = 'checking'
+ WHERE checking_since IS NOT NULL
    AND ($1::text IS NULL OR area = $1 OR area LIKE $1 || '/%')
    AND ($2::text IS NULL OR check_method = $2)
    AND ($3::timestamptz IS NULL OR check_due_at < $3)
@@ -58,7 +59,10 @@ async def case(database: Database, case_id: str) -> Row | None:
         return None
     found = shown(row)
     assignments = await database.fetch(_CASE_ASSIGNMENTS, case_id)
-    found["assignments"] = [{**one, "handled_by": orjson.loads(one["handled_by"])} for one in assignments]
+    found["assignments"] = [
+        {**one, "handled_by": orjson.loads(one["handled_by"]), "extended": orjson.loads(one["extended"])}
+        for one in assignments
+    ]
     found["ratings"] = [dict(one) for one in await database.fetch(_CASE_RATINGS, case_id)]
     return found
 

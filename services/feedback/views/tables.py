@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 
@@ -17,35 +17,24 @@ from services.feedback.domain.case import (
     late_by_seconds,
     lead,
     lead_done,
-    result,
+    unit,
 )
-
-Status = Literal["dispatched", "checking", "rework", "closed"]
-
-
-def status_of(case: Case) -> Status:
-    """The case's status in feedback's words."""
-    if case.closing is not None:
-        return "closed"
-    if case.checking is not None:
-        return "checking"
-    return "rework" if case.reworks else "dispatched"
 
 
 def _case_rows(case_id: str, case: Case) -> Iterable[tuple[Any, ...]]:
-    filing, checking, closing = case.filing, case.checking, case.closing
-    if filing is None and closing is None:
+    filing, checking, closing, status = case.filing, case.checking, case.closing, case.standing.status
+    if status is None:  # only ends or extensions have been heard of
         return
     task, finished = lead(case), lead_done(case)
     if closing is not None:
-        unit, due_at, late = closing.lead_unit, closing.due_at, closing.late_by_seconds
+        task = case.tasks[closing.lead] if closing.lead is not None else None
+        due_at, late = closing.due_at, closing.late_by_seconds
     else:
-        unit = task.assignment.unit if task else None
         due_at = deadline(case, task) if task else None
         late = late_by_seconds(case, finished[0]) if finished else None
     yield (
         case_id,
-        status_of(case),
+        status,
         filing.title if filing else None,
         filing.category if filing else None,
         filing.condition if filing else None,
@@ -53,7 +42,7 @@ def _case_rows(case_id: str, case: Case) -> Iterable[tuple[Any, ...]]:
         filing.area if filing else None,
         filing.retrospective if filing else False,
         case.merged_into,
-        unit,
+        unit(case, task) if task else None,
         filing.round if filing else 0,
         case.reworks,
         filing.filed_at if filing else None,
@@ -114,7 +103,7 @@ CASES: View[Case] = View(
 
 def _assignment_row(case_id: str, case: Case, task: Task) -> tuple[Any, ...]:
     one, given = task.assignment, given_at(case, task)
-    end = result(case, one.id)
+    end, extensions = case.ends.get(one.id), case.extensions.get(one.id, ())
     resolved = end.resolved if end else None
     return (
         case_id,
@@ -122,6 +111,7 @@ def _assignment_row(case_id: str, case: Case, task: Task) -> tuple[Any, ...]:
         task.round,
         task.because,
         one.unit,
+        unit(case, task),
         one.lead,
         one.task,
         one.replaces,
@@ -137,7 +127,8 @@ def _assignment_row(case_id: str, case: Case, task: Task) -> tuple[Any, ...]:
         _seconds(given, resolved.acknowledged_at if resolved else None),
         _seconds(given, resolved.arrived_at if resolved else None),
         late_by_seconds(case, task),
-        resolved.extensions if resolved else 0,
+        resolved.extensions if resolved else len(extensions),
+        _json([{"granted_at": one.granted_at, "due_at": one.due_at} for one in extensions]),
         resolved.urged if resolved else 0,
         resolved.supervised if resolved else False,
         _json(resolved.handled_by if resolved else ()),
@@ -153,6 +144,7 @@ ASSIGNMENTS: View[Case] = View(
         "assignment_id": "text",
         "round": "integer",
         "because": "text",
+        "given_to": "text",
         "unit": "text",
         "lead": "boolean",
         "task": "text",
@@ -170,6 +162,7 @@ ASSIGNMENTS: View[Case] = View(
         "arrive_seconds": "double precision",
         "late_by_seconds": "bigint",
         "extensions": "bigint",
+        "extended": "jsonb",
         "urged": "bigint",
         "supervised": "boolean",
         "handled_by": "jsonb",
@@ -189,7 +182,7 @@ VIEWS: Sequence[View[Case]] = (CASES, ASSIGNMENTS, RATINGS)
 
 
 def _json(value: Any) -> str:
-    return orjson.dumps(value).decode()
+    return orjson.dumps(value, option=orjson.OPT_UTC_Z).decode()
 
 
 def _seconds(since: datetime, until: datetime | None) -> float | None:

@@ -20,12 +20,14 @@ from services.triage.domain.rulebook import Rulebook
 def decider(rules: Rulebook) -> Decider[Command, Case]:
     """Triage's decider under these rules."""
     reacting = Reacting(rules)
+    commanding = Commanding(rules)
     found: Decider[Command, Case] = Decider(
         initial=Case(),
         evolve=evolve,
         react=reacting.react,
-        decide=Commanding(rules).decide,
+        decide=commanding.decide,
         lapse=reacting.lapse,
         due=due,
+        counted=commanding.counted,
     )
     return found

@@ -1,15 +1,12 @@
 """Report -> where it is and what it is, by rules that are written down as they apply; or what a person must decide."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from contracts.fields import Place
 from contracts.intake import NewReport
+from contracts.progress import Queue
 from contracts.reference import Category
 from services.triage.domain.rulebook import Rulebook, covers, depth
-
-Queue = Literal["verify", "unlocated", "unclassified", "second_return", "no_unit", "escalation_failed"]
-"""What a case waits for: a look at the place, an area, a category, or a unit after the rules found none."""
 
 GRID = 4
 """The depth of a grid in the area tree."""

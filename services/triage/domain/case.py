@@ -3,48 +3,48 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-from contracts.dispatch import Resolved
+from contracts import status
+from contracts.dispatch import Outcome, Resolved
 from contracts.envelope import Event
 from contracts.feedback import Evaluated
 from contracts.intake import NewReport, Supplement
-from contracts.progress import Progressed
+from contracts.progress import AwaitingRuling, Queue, RulingOverdue, Verifying
 from contracts.triage import Assigned, Dispatched, Merged, Rejected, Withdrawn
-from services.triage.domain.assessment import Queue
 
-Status = Literal["verifying", "awaiting_ruling", "dispatched", "merged", "rejected", "withdrawn", "closed"]
-End = Literal["fixed", "returned", "escalated", "cancelled", "failed"]
+Awaited = Literal[Queue, "verify"]
+"""What a case waits for: a look at the place before it is filed, or a ruling that the rules could not make."""
+
+OVER: frozenset[status.Status | None] = frozenset({"merged", "rejected", "withdrawn", "closed"})
+"""The statuses of a case on which triage decides nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """What a person must decide, since when and until when."""
 
-    queue: Queue
+    queue: Awaited
     since: datetime
     words: str
-    due_at: datetime | None = None
+    due_at: datetime
     unit: str | None = None
-    """Who is to look at the place (queue `verify`), or who could not be reached (`escalation_failed`)."""
+    """Who is to look at the place (queue `verify`)."""
     overdue: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """An assignment that was given out. `replaced`: another has taken its work over."""
+    """An assignment that was given out. `failed`: at the check; `replaced`: another has taken its work over."""
 
     assignment_id: str
     unit: str
+    """Who it was given to; from its end on who had it in the end."""
     task: str
     lead: bool
-    end: End | None = None
+    end: Outcome | None = None
+    failed: bool = False
     replaced: bool = False
-
-    @property
-    def open_ended(self) -> bool:
-        """Whether nobody does this work any more, though it is not done."""
-        return self.end in ("returned", "escalated", "failed") and not self.replaced
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +59,18 @@ class Case:
     """The latest round."""
     rounds: tuple[Dispatched, ...] = ()
     works: Mapping[str, Work] = field(default_factory=dict)
-    returns: int = 0
-    ended: Literal["merged", "rejected", "withdrawn", "closed"] | None = None
     merged_into: str | None = None
     ruling: Assigned | None = None
-    """The latest ruling."""
+    """The latest ruling on what becomes of the case."""
     verdict: Evaluated | None = None
     """The latest verdict."""
     supplements: tuple[Supplement, ...] = ()
+    standing: status.Standing = field(default_factory=status.Standing)
 
     @property
-    def status(self) -> Status | None:
-        """In one word, as people are shown it; None before the report."""
-        if self.ended is not None:
-            return self.ended
-        if self.waiting is not None:
-            return "verifying" if self.waiting.queue == "verify" else "awaiting_ruling"
-        return "dispatched" if self.filed is not None else None
+    def over(self) -> bool:
+        """Whether nothing follows from it any more."""
+        return self.standing.status in OVER
 
     @property
     def round(self) -> int:
@@ -83,9 +78,19 @@ class Case:
         return self.filed.round if self.filed is not None else 0
 
     @property
+    def returned(self) -> tuple[Work, ...]:
+        """All work that came back, in the order it was given out."""
+        return tuple(work for work in self.works.values() if work.end == "returned")
+
+    @property
     def gaps(self) -> tuple[Work, ...]:
-        """The work that nobody does any more, in the order it was given out."""
-        return tuple(work for work in self.works.values() if work.open_ended)
+        """The work that nobody does any more, though it is not done."""
+        return tuple(work for work in self.returned if not work.replaced)
+
+    @property
+    def wanting(self) -> tuple[Work, ...]:
+        """The work that failed at its check and was not given out again."""
+        return tuple(work for work in self.works.values() if work.failed and not work.replaced)
 
 
 def due(state: Case) -> datetime | None:
@@ -98,6 +103,11 @@ def due(state: Case) -> datetime | None:
 
 def evolve(state: Case, event: Event[Any]) -> Case:
     """The state after an event; what says nothing new leaves it as it is."""
+    changed, standing = _changed(state, event), status.evolve(state.standing, event)
+    return changed if standing is state.standing else replace(changed, standing=standing)
+
+
+def _changed(state: Case, event: Event[Any]) -> Case:
     match event.data:
         case NewReport() if state.report is None:
             return replace(state, report=event)
@@ -108,29 +118,25 @@ def evolve(state: Case, event: Event[Any]) -> Case:
         case Merged() as ruling:
             return replace(
                 state,
-                ended=state.ended or "merged",
                 merged_into=ruling.into,
                 waiting=None,
                 ruling=ruling,
                 category=ruling.category or state.category,
                 area=ruling.area or state.area,
             )
-        case Rejected() as ruling:
-            return replace(state, ended=state.ended or "rejected", waiting=None, ruling=ruling)
-        case Withdrawn() as ruling:
-            return replace(state, ended=state.ended or "withdrawn", waiting=None, ruling=ruling)
-        case Progressed() as step:
-            return _progressed(state, step, event.time)
+        case Rejected() | Withdrawn() as ruling:
+            return replace(state, waiting=None, ruling=ruling)
+        case Verifying() | AwaitingRuling() as step:
+            return _waits(state, step, event.time)
+        case RulingOverdue() if state.waiting is not None:
+            return replace(state, waiting=replace(state.waiting, overdue=True))
         case Resolved() as result:
             return _resolved(state, result)
         case Evaluated(verdict="closed") as verdict:
-            return replace(state, ended=state.ended or "closed", waiting=None, verdict=verdict)
+            return replace(state, waiting=None, verdict=verdict)
         case Evaluated() as verdict:
-            works = dict(state.works)
-            for failed in verdict.failed:
-                if failed in works:
-                    works[failed] = replace(works[failed], end="failed")
-            return replace(state, works=works, verdict=verdict)
+            failed = {name: replace(state.works[name], failed=True) for name in verdict.failed if name in state.works}
+            return replace(state, works={**state.works, **failed}, verdict=verdict)
         case _:
             return state
 
@@ -156,39 +162,20 @@ def _dispatched(state: Case, ruling: Dispatched) -> Case:
 
 def _resolved(state: Case, result: Resolved) -> Case:
     work = state.works.get(result.assignment_id)
-    if work is None or work.unit != result.unit or work.end is not None:
+    if work is None or work.end is not None:
         return state
-    works = {**state.works, result.assignment_id: replace(work, end=result.outcome)}
-    return replace(state, works=works, returns=state.returns + (result.outcome == "returned"))
+    ended = replace(work, end=result.outcome, unit=result.unit)
+    return replace(state, works={**state.works, work.assignment_id: ended})
 
 
-def _progressed(state: Case, step: Progressed, at: datetime) -> Case:
-    if state.ended is not None:
-        return state
-    match step.step:
-        case "verifying":
-            queue: Queue = "verify"
-        case "awaiting_ruling":
-            queue = cast(Queue, step.reason)
-        case "escalation_failed":
-            queue = "escalation_failed"
-        case "overdue" if state.waiting is not None:
-            return replace(state, waiting=replace(state.waiting, overdue=True))
-        case _:
-            return state
+def _waits(state: Case, step: Verifying | AwaitingRuling, at: datetime) -> Case:
+    """Waiting for one thing more keeps the time since when it waits, and what only the shift leader may decide."""
+    if isinstance(step, Verifying):
+        waiting = Waiting("verify", at, step.note, step.due_at, step.unit)
+    else:
+        waiting = Waiting(step.queue, at, step.note, step.due_at)
     before = state.waiting
-    if before is not None and before.queue == "second_return":
-        queue = "second_return"
-    return replace(
-        state,
-        category=step.category or state.category,
-        area=step.area or state.area,
-        waiting=Waiting(
-            queue,
-            before.since if before else at,
-            step.note or step.reason or "",
-            before.due_at if before else step.due_at,
-            step.unit,
-            before.overdue if before else False,
-        ),
-    )
+    if before is not None:
+        queue = before.queue if before.queue == "second_return" else waiting.queue
+        waiting = replace(waiting, queue=queue, since=before.since, due_at=before.due_at, overdue=before.overdue)
+    return replace(state, category=step.category or state.category, area=step.area or state.area, waiting=waiting)

@@ -2,19 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, assert_never
 
 from chassis.decider import Facts, Inputs, Refused, Unknown
 from contracts.envelope import Event
 from contracts.fields import Attachment
 from contracts.intake import NewReport
-from contracts.progress import Progressed
+from contracts.progress import VerifiedBeforeFiling
 from contracts.reference import Category
-from contracts.triage import Explanation, Merged, Rejected
+from contracts.status import Status
+from contracts.times import Counted, counted
+from contracts.triage import Explanation, Rejected
 from services.triage.domain import planning
 from services.triage.domain.assessment import assess, locate
-from services.triage.domain.case import Case, Status, Waiting
+from services.triage.domain.case import OVER, Case, Waiting
 from services.triage.domain.planning import Part
 from services.triage.domain.rulebook import Rulebook
 
@@ -82,7 +84,8 @@ class Commanding:
 
     def decide(self, command: Command, state: Case, inputs: Inputs) -> Facts:
         """The facts that follow. Raises `Unknown` and `Refused`."""
-        if state.report is None:
+        report = state.report
+        if report is None:
             raise Unknown(f"there is no case {inputs.stream}")
         waiting = self._waiting(command, state, inputs)
         match command:
@@ -98,12 +101,27 @@ class Commanding:
                 if command.into == inputs.stream:
                     raise Refused("merge.self", "a case cannot be merged into itself")
                 why = self._explained(f"merged into case {command.into} as ruled", command.reason, inputs)
-                return [Merged(into=command.into, category=state.category, area=state.area, explanation=why)]
+                return [planning.merged(command.into, report.data, state.category, state.area, why)]
             case Reject():
                 why = self._explained(f"rejected as ruled: {command.why}", None, inputs)
                 return [Rejected(why=command.why, reason=command.reason, explanation=why)]
             case _:
                 assert_never(command)
+
+    def counted(self, _: Command, state: Case, inputs: Inputs) -> Counted:
+        """Which instant counts: that of arrival; in a case entered long after the fact, the one that was claimed."""
+        report, waiting = state.report, state.waiting
+        if report is None or waiting is None:
+            return Counted(inputs.at)
+        # The steps of a late entry were all written long after what it tells of, so only the report bounds a claim.
+        late = report.data.retrospective
+        return counted(
+            inputs.claimed,
+            inputs.at,
+            skew=timedelta(seconds=self.rules.policy.max_future_skew_seconds),
+            earliest=report.time if late else waiting.since,
+            believed=late and inputs.believed,
+        )
 
     def _waiting(self, command: Command, state: Case, inputs: Inputs) -> Waiting:
         waiting = state.waiting
@@ -111,7 +129,9 @@ class Commanding:
             if waiting is None or waiting.queue != "verify":
                 raise Refused("verification.state", f"case {inputs.stream} does not wait to be verified")
         elif waiting is None:
-            raise Refused("ruling.state", f"case {inputs.stream} does not wait for a ruling, it is {state.status}")
+            raise Refused(
+                "ruling.state", f"case {inputs.stream} does not wait for a ruling, it is {state.standing.status}"
+            )
         elif waiting.queue == "second_return" and not command.shift_leader:
             raise Refused("ruling.second_return", "a case that came back twice is for the shift leader to rule on")
         return waiting
@@ -121,9 +141,7 @@ class Commanding:
         assert report is not None
         assert category is not None
         assert area is not None
-        step = Progressed(
-            step="verified_before_filing", unit=waiting.unit, note=command.note, evidence=command.evidence
-        )
+        step = VerifiedBeforeFiling(unit=waiting.unit, note=command.note, evidence=command.evidence)
         why = (*waiting.words.split("\n"), f"verified before filing by {inputs.actor}")
         return [
             step,
@@ -220,10 +238,9 @@ class Commanding:
         return parts
 
     def _up_the_ladder(self, state: Case, category: Category) -> list[Part]:
-        returned = {work.unit for work in state.works.values() if work.end == "returned"}
         parts = []
         for work in state.gaps:
-            unit = planning.next_unit(work, category.code, returned, self.rules)
+            unit = planning.next_unit(work, state, category.code, self.rules)
             if unit is None:
                 raise Refused("ruling.units", f"no unit is left above {work.unit}: name the units")
             parts.append(planning.taking_over(work, unit))
@@ -265,5 +282,5 @@ def refuse_target(into: str, status: Status | None) -> None:
     """Raises where no case may be merged into one of that status (None: there is no such case)."""
     if status is None:
         raise Unknown(f"there is no case {into}")
-    if status not in ("verifying", "awaiting_ruling", "dispatched"):
+    if status in OVER:
         raise Refused("merge.target", f"case {into} is {status}: nothing can be merged into it any more")

@@ -16,7 +16,7 @@ from contracts.envelope import Event
 from contracts.feedback import Evaluated
 from contracts.fields import Point
 from contracts.intake import NewReport
-from contracts.progress import Progressed
+from contracts.progress import Verifying
 from contracts.reference import Category
 from contracts.triage import Dispatched, Merged, Rejected, Withdrawn
 from services.triage.domain.assessment import GRID, Assessment, assess
@@ -86,9 +86,9 @@ class Neighbourhood:
         match event.data:
             case NewReport():
                 self._reports.setdefault(event.subject, event)
-            case Dispatched() | Progressed(step="verifying"):
+            case Dispatched() | Verifying():
                 report = self._reports.get(event.subject)
-                if report is not None and event.data.category is not None and event.data.area is not None:
+                if report is not None:
                     self.add([open_case(event.subject, report, event.data.category, event.data.area)])
             case Merged(into=into):
                 self.leaders.add(into)

@@ -10,7 +10,7 @@ from contracts.clocks import due
 from contracts.fields import Place
 from contracts.intake import NewReport
 from contracts.reference import Category, Condition, Limit, Task
-from contracts.triage import Because, Check, Dispatched, Explanation
+from contracts.triage import Because, Check, Dispatched, Explanation, Merged
 from services.triage.domain.assessment import GRID, priority_of
 from services.triage.domain.case import Case, Work
 from services.triage.domain.rulebook import Rulebook, depth
@@ -67,10 +67,10 @@ def file(
     found, how_urgent = priority_of(category, place, rules)
     if priority is not None and priority != found:
         found, how_urgent = priority, f"priority {priority} as ruled; by the rules {found}"
-    casting, who = (tuple(parts), ()) if parts is not None else cast_of(rules, category.code, area)
+    given, who = (tuple(parts), ()) if parts is not None else cast_of(rules, category.code, area)
     return _built(
         case,
-        casting,
+        given,
         at,
         rules,
         (*why, how_urgent, *who),
@@ -80,6 +80,8 @@ def file(
         condition=chosen.code,
         priority=found,
         title=report.title,
+        text=report.text,
+        attachments=report.attachments,
         place=place,
         area=area,
         filed_at=at,
@@ -120,11 +122,18 @@ def again(
         condition=chosen.code,
         priority=priority or filed.priority,
         title=filed.title,
+        text=filed.text,
+        attachments=filed.attachments,
         place=filed.place.model_copy(update={"area": area}),
         area=area,
         filed_at=filed.filed_at,
         retrospective=filed.retrospective,
     )
+
+
+def merged(into: str, report: NewReport, category: str | None, area: str | None, why: Explanation) -> Merged:
+    """The report joins another case."""
+    return Merged(into=into, category=category, area=area, said=report.title, explanation=why)
 
 
 def _built(
@@ -168,11 +177,12 @@ def taking_over(work: Work, unit: str) -> Part:
     return Part(unit, work.task, work.lead, work.assignment_id)
 
 
-def next_unit(work: Work, category: str, shunned: set[str], rules: Rulebook) -> str | None:
-    """Who takes over: the first above the unit that is competent and none of `shunned`; else the first that is not
-    shunned; None where none is left.
+def next_unit(work: Work, state: Case, category: str, rules: Rulebook) -> str | None:
+    """Who takes over what came back: the first competent unit above the one that returned it, else the first above it;
+    never one that returned work of this case. None where none is left.
     """
-    above = [unit for unit in rules.superiors.get(work.unit, ()) if unit not in shunned]
+    refusing = {other.unit for other in state.returned}
+    above = [unit for unit in rules.superiors.get(work.unit, ()) if unit not in refusing]
     competent = [unit for unit in above if rules.units.by_id[unit].competent(category)]
     return (competent or above or [None])[0]
 

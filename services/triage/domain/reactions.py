@@ -4,17 +4,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from chassis.decider import Early, Facts, Inputs, Unfit
+from chassis.decider import Facts, Inputs, Unfit
 from contracts.dispatch import Resolved
 from contracts.envelope import Event
 from contracts.feedback import Evaluated
+from contracts.fields import Fact
 from contracts.intake import NewReport, Supplement, Withdrawal
-from contracts.progress import Progressed
+from contracts.progress import AwaitingRuling, Queue, RulingOverdue, Verifying
 from contracts.reference import Category
-from contracts.triage import Merged, Withdrawn
+from contracts.triage import Upheld, Withdrawn
 from services.triage.domain import planning
-from services.triage.domain.assessment import Assessment, Queue, assess
-from services.triage.domain.case import Case, Work
+from services.triage.domain.assessment import Assessment, assess
+from services.triage.domain.case import Case, evolve
 from services.triage.domain.commands import begins
 from services.triage.domain.neighbours import Neighbourhood
 from services.triage.domain.rulebook import Rulebook
@@ -22,7 +23,7 @@ from services.triage.domain.rulebook import Rulebook
 VERIFIED_CHANNELS = frozenset({"citizen", "hotline", "open311"})
 """Reports from outside the grid; a grid member's own, a sensor's or a partner's need no look beforehand."""
 
-Reaction = Facts | Early | Unfit
+Reaction = Facts | Unfit
 
 
 @dataclass(frozen=True)
@@ -32,30 +33,27 @@ class Reacting:
     rules: Rulebook
 
     def react(self, event: Event[Any], state: Case, inputs: Inputs) -> Reaction:
-        """The facts that follow from another's fact, or why it cannot take effect (yet)."""
+        """The facts that follow from another's fact, or why it cannot take effect."""
         match event.data:
             case NewReport():
                 return () if state.report is not None else self._reported(event, inputs)
             case _ if state.report is None:
-                return Early(f"unknown case {event.subject}: no report of it has come yet")
+                return Unfit(f"subject: there is no report of case {event.subject}")
             case Supplement():
                 return ()
             case Withdrawal() as withdrawal:
                 return self._taken_back(withdrawal, state, inputs)
-            case Resolved() as result:
-                return self._resolved(result, state, self._now(event, state, inputs), inputs.stream)
-            case Evaluated(verdict="rework") as verdict:
-                return self._rework(verdict, state, self._now(event, state, inputs), inputs.stream)
+            case Resolved() | Evaluated() as fact:
+                return self._ended(fact, state, evolve(state, event), self._now(event, state, inputs), inputs.stream)
             case _:
                 return ()
 
     def lapse(self, state: Case, inputs: Inputs) -> Facts:
         """Says once that nobody decided in time."""
         waiting = state.waiting
-        if waiting is None or waiting.overdue or waiting.due_at is None or waiting.due_at > inputs.now:
+        if waiting is None or waiting.overdue or waiting.due_at > inputs.now:
             return ()
-        reason = f"nobody has decided in time ({waiting.queue})"
-        return [Progressed(step="overdue", due_at=waiting.due_at, unit=waiting.unit, reason=reason)]
+        return [RulingOverdue(queue=waiting.queue, unit=waiting.unit, due_at=waiting.due_at)]
 
     @staticmethod
     def _now(event: Event[Any], state: Case, inputs: Inputs) -> datetime:
@@ -77,7 +75,7 @@ class Reacting:
             alone = "duplicates were not looked for"
         elif (twin := near.twin(event, category, found.area)) is not None:
             why = planning.explanation(self.rules, (*found.rules, twin.why))
-            return [Merged(into=twin.case_id, category=found.category, area=found.area, explanation=why)]
+            return [planning.merged(twin.case_id, report, found.category, found.area, why)]
         else:
             bounds = category.duplicates
             alone = f"no open case of the category within {bounds.radius_m} m and {bounds.window_hours} h"
@@ -86,10 +84,9 @@ class Reacting:
         why = (*found.rules, alone)
         return [planning.file(inputs.stream, report, found.place, category, found.area, at, self.rules, why)]
 
-    def _verify(self, found: Assessment, category: Category, alone: str, at: datetime) -> Progressed:
+    def _verify(self, found: Assessment, category: Category, alone: str, at: datetime) -> Verifying:
         assert found.area is not None
-        return Progressed(
-            step="verifying",
+        return Verifying(
             unit=self.rules.unit_of("grid", found.area),
             category=category.code,
             area=found.area,
@@ -99,81 +96,49 @@ class Reacting:
 
     def _await(
         self, queue: Queue, words: str, at: datetime, *, category: str | None = None, area: str | None = None
-    ) -> Progressed:
+    ) -> AwaitingRuling:
         policy = self.rules.policy
         minutes = policy.file_minutes if queue in ("unlocated", "unclassified") else policy.dispatch_minutes
         due_at = at + timedelta(minutes=minutes)
-        return Progressed(step="awaiting_ruling", reason=queue, note=words, category=category, area=area, due_at=due_at)
+        return AwaitingRuling(queue=queue, note=words, category=category, area=area, due_at=due_at)
 
-    def _taken_back(self, withdrawal: Withdrawal, state: Case, inputs: Inputs) -> Reaction:
-        report = state.report
-        assert report is not None
-        theirs, whose = withdrawal.reporter_ref, report.data.reporter_ref
-        if theirs is not None and whose is not None and theirs != whose:
-            return Unfit(f"reporter_ref: {theirs} did not make this report")
-        if state.ended is not None:
+    def _taken_back(self, withdrawal: Withdrawal, state: Case, inputs: Inputs) -> Facts:
+        if state.over:
             return ()
         if isinstance(inputs.gathered, Neighbourhood) and inputs.stream in inputs.gathered.leaders:
-            words = "others reported the same and were merged into this case: it goes on"
-            return [Progressed(step="refused", reason="withdrawal", note=words)]
+            return [Upheld(reason="others reported the same and were merged into this case: it goes on")]
         return [Withdrawn(reason=withdrawal.reason)]
 
-    def _resolved(self, result: Resolved, state: Case, at: datetime, case: str) -> Reaction:
-        work = state.works.get(result.assignment_id)
-        if work is None:
-            if state.filed is None and state.ended is not None:
-                return Unfit(f"assignment_id: the case was {state.ended}, nobody was assigned")
-            return Early(f"unknown assignment {result.assignment_id}")
-        if work.unit != result.unit:
-            return Unfit(f"unit: assignment {work.assignment_id} is {work.unit}'s, not {result.unit}'s")
-        if work.end is not None or work.replaced or state.ended is not None:
-            return ()
-        match result.outcome:
-            case "fixed" | "cancelled":
-                return ()
-            case "returned":
-                return self._returned(work, result, state, at, case)
-            case "escalated":
-                return self._escalated(work, result, state, at, case)
-
-    def _returned(self, work: Work, result: Resolved, state: Case, at: datetime, case: str) -> Facts:
-        words = f"{work.unit} returned assignment {work.assignment_id}: {result.reason}"
-        if state.returns + 1 >= self.rules.policy.returns_before_shift_leader:
-            return [self._await("second_return", words, at)]
-        returned = {work.unit} | {other.unit for other in state.works.values() if other.end == "returned"}
-        unit = planning.next_unit(work, state.category or "", returned, self.rules)
-        if unit is None:
-            return [self._await("no_unit", f"{words}; no unit is left above it", at)]
-        parts = [planning.taking_over(work, unit)]
-        why = (words, f"{unit} is the next above it that did not return it")
-        return [planning.again(case, state, "returned", parts, at, self.rules, why)]
-
-    def _escalated(self, work: Work, result: Resolved, state: Case, at: datetime, case: str) -> Facts:
-        words = f"assignment {work.assignment_id} of {work.unit} escalated: {result.reason}"
-        above = self.rules.superiors.get(work.unit, ())
-        if not above:
-            due_at = at + timedelta(minutes=self.rules.policy.dispatch_minutes)
-            return [
-                Progressed(
-                    step="escalation_failed",
-                    assignment_id=work.assignment_id,
-                    unit=work.unit,
-                    reason=f"no unit is above {work.unit}",
-                    note=words,
-                    due_at=due_at,
-                )
-            ]
-        parts = [planning.taking_over(work, above[0])]
-        return [planning.again(case, state, "escalated", parts, at, self.rules, (words, f"{above[0]} is above it"))]
-
-    def _rework(self, verdict: Evaluated, state: Case, at: datetime, case: str) -> Reaction:
-        unknown = [failed for failed in verdict.failed if failed not in state.works]
+    def _ended(self, fact: Resolved | Evaluated, before: Case, after: Case, at: datetime, case: str) -> Reaction:
+        """What follows from the end of an assignment, or from a verdict."""
+        named = (fact.assignment_id,) if isinstance(fact, Resolved) else fact.failed
+        unknown = [name for name in named if name not in before.works]
         if unknown:
-            return Early(f"unknown assignment {unknown[0]}")
-        failed = [state.works[name] for name in dict.fromkeys(verdict.failed) if not state.works[name].replaced]
-        if state.ended is not None or not failed:
+            return Unfit(f"assignment_id: the case has no assignment {unknown[0]}")
+        if after.over or after.works == before.works:
             return ()
+        if isinstance(fact, Resolved) and fact.outcome == "returned":
+            return [self._returned(fact, after, at, case)]
+        return self._rework(after, at, case)
+
+    def _returned(self, result: Resolved, state: Case, at: datetime, case: str) -> Fact:
+        words = f"{result.unit} returned assignment {result.assignment_id}: {result.reason}"
+        if len(state.returned) >= self.rules.policy.returns_before_shift_leader:
+            return self._await("second_return", words, at)
+        work = state.works[result.assignment_id]
+        unit = planning.next_unit(work, state, state.category or "", self.rules)
+        if unit is None:
+            return self._await("no_unit", f"{words}; no unit is left above it", at)
+        why = (words, f"{unit} is the next above it that did not return it")
+        return planning.again(case, state, "returned", [planning.taking_over(work, unit)], at, self.rules, why)
+
+    def _rework(self, state: Case, at: datetime, case: str) -> Facts:
+        """What failed is done again by who did it, in one round; so it waits until every `Resolved` of it was heard."""
+        failed = state.wanting
+        if not failed or any(work.end is None for work in failed):
+            return ()
+        assert state.verdict is not None
         parts = [planning.taking_over(work, work.unit) for work in failed]
-        why = [f"failed at the check: {verdict.reason or 'no reason given'}"]
+        why = [f"failed at the check: {state.verdict.reason or 'no reason given'}"]
         why += [f"{work.unit} does again what {work.assignment_id} was" for work in failed]
         return [planning.again(case, state, "rework", parts, at, self.rules, why)]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
-from contracts.reference import LADDER, Calendar, Catalogue, Member, Partners, Place, Policy, Units, unit_for
+from contracts.reference import LADDER, Calendar, Catalogue, Member, Place, Policy, Units, unit_for
 from services.triage.domain.recognition import Recognizer
 
 Locate = Callable[[float, float], str | None]
@@ -24,7 +24,6 @@ class Rulebook:
     """Grid unit -> its members, the responsible one first."""
     areas: frozenset[str]
     places: Mapping[str, Place]
-    partners: Partners
     area_at: Locate
     """The deepest area around a position."""
     key_place_at: Locate

@@ -1,0 +1,63 @@
+"""Who is registered as a partner: a file beside the district, read again whenever it changes. No restart."""
+
+import logging
+import time
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from contracts.reference import NO_PARTNERS, Partners
+from contracts.wire import FROM, TO
+
+log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 2.0
+EVERY_FROM, EVERY_TO = f"{FROM}*", f"{TO}*"
+"""How a service names the topics of all partners among those it reads."""
+
+
+class Registry:
+    """The partners as the file says; the last readable version of it where it cannot be read."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._looked_at: float | None = None
+        self._seen: tuple[int, int] | None = None
+        self._partners = NO_PARTNERS
+        self.fault: str | None = None
+        """What is wrong with the file; None while all is well."""
+
+    @property
+    def partners(self) -> Partners:
+        """Who is registered now; a change of the file is seen within two seconds."""
+        now = time.monotonic()
+        if self._path is not None and (self._looked_at is None or now - self._looked_at >= _LOOK_SECONDS):
+            self._looked_at = now
+            self._look(self._path)
+        return self._partners
+
+    def topics(self, wanted: tuple[str, ...]) -> tuple[str, ...]:
+        """These topics, the partners' among them by name."""
+        found: list[str] = []
+        for topic in wanted:
+            if topic in (EVERY_FROM, EVERY_TO):
+                found += [topic[:-1] + partner.id for partner in self.partners.partners]
+            else:
+                found.append(topic)
+        return tuple(found)
+
+    def _look(self, path: Path) -> None:
+        try:
+            status = path.stat()
+            seen = (status.st_mtime_ns, status.st_size)
+            if seen == self._seen:
+                return
+            self._seen = seen
+            self._partners = Partners.model_validate_json(path.read_bytes())
+            self.fault = None
+            log.info("%d partners are registered", len(self._partners.partners))
+        except FileNotFoundError:
+            self._seen, self._partners, self.fault = None, NO_PARTNERS, None
+        except (OSError, ValidationError) as fault:
+            self.fault = f"{path} is not usable, the version before it stays in force: {fault}"
+            log.error("%s", self.fault)

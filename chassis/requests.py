@@ -1,0 +1,156 @@
+"""What a partner's system asks on `from.<partner>` -> a command -> facts, and exactly one answer on `to.<partner>`.
+
+The command is judged by the same function as a person's. What a rule forbids is answered with the rule: as a step of
+the case where the partner filed it or works in it, else with a subject of its own, so that nobody writes into another's
+case.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+from uuid import UUID, uuid5
+
+from pydantic import ValidationError
+
+from chassis.decider import Decider, Facts, Inputs, Refused, decided
+from chassis.records import Record
+from contracts.fields import CASE_ID, Fact
+from contracts.notice import AcceptanceNotice, RefusalNotice
+from contracts.progress import Refused as RefusedStep
+from contracts.reference import Partner, Partners
+from contracts.request import REPORTS, FileReport
+from contracts.times import Counted
+from contracts.wire import explain, partner_of
+
+S = TypeVar("S")
+
+_APART = UUID("6f1c4f0e-3a58-5d5c-9a3e-1b7d6f0c2a11")
+"""The namespace of subjects that belong to no case: of the answer to one request."""
+_LINE = 500
+
+
+@dataclass(frozen=True)
+class Requests(Generic[S]):
+    """What a service has to say of requests."""
+
+    command: Callable[[Any, Partner], Any]
+    """(event, partner) -> the command it is, or None where another service takes it."""
+    involved: Callable[[S, str], bool]
+    """(state, partner id) -> whether the partner filed the case or works, or worked, in it."""
+    told: Callable[[S, str, str], bool]
+    """(state, partner id, event id) -> whether that is a notice of this service to that partner on that case."""
+    answers_unreadable: bool = False
+    """Whether this service answers what cannot be read; one does for all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What follows from a request. `apart`: no step of the case it names, but of a subject of its own."""
+
+    facts: Facts
+    counted: Counted
+    apart: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request with what it takes to judge it."""
+
+    event: Any
+    partner: Partner
+    command: Any
+
+
+def asked(requests: Requests[Any], partners: Partners, record: Record, event: Any) -> Asked | None:
+    """The request in an event; None where it is another service's, or its partner is not registered any more."""
+    partner = partners.by_id.get(partner_of(record.topic) or "")
+    command = requests.command(event, partner) if partner is not None else None
+    return Asked(event, partner, command) if partner is not None and command is not None else None
+
+
+def actor_of(request: Asked) -> str:
+    """Who acts, as facts name them: a partner's people are its own."""
+    if request.event.actor is None:
+        return f"partner:{request.partner.id}"
+    return f"{request.partner.id}:{request.event.actor}"[:200]
+
+
+def judge(
+    request: Asked, requests: Requests[S], decider: Decider[Any, S], state: S, inputs: Inputs, arrived: datetime
+) -> Reply:
+    """The facts that follow, the answer last."""
+    event, partner = request.event, request.partner
+    inputs = Inputs(
+        at=arrived,
+        now=inputs.now,
+        stream=inputs.stream,
+        actor=actor_of(request),
+        gathered=inputs.gathered,
+        claimed=event.time,
+        believed=partner.retrospective,
+    )
+    try:
+        _admit(request)
+        counted, facts = decided(decider, request.command, state, inputs)
+        _answers(request, requests, state)
+    except Refused as refusal:
+        return refused(request, requests, state, refusal.rule, str(refusal), arrived)
+    except ValidationError as fault:  # what was asked for would make a fact that breaks its contract
+        return refused(request, requests, state, "request.invalid", explain(fault), arrived)
+    return Reply([*facts, AcceptanceNotice(to=partner.id, request=event.id)], counted)
+
+
+def refused(request: Asked, requests: Requests[S], state: S, rule: str, words: str, arrived: datetime) -> Reply:
+    """The answer that names the rule."""
+    event, partner = request.event, request.partner
+    notice = RefusalNotice(to=partner.id, request=event.id, rule=rule, reason=words[:_LINE])
+    if not requests.involved(state, partner.id):
+        apart = str(uuid5(_APART, f"{event.source} {event.id}"))
+        return Reply([notice.model_copy(update={"case_id": event.subject})], Counted(arrived), apart)
+    step = RefusedStep(
+        partner=partner.id,
+        rule=rule,
+        reason=words[:_LINE],
+        assignment_id=getattr(event.data, "assignment_id", None),
+    )
+    return Reply([step, notice], Counted(arrived))
+
+
+def unreadable(record: Record, partners: Partners, rule: str, words: str) -> tuple[str, Fact] | None:
+    """The subject of its own, and the answer to a record that cannot be read; None where its key is no case id."""
+    partner, key = partner_of(record.topic), record.stream_id
+    if partner is None or partner not in partners.by_id or key is None or not CASE_ID.fullmatch(key):
+        return None
+    notice = RefusalNotice(
+        to=partner,
+        case_id=key,
+        rule=f"record.{rule}",
+        reason=words[:_LINE],
+        partition=record.partition,
+        offset=record.offset,
+    )
+    return str(uuid5(_APART, record.coordinates)), notice
+
+
+def _admit(request: Asked) -> None:
+    """What the partner is registered for."""
+    partner = request.partner
+    right = "reports" if isinstance(request.event.data, REPORTS) else "steps"
+    if right not in partner.says:
+        said = " and ".join(partner.says) or "nothing any more"
+        raise Refused("partner.says", f"{partner.id} is registered for {said}, not for {right}")
+
+
+def _answers(request: Asked, requests: Requests[S], state: S) -> None:
+    """Every request but a report answers something. Judged last: the rules of the command tell more."""
+    event, partner = request.event, request.partner
+    if isinstance(event.data, FileReport):
+        return
+    if event.causationid is None or not requests.told(state, partner.id, event.causationid):
+        raise Refused("cause.unknown", "causationid must be the id of a notice to you on this case, by who takes this")
+
+
+def wall() -> datetime:
+    """The machine's time."""
+    return datetime.now(UTC)

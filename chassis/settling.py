@@ -1,0 +1,145 @@
+"""An operator settles a parked record: it takes effect now, or is given up; what waited behind it goes on in order."""
+
+from dataclasses import dataclass
+
+from chassis import parking
+from chassis.database import Conflict, Connection
+from chassis.decider import Refused
+from chassis.ids import uuid7
+from chassis.inbox import TRIES, Effects, Inbox, Item
+from chassis.parking import HOLDING, Parked
+from chassis.records import read
+from contracts.fields import CASE_ID
+from contracts.progress import Discarded, Retried
+from contracts.wire import Invalid
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person wants of a parked record, and why."""
+
+    parked_id: int
+    discard: bool
+    by: str
+    reason: str
+    traceparent: str | None = None
+
+
+async def settle(inbox: Inbox, decision: Decision) -> Parked:
+    """Retries or discards a parked record as a person wants, then lets what waited behind it take effect.
+
+    The step is published as a fact of the case. Raises `LookupError` where there is no such record, `Refused`
+    where it is settled already, is not the first of its queue, or still cannot take effect.
+    """
+    for _ in range(TRIES):
+        try:
+            return await _once(inbox, decision)
+        except Conflict:
+            continue
+    raise ConnectionError("the case keeps being changed by others; try again")
+
+
+async def _once(inbox: Inbox, decision: Decision) -> Parked:
+    async def work(connection: Connection) -> Parked:
+        item = await _waiting(connection, decision.parked_id)
+        stream_id = item.record.stream_id
+        held = await parking.holding(connection, [stream_id] if stream_id else [])
+        if item.kind in HOLDING:
+            first = next(other for other in held if other.queue == item.queue)
+            if first.parked_id != decision.parked_id:
+                raise Refused("parked.order", f"record {first.parked_id} of the same case and topic comes first")
+        found = None if decision.discard else _readable(inbox, item)
+        if found is not None and await _known(inbox, connection, found):
+            raise Refused("parked.known", "the same event has taken effect already: discard this record of it")
+        behind = _behind(inbox, item, held)
+        events = [one.event for one in (found, *(other for _, other in behind)) if one is not None and one.event]
+        effects = await inbox.begin(connection, events, held, fresh=True)
+        if found is not None and (obstacle := inbox.apply(found, effects)) is not None:
+            raise Refused(f"parked.{obstacle[0]}", obstacle[1])
+        status = "discarded" if decision.discard else "retried"
+        await parking.settle(connection, [decision.parked_id], status, decision.by)
+        await _tell(connection, effects, item, decision)
+        if item.kind in HOLDING and item.queue is not None:
+            effects.queues[item.queue].pop(0)
+            _drain(inbox, behind, effects)
+        await inbox.finish(connection, effects, by=decision.by)
+        return item
+
+    item = await inbox.database.transact(work)
+    inbox.cache.forget([item.record.stream_id or ""])
+    return item
+
+
+async def _waiting(connection: Connection, parked_id: int) -> Parked:
+    found = await parking.lock(connection, parked_id)
+    if found is None:
+        raise LookupError(f"there is no parked record {parked_id}")
+    item, status = found
+    if status != "waiting":
+        raise Refused("parked.settled", f"the record was {status} already")
+    return item
+
+
+def _readable(inbox: Inbox, item: Parked) -> Item:
+    found = inbox.read(item.record)
+    if found is None:
+        raise Refused("parked.elsewhere", "the record is not for this service any more: discard it")
+    if found.event is None:
+        raise Refused("parked.invalid", found.reason)
+    return found
+
+
+async def _known(inbox: Inbox, connection: Connection, item: Item) -> bool:
+    """Whether the event has taken effect, for instance from another record; from now on it counts as seen."""
+    await inbox.mark(connection, [item])
+    query = "SELECT true FROM events WHERE stream_id = $1 AND event_id = $2 AND NOT own"
+    return bool(await connection.fetchval(query, item.event.subject, item.event.id))
+
+
+def _behind(inbox: Inbox, item: Parked, held: list[Parked]) -> list[tuple[Parked, Item | None]]:
+    """What waits behind a record that held it back, in order, as far as it can be read; nothing behind any other."""
+    if item.kind not in HOLDING:
+        return []
+    return [
+        (other, inbox.read(other.record))
+        for other in held
+        if other.queue == item.queue and other.parked_id != item.parked_id
+    ]
+
+
+def _drain(inbox: Inbox, behind: list[tuple[Parked, Item | None]], effects: Effects) -> None:
+    """Lets what waited behind a settled record take effect in order, up to the next that fails."""
+    for waiting, found in behind:
+        if found is None:
+            obstacle: tuple[str, str] | None = ("unfit", "the record is not for this service any more")
+        elif found.event is None:
+            obstacle = (found.kind, found.reason)
+        else:
+            obstacle = inbox.apply(found, effects)
+        if obstacle is not None:
+            waiting.kind, waiting.reason = obstacle
+            effects.amended.append(waiting)
+            if waiting.kind == "failed":
+                return
+        elif waiting.parked_id is not None:
+            effects.settled.append(waiting.parked_id)
+
+
+async def _tell(connection: Connection, effects: Effects, item: Parked, decision: Decision) -> None:
+    journal, record = effects.journal, item.record
+    subject = record.stream_id
+    if subject is None or not CASE_ID.fullmatch(subject):
+        subject = uuid7(journal.now)  # of no case that could be named: the step stands alone
+    await journal.open(connection, [subject])
+    step = (Discarded if decision.discard else Retried)(
+        parked_topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        parked_because=item.reason[:500] or item.kind,
+        reason=decision.reason,
+    )
+    try:
+        cause = read(record)
+    except Invalid:  # it names no event: the step says where it lies
+        cause = None
+    journal.publish(subject, [step], at=journal.now, cause=cause, actor=decision.by, traceparent=decision.traceparent)

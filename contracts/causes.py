@@ -1,0 +1,157 @@
+"""What each fact's cause is: one table, and the fold that finds it in a stream.
+
+A fact that follows from another's fact names that. One that a person or the clock began names what it answers: an
+acknowledgement the `Assigned`, a grant the request, a check the `checking`, a deadline's passage the event that set the
+deadline. Of two facts of one decision the second names the first. Only a case's first report has no cause.
+
+An event is known here by its label: its topic's kind, ruling, outcome, verdict or step, and of a plan or a step also by
+the assignment it is about. Among the causes that the table allows the latest of the case counts.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from contracts.envelope import AnyEvent
+from contracts.fields import Fact
+from contracts.triage import Dispatched
+
+Marks = Mapping[str, tuple[int, str]]
+"""Label -> (place in the stream, event id) of the latest such event of a case."""
+
+_ACTS = ("acknowledged", "en_route", "on_scene")
+_GIVEN = ("dispatched", "handed_on")
+_DEADLINE = ("dispatched", "extended")
+_RULINGS = ("dispatched", "merged", "rejected", "withdrawn", "upheld")
+_WAITING = ("verifying", "awaiting_ruling")
+_REPORTS = ("new", "supplement", "withdrawal")
+
+CAUSES: Mapping[str, tuple[str, ...]] = {
+    # ReportFiled
+    "new": ("request",),
+    "supplement": ("new", "request"),
+    "withdrawal": ("new", "request"),
+    # Assigned: what it rules on, or what waited for a person
+    "dispatched": ("new", "returned", "fixed", "rework", "verified_before_filing", *_WAITING),
+    "merged": ("new", *_WAITING),
+    "rejected": ("new", *_WAITING),
+    "withdrawn": ("withdrawal",),
+    "upheld": ("withdrawal",),
+    # triage's steps
+    "verifying": ("new",),
+    "verified_before_filing": ("verifying",),
+    "awaiting_ruling": ("new", "returned"),
+    "ruling_overdue": _WAITING,
+    # dispatch's steps
+    "acknowledged": (*_GIVEN, "offered", "request"),
+    "en_route": ("acknowledged", "request"),
+    "on_scene": ("acknowledged", "en_route", "request"),
+    "note": (*_GIVEN, *_ACTS, "request"),
+    "extension_requested": ("acknowledged", "request"),
+    "extended": ("extension_requested",),
+    "extension_refused": ("extension_requested",),
+    "urged": (*_GIVEN, *_ACTS),
+    "supervised": (*_GIVEN, *_ACTS),
+    "handed_on": ("acknowledged", "offered", "escalation_failed", *_GIVEN, "request"),
+    "nearly_due": _DEADLINE,
+    "overdue": _DEADLINE,
+    "escalated": ("overdue", "escalated"),
+    "offered": (*_GIVEN, "offered"),
+    "escalation_failed": (*_GIVEN, "offered", "overdue", "escalated"),
+    "joined": ("merged",),
+    "supplemented": ("supplement",),
+    # Resolved
+    "fixed": (*_ACTS, "request"),
+    "returned": (*_GIVEN, "acknowledged", "en_route", "request"),
+    "cancelled": (*_RULINGS, "closed"),
+    # feedback's steps and verdicts
+    "checking": (*_RULINGS, "fixed", "returned", "cancelled"),
+    "check_overdue": ("checking",),
+    "verified": ("checking", *_RULINGS, "fixed", "returned", "cancelled"),
+    "failed": ("checking",),
+    "closed": ("verified", *_RULINGS),
+    "rework": ("failed",),
+    "rated": ("closed",),
+    # what is answered
+    "refused": ("request",),
+    # operators name the parked event where it can be read, else its coordinates in the fact itself
+    "retried": ("any",),
+    "discarded": ("any",),
+    # Notice: the fact it tells of, or the request it answers
+    "notice assigned": ("dispatched", "offered", "handed_on"),
+    "notice changed": ("joined", "dispatched"),
+    "notice cancelled": ("cancelled", "returned", "acknowledged", "handed_on"),
+    "notice case_closed": ("closed", "dispatched"),
+    "notice urged": ("urged",),
+    "notice supervised": ("supervised",),
+    "notice extended": ("extended",),
+    "notice extension_refused": ("extension_refused",),
+    "notice supplement": ("supplement", "supplemented", *_GIVEN, "offered"),
+    "notice ruled": _RULINGS,
+    "notice closed": ("closed",),
+    "notice accepted": (*_REPORTS, *_ACTS, "note", "extension_requested", "handed_on", "fixed", "returned", "request"),
+    "notice refused": ("refused", "request"),
+}
+"""Label of a fact -> labels of what may be its cause. `request`: a partner's, on `from.<partner>`."""
+
+REQUEST_CAUSES = ("notice",)
+"""A partner's request names a notice to that partner on that case; only its report of a new case names none."""
+
+
+def label(data: Any) -> str:
+    """What a fact is called here."""
+    match data.name:
+        case "ReportFiled":
+            return data.kind
+        case "Assigned":
+            return data.ruling
+        case "Resolved":
+            return data.outcome
+        case "Evaluated":
+            return data.verdict
+        case "Progressed":
+            return data.step
+        case "Request":
+            return "request"
+        case _:
+            return f"notice {data.kind}"
+
+
+def marked(marks: Marks, event: AnyEvent, place: int) -> Marks:
+    """The marks after an event, the `place`-th of its stream."""
+    return {**marks, **dict.fromkeys(_labels(event.data), (place, event.id))}
+
+
+def cause(fact: Fact, marks: Marks, since: int = 0, given: AnyEvent | None = None) -> str | None:
+    """The id of a fact's cause, in a decision whose facts are `since` and the following of their stream.
+
+    Where the table allows it: an earlier fact of the decision; else `given`, the event which the decision follows from;
+    else the latest of the case. Of a fact about an assignment, first among what is about that assignment. Where the
+    table allows none of these it is `given` all the same, which audit shows as a wrong cause.
+    """
+    allowed = CAUSES[label(fact)]
+    if found := _found(fact, allowed, marks, since):
+        return found
+    if given is not None and ("any" in allowed or label(given.data) in allowed):
+        return given.id
+    return _found(fact, allowed, marks, 0) or (given.id if given is not None else None)
+
+
+def _found(fact: Fact, allowed: tuple[str, ...], marks: Marks, since: int) -> str | None:
+    assignment: str | None = getattr(fact, "assignment_id", None)
+    if assignment is not None and (found := _latest((f"{one} {assignment}" for one in allowed), marks, since)):
+        return found
+    return _latest(iter(allowed), marks, since)
+
+
+def _latest(labels: Iterator[str], marks: Marks, since: int) -> str | None:
+    found = max((mark for one in labels if (mark := marks.get(one)) is not None), default=None)
+    return found[1] if found is not None and found[0] >= since else None
+
+
+def _labels(data: Any) -> Iterator[str]:
+    name = label(data)
+    yield name
+    if isinstance(data, Dispatched):
+        yield from (f"{name} {one.id}" for one in data.plan)
+    elif (assignment := getattr(data, "assignment_id", None)) is not None:
+        yield f"{name} {assignment}"

@@ -1,0 +1,334 @@
+"""The smaller cases beside the burst main: merged, withdrawn, upheld, returned twice, not reproducible."""
+
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+from contracts.causes import label
+from contracts.dispatch import Resolved
+from contracts.export.cast import (
+    AREA,
+    CHECKER,
+    COLLECTOR,
+    LEADER,
+    MAIN_PLACE,
+    Words,
+    assignment,
+    because,
+    dispatched,
+    notice_of,
+)
+from contracts.export.story import Case, Said, Story, at
+from contracts.feedback import CaseOutcome, Evaluated
+from contracts.fields import Place, Point
+from contracts.intake import NewReport, Supplement, Withdrawal
+from contracts.notice import (
+    CancellationNotice,
+    ChangeNotice,
+    ClosureNotice,
+    OutcomeNotice,
+    RefusalNotice,
+    RulingNotice,
+    SupplementNotice,
+)
+from contracts.progress import (
+    Acknowledged,
+    AwaitingRuling,
+    Checking,
+    CheckOverdue,
+    Discarded,
+    HandedOn,
+    Joined,
+    OnScene,
+    Refused,
+    Retried,
+    RulingOverdue,
+    Supplemented,
+    Verified,
+    VerifiedBeforeFiling,
+    Verifying,
+)
+from contracts.request import Acknowledge, AddSupplement, Arrive, FileReport, HandOn, Resolve, Return, Where, Withdraw
+from contracts.triage import Merged, Rejected, Upheld, Withdrawn
+
+_AGENT, _CAPTAIN = "agent-12", "captain-2"
+_FIRE, _STATION = "dept:fire", "dept:fire-station-5"
+
+
+def other_cases(told: Story, main: Case, closed: Said) -> None:
+    """All of them. The neighbour's report is merged into `main`, of which `closed` is the end."""
+    ruled = _merged(told, main, closed)
+    _withdrawn(told)
+    _upheld(told)
+    _meddled(told, ruled, _returned_twice(told))
+    _not_reproducible(told)
+
+
+def _of_hotline(call: str, name: str) -> Case:
+    """A case that begins with a partner's request: its id is made from the partner's own number."""
+    return Case(str(uuid5(NAMESPACE_URL, f"/partners/hotline/{call}")), name)
+
+
+def _called_in(told: Story, when: str, case: Case, request: FileReport) -> Said:
+    """A report from the hotline, taken by intake; returns intake's fact."""
+    asked = told.request(when, "hotline", case, request, actor=_AGENT)
+    shared = request.model_dump(exclude={"kind", "place"})
+    place = Place(**request.place.model_dump(exclude={"area"}), area=AREA)
+    return told.take(asked, "intake", NewReport(**shared, reported_by="hotline", place=place))
+
+
+def _ruled(told: Story, ruling: Said, reason: str | None = None) -> Said:
+    """intake tells the hotline how triage ruled."""
+    notice = RulingNotice(to="hotline", ruling=label(ruling.data), reason=reason)  # pyright: ignore[reportArgumentType]  it is one
+    return told.fact(ruling.at, "intake", ruling.case, notice, cause=ruling)
+
+
+def _merged(told: Story, main: Case, closed: Said) -> Said:
+    """A second report of the burst main: its words reach who works on the first, its reporter hears of the first's end.
+
+    Returns what the hotline was told of the ruling.
+    """
+    case = _of_hotline("call-4711", "neighbour")
+    report = FileReport(
+        channel="hotline",
+        reporter_ref="caller:5d1f0c",
+        title="家里突然没水了，楼下马路全是水",
+        place=Where(point=Point(lat=30.6519, lon=104.1092), address="双桥路 88 号"),
+        external_ref="call-4711",
+    )
+    filed = _called_in(told, "09:16:40", case, report)
+    same = Merged(
+        into=main.id,
+        category="event.emergency.water-main",
+        area=AREA,
+        said=report.title,
+        explanation=because("same category 80 m away, filed 5 minutes ago (radius 800 m, window 24 hours)"),
+    )
+    merged = told.fact("09:16:42", "triage", case, same, cause=filed)
+    ruled = _ruled(told, merged)
+    joined = told.fact("09:16:43", "dispatch", main, Joined(case_id=case.id, count=1, said=same.said), cause=merged)
+    changed = ChangeNotice(to="fire", assignment_id=main.assignment("1.3"), joined=1, said=same.said)
+    told.fact("09:16:43", "dispatch", main, changed, cause=joined)
+    _closed_by_rule(told, "09:16:43", case, merged, "duplicate")
+
+    more = AddSupplement(text="三单元有位透析病人，急需用水。")
+    asked = told.request("09:25:00", "hotline", case, more, cause=ruled, actor=_AGENT)
+    added = told.take(asked, "intake", Supplement(text=more.text))
+    heard = told.fact("09:25:02", "dispatch", main, Supplemented(case_id=case.id, text=more.text), cause=added)
+    told.fact("09:25:02", "dispatch", main, SupplementNotice(to="fire", text=more.text), cause=heard)
+    told.fact("10 08:50:01", "intake", case, OutcomeNotice(to="hotline", outcome="fixed"), cause=closed)
+    return ruled
+
+
+def _withdrawn(told: Story) -> None:
+    """A blocked fire lane: the car is gone before anybody comes."""
+    case = _of_hotline("call-4730", "fire-lane")
+    report = FileReport(
+        channel="hotline",
+        reporter_ref="caller:77",
+        title="小区消防通道被私家车堵死",
+        place=Where(address="双桥路 102 号院"),
+        external_ref="call-4730",
+    )
+    filed = _called_in(told, "11:05:00", case, report)
+    lead = assignment(case, "1.1", _FIRE, "责令立即清除，必要时强制清除", "11:05:02")
+    round_ = dispatched(
+        [lead], 1, "first", filed="11:05:01", category="event.emergency.fire-lane", title=report.title,
+        place=Place(address="双桥路 102 号院", area=AREA), explanation=because("keywords 消防通道 (8)"),
+    )  # fmt: skip
+    plan = told.fact("11:05:02", "triage", case, round_, cause=filed)
+    ruled = _ruled(told, plan)
+    told.fact("11:05:02", "dispatch", case, notice_of(plan, "1.1", to="fire"), cause=plan)
+
+    asked = told.request("11:12:00", "hotline", case, Withdraw(reason="车主已挪车"), cause=ruled, actor=_AGENT)
+    back = told.take(asked, "intake", Withdrawal(reason="车主已挪车"))
+    agreed = told.fact("11:12:02", "triage", case, Withdrawn(reason="车主已挪车"), cause=back)
+    _ruled(told, agreed)
+    stop = Resolved(
+        assignment_id=lead.id, unit=_FIRE, outcome="cancelled", reason="报告人撤回", resolve_by=lead.resolve_by,
+        late_by_seconds=0,
+    )  # fmt: skip
+    cancelled = told.fact("11:12:03", "dispatch", case, stop, cause=agreed)
+    gone = CancellationNotice(to="fire", assignment_id=lead.id, reason="报告人撤回")
+    told.fact("11:12:03", "dispatch", case, gone, cause=cancelled)
+    _end_is_told(told, _closed_by_rule(told, "11:12:03", case, agreed, "withdrawn"))
+
+
+def _upheld(told: Story) -> None:
+    """Smoke from a cable shaft: its withdrawal is not followed, for the unit is at work on a hazard."""
+    case = _of_hotline("call-4788", "smoke")
+    report = FileReport(
+        channel="hotline",
+        title="电缆井冒烟，有焦味",
+        category="event.emergency.fire",
+        place=Where(point=Point(lat=30.6531, lon=104.1064)),
+        external_ref="call-4788",
+    )
+    filed = _called_in(told, "14:00:00", case, report)
+    lead = assignment(case, "1.1", _FIRE, "到场处置，断电后灭火", "14:00:02")
+    round_ = dispatched(
+        [lead], 1, "first", filed="14:00:01", category="event.emergency.fire", title=report.title,
+        place=Place(point=report.place.point, area=AREA), explanation=because("category given by the hotline"),
+    )  # fmt: skip
+    plan = told.fact("14:00:02", "triage", case, round_, cause=filed)
+    ruled = _ruled(told, plan)
+    given = told.fact("14:00:02", "dispatch", case, notice_of(plan, "1.1", to="fire"), cause=plan)
+    resolved = _handled_by_the_station(told, case, given, plan)
+
+    asked = told.request("14:12:00", "hotline", case, Withdraw(reason="来电人称烟已散"), cause=ruled, actor=_AGENT)
+    back = told.take(asked, "intake", Withdrawal(reason="来电人称烟已散"))
+    why = "隐患已核实，现场正在处置"
+    upheld = told.fact("14:15:00", "triage", case, Upheld(reason=why), cause=back, actor=LEADER)
+    _ruled(told, upheld, why)
+
+    found = told.fact("14:40:02", "feedback", case, Verified(rule="rule:photo.v1"), cause=resolved)
+    _end_is_told(told, _closed_by_rule(told, "14:40:02", case, found, "fixed"))
+
+
+def _handled_by_the_station(told: Story, case: Case, given: Said, plan: Said) -> Said:
+    """One request too early, then the brigade hands the assignment to a station, which does the work."""
+    this: Words = {"assignment_id": case.assignment("1.1")}
+    early = told.request("14:00:20", "fire", case, Resolve(**this), cause=given, actor=_CAPTAIN)
+    why: Words = {"rule": "step.order", "reason": "an assignment is acknowledged before it is resolved"}
+    no = Refused(partner="fire", **this, **why)
+    refused = told.fact("14:00:21", "dispatch", case, no, cause=early, actor="fire:captain-2")
+    answer = RefusalNotice(to="fire", request=early.id, **why)
+    told.fact("14:00:21", "dispatch", case, answer, cause=refused, actor="fire:captain-2")
+
+    down = HandOn(**this, unit=_STATION, reason="五站最近")
+    asked = told.request("14:00:40", "fire", case, down, cause=given, actor=_CAPTAIN)
+    order = HandedOn(**this, unit=_STATION, by=_FIRE, reason=down.reason, due_at=at("14:05:41"))
+    again = notice_of(plan, "1.1", to="fire", unit=_STATION, acknowledge_by=at("14:05:41"))
+    told.take(asked, "dispatch", order, again)
+
+    crew: Words = {"unit": _STATION, **this}
+    due: Words = {"resolve_by": at("10 02:00:02")}
+    asked = told.request("14:01:30", "fire", case, Acknowledge(**this), cause=given, actor="station-5")
+    told.take(asked, "dispatch", Acknowledged(**crew, due_at=due["resolve_by"]))
+    asked = told.request("14:09:00", "fire", case, Arrive(**this), cause=given, actor="station-5")
+    told.take(asked, "dispatch", OnScene(**crew))
+    asked = told.request("14:40:00", "fire", case, Resolve(**this), cause=given, actor="station-5")
+    end = Resolved(
+        **crew, **due, outcome="fixed", handled_by=("fire:station-5",), late_by_seconds=0,
+        acknowledged_at=at("14:01:31"), arrived_at=at("14:09:01"),
+    )  # fmt: skip
+    return told.take(asked, "dispatch", end)
+
+
+def _returned_twice(told: Story) -> Case:
+    """A leaning tree: verified before it is filed, returned by two units, and ruled on by a person."""
+    case = told.case("tree", "15:00:00")
+    report = NewReport(channel="citizen", reporter_ref="reporter:77c0", title="行道树倾斜，压住电线", place=MAIN_PLACE)
+    filed = told.fact("15:00:00", "intake", case, report, actor="reporter:77c0")
+    look = Verifying(
+        unit=f"grid:{AREA}", category="component.greening.tree", area=AREA, due_at=at("15:30:00"),
+        note="a citizen's report of a kind that is verified first",
+    )  # fmt: skip
+    looking = told.fact("15:00:01", "triage", case, look, cause=filed)
+    seen = told.fact("15:12:00", "triage", case, VerifiedBeforeFiling(), cause=looking, actor=COLLECTOR)
+
+    plan = _tree_round(told, case, "15:12:00", 1, "first", _FIRE, seen)
+    given = told.fact("15:12:01", "dispatch", case, notice_of(plan, "1.1", to="fire"), cause=plan)
+    not_ours: Words = {"reason": "未压带电线路，属绿化养护"}
+    asked = told.request(
+        "15:14:00", "fire", case, Return(assignment_id=case.assignment("1.1"), **not_ours), cause=given, actor=_CAPTAIN
+    )
+    end = _tree_end(case, "1.1", _FIRE, outcome="returned", **not_ours)
+    returned = told.take(asked, "dispatch", end)
+    plan = _tree_round(told, case, "15:14:02", 2, "returned", "dept:landscape", returned)
+    who = "person:landscape-duty-1"
+    end = _tree_end(case, "2.1", "dept:landscape", outcome="returned", reason="属街道小修", handled_by=(who,))
+    returned = told.fact("15:18:00", "dispatch", case, end, cause=plan, actor=who)
+
+    wait = AwaitingRuling(queue="second_return", note="returned by dept:fire and dept:landscape", due_at=at("15:33:01"))
+    waiting = told.fact("15:18:01", "triage", case, wait, cause=returned)
+    late = RulingOverdue(queue="second_return", due_at=wait.due_at)
+    told.fact("15:33:01", "triage", case, late, cause=waiting, actor="clock")
+    plan = _tree_round(told, case, "15:40:00", 3, "manual", "street:CH/shuangqiaozi", waiting, actor=LEADER)
+    again = Retried(
+        parked_topic="Assigned", partition=3, offset=1187, parked_because="failed: the database was full",
+        reason="space was made",
+    )  # fmt: skip
+    told.fact("15:42:00", "dispatch", case, again, cause=plan, actor="person:operator-1")
+    ours: Words = {"assignment_id": case.assignment("3.1"), "unit": "street:CH/shuangqiaozi"}
+    who = "person:street-duty-4"
+    taken = Acknowledged(**ours, due_at=at("10 03:40:00"))
+    taken_on = told.fact("15:45:00", "dispatch", case, taken, cause=plan, actor=who)
+    done = _tree_end(case, "3.1", ours["unit"], outcome="fixed", handled_by=(who,), acknowledged_at=at("15:45:00"))
+    fixed = told.fact("16:30:00", "dispatch", case, done, cause=taken_on, actor=who)
+
+    due = at("18:30:01")
+    checking = told.fact("16:30:01", "feedback", case, Checking(due_at=due), cause=fixed)
+    told.fact("18:30:01", "feedback", case, CheckOverdue(due_at=due), cause=checking, actor="clock")
+    found = told.fact("19:00:00", "feedback", case, Verified(note="树已扶正"), cause=checking, actor=CHECKER)
+    closed = Evaluated(verdict="closed", outcome="fixed", checked_by=CHECKER, due_at=due, late_by_seconds=0)
+    end_of_case = told.fact("19:00:00", "feedback", case, closed, cause=found, actor=CHECKER)
+    told.fact("19:00:01", "dispatch", case, ClosureNotice(to="fire", outcome="fixed"), cause=end_of_case)
+    return case
+
+
+def _tree_round(
+    told: Story, case: Case, when: str, number: int, why: str, unit: str, cause: Said, *, actor: str | None = None
+) -> Said:
+    lead = assignment(case, f"{number}.1", unit, "扶正或移除，恢复通行", when)
+    round_ = dispatched(
+        [lead], number, why, filed="15:12:00", category="component.greening.tree", title="行道树倾斜，压住电线",
+        place=MAIN_PLACE, explanation=because(f"round {number}: {why}"),
+    )  # fmt: skip
+    return told.fact(when, "triage", case, round_, cause=cause, actor=actor)
+
+
+def _tree_end(case: Case, number: str, unit: str, **more: Any) -> Resolved:
+    due = {"1.1": "10 03:12:00", "2.1": "10 03:14:02", "3.1": "10 03:40:00"}[number]
+    return Resolved(assignment_id=case.assignment(number), unit=unit, resolve_by=at(due), late_by_seconds=0, **more)
+
+
+def _meddled(told: Story, known: Said, others: Case) -> None:
+    """The hotline adds to a case that it did not file: the answer belongs to no case."""
+    words = AddSupplement(text="请优先处理。")
+    asked = told.request("15:50:00", "hotline", others, words, cause=known, actor=_AGENT)
+    answer = RefusalNotice(
+        to="hotline", request=asked.id, case_id=others.id, rule="unknown",
+        reason="there is no such case of yours",
+    )  # fmt: skip
+    apart = Case(str(uuid5(NAMESPACE_URL, f"{asked.source} {asked.id}")), "apart")
+    told.fact("15:50:01", "intake", apart, answer, cause=asked, actor="hotline:agent-12")
+
+
+def _not_reproducible(told: Story) -> None:
+    """A dark street lamp that is lit when somebody looks."""
+    case = told.case("lamp", "13:20:00")
+    report = NewReport(channel="citizen", reporter_ref="reporter:a90b13", title="路灯不亮", place=MAIN_PLACE)
+    filed = told.fact("13:20:00", "intake", case, report, actor="reporter:a90b13")
+    look = Verifying(
+        unit=f"grid:{AREA}", category="component.public.street-lamp", area=AREA, due_at=at("13:50:00"),
+        note="a citizen's report of a kind that is verified first",
+    )  # fmt: skip
+    looking = told.fact("13:20:01", "triage", case, look, cause=filed)
+    no = Rejected(
+        why="not_reproducible",
+        reason="现场核实路灯正常",
+        explanation=because("a grid member looked, and did not find it"),
+    )
+    rejected = told.fact("13:41:00", "triage", case, no, cause=looking, actor=COLLECTOR)
+    closed = _closed_by_rule(told, "13:41:01", case, rejected, "not_reproducible")
+    given_up = Discarded(
+        parked_topic="Evaluated", partition=1, offset=402, parked_because="failed: the database was full",
+        reason="the case is closed on triage's own word",
+    )  # fmt: skip
+    told.fact("13:55:00", "triage", case, given_up, cause=closed, actor="person:operator-1")
+
+
+def _closed_by_rule(told: Story, when: str, case: Case, cause: Said, outcome: CaseOutcome) -> Said:
+    """The verdict that needs no person."""
+    rule = getattr(cause.data, "rule", None) or f"rule:{label(cause.data)}.v1"
+    verdict = Evaluated(verdict="closed", outcome=outcome, checked_by=rule)
+    return told.fact(when, "feedback", case, verdict, cause=cause)
+
+
+def _end_is_told(told: Story, closed: Said) -> None:
+    """To the hotline, whose report it was, and to the fire brigade, which worked on it."""
+    assert isinstance(closed.data, Evaluated)
+    outcome = closed.data.outcome
+    assert outcome is not None
+    told.fact(closed.at, "intake", closed.case, OutcomeNotice(to="hotline", outcome=outcome), cause=closed)
+    told.fact(closed.at, "dispatch", closed.case, ClosureNotice(to="fire", outcome=outcome), cause=closed)

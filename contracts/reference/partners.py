@@ -1,0 +1,67 @@
+"""Partners' systems: who is registered, what each may say and for which units. A file beside the district."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import StringConstraints, model_validator
+
+from contracts.reference.base import Reference, Text, UnitId, unique
+
+PartnerId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,49}$")]
+Says = Literal["reports", "steps"]
+"""`reports`: reports, supplements and withdrawals, which intake takes. `steps`: what its units do, for dispatch."""
+
+
+class Partner(Reference):
+    """A system that writes `from.<id>` and reads `to.<id>`."""
+
+    id: PartnerId
+    name: Text
+    units: tuple[UnitId, ...] = ()
+    """Whose assignments it is told of, and whose steps it may say."""
+    says: tuple[Says, ...] = ()
+    """Nothing: it is registered no longer. Its topics are still read, so that nothing on them is lost, and what it asks
+    is refused.
+    """
+    retrospective: bool = False
+    """Whether its own times count in a report entered long after the fact."""
+    client_key_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """Of the key it sends in `X-Client-Key` where it calls the services' APIs."""
+
+    @property
+    def source(self) -> str:
+        """The CloudEvents source of what it says."""
+        return f"/partners/{self.id}"
+
+
+class Partners(Reference):
+    """All that are registered. A unit answers through one partner at most."""
+
+    partners: tuple[Partner, ...] = ()
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "Partners":
+        unique("partners.id", (partner.id for partner in self.partners))
+        unique("partners.units", (unit for partner in self.partners for unit in partner.units))
+        unique(
+            "partners.client_key_sha256",
+            (partner.client_key_sha256 for partner in self.partners if partner.client_key_sha256),
+        )
+        return self
+
+    @cached_property
+    def by_id(self) -> Mapping[str, Partner]:
+        return {partner.id: partner for partner in self.partners}
+
+    @cached_property
+    def by_unit(self) -> Mapping[str, Partner]:
+        return {unit: partner for partner in self.partners for unit in partner.units}
+
+    @cached_property
+    def by_key(self) -> Mapping[str, Partner]:
+        """SHA-256 of a client key -> whose it is."""
+        return {partner.client_key_sha256: partner for partner in self.partners if partner.client_key_sha256}
+
+
+NO_PARTNERS = Partners()

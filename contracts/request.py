@@ -1,0 +1,137 @@
+"""Request: what a partner's system says on `from.<partner>`: reports, and what its units do.
+
+Each is the record of a command that a person has over HTTP, judged by the same function under the same rules. There is
+no word in it about lateness, urging or supervision: those are not a partner's to say.
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from contracts.fields import AreaPath, AssignmentId, Attachments, Fact, Line, Name, Point, Shape, Text
+
+ReportChannel = Literal["partner", "hotline", "open311", "sensor"]
+
+
+class _Request(Fact):
+    name: ClassVar[str] = "Request"
+
+
+class Where(Shape):
+    """Any of a position (WGS 84), an address in words, and an area path. The position decides where there is one."""
+
+    point: Point | None = None
+    address: Line | None = None
+    area: AreaPath | None = None
+
+
+class FileReport(_Request):
+    """A report. Its case begins here: `subject` is a new UUID of yours."""
+
+    kind: Literal["report"] = "report"
+    channel: ReportChannel = "partner"
+    reporter_ref: Annotated[Name, Field(max_length=140)] | None = None
+    """An opaque reference to the reporter in your system; never a name or a telephone number."""
+    title: Line
+    text: Text = ""
+    category: Name | None = None
+    place: Where = Where()
+    attachments: Attachments = ()
+    base_records: Annotated[tuple[Name, ...], Field(max_length=50)] = ()
+    external_ref: Name | None = None
+    """The report's number in your system."""
+
+
+class AddSupplement(_Request):
+    """More about a report of yours."""
+
+    kind: Literal["supplement"] = "supplement"
+    text: Annotated[Text, Field(min_length=1)]
+    attachments: Attachments = ()
+
+
+class Withdraw(_Request):
+    """A report of yours is taken back."""
+
+    kind: Literal["withdrawal"] = "withdrawal"
+    reason: Line
+
+
+class _Step(_Request):
+    assignment_id: AssignmentId
+
+
+class Acknowledge(_Step):
+    """Your unit takes the assignment on."""
+
+    kind: Literal["acknowledge"] = "acknowledge"
+
+
+class SetOut(_Step):
+    """Your unit is on its way."""
+
+    kind: Literal["en_route"] = "en_route"
+
+
+class Arrive(_Step):
+    """Your unit is on the scene; from now on the assignment cannot be returned."""
+
+    kind: Literal["on_scene"] = "on_scene"
+
+
+class Note(_Step):
+    """A remark."""
+
+    kind: Literal["note"] = "note"
+    note: Annotated[Text, Field(min_length=1)]
+    evidence: Attachments = ()
+
+
+class RequestExtension(_Step):
+    """Your unit asks for one more original limit, before it is overdue."""
+
+    kind: Literal["request_extension"] = "request_extension"
+    reason: Line
+
+
+class HandOn(_Step):
+    """Your unit stands above the one named, and gives it the assignment."""
+
+    kind: Literal["hand_on"] = "hand_on"
+    unit: Name
+    reason: Line
+
+
+class Return(_Step):
+    """Not your unit's to do; before work begins."""
+
+    kind: Literal["return"] = "return"
+    reason: Line
+
+
+class Resolve(_Step):
+    """The task is done."""
+
+    kind: Literal["resolve"] = "resolve"
+    note: Text | None = None
+    evidence: Attachments = ()
+    handled_by: Annotated[tuple[Annotated[Name, Field(max_length=100)], ...], Field(max_length=40)] = ()
+    """Who did it, as your system names them; they appear as `<partner>:<name>` and may not check the case."""
+
+
+Request = Annotated[
+    FileReport
+    | AddSupplement
+    | Withdraw
+    | Acknowledge
+    | SetOut
+    | Arrive
+    | Note
+    | RequestExtension
+    | HandOn
+    | Return
+    | Resolve,
+    Field(discriminator="kind"),
+]
+REPORTS = (FileReport, AddSupplement, Withdraw)
+"""What intake takes; the rest is dispatch's."""

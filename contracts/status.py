@@ -1,0 +1,234 @@
+"""The public status of a case: which there are, how they follow from facts, and which of them each service can tell.
+
+One fold serves every reader: it takes whatever facts of a case that reader sees, in whatever order the topics bring
+them. Within one source's stream of a case `sequence` orders what it said; where sources meet, the later stage wins.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from contracts.dispatch import Outcome, Resolved
+from contracts.envelope import Event
+from contracts.feedback import Evaluated
+from contracts.intake import NewReport
+from contracts.progress import (
+    Acknowledged,
+    AwaitingRuling,
+    Checking,
+    EnRoute,
+    HandedOn,
+    OnScene,
+    Verified,
+    VerifiedBeforeFiling,
+    Verifying,
+)
+from contracts.progress import Failed as CheckFailed
+from contracts.triage import Dispatched, Merged, Rejected, Withdrawn
+
+Status = Literal[
+    "reported",
+    "verifying",
+    "filed",
+    "dispatched",
+    "acknowledged",
+    "en_route",
+    "on_scene",
+    "suspended",
+    "fixed",
+    "checking",
+    "rework",
+    "closed",
+    "rejected",
+    "merged",
+    "withdrawn",
+]
+"""What is shown to people.
+
+    reported     the report is in; also while it awaits a ruling before it is filed
+    verifying    a grid member looks at the place before it is filed
+    filed        it is a case; nobody has its lead's work at the moment, for instance while it awaits a ruling again
+    dispatched   the lead's unit has the assignment and has not acknowledged it
+    acknowledged, en_route, on_scene   how far the lead's unit has come
+    suspended    the clock stands still, by a decision of the centre
+    fixed        the lead's work is done
+    checking     all work is done and waits for its check
+    rework       a check failed, and the work has not been given out again yet
+    closed       the verdict is final; its outcome says how
+    rejected, merged, withdrawn   so ruled; feedback closes the case right after
+"""
+
+Stage = Literal["dispatched", "acknowledged", "en_route", "on_scene"]
+STAGES: tuple[Stage, ...] = ("dispatched", "acknowledged", "en_route", "on_scene")
+"""Of an assignment, in the order in which it passes them."""
+
+SERVICES = ("intake", "triage", "dispatch", "feedback", "audit")
+
+_WORK: Mapping[Status, Status] = dict.fromkeys(("acknowledged", "en_route", "on_scene", "suspended"), "dispatched")
+
+COARSE: Mapping[str, Mapping[Status, Status]] = {
+    # The topics it reads tell rulings and verdicts, not what happens to an assignment.
+    "intake": {
+        **_WORK,
+        "verifying": "reported",
+        "filed": "dispatched",
+        "fixed": "dispatched",
+        "checking": "dispatched",
+    },
+    "triage": {**_WORK, "checking": "fixed"},
+    "dispatch": {"checking": "fixed"},
+    "feedback": {**_WORK},
+    "audit": {},
+}
+"""Service -> the statuses it cannot tell, and what it shows instead. It shows a case once it has heard of it: dispatch
+and feedback at the first ruling. Before it is filed, a case that intake cannot tell from a reported one is that."""
+
+
+def coarse(service: str, status: Status) -> Status:
+    """What that service shows where the full status is this one."""
+    return COARSE[service].get(status, status)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An assignment: how far its unit has come, and how it ended. `lead` is unknown (False) until its plan is known."""
+
+    lead: bool = False
+    stage: int = 0
+    stage_sequence: int = 0
+    """Of the step that said it."""
+    outcome: Outcome | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a case stands, as far as it has been heard of."""
+
+    reported: bool = False
+    ruling: Status | None = None
+    """Where triage stands; `filed` while it awaits a ruling, too: what that means depends on the lead's work."""
+    ruling_sequence: int = 0
+    filed: bool = False
+    round: int = 0
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    verdict: Literal["checking", "rework", "closed"] | None = None
+    """Where feedback stands."""
+    verdict_sequence: int = 0
+    rework_round: int = 0
+
+    @property
+    def status(self) -> Status | None:
+        """None where nothing has been heard that says it."""
+        if self.verdict == "closed":
+            return "closed"
+        if self.ruling is None:
+            return "reported" if self.reported else None
+        if self.ruling not in ("filed", "dispatched"):
+            return self.ruling
+        if not self.filed:
+            return "reported"
+        if self.verdict == "rework" and self.rework_round >= self.round:
+            return "rework"
+        return self._of_the_lead()
+
+    def _of_the_lead(self) -> Status:
+        leads = [(_place(name), part) for name, part in self.parts.items() if part.lead]
+        if not leads:
+            return "filed"
+        _, lead = max(leads, key=lambda found: found[0])
+        if lead.outcome is None:
+            return STAGES[lead.stage]
+        if lead.outcome != "fixed":
+            return "filed"
+        done = all(part.outcome is not None for part in self.parts.values())
+        return "checking" if self.verdict == "checking" and done else "fixed"
+
+
+def evolve(standing: Standing, event: Event[Any]) -> Standing:
+    """Where the case stands after a fact; one that says nothing of it changes nothing."""
+    change = _CHANGES.get(type(event.data))
+    return change(standing, event) if change is not None else standing
+
+
+def _reported(standing: Standing, event: Event[Any]) -> Standing:
+    return standing if standing.reported else replace(standing, reported=True)
+
+
+def _ruled(standing: Standing, event: Event[Any]) -> Standing:
+    data, sequence = event.data, int(event.sequence)
+    if isinstance(data, Dispatched):
+        parts = dict(standing.parts)
+        for given in data.plan:
+            parts[given.id] = replace(parts.get(given.id, Part()), lead=given.lead)
+        standing = replace(standing, parts=parts, filed=True, round=max(standing.round, data.round))
+    if sequence <= standing.ruling_sequence:
+        return standing
+    return replace(standing, ruling=data.ruling, ruling_sequence=sequence)
+
+
+def _awaits(ruling: Status) -> Callable[[Standing, Event[Any]], Standing]:
+    def changed(standing: Standing, event: Event[Any]) -> Standing:
+        sequence = int(event.sequence)
+        if sequence <= standing.ruling_sequence:
+            return standing
+        return replace(standing, ruling=ruling, ruling_sequence=sequence)
+
+    return changed
+
+
+def _came_to(stage: Stage) -> Callable[[Standing, Event[Any]], Standing]:
+    def changed(standing: Standing, event: Event[Any]) -> Standing:
+        name, sequence = event.data.assignment_id, int(event.sequence)
+        part = standing.parts.get(name, Part())
+        if sequence <= part.stage_sequence:
+            return standing
+        reached = replace(part, stage=STAGES.index(stage), stage_sequence=sequence)
+        return replace(standing, parts={**standing.parts, name: reached})
+
+    return changed
+
+
+def _resolved(standing: Standing, event: Event[Any]) -> Standing:
+    name = event.data.assignment_id
+    part = standing.parts.get(name, Part())
+    if part.outcome is not None:
+        return standing
+    return replace(standing, parts={**standing.parts, name: replace(part, outcome=event.data.outcome)})
+
+
+def _judged(standing: Standing, event: Event[Any]) -> Standing:
+    data, sequence = event.data, int(event.sequence)
+    if isinstance(data, Evaluated) and data.verdict == "rework":
+        rework = max(standing.rework_round, *(_place(name)[0] for name in data.failed))
+        standing = replace(standing, rework_round=rework)
+    if sequence <= standing.verdict_sequence:
+        return standing
+    verdict = data.verdict if isinstance(data, Evaluated) else "checking"
+    return replace(standing, verdict=verdict, verdict_sequence=sequence)
+
+
+_CHANGES: Mapping[type, Callable[[Standing, Event[Any]], Standing]] = {
+    NewReport: _reported,
+    Verifying: _awaits("verifying"),
+    AwaitingRuling: _awaits("filed"),
+    VerifiedBeforeFiling: _awaits("filed"),
+    Dispatched: _ruled,
+    Merged: _ruled,
+    Rejected: _ruled,
+    Withdrawn: _ruled,
+    Acknowledged: _came_to("acknowledged"),
+    EnRoute: _came_to("en_route"),
+    OnScene: _came_to("on_scene"),
+    HandedOn: _came_to("dispatched"),  # whoever is to acknowledge it now has not
+    Resolved: _resolved,
+    Checking: _judged,
+    Verified: _judged,
+    CheckFailed: _judged,
+    Evaluated: _judged,
+}
+"""Fact -> what it changes. `Upheld` changes nothing: the case goes on as it was."""
+
+
+def _place(assignment_id: str) -> tuple[int, int]:
+    _, round_, number = assignment_id.split(".")
+    return int(round_), int(number)

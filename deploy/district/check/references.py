@@ -1,0 +1,169 @@
+"""What one record of a district says of another: areas, units, ladders, roles; and what else the services rely on."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+
+from shapely import Point, Polygon
+
+from contracts.reference import LADDER, Unit, unit_for
+from deploy.district.check.reading import MANIFEST, PARTNERS, Files, Finding, path_of, repeated
+
+_BY_AREA = ("mediator", *LADDER)
+"""Kinds of units that are found by their area, so that their id is made of it."""
+
+
+def broken(files: Files) -> Iterator[Finding]:
+    """Every rule between records that does not hold. What refers to a file that is not readable is passed over."""
+    yield from _areas(files)
+    yield from _units(files)
+    yield from _members(files)
+    yield from _places(files)
+    yield from _roles(files)
+    yield from _policy(files)
+    yield from _partners(files)
+    if files.manifest is not None and files.areas.lacks(files.manifest.root):
+        yield Finding(MANIFEST, "root", f"{files.manifest.root} is not an area of areas.json")
+
+
+def remarks(files: Files) -> Iterator[Finding]:
+    """What is no hindrance: roles that only a unit above fills, and files that are not as the manifest says."""
+    names = files.units.names or frozenset()
+    for role, fields in _roles_by_field(files).items():
+        above = [grid for grid in files.grids if unit_of(role, grid, names) not in (None, unit_for(role, grid))]
+        for field in fields if above else ():
+            rule = f"nobody is {role} in {_some(above)}, so a unit further up takes its part"
+            yield Finding("catalogue.json", field, rule)
+    for name, digest in files.manifest.files.items() if files.manifest else ():
+        path = path_of(files.folder, name)
+        if not path.exists():
+            yield Finding(MANIFEST, f"files.{name}", "is not there")
+        elif hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+            yield Finding(MANIFEST, f"files.{name}", "has another hash: it was changed since the manifest was written")
+
+
+def unit_of(role: str, area: str, units: Collection[str]) -> str | None:
+    """The unit that fills a role in an area, as triage finds it: the role's own, else the next up the ladder."""
+    if role in LADDER:
+        rungs = LADDER[LADDER.index(role) :]
+    else:
+        rungs = (role, *((f"mediator:{area}",) if role == "mediator" else ()), *LADDER[2:])
+    for rung in rungs:
+        try:
+            unit = unit_for(rung, area)
+        except ValueError:  # the area is too wide to name one
+            continue
+        if unit in units:
+            return unit
+    return None
+
+
+def _areas(files: Files) -> Iterator[Finding]:
+    for area in files.areas.valid:
+        if area.parent is not None and files.areas.lacks(area.parent):
+            yield Finding("areas.json", f"areas[{area.path}].path", f"its parent {area.parent} is not in this file")
+        if not Polygon(area.polygon).is_valid:
+            yield Finding("areas.json", f"areas[{area.path}].polygon", "must be a ring that does not cross itself")
+    if files.areas.names is not None and not files.grids:
+        yield Finding("areas.json", "areas", "must hold a grid, for work is done in grids")
+
+
+def _units(files: Files) -> Iterator[Finding]:
+    by_id = {unit.id: unit for unit in files.units.valid}
+    for unit in files.units.valid:
+        where = f"units[{unit.id}]"
+        if files.areas.lacks(unit.area):
+            yield Finding("units.json", f"{where}.area", f"{unit.area} is not an area of areas.json")
+        if unit.kind in _BY_AREA and unit.id != f"{unit.kind}:{unit.area}":
+            yield Finding("units.json", f"{where}.id", f"must be {unit.kind}:{unit.area}, made of its kind and area")
+        if unit.superior is not None and files.units.lacks(unit.superior):
+            yield Finding("units.json", f"{where}.superior", f"{unit.superior} is not a unit of this file")
+        if _is_above_itself(unit, by_id):
+            yield Finding("units.json", f"{where}.superior", "the ladder above the unit leads back to it")
+
+
+def _is_above_itself(unit: Unit, by_id: Mapping[str, Unit]) -> bool:
+    seen: set[str] = set()
+    above = unit.superior
+    while above is not None and above in by_id and above not in seen:
+        if above == unit.id:
+            return True
+        seen.add(above)
+        above = by_id[above].superior
+    return False
+
+
+def _members(files: Files) -> Iterator[Finding]:
+    areas = {unit.id: unit.area for unit in files.units.valid}
+    for member in files.members.valid:
+        where = f"members[{member.id}]"
+        if files.units.lacks(member.unit):
+            yield Finding("members.json", f"{where}.unit", f"{member.unit} is not a unit of units.json")
+        elif areas.get(member.unit, member.grid) != member.grid:
+            yield Finding("members.json", f"{where}.unit", f"{member.unit} works in another area than {member.grid}")
+        if files.areas.lacks(member.grid):
+            yield Finding("members.json", f"{where}.grid", f"{member.grid} is not an area of areas.json")
+        elif member.grid.count("/") != 3:
+            yield Finding("members.json", f"{where}.grid", f"{member.grid} is an area of another level than a grid")
+    once = {member.id: member for member in files.members.valid}.values()  # one that is repeated is named as such
+    orders = (f"{member.order} in {member.grid}" for member in once)
+    yield from repeated("members.json", "members.order", orders)
+
+
+def _places(files: Files) -> Iterator[Finding]:
+    areas = {area.path: area for area in files.areas.valid}
+    for place in files.places.valid:
+        where = f"places[{place.id}]"
+        if files.areas.lacks(place.area):
+            yield Finding("places.json", f"{where}.area", f"{place.area} is not an area of areas.json")
+        elif place.area in areas and not Polygon(areas[place.area].polygon).covers(Point(place.point)):
+            yield Finding("places.json", f"{where}.point", f"must lie in {place.area}, the area of the place")
+
+
+def _roles(files: Files) -> Iterator[Finding]:
+    if files.units.names is None:
+        return
+    for role, fields in _roles_by_field(files).items():
+        nobody = [grid for grid in files.grids if unit_of(role, grid, files.units.names) is None]
+        for field in fields if nobody else ():
+            rule = f"no unit of units.json is {role} in {_some(nobody)}, nor is any above it"
+            yield Finding("catalogue.json", field, rule)
+
+
+def _policy(files: Files) -> Iterator[Finding]:
+    ladder = files.policy.escalation_ladder if files.policy else ()
+    if list(ladder) != [rung for rung in LADDER if rung in ladder]:
+        rule = f"must be of {', '.join(LADDER)}, in this order"
+        yield Finding("policy.json", "escalation_ladder", rule)
+    if files.units.names is not None:
+        kinds = {name.partition(":")[0] for name in files.units.names}
+        for rung in ladder:
+            if rung in LADDER and rung not in kinds:
+                yield Finding("policy.json", "escalation_ladder", f"units.json has no unit of the kind {rung}")
+
+
+def _partners(files: Files) -> Iterator[Finding]:
+    partners = {partner.id: partner for partner in files.partners.valid}.values()
+    for partner in partners:
+        for unit in partner.units:
+            if files.units.lacks(unit):
+                rule = f"{unit} is not a unit of units.json"
+                yield Finding(PARTNERS, f"partners[{partner.id}].units", rule)
+    yield from repeated(PARTNERS, "partners.units", (unit for partner in partners for unit in partner.units))
+    keys = (partner.client_key_sha256 for partner in partners if partner.client_key_sha256)
+    yield from repeated(PARTNERS, "partners.client_key_sha256", keys)
+
+
+def _roles_by_field(files: Files) -> Mapping[str, list[str]]:
+    """Role -> the fields of the catalogue that name it."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for category in files.catalogue.valid:
+        where = f"categories[{category.code}]"
+        found[category.lead.unit].append(f"{where}.lead.unit")
+        for number, task in enumerate(category.supports):
+            found[task.unit].append(f"{where}.supports.{number}.unit")
+    return found
+
+
+def _some(grids: list[str]) -> str:
+    return grids[0] if len(grids) == 1 else f"{grids[0]} and {len(grids) - 1} other grids"

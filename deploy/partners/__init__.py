@@ -1,0 +1,15 @@
+"""Partners of an installation: entries in a file of their own, and two topics for each.
+
+__main__      `python -m deploy.partners add | remove | list`, which `make partner` runs
+registration  register and unregister: what there is to do, in which order
+entries       the rules of an entry, all of them told at once; pure
+file          reads the file and changes it: one change at a time, each as a whole or not at all
+
+The services read the file again whenever it changes; nothing needs to be started again.
+"""
+
+from deploy.partners.entries import Unacceptable, Wanted
+from deploy.partners.file import read
+from deploy.partners.registration import Installation, register, unregister
+
+__all__ = ["Installation", "Unacceptable", "Wanted", "read", "register", "unregister"]

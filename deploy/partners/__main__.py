@@ -1,0 +1,111 @@
+"""`python -m deploy.partners add | remove | list`: the partners of an installation, named by the environment.
+
+    CASEGRID_PARTNERS        the file of partners; by default partners.json beside the district's folder
+    CASEGRID_DISTRICT        the district whose units they answer for
+    KAFKA_BOOTSTRAP_SERVERS  the broker, and CASEGRID_TOPIC_PREFIX, if any
+
+Exit status 2: the entry breaks a rule, and nothing was changed.
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from contracts.reference import Partner
+from contracts.wire import FROM, TO
+from deploy.partners import Installation, Unacceptable, Wanted, read, register, unregister
+from deploy.stack.plan import from_environment
+from deploy.stack.problem import Problem
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Does what was asked and says so; what is wrong goes to standard error."""
+    options = parser().parse_args(arguments)
+    try:
+        installation = Installation.of(from_environment())
+        match options.command:
+            case "add":
+                asyncio.run(_add(installation, options))
+            case "remove":
+                _remove(installation, options.id)
+            case _:
+                _list(installation)
+    except Unacceptable as fault:
+        print(f"{fault}\nnothing was changed", file=sys.stderr)
+        return 2
+    except Problem as fault:
+        print(fault, file=sys.stderr)
+        return 1
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Of the command line."""
+    options = argparse.ArgumentParser(
+        prog="python -m deploy.partners", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = options.add_subparsers(dest="command", required=True)
+    add = commands.add_parser("add", help="register a partner, or change its entry")
+    add.add_argument("id", help="e.g. water; its topics are from.water and to.water")
+    add.add_argument("--says", required=True, help="reports, steps, or both separated by a comma")
+    add.add_argument("--units", default="", help="units it answers for, separated by commas: dept:water")
+    add.add_argument("--title", default="", help="its name; by default as it is registered, else the id")
+    add.add_argument("--retrospective", action="store_true", help="its own times count in late entries")
+    add.add_argument("--rotate", action="store_true", help="give it a new client key")
+    remove = commands.add_parser("remove", help="take a partner's entry out")
+    remove.add_argument("id")
+    commands.add_parser("list", help="who is registered")
+    return options
+
+
+async def _add(installation: Installation, options: argparse.Namespace) -> None:
+    wanted = Wanted(
+        options.id,
+        says=_split(options.says),
+        units=_split(options.units),
+        name=options.title or None,
+        retrospective=options.retrospective,
+    )
+    key = await register(installation, wanted, rotate=options.rotate)
+    partner = read(installation.partners).by_id[wanted.id]
+    prefix = installation.prefix
+    print(f"{_words(partner)}\nwrites {prefix}{FROM}{partner.id}, reads {prefix}{TO}{partner.id}")
+    if key is None:
+        print("was registered already and keeps its client key; ROTATE=1 (--rotate) gives it a new one")
+    else:
+        print(f"client key, for the header X-Client-Key (shown only once, kept as a hash): {key}")
+
+
+def _remove(installation: Installation, partner: str) -> None:
+    if not unregister(installation.partners, partner):
+        raise Unacceptable(f"id: {partner!r} is not registered in {installation.partners}")
+    topics = " and ".join(f"{installation.prefix}{each}{partner}" for each in (FROM, TO))
+    print(
+        f"{partner} is no longer registered\n{topics} stay with what they hold; registered again, it goes on with them"
+    )
+
+
+def _list(installation: Installation) -> None:
+    partners = read(installation.partners).partners
+    for partner in partners:
+        print(_words(partner))
+    if not partners:
+        print(f"nobody is registered in {installation.partners}")
+
+
+def _words(partner: Partner) -> str:
+    more = [", retrospective"] if partner.retrospective else []
+    more += [] if partner.client_key_sha256 else [", without a client key"]
+    if not partner.says:
+        return f"{partner.id} ({partner.name}): registered no longer"
+    units = f"for {', '.join(partner.units)}" if partner.units else "for no unit"
+    return f"{partner.id} ({partner.name}): says {' and '.join(partner.says)} {units}{''.join(more)}"
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",")) if text.strip() else ()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

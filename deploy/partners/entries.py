@@ -1,0 +1,106 @@
+"""The rules of an entry. Pure: what is wanted, what is there already and the district's units in, entries out."""
+
+from collections import Counter
+from collections.abc import Container
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from contracts.reference import Partner, Partners
+
+
+class Unacceptable(ValueError):
+    """An entry breaks rules; `findings` names each with its field, and the message is all of them, one a line."""
+
+    def __init__(self, *findings: str) -> None:
+        super().__init__("\n".join(findings))
+        self.findings = findings
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for, unchecked. An entry that is there already becomes just this, but for what is None."""
+
+    id: str
+    says: tuple[str, ...]
+    units: tuple[str, ...] = ()
+    name: str | None = None
+    """None: as it is registered, else the id."""
+    retrospective: bool = False
+
+
+def with_entry(partners: Partners, wanted: Wanted, district: Container[str], new_key: str | None) -> Partners:
+    """The partners with one more or a changed one. `new_key`, a SHA-256, takes the place of the key it had, if any.
+
+    `district` holds the ids of the district's units. Raises `Unacceptable`.
+    """
+    known = partners.by_id.get(wanted.id)
+    findings = [
+        *([] if wanted.says else [f"says: '' {_RULES['says']}"]),
+        *_repeated("units", wanted.units),
+        *_repeated("says", wanted.says),
+        *_units(partners, wanted, district),
+    ]
+    fields = {
+        "id": wanted.id,
+        "name": wanted.name if wanted.name is not None else known.name if known else wanted.id,
+        "units": wanted.units,
+        "says": wanted.says,
+        "retrospective": wanted.retrospective,
+        "client_key_sha256": new_key or (known.client_key_sha256 if known else None),
+    }
+    try:
+        entry = Partner.model_validate(fields)
+    except ValidationError as error:
+        raise Unacceptable(*_explained(error), *findings) from None
+    if findings:
+        raise Unacceptable(*findings)
+    if known:
+        return Partners(partners=tuple(entry if partner is known else partner for partner in partners.partners))
+    return Partners(partners=(*partners.partners, entry))
+
+
+def retired(partners: Partners, partner: str) -> Partners:
+    """The partners, that one registered no longer: for no unit, with nothing to say, without a key.
+
+    Its entry stays, for its topics do: the services go on reading what was on its way, and audit its last notices. The
+    same object where there is no such partner.
+    """
+    known = partners.by_id.get(partner)
+    if known is None or not known.says:
+        return partners
+    left = Partner(id=known.id, name=known.name)
+    return Partners(partners=tuple(left if entry is known else entry for entry in partners.partners))
+
+
+def _units(partners: Partners, wanted: Wanted, district: Container[str]) -> list[str]:
+    found = []
+    for unit in dict.fromkeys(wanted.units):
+        owner = partners.by_unit.get(unit)
+        if unit not in district:
+            found.append(f"units: {unit} is not a unit of the district's units.json")
+        elif owner is not None and owner.id != wanted.id:
+            found.append(f"units: {unit} answers through {owner.id} already, and a unit has one partner at most")
+    return found
+
+
+def _repeated(field: str, values: tuple[str, ...]) -> list[str]:
+    return [f"{field}: {value} is there more than once" for value, times in Counter(values).items() if times > 1]
+
+
+_RULES = {
+    "id": "must be 1 to 50 lower-case letters, digits and hyphens, the first no hyphen",
+    "name": "must not be empty",
+    "says": "must be reports, steps, or both",
+}
+
+
+def _explained(error: ValidationError) -> list[str]:
+    """Each broken field with its rule, once. A malformed unit is named by `_units`: the district has none."""
+    found: dict[str, str] = {}
+    for item in error.errors(include_url=False, include_context=False):
+        field = str(item["loc"][0])
+        if field in _RULES and field not in found:
+            given = ",".join(item["input"]) if isinstance(item["input"], tuple) else item["input"]
+            found[field] = f"{field}: {given!r} {_RULES[field]}"
+    return list(found.values())

@@ -1,0 +1,132 @@
+"""What a group has read, on a real broker: deadlines wait for it, and a new topic is read without a restart."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from aiokafka import AIOKafkaProducer
+
+from chassis.consumer import Consumer
+from chassis.records import Record
+from tests.support.facts import case_id, fact_record, record_of, report
+from tests.support.services import eventually, publish
+
+Topics = Callable[..., Awaitable[list[str]]]
+
+
+class Reader:
+    """A consumer that takes in nothing while `held` is set."""
+
+    def __init__(self, kafka: str, prefix: str, topics: list[str]) -> None:
+        self.topics = topics
+        self.records: list[Record] = []
+        self.go_on = asyncio.Event()
+        self.go_on.set()
+        self.consumer = Consumer(
+            servers=kafka,
+            group="reader",
+            topics=lambda: self.topics,
+            prefix=prefix,
+            batch=100,
+            process=self._take,
+            session_seconds=3,
+        )
+
+    async def _take(self, records: Sequence[Record]) -> None:
+        await self.go_on.wait()
+        self.records += records
+
+
+@asynccontextmanager
+async def reading(kafka: str, prefix: str, *topics: str) -> AsyncIterator[Reader]:
+    reader = Reader(kafka, prefix, [*topics])
+    running = asyncio.create_task(reader.consumer.run())
+    try:
+        await eventually(lambda: _assigned(reader), what="partitions")
+        yield reader
+    finally:
+        reader.go_on.set()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def _assigned(reader: Reader) -> bool:
+    return reader.consumer.assigned() > 0
+
+
+async def test_all_is_read_only_once_it_has_taken_effect(kafka: str, topics: str) -> None:
+    async with reading(kafka, topics, "ReportFiled") as reader:
+        assert await reader.consumer.everything_read()
+        reader.go_on.clear()
+        await publish(kafka, topics, [fact_record(case_id(), report())])
+        assert not await reader.consumer.everything_read()
+        reader.go_on.set()
+        assert await eventually(reader.consumer.everything_read)
+        assert len(reader.records) == 1
+
+
+async def test_what_another_worker_of_the_group_has_not_read_counts(kafka: str, topics: str) -> None:
+    async with reading(kafka, topics, "ReportFiled") as one, reading(kafka, topics, "ReportFiled") as other:
+        await eventually(lambda: _shared(one, other), what="a share for each")
+        other.go_on.clear()
+        records = [fact_record(case_id(), report()) for _ in range(30)]
+        await publish(kafka, topics, records)
+        assert not await one.consumer.everything_read()
+        other.go_on.set()
+        assert await eventually(one.consumer.everything_read)
+        assert len(one.records) + len(other.records) == 30
+
+
+async def _shared(one: Reader, other: Reader) -> bool:
+    return (
+        one.consumer.assigned() + other.consumer.assigned() == 3
+        and min(one.consumer.assigned(), other.consumer.assigned()) > 0
+    )
+
+
+async def test_a_transactions_markers_are_no_backlog(kafka: str, topics: str) -> None:
+    """A partner may write in transactions: their markers take offsets, but are no records."""
+    async with reading(kafka, topics, "ReportFiled") as reader:
+        producer = AIOKafkaProducer(bootstrap_servers=kafka, transactional_id=f"{topics}writer")
+        await producer.start()
+        try:
+            record = fact_record(case_id(), report())
+            async with producer.transaction():
+                await producer.send_and_wait(topics + "ReportFiled", key=record.key, value=record.value)
+        finally:
+            await producer.stop()
+        assert await eventually(reader.consumer.everything_read)
+        assert len(reader.records) == 1
+
+
+async def test_a_topic_that_is_registered_later_is_read_from_its_beginning_without_a_restart(
+    kafka: str, topics: str, make_topics: Topics
+) -> None:
+    async with reading(kafka, topics, "ReportFiled") as reader:
+        await make_topics(topics, names=("from.water",))
+        raw = record_of(b"{}", case_id(), topic="from.water")
+        await publish(kafka, topics, [raw])
+        reader.topics = ["ReportFiled", "from.water"]
+        await eventually(lambda: _read(reader, 1), what="the partner's record")
+        assert reader.records[0].topic == "from.water"
+        assert reader.records[0].appended_ms is not None
+        reader.topics = ["ReportFiled"]
+        await publish(kafka, topics, [fact_record(case_id(), report())])
+        await eventually(lambda: _read(reader, 2), what="a report")
+        assert reader.records[1].appended_ms is None
+
+
+async def test_a_topic_that_is_not_there_holds_no_other_back_and_is_read_when_it_comes(
+    kafka: str, topics: str, make_topics: Topics
+) -> None:
+    async with reading(kafka, topics, "ReportFiled", "from.water") as reader:
+        await publish(kafka, topics, [fact_record(case_id(), report())])
+        await eventually(lambda: _read(reader, 1), what="the report")
+        assert await eventually(reader.consumer.everything_read)
+        await make_topics(topics, names=("from.water",))
+        await publish(kafka, topics, [record_of(b"{}", case_id(), topic="from.water")])
+        await eventually(lambda: _read(reader, 2), what="the partner's record")
+
+
+async def _read(reader: Reader, count: int) -> bool:
+    return len(reader.records) >= count

@@ -1,0 +1,81 @@
+"""The registry of partners: a file that is read again when it changes, and whose faults do no harm."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from chassis import partners
+from chassis.identity import Identity, Unauthenticated
+from chassis.partners import Registry
+from chassis.settings import Settings
+from contracts.reference import Partner, Partners
+
+
+def written(file: Path, *entries: Partner) -> None:
+    file.write_text(Partners(partners=entries).model_dump_json())
+
+
+WATER = Partner(
+    id="water",
+    name="Water",
+    says=("steps",),
+    units=("dept:water",),
+    client_key_sha256=hashlib.sha256(b"secret").hexdigest(),
+)
+FIRE = Partner(id="fire", name="Fire", says=("reports",))
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partners, "_LOOK_SECONDS", 0.0)
+
+
+def test_without_a_file_nobody_is_registered(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "partners.json")
+    assert registry.partners.partners == ()
+    assert registry.topics(("Assigned", "from.*")) == ("Assigned",)
+
+
+def test_a_change_is_seen_and_so_are_the_topics(tmp_path: Path) -> None:
+    file = tmp_path / "partners.json"
+    written(file, WATER)
+    registry = Registry(file)
+    assert registry.topics(("Assigned", "from.*")) == ("Assigned", "from.water")
+    written(file, WATER, FIRE)
+    assert registry.topics(("from.*", "to.*")) == ("from.water", "from.fire", "to.water", "to.fire")
+    file.unlink()
+    assert registry.partners.partners == ()
+
+
+@pytest.mark.parametrize("rubbish", ["", "{", '{"partners": [{"id": "A B"}]}', '{"partners": 7}'])
+def test_a_file_that_cannot_be_read_leaves_the_version_before_it_in_force(tmp_path: Path, rubbish: str) -> None:
+    file = tmp_path / "partners.json"
+    written(file, WATER)
+    registry = Registry(file)
+    assert registry.partners.by_id.keys() == {"water"}
+    file.write_text(rubbish)
+    assert registry.partners.by_id.keys() == {"water"}
+    assert registry.fault is not None
+    written(file, FIRE)
+    assert registry.partners.by_id.keys() == {"fire"}
+    assert registry.fault is None
+
+
+def test_two_partners_cannot_answer_for_one_unit() -> None:
+    with pytest.raises(ValueError, match=r"partners\.units must be unique, repeated: dept:water"):
+        Partners(partners=(WATER, FIRE.model_copy(update={"units": ("dept:water",)})))
+
+
+async def test_a_client_key_is_good_from_the_moment_it_is_registered_until_it_is_not(tmp_path: Path) -> None:
+    file = tmp_path / "partners.json"
+    identity = Identity(Settings(), Registry(file))
+    with pytest.raises(Unauthenticated):
+        await identity.caller(None, "secret")
+    written(file, WATER)
+    caller = await identity.caller(None, "secret")
+    assert caller is not None
+    assert (caller.subject, caller.source, caller.unit) == ("partner:water", "/partners/water", "dept:water")
+    written(file, FIRE)
+    with pytest.raises(Unauthenticated):
+        await identity.caller(None, "secret")

@@ -1,0 +1,131 @@
+"""The table of causes is complete, and the fold finds in a stream what the table allows."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.causes import CAUSES, REQUEST_CAUSES, cause, label, marked
+from contracts.dispatch import Outcome, Resolved
+from contracts.envelope import Event
+from contracts.feedback import Verdict
+from contracts.progress import Acknowledged, EnRoute, Noted, OnScene, Overdue, Rated, Urged, Verified
+from contracts.triage import Upheld
+from contracts.wire import TYPES
+from tests.contracts.status_story import CASE, dispatched, event_of
+
+NOON = datetime(2026, 5, 9, 12, tzinfo=UTC)
+
+
+def labels() -> Iterator[str]:
+    """All that a service's fact can be called."""
+    yield from get_args(Outcome)
+    yield from get_args(Verdict)
+    for name, tag in (("ReportFiled", "kind"), ("Assigned", "ruling"), ("Progressed", "step"), ("Notice", "kind")):
+        for model in get_args(get_args(TYPES[name])[0]):
+            word = model.model_fields[tag].default
+            yield f"notice {word}" if name == "Notice" else word
+
+
+LABELS = list(labels())
+
+
+def test_no_two_kinds_of_facts_are_called_alike() -> None:
+    assert [word for word, times in Counter([*LABELS, "request", "any"]).items() if times > 1] == []
+
+
+def test_every_fact_has_its_causes() -> None:
+    assert set(CAUSES) == set(LABELS)
+    assert all(CAUSES.values())
+
+
+def test_every_cause_is_a_fact_or_a_request() -> None:
+    for allowed in CAUSES.values():
+        assert set(allowed) <= {*LABELS, "request"} or allowed == ("any",)
+    assert REQUEST_CAUSES == ("notice",)
+
+
+def test_no_fact_is_caused_by_a_notice() -> None:
+    """A partner answers a notice by a request; the fact follows from that."""
+    assert not any(word.startswith("notice") for allowed in CAUSES.values() for word in allowed)
+
+
+@pytest.mark.parametrize("word", LABELS)
+def test_every_fact_goes_back_to_a_first_report(word: str) -> None:
+    reached, before = {"new", "request"}, set[str]()
+    while reached != before:
+        before = set(reached)
+        reached |= {fact for fact, allowed in CAUSES.items() if reached.intersection(allowed) or allowed == ("any",)}
+    assert word in reached
+
+
+def found(facts: Sequence[Any], fact: Any, since: int = 0, given: Any = None) -> int | Literal["given"] | None:
+    """Which of the facts of a stream, in order, is the cause, or the one that was given."""
+    marks: Any = {}
+    events = [event_of(data, place) for place, data in enumerate(facts, 1)]
+    for place, event in enumerate(events, 1):
+        marks = marked(marks, event, place)
+    other = event_of(given, len(events) + 1) if given is not None else None
+    event_id = cause(fact, marks, since, other)
+    if other is not None and event_id == other.id:
+        return "given"
+    return next((place for place, event in enumerate(events, 1) if event.id == event_id), None)
+
+
+def part(number: str) -> dict[str, Any]:
+    return {"assignment_id": f"{CASE}.{number}", "unit": "dept:water"}
+
+
+def test_the_latest_that_the_table_allows_is_the_cause() -> None:
+    stream = [dispatched("1.1"), Acknowledged(**part("1.1"), due_at=NOON), EnRoute(**part("1.1"))]
+    assert found(stream, OnScene(**part("1.1"))) == 3
+    assert found(stream, Urged(**part("1.1"), count=1)) == 3
+    assert found(stream, Overdue(**part("1.1"), due_at=NOON)) == 1
+
+
+def test_what_is_about_the_assignment_goes_before_what_is_about_another() -> None:
+    stream = [dispatched("1.1", "1.2"), Acknowledged(**part("1.1"), due_at=NOON), dispatched("2.1")]
+    assert found(stream, Acknowledged(**part("1.2"), due_at=NOON)) == 1
+    assert found(stream, Noted(**part("1.1"), note="x")) == 2
+    assert found(stream, Urged(**part("2.1"), count=1)) == 3
+
+
+def test_an_end_names_the_unit_s_last_act() -> None:
+    stream = [dispatched("1.1"), Acknowledged(**part("1.1"), due_at=NOON), OnScene(**part("1.1"))]
+    end = Resolved(**part("1.1"), outcome="fixed", resolve_by=NOON, late_by_seconds=0)
+    assert found(stream, end) == 3
+
+
+def test_what_the_stream_does_not_hold_is_no_cause() -> None:
+    assert found([], Rated(rating=5)) is None
+    assert found([dispatched("1.1")], Upheld(reason="hazard")) is None
+
+
+def test_the_facts_of_the_decision_count_first_then_what_it_follows_from_then_the_latest() -> None:
+    stream = [dispatched("1.1"), Acknowledged(**part("1.1"), due_at=NOON)]
+    fact = EnRoute(**part("1.1"))
+    assert found(stream, fact, since=2, given=stream[1]) == 2
+    assert found(stream, fact, since=3, given=stream[1]) == "given"
+    assert found(stream, fact, since=3, given=Verified()) == 2
+    assert found(stream, fact, since=3) == 2
+
+
+@given(st.lists(st.sampled_from(["1.1", "1.2", "2.1"]), max_size=6), st.sampled_from(["1.1", "1.2", "2.1"]))
+def test_a_cause_is_always_allowed_and_there(acts: list[str], number: str) -> None:
+    stream: list[Any] = [dispatched("1.1", "1.2", "2.1"), *(EnRoute(**part(one)) for one in acts)]
+    events: list[Event[Any]] = [event_of(data, place) for place, data in enumerate(stream, 1)]
+    marks: Any = {}
+    for place, event in enumerate(events, 1):
+        marks = marked(marks, event, place)
+    fact = OnScene(**part(number))
+    event_id = cause(fact, marks)
+    if event_id is None:
+        assert not acts
+    else:
+        (its,) = (event for event in events if event.id == event_id)
+        assert label(its.data) in CAUSES["on_scene"]
+        assert its.data.assignment_id == f"{CASE}.{number}" or number not in acts

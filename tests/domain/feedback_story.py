@@ -1,0 +1,203 @@
+"""One case as feedback's runtime would take it through its decider, for tests of the domain."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from chassis.decider import Decider, Inputs, Unfit, decided
+from contracts.dispatch import Outcome, Resolved
+from contracts.envelope import Event
+from contracts.feedback import Evaluated
+from contracts.fields import Fact, Place
+from contracts.progress import Extended
+from contracts.reference import Policy
+from contracts.triage import Assignment, Check, CheckMethod, Dispatched, Explanation
+from contracts.wire import build
+from deploy.district import __main__ as district
+from services.feedback.domain import Case, Command, PassCheck, Person, decider
+from services.feedback.domain.case import deadline, lead
+from services.feedback.views import VIEWS
+from tests.support.facts import home_of
+
+POLICY = Policy.model_validate_json((Path(district.__file__).parent / "policy.json").read_bytes())
+FEEDBACK: Decider[Command, Case] = decider(POLICY)
+NOW = datetime(2026, 5, 9, 8, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+CASE = "019e0a9c-1f78-7c3e-8b1a-0c8f7e0d4a11"
+OTHER = "019e0a9c-1f78-7c3e-8b1a-0c8f7e0d4a12"
+AREA = "CH/shuangqiaozi/xinhong/g007"
+WATER, STREET, FIRE, GRID = "dept:water", "street:CH/shuangqiaozi", "dept:fire", f"grid:{AREA}"
+CHECKER = Person("member:g009-1", "grid:CH/shuangqiaozi/xinhong/g009")
+CALLER = Person("evaluator:1", evaluator=True)
+LEADER = Person("leader:1")
+REPORTER = Person("reporter:1")
+WHY = Explanation(rules=("category given",), catalogue="2026.1", policy="2026.1")
+
+
+def name(round_: int, number: int) -> str:
+    return f"{CASE}.{round_}.{number}"
+
+
+def assignment(round_: int, number: int, unit: str, *, lead: bool = False, replaces: str | None = None) -> Assignment:
+    return Assignment(
+        id=name(round_, number),
+        unit=unit,
+        lead=lead,
+        task="repair",
+        acknowledge_by=NOW + timedelta(minutes=10),
+        resolve_by=NOW + 4 * HOUR,
+        replaces=replaces,
+    )
+
+
+LEAD = assignment(1, 1, WATER, lead=True)
+SUPPORT = assignment(1, 2, STREET)
+
+
+def plan(round_: int, *assignments: Assignment, method: CheckMethod = "photo", **more: Any) -> Dispatched:
+    return Dispatched(
+        round=round_,
+        because=more.pop("because", "first" if round_ == 1 else "returned"),
+        category="event.emergency.water-main-burst",
+        condition="standard",
+        priority=1,
+        title="A burst water main",
+        place=Place(area=AREA),
+        area=AREA,
+        filed_at=NOW,
+        plan=assignments,
+        check=Check(method=method, by="call_centre" if method == "call_back" else "grid", within_minutes=120),
+        explanation=WHY,
+        **more,
+    )
+
+
+def ended(assignment_id: str, unit: str, outcome: Outcome = "fixed", **more: Any) -> Resolved:
+    return Resolved(
+        assignment_id=assignment_id,
+        unit=unit,
+        outcome=outcome,
+        reason=None if outcome == "fixed" else "not ours",
+        resolve_by=more.pop("resolve_by", NOW + 4 * HOUR),
+        late_by_seconds=more.pop("late_by_seconds", 0),
+        **more,
+    )
+
+
+def extended(assignment_id: str, count: int, due_at: datetime) -> Extended:
+    return Extended(assignment_id=assignment_id, unit=WATER, count=count, due_at=due_at)
+
+
+def event_of(fact: Fact, sequence: int, at: datetime, actor: str = "somebody", recorded: datetime | None = None) -> Any:
+    """The fact as its home says it, its `sequence`-th of the case."""
+    source = home_of(fact)
+    place = ("/services/triage", "/services/dispatch", "/services/feedback").index(source)
+    return build(
+        event_id=f"019e0a9c-1f78-7c3e-8b1a-{place}{sequence:011x}",
+        source=source,
+        subject=CASE,
+        time=at,
+        recorded=recorded or at,
+        sequence=sequence,
+        data=fact,
+        actor=actor,
+    )[0]
+
+
+@dataclass
+class Desk:
+    """Runs one case as the runtime would, and keeps what was published."""
+
+    state: Case = field(default_factory=lambda: FEEDBACK.initial)
+    published: list[Fact] = field(default_factory=list)
+    events: list[Event[Any]] = field(default_factory=list)
+    now: datetime = NOW
+    said: Counter[str] = field(default_factory=Counter)
+    """Source -> how many facts of the case it has said."""
+
+    def take(self, *facts: Fact, at: datetime = NOW) -> list[Fact]:
+        """Others' facts, as of an instant; gives what followed from the last of them."""
+        followed: list[Fact] = []
+        for fact in facts:
+            followed = self.hear(self._said(fact, at, "somebody", at))
+        return followed
+
+    def hear(self, *events: Event[Any]) -> list[Fact]:
+        """Others' events; gives what followed from the last of them."""
+        facts: Sequence[Fact] = ()
+        for event in events:
+            outcome = FEEDBACK.react(event, self.state, Inputs(at=self.now, now=self.now, stream=CASE))
+            assert not isinstance(outcome, Unfit), outcome
+            facts = outcome
+            self.fold(event)
+            self._publish(facts, self.now, "clock", self.now)
+        return list(facts)
+
+    def give(
+        self, command: Command, at: datetime = NOW, *, claimed: datetime | None = None, believed: bool = True
+    ) -> list[Fact]:
+        """A person's command that arrives at an instant."""
+        inputs = Inputs(at=at, now=at, stream=CASE, actor=command.by.subject, claimed=claimed, believed=believed)
+        counted, facts = decided(FEEDBACK, command, self.state, inputs)
+        self._publish(facts, counted.at, command.by.subject, at)
+        return list(facts)
+
+    def lapse(self, at: datetime) -> list[Fact]:
+        """Time passes."""
+        facts = FEEDBACK.lapse(self.state, Inputs(at, at, CASE))
+        self._publish(facts, at, "clock", at)
+        return list(facts)
+
+    def fold(self, event: Event[Any]) -> None:
+        self.events.append(event)
+        self.state = FEEDBACK.evolve(self.state, event)
+
+    def verdicts(self) -> list[Evaluated]:
+        return [fact for fact in self.published if isinstance(fact, Evaluated)]
+
+    def steps(self) -> list[str]:
+        return [fact.step for fact in self.published if fact.name == "Progressed"]  # pyright: ignore[reportAttributeAccessIssue]
+
+    def _publish(self, facts: Sequence[Fact], at: datetime, actor: str, recorded: datetime) -> None:
+        for fact in facts:
+            self.published.append(fact)
+            self.fold(self._said(fact, at, actor, recorded))
+
+    def _said(self, fact: Fact, at: datetime, actor: str, recorded: datetime) -> Any:
+        source = home_of(fact)
+        self.said[source] += 1
+        return event_of(fact, self.said[source], at, actor, recorded)
+
+
+def checking(method: CheckMethod = "photo", **more: Any) -> Desk:
+    """A case whose work is done and waits for its check; worker:1 of the water company did it."""
+    desk = Desk()
+    desk.take(plan(1, LEAD, method=method, **more), ended(LEAD.id, WATER, handled_by=("worker:1",)))
+    assert desk.steps() == ["checking"]
+    return desk
+
+
+def closed(**more: Any) -> Desk:
+    """A case that was closed as fixed."""
+    desk = checking(**more)
+    desk.give(PassCheck(CHECKER))
+    return desk
+
+
+def score(verdict: Evaluated) -> dict[tuple[str, str | None], float]:
+    return {(one.formula, one.unit): one.value for one in verdict.scores}
+
+
+def row(desk: Desk, table: str) -> dict[str, Any]:
+    """The first row of the case in a read model."""
+    view = next(view for view in VIEWS if view.table == table)
+    return dict(zip(view.columns, next(iter(view.rows(CASE, desk.state))), strict=True))
+
+
+def due_at(desk: Desk) -> Any:
+    task = lead(desk.state)
+    assert task is not None
+    return deadline(desk.state, task)

@@ -1,0 +1,121 @@
+"""Feedback's evaluation of what is closed: a reporter's rating, and the scores."""
+
+from datetime import timedelta
+
+import pytest
+
+from chassis.decider import Refused, Unknown
+from contracts.progress import Rated
+from contracts.triage import Merged
+from services.feedback.domain import PassCheck, Person, Rate
+from tests.domain.feedback_story import (
+    CHECKER,
+    LEAD,
+    NOW,
+    OTHER,
+    POLICY,
+    REPORTER,
+    STREET,
+    SUPPORT,
+    WATER,
+    WHY,
+    Desk,
+    assignment,
+    checking,
+    closed,
+    ended,
+    plan,
+    score,
+)
+
+# Ratings
+
+
+def test_a_reporter_rates_once_within_the_days_of_the_policy() -> None:
+    desk = closed()
+    last = NOW + timedelta(days=POLICY.rating_days)
+    with pytest.raises(Refused) as refusal:
+        desk.give(Rate(REPORTER, 5), last + timedelta(seconds=1))
+    assert refusal.value.rule == "rating.late"
+    assert desk.give(Rate(REPORTER, 5, "well done"), last) == [Rated(rating=5, comment="well done")]
+    assert [(who, one.rating, one.comment) for who, one in desk.state.ratings.items()] == [
+        (REPORTER.subject, 5, "well done")
+    ]
+    with pytest.raises(Refused) as refusal:
+        desk.give(Rate(REPORTER, 1))
+    assert refusal.value.rule == "rating.once"
+    assert desk.give(Rate(Person("reporter:2"), 3))
+
+
+def test_what_is_open_merged_or_unknown_is_not_rated_nor_by_its_checker() -> None:
+    with pytest.raises(Unknown):
+        Desk().give(Rate(REPORTER, 5))
+    with pytest.raises(Refused, match="not closed"):
+        checking().give(Rate(REPORTER, 5))
+    merged = Desk()
+    merged.take(Merged(into=OTHER, explanation=WHY))
+    with pytest.raises(Refused, match=OTHER):
+        merged.give(Rate(REPORTER, 5))
+    with pytest.raises(Refused, match="checked"):
+        closed().give(Rate(CHECKER, 5))
+
+
+# Scores
+
+
+def test_scores_of_a_case_with_a_late_support() -> None:
+    desk = Desk()
+    desk.take(plan(1, LEAD, SUPPORT), at=NOW + timedelta(minutes=6))
+    desk.take(
+        ended(
+            LEAD.id,
+            WATER,
+            acknowledged_at=NOW + timedelta(minutes=9),
+            arrived_at=NOW + timedelta(minutes=36),
+            resolve_by=NOW + timedelta(hours=8),
+            extensions=1,
+        ),
+        at=NOW + timedelta(hours=6),
+    )
+    desk.take(ended(SUPPORT.id, STREET, late_by_seconds=3600), at=NOW + timedelta(hours=5))
+    desk.give(PassCheck(CHECKER), NOW + timedelta(hours=7))
+    verdict = desk.verdicts()[-1]
+    assert (verdict.due_at, verdict.late_by_seconds) == (NOW + timedelta(hours=8), 0)
+    assert score(verdict) == {
+        ("on-time.v1", None): 1,
+        ("hours-to-acknowledge.v1", None): 0.05,
+        ("hours-to-arrive.v1", None): 0.5,
+        ("hours-to-resolve.v1", None): 6,
+        ("reworks.v1", None): 0,
+        ("unit-on-time.v1", WATER): 1,
+        ("unit-on-time.v1", STREET): 0,
+    }
+
+
+def test_lateness_is_what_dispatch_measured() -> None:
+    desk = Desk()
+    desk.take(plan(1, LEAD, method="rule"), ended(LEAD.id, WATER, late_by_seconds=77))
+    assert desk.verdicts()[0].late_by_seconds == 77
+    assert score(desk.verdicts()[0])["on-time.v1", None] == 0
+
+
+def test_a_retrospective_entry_is_measured_from_its_own_times() -> None:
+    desk = Desk(now=NOW + timedelta(days=900))
+    desk.take(plan(1, LEAD, method="rule", retrospective=True), at=desk.now)
+    desk.take(
+        ended(LEAD.id, WATER, acknowledged_at=NOW + timedelta(hours=1)),
+        at=NOW + timedelta(hours=3),
+    )
+    scores = score(desk.verdicts()[0])
+    assert scores["hours-to-acknowledge.v1", None] == 1
+    assert scores["hours-to-resolve.v1", None] == 3
+    assert scores["on-time.v1", None] == 1
+
+
+def test_a_plan_of_very_many_units_still_gets_its_verdict() -> None:
+    desk = Desk()
+    for round_ in (1, 2, 3):
+        crowd = [assignment(round_, n, f"dept:d{round_}-{n}", lead=(round_, n) == (1, 1)) for n in range(1, 51)]
+        desk.take(*(ended(one.id, one.unit) for one in crowd), plan(round_, *crowd))
+    desk.give(PassCheck(CHECKER))
+    assert desk.verdicts()[-1].outcome == "fixed"

@@ -1,0 +1,178 @@
+"""Dispatch running in a test: its fixtures, the facts of others it is given, and calls of its API."""
+
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chassis.migrate import migrate
+from chassis.service import Service
+from chassis.settings import Settings
+from contracts.envelope import Event
+from contracts.fields import Fact, Place
+from contracts.reference import Partner, Partners
+from contracts.triage import Assignment, Check, Dispatched, Explanation, Merged
+from deploy.district import __main__ as district
+from services.dispatch.service import build
+from tests.support.facts import case_id, fact_record
+from tests.support.infrastructure import PASSWORD, Database
+from tests.support.services import Hands, Running, running, token
+
+T0 = datetime(2026, 5, 9, 2, 0, tzinfo=UTC)
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+HUALIN, OTHER = "CH/shengdeng/hualin/g001", "CH/shuangqiaozi/east/g001"
+CENTRAL = "district:CH"
+WATER = token("li", "handling_unit", unit="dept:water")
+FIRE = token("ma", "handling_unit", unit="dept:fire")
+DISTRICT = token("gao", "handling_unit", unit=CENTRAL)
+CENTRE = token("dispatcher-1", "dispatcher")
+EXPLAINED = Explanation(rules=("by hand",), catalogue="1", policy="1")
+
+Start = Callable[..., AbstractAsyncContextManager[Running]]
+
+
+def partner(name: str, *units: str, **more: Any) -> Partner:
+    """A partner that answers for these units, with its own name as its client key."""
+    key = hashlib.sha256(name.encode()).hexdigest()
+    return Partner(id=name, name=name, units=units, client_key_sha256=key, **{"says": ("steps",), **more})
+
+
+def register(file: Path, *partners: Partner) -> None:
+    """Makes these the registered ones."""
+    file.write_text(Partners(partners=partners).model_dump_json())
+
+
+def plan(case: str, number: int, unit: str, start: datetime = T0, **more: Any) -> Assignment:
+    given_out = {
+        "id": f"{case}.1.{number}",
+        "unit": unit,
+        "lead": number == 1,
+        "task": "repair the main" if number == 1 else "bring water",
+        "acknowledge_by": start + 10 * MINUTE,
+        "resolve_by": start + 4 * HOUR,
+        "extensions": (start + 8 * HOUR, start + 12 * HOUR),
+        "escalated_to": (CENTRAL,),
+        **more,
+    }
+    return Assignment.model_validate(given_out)
+
+
+def dispatched(case: str, *assignments: Assignment, area: str = HUALIN, **more: Any) -> Dispatched:
+    ruling = {
+        "round": 1,
+        "because": "first",
+        "category": "component.public-facilities.manhole",
+        "condition": "a",
+        "priority": 1,
+        "title": "a water main has burst",
+        "place": Place(area=area, address="Shuangqiao Road"),
+        "area": area,
+        "filed_at": T0,
+        "plan": assignments or (plan(case, 1, "dept:water"), plan(case, 2, "dept:fire")),
+        "check": Check(method="photo", by="grid"),
+        "explanation": EXPLAINED,
+        **more,
+    }
+    return Dispatched.model_validate(ruling)
+
+
+def merged(into: str) -> Merged:
+    return Merged(into=into, said="no water", explanation=EXPLAINED)
+
+
+@pytest.fixture(name="district_folder", scope="session")
+def dispatch_district(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dispatch-district")
+    assert district.main(["--scale", "tiny", "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture(name="partners_file")
+def registered_partners(tmp_path: Path) -> Path:
+    """The file of partners, with the fire brigade in it."""
+    file = tmp_path / "partners.json"
+    register(file, partner("fire", "dept:fire"))
+    return file
+
+
+@pytest.fixture(name="service")
+def dispatch_service(district_folder: Path, partners_file: Path) -> Service:
+    return build(Settings.model_validate({"CASEGRID_DISTRICT": district_folder, "CASEGRID_PARTNERS": partners_file}))
+
+
+@pytest.fixture(name="url")
+async def dispatch_database(empty_database: Database, service: Service) -> str:
+    await migrate(empty_database.admin_url, "dispatch", PASSWORD, service.schema.read_text())
+    return empty_database.url("dispatch")
+
+
+@pytest.fixture(name="start")
+def starting(url: str, service: Service, partners_file: Path) -> Start:
+    """Starts the service on this test's database, as often as the test likes; without a broker unless it names one."""
+
+    @asynccontextmanager
+    async def started(clock: Hands, **more: Any) -> AsyncIterator[Running]:
+        async with running(service, url, clock=clock, CASEGRID_PARTNERS=partners_file, **more) as service_running:
+            yield service_running
+
+    return started
+
+
+@pytest.fixture(name="clock")
+def clock_by_hand() -> Hands:
+    return Hands(T0)
+
+
+@pytest.fixture(name="dispatch")
+async def dispatch_running(start: Start, clock: Hands) -> AsyncIterator[Running]:
+    """The service without a broker: HTTP, timers and database."""
+    async with start(clock) as service_running:
+        yield service_running
+
+
+async def take(dispatch: Running, case: str, data: Fact, **circumstances: Any) -> None:
+    """A fact as if it had come from its topic."""
+    assert dispatch.runtime.inbox is not None
+    at = dispatch.runtime.clock()
+    await dispatch.runtime.inbox.process([fact_record(case, data, **{"time": at, **circumstances})])
+
+
+async def given_out(dispatch: Running, *assignments: Assignment, case: str | None = None, **more: Any) -> str:
+    """A case that was given out; its id."""
+    case = case or case_id()
+    await take(dispatch, case, dispatched(case, *assignments, **more))
+    return case
+
+
+async def post(dispatch: Running, path: str, who: dict[str, str], status: int = 200, **body: Any) -> Any:
+    response = await dispatch.client.post(path, headers=who, json=body)
+    assert response.status_code == status, response.text
+    return response.json()
+
+
+async def get(dispatch: Running, path: str, who: dict[str, str] = CENTRE, status: int = 200) -> Any:
+    response = await dispatch.client.get(path, headers=who)
+    assert response.status_code == status, response.text
+    return response.json()
+
+
+async def items(dispatch: Running, path: str, who: dict[str, str] = CENTRE) -> list[Any]:
+    return (await get(dispatch, path, who))["items"]
+
+
+async def has_status(dispatch: Running, assignment_id: str, status: str) -> bool:
+    response = await dispatch.client.get(f"/assignments/{assignment_id}", headers=CENTRE)
+    return response.status_code == 200 and response.json()["status"] == status
+
+
+async def case_has_status(dispatch: Running, case: str, status: str) -> bool:
+    return (await get(dispatch, f"/cases/{case}"))["status"] == status
+
+
+def distinct(events: list[Event[Any]]) -> list[Event[Any]]:
+    """Each event once: a relay that is stopped between sending and noting it sends again."""
+    return list({event.id: event for event in events}.values())

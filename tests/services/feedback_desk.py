@@ -1,0 +1,155 @@
+"""Feedback running in a test: its fixtures, the facts of others it is given, and calls of its API."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chassis.migrate import migrate
+from chassis.records import Record
+from chassis.service import Service
+from chassis.settings import Settings
+from contracts.dispatch import Outcome, Resolved
+from contracts.fields import Fact, Place
+from contracts.progress import Extended
+from contracts.triage import Assignment, Check, Dispatched, Explanation
+from contracts.wire import parse
+from deploy.district import __main__ as district
+from services.feedback.service import build
+from tests.support.facts import case_id, fact_record, home_of
+from tests.support.infrastructure import PASSWORD, Database
+from tests.support.services import Hands, Running, running, token
+
+NOW = datetime(2026, 5, 9, 8, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+G007, G009, FAR = "CH/shuangqiaozi/xinhong/g007", "CH/shuangqiaozi/xinhong/g009", "CH/shengdeng/hualin/g001"
+WATER, FIRE, STREET = "dept:water", "dept:fire", "street:CH/shuangqiaozi"
+CHECKER = token("member:g009-1", "grid_member", unit=f"grid:{G009}")
+PLUMBER = token("worker:1", "grid_member", unit=f"grid:{G009}")
+EVALUATOR = token("evaluator:1", "evaluator")
+LEADER = token("leader:1", "shift_leader")
+REPORTER = token("citizen:1", "reporter")
+AUDITOR = token("auditor:1", "auditor")
+
+
+@pytest.fixture(name="service", scope="session")
+def district_service(tmp_path_factory: pytest.TempPathFactory) -> Service:
+    folder: Path = tmp_path_factory.mktemp("feedback-district")
+    district.main(["--scale", "tiny", "--out", str(folder)])
+    return build(Settings.model_validate({"CASEGRID_DISTRICT": folder}))
+
+
+@pytest.fixture(name="url")
+async def feedback_database(empty_database: Database, service: Service) -> str:
+    await migrate(empty_database.admin_url, "feedback", PASSWORD, service.schema.read_text())
+    return empty_database.url("feedback")
+
+
+@pytest.fixture(name="clock")
+def clock_by_hand() -> Hands:
+    return Hands(NOW)
+
+
+@pytest.fixture(name="feedback")
+async def feedback_running(url: str, service: Service, clock: Hands) -> AsyncIterator[Running]:
+    async with running(service, url, clock=clock) as found:
+        yield found
+
+
+def assignment(case: str, number: int, unit: str, at: datetime = NOW, round_: int = 1, **more: Any) -> Assignment:
+    return Assignment(
+        id=f"{case}.{round_}.{number}",
+        unit=unit,
+        lead=more.pop("lead", number == 1),
+        task="repair",
+        acknowledge_by=at + timedelta(minutes=10),
+        resolve_by=at + 4 * HOUR,
+        **more,
+    )
+
+
+def plan(*assignments: Assignment, round_: int = 1, at: datetime = NOW, **more: Any) -> Dispatched:
+    area = more.pop("area", G007)
+    return Dispatched.model_validate(
+        {
+            "round": round_,
+            "because": "first" if round_ == 1 else "returned",
+            "category": "event.emergency.water-main-burst",
+            "condition": "standard",
+            "priority": 1,
+            "title": "A burst water main",
+            "place": Place(area=area),
+            "area": area,
+            "filed_at": at,
+            "plan": assignments,
+            "check": Check(method="photo", by="grid"),
+            "explanation": Explanation(rules=("category given",), catalogue="2026.1", policy="2026.1"),
+            **more,
+        }
+    )
+
+
+def ended(one: Assignment, outcome: Outcome = "fixed", **more: Any) -> Resolved:
+    return Resolved(
+        assignment_id=one.id,
+        unit=more.pop("unit", one.unit),
+        outcome=outcome,
+        reason=None if outcome == "fixed" else "not ours",
+        resolve_by=more.pop("resolve_by", one.resolve_by),
+        late_by_seconds=more.pop("late_by_seconds", 0),
+        **more,
+    )
+
+
+def extended(one: Assignment, count: int, due_at: datetime) -> Extended:
+    return Extended(assignment_id=one.id, unit=one.unit, count=count, due_at=due_at)
+
+
+_said: Counter[tuple[str, str]] = Counter()
+
+
+def record(case: str, fact: Fact, at: datetime = NOW, **more: Any) -> Record:
+    """The fact as the next of its source's stream of the case."""
+    source = more.pop("source", home_of(fact))
+    _said[case, source] += 1
+    return fact_record(case, fact, time=at, source=source, sequence=_said[case, source], **more)
+
+
+async def take(feedback: Running, *records: Record) -> None:
+    assert feedback.runtime.inbox is not None
+    await feedback.runtime.inbox.process(records)
+
+
+async def waiting(feedback: Running, at: datetime = NOW, **more: Any) -> str:
+    """A case that waits for its check."""
+    case = case_id()
+    one = assignment(case, 1, WATER, at)
+    await take(
+        feedback,
+        record(case, plan(one, at=at, **more), at),
+        record(case, ended(one, handled_by=("worker:1",)), at + HOUR),
+    )
+    return case
+
+
+async def get(feedback: Running, path: str, headers: dict[str, str] = AUDITOR, **query: Any) -> Any:
+    response = await feedback.client.get(path, params=query or None, headers=headers)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+async def post(feedback: Running, path: str, headers: dict[str, str], status: int = 200, **body: Any) -> Any:
+    response = await feedback.client.post(path, json=body, headers=headers)
+    assert response.status_code == status, response.text
+    return response.json()
+
+
+async def said(feedback: Running, case: str, topic: str) -> list[Any]:
+    """What feedback has published about a case on a topic."""
+    rows = await feedback.runtime.database.fetch(
+        "SELECT body FROM events WHERE own AND stream_id = $1 AND topic = $2 ORDER BY version", case, topic
+    )
+    return [parse(topic, row["body"]) for row in rows]

@@ -1,0 +1,161 @@
+"""Intake's worker in a test, with partners that ask it: its fixtures, and what it is asked and told."""
+
+import itertools
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from chassis.clock import wall_clock
+from chassis.database import Connection, Database
+from chassis.inbox import Inbox
+from chassis.migrate import migrate
+from chassis.partners import Registry
+from chassis.records import Record
+from chassis.service import Service
+from chassis.settings import Settings
+from contracts.feedback import CaseOutcome, Evaluated
+from contracts.fields import Fact
+from contracts.reference import Partner, Partners
+from contracts.request import AddSupplement, FileReport, Withdraw
+from contracts.triage import Explanation, Merged
+from deploy.district import __main__ as district
+from services.intake.service import build
+from tests.support.facts import case_id, fact_record
+from tests.support.infrastructure import PASSWORD
+from tests.support.infrastructure import Database as Urls
+
+R = TypeVar("R")
+
+PARTNERS = Partners(
+    partners=(
+        Partner(id="hotline", name="Hotline", says=("reports",)),
+        Partner(id="archive", name="Archive", says=("reports",), retrospective=True),
+        Partner(id="fire", name="Fire brigade", says=("steps",), units=("dept:fire",)),
+    )
+)
+GRID = "CH/shuangqiaozi/shuangqiaolubei/g001"
+WHY = Explanation(rules=("same street, same hour",), catalogue="2026.1", policy="2026.1")
+REPORT = FileReport(title="no water")
+MORE, BACK = AddSupplement(text="the neighbours too"), Withdraw(reason="dried up")
+_numbers = itertools.count(1)
+
+
+class Mortal(Database):
+    """A database whose client is killed before it commits, as often as `deaths` says."""
+
+    deaths = 0
+
+    async def transact(self, work: Callable[[Connection], Awaitable[R]]) -> R:
+        async def dying(connection: Connection) -> R:
+            found = await work(connection)
+            if self.deaths > 0:
+                self.deaths -= 1
+                raise ConnectionResetError("killed")
+            return found
+
+        return await super().transact(dying)
+
+
+@dataclass
+class Home:
+    """Intake's worker, with its store."""
+
+    service: Service
+    database: Mortal
+    registry: Registry
+
+    def worker(self, **changed: Any) -> Inbox:
+        """A worker that has just begun: it remembers nothing."""
+        return Inbox(replace(self.service, **changed), self.database, wall_clock, self.registry)
+
+    async def take(self, *records: Record) -> None:
+        await self.worker().process(records)
+
+    async def ask(self, words: Fact, case: str, **circumstances: Any) -> dict[str, Any]:
+        """Lets a partner ask something; the one answer, an event."""
+        record = request(words, case, **circumstances)
+        await self.take(record)
+        [answer] = await self.answers(record)
+        return answer
+
+    async def answers(self, record: Record) -> list[dict[str, Any]]:
+        """All answers to the request in this record, wherever they stand."""
+        asked = json.loads(record.value or b"")["id"]
+        return [event for event in await self.notices() if event["data"].get("request") == asked]
+
+    async def events(self, case: str) -> list[dict[str, Any]]:
+        """What intake has said about a case, in order."""
+        query = "SELECT body FROM events WHERE stream_id = $1 AND own ORDER BY version"
+        return [json.loads(row["body"]) for row in await self.database.fetch(query, case)]
+
+    async def notices(self, kind: str | None = None) -> list[dict[str, Any]]:
+        """What has been told to partners, each with the topic it goes to."""
+        rows = await self.database.fetch(
+            "SELECT aggregatetype, payload FROM outbox WHERE aggregatetype LIKE 'to.%' ORDER BY position"
+        )
+        found = [json.loads(row["payload"]) | {"topic": row["aggregatetype"]} for row in rows]
+        return [one for one in found if kind is None or one["data"]["kind"] == kind]
+
+    async def heard(self, kind: str = "closed") -> list[tuple[str, str]]:
+        """(case, outcome or ruling) of all notices of that kind."""
+        said = await self.notices(kind)
+        return [(one["subject"], one["data"].get("outcome") or one["data"]["ruling"]) for one in said]
+
+    async def parked(self) -> list[tuple[str, str]]:
+        rows = await self.database.fetch("SELECT kind, reason FROM parked ORDER BY parked_id")
+        return [(row["kind"], row["reason"]) for row in rows]
+
+    async def filed(self, count: int = 1, partner: str = "hotline") -> list[str]:
+        """New reports of a partner."""
+        cases = [case_id() for _ in range(count)]
+        await self.take(*(request(REPORT, case, partner=partner) for case in cases))
+        return cases
+
+
+@pytest.fixture(name="service", scope="session")
+def intake_service(tmp_path_factory: pytest.TempPathFactory) -> Service:
+    folder = tmp_path_factory.mktemp("district")
+    district.main(["--scale", "tiny", "--out", str(folder)])
+    return build(Settings.model_validate({"CASEGRID_DISTRICT": folder}))
+
+
+@pytest.fixture(name="urls")
+async def intake_database(empty_database: Urls, service: Service) -> Urls:
+    await migrate(empty_database.admin_url, "intake", PASSWORD, service.schema.read_text())
+    return empty_database
+
+
+@pytest.fixture(name="home")
+async def intake_home(urls: Urls, service: Service, tmp_path: Path) -> AsyncIterator[Home]:
+    file = tmp_path / "partners.json"
+    file.write_text(PARTNERS.model_dump_json())
+    database = Mortal(urls.url("intake"), "intake", size=6)
+    await database.open()
+    yield Home(service, database, Registry(file))
+    await database.close()
+
+
+def request(words: Fact, case: str, *, partner: str = "hotline", **circumstances: Any) -> Record:
+    """What a partner says, as a record on its topic."""
+    return fact_record(case, words, **{"source": f"/partners/{partner}", "actor": "agent 7", **circumstances})
+
+
+def ruled(case: str, fact: Fact) -> Record:
+    """A ruling or a verdict, as a record; later than those before it."""
+    return fact_record(case, fact, sequence=next(_numbers))
+
+
+def merged(case: str, into: str) -> Record:
+    return ruled(case, Merged(into=into, explanation=WHY))
+
+
+def closed(case: str, outcome: CaseOutcome = "fixed") -> Record:
+    return ruled(case, Evaluated(verdict="closed", outcome=outcome, reason="pipe replaced"))
+
+
+def id_of(record: Record) -> str:
+    return json.loads(record.value or b"")["id"]

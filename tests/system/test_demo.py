@@ -1,0 +1,59 @@
+"""The demo's scenario, as `make demo` plays it: two days in half a minute, ended as fixed, audited as complete."""
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from chassis.settings import DEVELOPMENT_KEY
+from contracts.wire import TOPICS
+from deploy.demo.__main__ import RATE, STARTS, cast
+from deploy.demo.clock import Stage
+from deploy.demo.scenario import PARTNERS, Scenario
+from deploy.demo.trace import Trace
+from deploy.demo.verdict import judge
+from deploy.partners import Installation, register
+from deploy.simulation.city import Addresses, City
+from deploy.stack import topics
+from deploy.stack.kafka import Kafka
+from deploy.stack.postgres import Postgres
+from deploy.stack.provision import with_database
+from tests.support.fleet import SERVICES, Fleet
+from tests.support.infrastructure import PASSWORD, execute, migrate_services
+
+
+@pytest.mark.timeout(300)
+async def test_the_burst_main_ends_as_fixed_and_audited(
+    own_kafka: Kafka, own_postgres: Postgres, district: Path, tmp_path: Path
+) -> None:
+    await execute(own_postgres.url, "CREATE DATABASE casegrid")
+    await migrate_services(with_database(own_postgres.url, "casegrid"))
+    await topics.create(own_kafka.bootstrap, TOPICS, 3)
+    databases = {name: with_database(own_postgres.url, "casegrid", (name, PASSWORD)) for name in SERVICES}
+    installation = Installation(district.parent / "partners.json", district, own_kafka.bootstrap)
+    for wanted in PARTNERS:
+        assert await register(installation, wanted) is not None
+    clock = tmp_path / "clock.json"
+    fleet = Fleet(
+        databases=databases,
+        kafka=own_kafka.bootstrap,
+        prefix="",
+        district=district,
+        logs=tmp_path,
+        CASEGRID_CLOCK_FILE=str(clock),
+    )
+    addresses = Addresses(own_kafka.bootstrap, {name: fleet.url(name) for name in SERVICES}, DEVELOPMENT_KEY)
+    async with fleet, AsyncExitStack() as stack:
+        console = Console(file=stack.enter_context((tmp_path / "demo.txt").open("w")), width=160)
+        await fleet.ready()
+        stage = Stage(clock, STARTS, RATE)
+        stack.callback(stage.close)
+        city = await stack.enter_async_context(City(addresses))
+        trace = await stack.enter_async_context(Trace(city.servers, console))
+        others = await stack.enter_async_context(cast(city, stage))
+        play = await Scenario(city, stage, trace, others, district).perform()
+        found = await judge(city, play, console)
+    assert found.faults == []
+    assert (found.summary["outcome"], found.summary["merged"]) == ("fixed", 17)
+    assert "check.separation" in found.summary["refused"][0]
