@@ -63,8 +63,12 @@ token: $(MADE) ## print a development token: ROLE=dispatcher SUBJECT=... UNIT=..
 partner: $(MADE) ## register a partner, or change it: NAME=water UNITS=dept:water SAYS=reports,steps (REMOVE=1, ROTATE=1)
 	@test -n "$$NAME" || { echo 'make partner NAME=water UNITS=dept:water SAYS=reports,steps [TITLE=...] [RETROSPECTIVE=1] [ROTATE=1]' >&2; \
 		echo 'make partner NAME=water REMOVE=1' >&2; exit 2; }
-	@$(PY) -m deploy.partners $(if $(filter-out 0,$(REMOVE)),remove,add --units="$$UNITS" --says="$$SAYS" --title="$$TITLE" \
+	@$(PY) -m deploy.partners $(if $(filter-out 0,$(REMOVE)),remove,add $(if $(UNITS),--units="$$UNITS") \
+		$(if $(SAYS),--says="$$SAYS") --title="$$TITLE" $(if $(filter 0,$(RETROSPECTIVE)),--no-retrospective) \
 		$(if $(filter-out 0,$(RETROSPECTIVE)),--retrospective) $(if $(filter-out 0,$(ROTATE)),--rotate)) -- "$$NAME"
+
+partners: $(MADE) ## who is registered as a partner, for which units, and what they may say
+	@$(PY) -m deploy.partners list
 
 lock: $(MADE) ## resolve all pinned versions anew: Python packages, jars, binaries
 	@deploy/stack/lock.sh
@@ -73,4 +77,4 @@ $(MADE): requirements.lock deploy/stack/environment.sh
 	@deploy/stack/environment.sh
 	@touch $@
 
-.PHONY: help up down reset status demo replay test check fix bench token partner lock
+.PHONY: help up down reset status demo replay test check fix bench token partner partners lock

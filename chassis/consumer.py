@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -69,6 +70,7 @@ class Consumer:
         self._admin: AIOKafkaAdminClient | None = None
         self._asking: set[asyncio.Task[Any]] = set()
         self._committed: dict[TopicPartition, int] = {}
+        self._mark: tuple[datetime, dict[TopicPartition, int]] | None = None
         self.fault: str | None = "the broker has not been reached yet"
         """What keeps records from being taken in now; None while all is well."""
 
@@ -95,7 +97,7 @@ class Consumer:
             client_id=self._group,
             enable_auto_commit=False,  # offsets follow the database
             auto_offset_reset="earliest",  # a new group reads everything
-            isolation_level="read_committed",
+            isolation_level="read_uncommitted",  # a transaction could hide what was written until it is too late
             partition_assignment_strategy=(
                 RangePartitionAssignor,
             ),  # co-partitioned: a case's topics meet in one worker
@@ -122,6 +124,7 @@ class Consumer:
     async def _stop(self) -> None:
         kafka, self._kafka = self._kafka, None
         self._moved.clear()
+        self._mark = None
         self._committed.clear()
         admin, self._admin = self._admin, None
         if self._asking:
@@ -149,7 +152,7 @@ class Consumer:
             self._missing = still
         topics = [topic for topic in wanted if topic in self._there] or wanted
         if topics != self._topics:
-            self._topics = topics
+            self._topics, self._mark = topics, None
             kafka.subscribe(topics=topics)
 
     async def _consume(self) -> None:
@@ -268,29 +271,33 @@ class Consumer:
                 found.append(f"{tp.topic}/{tp.partition}@{position} of {end}")
         return found
 
-    async def everything_read(self) -> bool:
-        """Whether all that is on the topics now has taken effect, in whichever worker of the group; waits a little.
+    async def read_up_to(self, now: datetime) -> datetime | None:
+        """An instant, `now` or before, at which all that was on the topics has taken effect; None: not yet.
 
-        The broker is asked where the topics end, and how far the group has committed, which follows the database.
+        The broker is asked where the topics end, and how far the group has committed, which follows the database. What
+        is asked for stands until it is reached, so that who writes without end cannot put it off for ever.
         """
         kafka, admin = self._kafka, self._admin
         if kafka is None or admin is None:
-            return False
+            return None
         try:
             async with asyncio.timeout(_READ_SECONDS):
-                partitions = [
-                    TopicPartition(topic, number)
-                    for topic in self._topics
-                    for number in kafka.partitions_for_topic(topic) or ()
-                ]
-                ends = await kafka.end_offsets(partitions)
+                if self._mark is None:
+                    partitions = [
+                        TopicPartition(topic, number)
+                        for topic in self._topics
+                        for number in kafka.partitions_for_topic(topic) or ()
+                    ]
+                    self._mark = now, await kafka.end_offsets(partitions)
+                at, ends = self._mark
                 while True:
                     if not await self._behind(ends, admin):
-                        return True
+                        self._mark = None
+                        return at
                     await asyncio.sleep(_LOOK_AGAIN_SECONDS)
         except (TimeoutError, KafkaError, OSError) as fault:
             log.info("deadlines wait until the topics are read: %r", fault)
-            return False
+            return None
 
     async def _behind(self, ends: dict[TopicPartition, int], admin: AIOKafkaAdminClient) -> bool:
         committed = await self._ask(admin.list_consumer_group_offsets(self._group))
@@ -307,6 +314,10 @@ class Consumer:
         self._asking.discard(asking)
         if not asking.cancelled() and (fault := asking.exception()) is not None:
             log.debug("the broker did not answer: %r", fault)
+
+    def missing(self) -> list[str]:
+        """Topics that are to be read and are not there, by their names on the broker."""
+        return sorted(self._missing)
 
     def assigned(self) -> int:
         """The number of partitions this process reads."""

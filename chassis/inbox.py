@@ -73,6 +73,8 @@ class Effects:
     """What is parked in this transaction."""
     settled: list[int] = field(default_factory=list)
     amended: list[Parked] = field(default_factory=list)
+    apart: Counter[tuple[str, int]] = field(default_factory=Counter)
+    """(topic, minute) -> answers that belong to no case."""
     heard: list[tuple[Any, str]] = field(default_factory=list)
     """Events that other cases are to hear of."""
 
@@ -203,6 +205,7 @@ class Inbox:
             await parking.amend(connection, item)
         if effects.settled:
             await parking.settle(connection, effects.settled, "retried", by)
+        self._answered(effects.apart)
 
     async def _tell_others(self, connection: Connection, effects: Effects) -> None:
         """Lets other cases hear of what took effect: some now, the rest by the timers."""
@@ -288,11 +291,11 @@ class Inbox:
     ) -> tuple[tuple[str, str] | None, Sequence[Any]]:
         record, event, request, journal = item.record, item.event, item.request, effects.journal
         assert request is not None
-        if reply.apart is not None:
-            if not self._may_answer(record.topic, journal.now):
+        subject = event.subject
+        if reply.apart:
+            if not self._may_answer(record.topic, effects):
                 return ("unanswered", "more requests about nothing of its own than are answered in a minute"), ()
-            journal.begin(reply.apart)
-        subject = reply.apart or event.subject
+            subject = journal.begin()
         journal.take(subject, record.topic, event, record.value or b"")
         return None, journal.publish(
             subject,
@@ -308,19 +311,24 @@ class Inbox:
         if handled is None or not handled.answers_unreadable or not record.topic.startswith(FROM):
             return
         answer = requests.unreadable(record, self._registry.partners, item.kind, item.reason)
-        if answer is None or not self._may_answer(record.topic, effects.journal.now):
+        if answer is None or not self._may_answer(record.topic, effects):
             return
-        subject, notice = answer
-        effects.journal.begin(subject)
-        effects.journal.publish(subject, [notice], at=effects.journal.now, actor=self._service.name)
+        subject = effects.journal.begin()
+        effects.journal.publish(subject, [answer], at=effects.journal.now, actor=self._service.name)
 
-    def _may_answer(self, topic: str, now: datetime) -> bool:
+    def _may_answer(self, topic: str, effects: Effects) -> bool:
         """Whether one more answer about nothing of its own may go to this partner in this minute."""
-        minute = int(now.timestamp() // 60)
-        if len(self._apart) > 1000:
-            self._apart = Counter({key: count for key, count in self._apart.items() if key[1] == minute})
-        self._apart[topic, minute] += 1
-        return self._apart[topic, minute] <= _APART_A_MINUTE
+        key = topic, int(effects.journal.now.timestamp() // 60)
+        if self._apart[key] + effects.apart[key] >= _APART_A_MINUTE:
+            return False
+        effects.apart[key] += 1
+        return True
+
+    def _answered(self, answers: Counter[tuple[str, int]]) -> None:
+        """Counts what was answered once it is written, and forgets the minutes before."""
+        if answers:
+            latest = max(minute for _, minute in answers)
+            self._apart = Counter({key: count for key, count in self._apart.items() if key[1] >= latest}) + answers
 
     def _hop(self, record: Record, event: Any, facts: Sequence[Any]) -> str | None:
         if not facts:

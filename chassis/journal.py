@@ -134,9 +134,11 @@ class Journal(Generic[S]):
             stream.state = self.decider.evolve(stream.state, event)
             stream.marks = causes.marked(stream.marks, event, version)
 
-    def begin(self, stream_id: str) -> None:
-        """Opens a stream of which it is known that it is not there yet."""
+    def begin(self) -> str:
+        """Opens a stream that is not there yet, under an id that nobody could know before."""
+        stream_id = uuid7(self.now)
         self.streams[stream_id] = Stream(stream_id, 0, 0, 0, self.decider.initial)
+        return stream_id
 
     def take(self, stream_id: str, topic: str, event: Any, raw: bytes) -> None:
         """Records an event received from elsewhere."""

@@ -18,6 +18,7 @@ HOLDING = ("failed", "behind")
 _HOLDING = f"""
 SELECT {_COLUMNS} FROM parked
  WHERE status = 'waiting' AND kind IN ('failed', 'behind') AND stream_id = ANY($1::text[]) ORDER BY parked_id
+   FOR SHARE
 """
 _PARK = """
 INSERT INTO parked (kind, reason, stream_id, topic, partition, "offset", key, headers, body, appended_ms)
@@ -57,7 +58,9 @@ def parked_of(row: asyncpg.Record) -> Parked:
 
 
 async def holding(connection: Connection, stream_ids: Iterable[str]) -> list[Parked]:
-    """What holds these cases back, in order."""
+    """What holds these cases back, in order; it holds them until the transaction ends, so nothing is parked behind
+    what somebody settles meanwhile.
+    """
     return [parked_of(row) for row in await connection.fetch(_HOLDING, list(stream_ids))]
 
 

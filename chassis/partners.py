@@ -56,8 +56,10 @@ class Registry:
             self._partners = Partners.model_validate_json(path.read_bytes())
             self.fault = None
             log.info("%d partners are registered", len(self._partners.partners))
-        except FileNotFoundError:
-            self._seen, self._partners, self.fault = None, NO_PARTNERS, None
         except (OSError, ValidationError) as fault:
-            self.fault = f"{path} is not usable, the version before it stays in force: {fault}"
-            log.error("%s", self.fault)
+            if isinstance(fault, FileNotFoundError) and self._seen is None:
+                return  # nobody has been registered yet
+            words = f"{path} is not usable, the version before it stays in force: {fault}"
+            if words != self.fault:
+                log.error("%s", words)
+            self.fault = words

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
-from uuid import UUID, uuid5
 
 from pydantic import ValidationError
 
@@ -25,9 +24,9 @@ from contracts.wire import explain, partner_of
 
 S = TypeVar("S")
 
-_APART = UUID("6f1c4f0e-3a58-5d5c-9a3e-1b7d6f0c2a11")
-"""The namespace of subjects that belong to no case: of the answer to one request."""
 _LINE = 500
+_OF_THE_REQUEST = ("partner.says", "request.invalid", "request.too_large")
+"""The rules that say something of the request alone: a stranger to the case may be told them."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Reply:
 
     facts: Facts
     counted: Counted
-    apart: str | None = None
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +103,14 @@ def judge(
 def refused(request: Asked, requests: Requests[S], state: S, rule: str, words: str, arrived: datetime) -> Reply:
     """The answer that names the rule."""
     event, partner = request.event, request.partner
-    notice = RefusalNotice(to=partner.id, request=event.id, rule=rule, reason=words[:_LINE])
     if not requests.involved(state, partner.id):
-        apart = str(uuid5(_APART, f"{event.source} {event.id}"))
-        return Reply([notice.model_copy(update={"case_id": event.subject})], Counted(arrived), apart)
+        if rule not in _OF_THE_REQUEST and not isinstance(
+            event.data, FileReport
+        ):  # whether there is such a case, and what became of it, is not theirs to know
+            rule, words = "unknown", "there is no such case of yours"
+        notice = RefusalNotice(to=partner.id, request=event.id, case_id=event.subject, rule=rule, reason=words[:_LINE])
+        return Reply([notice], Counted(arrived), apart=True)
+    notice = RefusalNotice(to=partner.id, request=event.id, rule=rule, reason=words[:_LINE])
     step = RefusedStep(
         partner=partner.id,
         rule=rule,
@@ -117,12 +120,12 @@ def refused(request: Asked, requests: Requests[S], state: S, rule: str, words: s
     return Reply([step, notice], Counted(arrived))
 
 
-def unreadable(record: Record, partners: Partners, rule: str, words: str) -> tuple[str, Fact] | None:
-    """The subject of its own, and the answer to a record that cannot be read; None where its key is no case id."""
+def unreadable(record: Record, partners: Partners, rule: str, words: str) -> Fact | None:
+    """The answer to a record that cannot be read; None where its key is no case id."""
     partner, key = partner_of(record.topic), record.stream_id
     if partner is None or partner not in partners.by_id or key is None or not CASE_ID.fullmatch(key):
         return None
-    notice = RefusalNotice(
+    return RefusalNotice(
         to=partner,
         case_id=key,
         rule=f"record.{rule}",
@@ -130,7 +133,6 @@ def unreadable(record: Record, partners: Partners, rule: str, words: str) -> tup
         partition=record.partition,
         offset=record.offset,
     )
-    return str(uuid5(_APART, record.coordinates)), notice
 
 
 def _admit(request: Asked) -> None:
@@ -146,6 +148,8 @@ def _answers(request: Asked, requests: Requests[S], state: S) -> None:
     """Every request but a report answers something. Judged last: the rules of the command tell more."""
     event, partner = request.event, request.partner
     if isinstance(event.data, FileReport):
+        if event.causationid is not None:
+            raise Refused("cause.unknown", "a report begins a case: causationid must be absent")
         return
     if event.causationid is None or not requests.told(state, partner.id, event.causationid):
         raise Refused("cause.unknown", "causationid must be the id of a notice to you on this case, by who takes this")

@@ -71,7 +71,7 @@ class Runtime:
             process=self._process,
             session_seconds=settings.session_seconds,
         )
-        self.timers = Timers(service, self.database, self.clock, self.inbox, self.consumer.everything_read)
+        self.timers = Timers(service, self.database, self.clock, self.inbox, self.consumer.read_up_to)
         self._tasks: list[asyncio.Task[None]] = []
         self._failed = asyncio.Event()
 
@@ -173,6 +173,7 @@ class Runtime:
                 "assigned": self.consumer.assigned(),
                 "lag": self.consumer.lag(),
                 "stuck": self.consumer.stuck(),
+                "missing_topics": self.consumer.missing(),
             },
             "relay": {
                 "fault": self.relay.fault if self.works and self.inbox is not None else None,

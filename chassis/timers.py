@@ -7,6 +7,7 @@ would have ended it may lie there unread. Debts to other cases (chassis.owed) ar
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
 from chassis import owed
@@ -26,13 +27,13 @@ _BATCH = 500
 _DUE = "SELECT stream_id FROM streams WHERE due_at <= $1 ORDER BY due_at LIMIT $2"
 
 
-async def always() -> bool:
+async def always(now: datetime) -> datetime | None:
     """Of a process without topics: nothing can lie there unread."""
-    return True
+    return now
 
 
 class Timers:
-    """Asks `lapse` of every due stream, while `may_judge` says that what ended a deadline would be known.
+    """Asks `lapse` of every due stream, for deadlines up to the instant of which `read_up_to` says that all is known.
 
     Several workers may do so at once: the stream's version lets one win.
     """
@@ -43,13 +44,13 @@ class Timers:
         database: Database,
         clock: Clock,
         inbox: Inbox | None,
-        may_judge: Callable[[], Awaitable[bool]] = always,
+        read_up_to: Callable[[datetime], Awaitable[datetime | None]] = always,
     ) -> None:
         self._service = service
         self._database = database
         self._clock = clock
         self._inbox = inbox
-        self._may_judge = may_judge
+        self._read_up_to = read_up_to
         self.fault: str | None = None
 
     async def run(self) -> None:
@@ -79,11 +80,13 @@ class Timers:
 
     async def look(self) -> int:
         """Takes in one batch of passed deadlines; the number of streams that were due."""
-        now = self._clock()
-        rows = await self._database.fetch(_DUE, now, _BATCH)
-        due = [row["stream_id"] for row in rows]
-        if not due or not await self._may_judge():
+        if not await self._due(self._clock()):
             return 0
+        until = await self._read_up_to(self._clock())
+        due = await self._due(until) if until is not None else []
+        if until is None or not due:
+            return 0
+        now = self._clock()
 
         async def work(connection: Connection) -> None:
             decider = self._service.decider
@@ -93,20 +96,25 @@ class Timers:
             await journal.open(connection, due)
             gathered = await self._service.gather(connection, (), due) if self._service.gather else None
             for stream_id in due:
-                await self._lapse(connection, journal, stream_id, gathered)
+                await self._lapse(connection, journal, stream_id, until, gathered)
             await journal.write(connection)
 
         await self._database.transact(work)
         self._forget(due)
         return len(due)
 
+    async def _due(self, until: datetime) -> list[str]:
+        return [row["stream_id"] for row in await self._database.fetch(_DUE, until, _BATCH)]
+
     def _forget(self, streams: list[str]) -> None:
         if self._inbox is not None:
             self._inbox.cache.forget(streams)
 
-    async def _lapse(self, connection: Connection, journal: Journal[Any], stream_id: str, gathered: Any) -> None:
+    async def _lapse(
+        self, connection: Connection, journal: Journal[Any], stream_id: str, until: datetime, gathered: Any
+    ) -> None:
         decider, stream = self._service.decider, journal.streams[stream_id]
-        inputs = Inputs(at=journal.now, now=journal.now, stream=stream_id, actor="clock", gathered=gathered)
+        inputs = Inputs(at=journal.now, now=until, stream=stream_id, actor="clock", gathered=gathered)
         try:
             facts = decider.lapse(stream.state, inputs)
             due_at = decider.due(stream.state)
@@ -117,7 +125,7 @@ class Timers:
             traceparent = hop(f"{self._service.name} clock")
             journal.publish(stream_id, facts, at=journal.now, actor="clock", traceparent=traceparent)
             return
-        if due_at is not None and due_at <= journal.now:
+        if due_at is not None and due_at <= until:
             log.error("case %s is due at %s, but its rules say nothing of it; its clock stands", stream_id, due_at)
             due_at = None
         await connection.execute(

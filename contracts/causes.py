@@ -8,13 +8,15 @@ An event is known here by its label: its topic's kind, ruling, outcome, verdict 
 the assignment it is about. Among the causes that the table allows the latest of the case counts.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from contracts.envelope import AnyEvent
 from contracts.fields import Fact
 from contracts.triage import Dispatched
 
+_CASE = "*"
+"""In the place of an assignment's id: what is about none."""
 Marks = Mapping[str, tuple[int, str]]
 """Label -> (place in the stream, event id) of the latest such event of a case."""
 
@@ -129,21 +131,18 @@ def cause(fact: Fact, marks: Marks, since: int = 0, given: AnyEvent | None = Non
     table allows none of these it is `given` all the same, which audit shows as a wrong cause.
     """
     allowed = CAUSES[label(fact)]
-    if found := _found(fact, allowed, marks, since):
+    assignment: str | None = getattr(fact, "assignment_id", None)
+    its = [f"{one} {assignment}" for one in allowed]
+    of_the_case = allowed if assignment is None else [f"{one} {_CASE}" for one in allowed]
+    if found := _latest([*its, *of_the_case], marks, since):
         return found
     if given is not None and ("any" in allowed or label(given.data) in allowed):
         return given.id
-    return _found(fact, allowed, marks, 0) or (given.id if given is not None else None)
+    found = _latest(its, marks) or _latest(of_the_case, marks) or _latest(allowed, marks)
+    return found or (given.id if given is not None else None)
 
 
-def _found(fact: Fact, allowed: tuple[str, ...], marks: Marks, since: int) -> str | None:
-    assignment: str | None = getattr(fact, "assignment_id", None)
-    if assignment is not None and (found := _latest((f"{one} {assignment}" for one in allowed), marks, since)):
-        return found
-    return _latest(iter(allowed), marks, since)
-
-
-def _latest(labels: Iterator[str], marks: Marks, since: int) -> str | None:
+def _latest(labels: Iterable[str], marks: Marks, since: int = 0) -> str | None:
     found = max((mark for one in labels if (mark := marks.get(one)) is not None), default=None)
     return found[1] if found is not None and found[0] >= since else None
 
@@ -153,5 +152,5 @@ def _labels(data: Any) -> Iterator[str]:
     yield name
     if isinstance(data, Dispatched):
         yield from (f"{name} {one.id}" for one in data.plan)
-    elif (assignment := getattr(data, "assignment_id", None)) is not None:
-        yield f"{name} {assignment}"
+    else:
+        yield f"{name} {getattr(data, 'assignment_id', None) or _CASE}"

@@ -48,10 +48,14 @@ def parser() -> argparse.ArgumentParser:
     commands = options.add_subparsers(dest="command", required=True)
     add = commands.add_parser("add", help="register a partner, or change its entry")
     add.add_argument("id", help="e.g. water; its topics are from.water and to.water")
-    add.add_argument("--says", required=True, help="reports, steps, or both separated by a comma")
-    add.add_argument("--units", default="", help="units it answers for, separated by commas: dept:water")
+    add.add_argument("--says", help="reports, steps, or both separated by a comma; by default as it is registered")
+    add.add_argument("--units", help="units it answers for, by commas: dept:water; by default as it is registered")
     add.add_argument("--title", default="", help="its name; by default as it is registered, else the id")
-    add.add_argument("--retrospective", action="store_true", help="its own times count in late entries")
+    add.add_argument(
+        "--retrospective",
+        action=argparse.BooleanOptionalAction,
+        help="whether its own times count in late entries; by default as it is registered",
+    )
     add.add_argument("--rotate", action="store_true", help="give it a new client key")
     remove = commands.add_parser("remove", help="take a partner's entry out")
     remove.add_argument("id")
@@ -103,7 +107,9 @@ def _words(partner: Partner) -> str:
     return f"{partner.id} ({partner.name}): says {' and '.join(partner.says)} {units}{''.join(more)}"
 
 
-def _split(text: str) -> tuple[str, ...]:
+def _split(text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
     return tuple(part.strip() for part in text.split(",")) if text.strip() else ()
 
 

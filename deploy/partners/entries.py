@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Container
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -19,14 +20,13 @@ class Unacceptable(ValueError):
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked for, unchecked. An entry that is there already becomes just this, but for what is None."""
+    """What is asked for, unchecked. What is None stays as it is registered; of a new entry it is empty, or its id."""
 
     id: str
-    says: tuple[str, ...]
-    units: tuple[str, ...] = ()
+    says: tuple[str, ...] | None = None
+    units: tuple[str, ...] | None = None
     name: str | None = None
-    """None: as it is registered, else the id."""
-    retrospective: bool = False
+    retrospective: bool | None = None
 
 
 def with_entry(partners: Partners, wanted: Wanted, district: Container[str], new_key: str | None) -> Partners:
@@ -35,18 +35,16 @@ def with_entry(partners: Partners, wanted: Wanted, district: Container[str], new
     `district` holds the ids of the district's units. Raises `Unacceptable`.
     """
     known = partners.by_id.get(wanted.id)
+    given = {field: value for field, value in vars(wanted).items() if value is not None}
+    fields: dict[str, Any] = {"name": wanted.id, "units": (), "says": (), "retrospective": False}
+    fields |= (known.model_dump() if known else {}) | given
     findings = [
-        *([] if wanted.says else [f"says: '' {_RULES['says']}"]),
-        *_repeated("units", wanted.units),
-        *_repeated("says", wanted.says),
-        *_units(partners, wanted, district),
+        *([] if fields["says"] else [f"says: '' {_RULES['says']}"]),
+        *_repeated("units", fields["units"]),
+        *_repeated("says", fields["says"]),
+        *_units(partners, wanted.id, fields["units"], district),
     ]
-    fields = {
-        "id": wanted.id,
-        "name": wanted.name if wanted.name is not None else known.name if known else wanted.id,
-        "units": wanted.units,
-        "says": wanted.says,
-        "retrospective": wanted.retrospective,
+    fields |= {
         "client_key_sha256": new_key or (known.client_key_sha256 if known else None),
     }
     try:
@@ -73,13 +71,13 @@ def retired(partners: Partners, partner: str) -> Partners:
     return Partners(partners=tuple(left if entry is known else entry for entry in partners.partners))
 
 
-def _units(partners: Partners, wanted: Wanted, district: Container[str]) -> list[str]:
+def _units(partners: Partners, wanted: str, units: tuple[str, ...], district: Container[str]) -> list[str]:
     found = []
-    for unit in dict.fromkeys(wanted.units):
+    for unit in dict.fromkeys(units):
         owner = partners.by_unit.get(unit)
         if unit not in district:
             found.append(f"units: {unit} is not a unit of the district's units.json")
-        elif owner is not None and owner.id != wanted.id:
+        elif owner is not None and owner.id != wanted:
             found.append(f"units: {unit} answers through {owner.id} already, and a unit has one partner at most")
     return found
 

@@ -9,16 +9,15 @@ SERVERS = os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:19092")
 PREFIX, ME = os.environ.get("CASEGRID_TOPIC_PREFIX", ""), "drainage"
 
 
-def id_of(number):  # `number` is your own: said again after a crash, it makes the same event, which counts once
+def id_of(number):  # `number` is your own: said again with the same time and data it is the same event, byte for byte
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{ME}/{number}"))
 
 
-def request(case, number, cause=None, **data):
-    now = datetime.now(timezone.utc).isoformat()
+def request(case, number, at, cause=None, **data):
     event = {
         "specversion": "1.0", "type": "casegrid.Request.v1", "source": f"/partners/{ME}", "id": id_of(number),
-        "actor": "dispatcher-7", "subject": case, "partitionkey": case, "correlationid": case, "time": now,
-        "recordedtime": now, "data": data, **({"causationid": cause} if cause else {}),
+        "actor": "dispatcher-7", "subject": case, "partitionkey": case, "correlationid": case, "time": at,
+        "recordedtime": at, "data": data, **({"causationid": cause} if cause else {}),
     }
     headers = [("content-type", b"application/cloudevents+json")]
     return dict(topic=f"{PREFIX}from.{ME}", key=case.encode(), value=json.dumps(event).encode(), headers=headers)
@@ -33,19 +32,20 @@ async def main():
     consumer = AIOKafkaConsumer(f"{PREFIX}to.{ME}", bootstrap_servers=SERVERS, group_id=f"{PREFIX}{ME}",
                                 auto_offset_reset="earliest", enable_auto_commit=False)
     async with producer, consumer:
-        await producer.send_and_wait(**request(mine, f"report {mine}", **report))
+        now = datetime.now(timezone.utc).isoformat()
+        await producer.send_and_wait(**request(mine, f"report {mine}", now, **report))
         ends, resolved, closed = set(), False, False
         async for record in consumer:
             notice = json.loads(record.value)
-            case, told = notice["subject"], notice["data"]
+            case, told, at = notice["subject"], notice["data"], notice["recordedtime"]
             print(case, told["kind"], told.get("rule", ""), told.get("reason", ""), flush=True)
             if told["kind"] == "assigned":
                 steps = ({"kind": "acknowledge"}, {"kind": "on_scene"}, {"kind": "resolve", "handled_by": ["crew-3"]})
-                ends |= {id_of(f"resolve {told['assignment_id']}")} if case == mine else set()
-                for step in steps:  # each when it happens, in your own time
+                ends |= {id_of(f"resolve {notice['id']}")} if case == mine else set()
+                for step in steps:  # yours happen later: keep the bytes before you send them, and send those again
                     step["assignment_id"] = told["assignment_id"]
-                    number = f"{step['kind']} {told['assignment_id']}"
-                    await producer.send_and_wait(**request(case, number, notice["id"], **step))
+                    number = f"{step['kind']} {notice['id']}"
+                    await producer.send_and_wait(**request(case, number, at, notice["id"], **step))
             resolved |= told["kind"] == "accepted" and told["request"] in ends
             closed |= case == mine and told["kind"] == "closed" and told["outcome"] == "fixed"
             await consumer.commit()

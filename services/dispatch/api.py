@@ -271,11 +271,13 @@ def router(runtime: Runtime, reckoning: Reckoning) -> APIRouter:
 
 
 def _units_of(caller: Caller, runtime: Runtime) -> frozenset[str] | None:
-    """The units of a partner's system; None of a person."""
+    """The units of a partner's system; None of a person. Raises `Forbidden` where it may not say what units do."""
     if caller.source is None:
         return None
     partner = runtime.registry.partners.by_id.get(caller.source.rpartition("/")[2])
-    return frozenset(partner.units if partner is not None else ())
+    if partner is None or "steps" not in partner.says:
+        raise Forbidden(f"{caller.source} is not registered for steps")
+    return frozenset(partner.units)
 
 
 _EXAMPLE = 'id: 1\nevent: snapshot\ndata: {"board": {"open": 3}, "assignments": [], "more": false}\n\n: heartbeat\n\n'

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 from aiokafka import AIOKafkaProducer
 
@@ -11,6 +12,7 @@ from chassis.records import Record
 from tests.support.facts import case_id, fact_record, record_of, report
 from tests.support.services import eventually, publish
 
+NOW = datetime(2026, 5, 9, 8, tzinfo=UTC)
 Topics = Callable[..., Awaitable[list[str]]]
 
 
@@ -56,12 +58,12 @@ async def _assigned(reader: Reader) -> bool:
 
 async def test_all_is_read_only_once_it_has_taken_effect(kafka: str, topics: str) -> None:
     async with reading(kafka, topics, "ReportFiled") as reader:
-        assert await reader.consumer.everything_read()
+        assert await reader.consumer.read_up_to(NOW)
         reader.go_on.clear()
         await publish(kafka, topics, [fact_record(case_id(), report())])
-        assert not await reader.consumer.everything_read()
+        assert not await reader.consumer.read_up_to(NOW)
         reader.go_on.set()
-        assert await eventually(reader.consumer.everything_read)
+        assert await eventually(lambda: reader.consumer.read_up_to(NOW))
         assert len(reader.records) == 1
 
 
@@ -71,10 +73,24 @@ async def test_what_another_worker_of_the_group_has_not_read_counts(kafka: str, 
         other.go_on.clear()
         records = [fact_record(case_id(), report()) for _ in range(30)]
         await publish(kafka, topics, records)
-        assert not await one.consumer.everything_read()
+        assert not await one.consumer.read_up_to(NOW)
         other.go_on.set()
-        assert await eventually(one.consumer.everything_read)
+        assert await eventually(lambda: one.consumer.read_up_to(NOW))
         assert len(one.records) + len(other.records) == 30
+
+
+async def test_who_writes_without_end_does_not_put_the_deadlines_off(kafka: str, topics: str) -> None:
+    async with reading(kafka, topics, "ReportFiled") as reader:
+        reader.go_on.clear()
+        await publish(kafka, topics, [fact_record(case_id(), report())])
+        assert await reader.consumer.read_up_to(NOW) is None
+        reader.go_on.set()
+        await eventually(lambda: _read(reader, 1), what="the first report")
+        reader.go_on.clear()
+        await publish(kafka, topics, [fact_record(case_id(), report())])
+        later = NOW + timedelta(hours=1)
+        assert await eventually(lambda: reader.consumer.read_up_to(later)) == NOW
+        assert await reader.consumer.read_up_to(later) is None
 
 
 async def _shared(one: Reader, other: Reader) -> bool:
@@ -95,7 +111,7 @@ async def test_a_transactions_markers_are_no_backlog(kafka: str, topics: str) ->
                 await producer.send_and_wait(topics + "ReportFiled", key=record.key, value=record.value)
         finally:
             await producer.stop()
-        assert await eventually(reader.consumer.everything_read)
+        assert await eventually(lambda: reader.consumer.read_up_to(NOW))
         assert len(reader.records) == 1
 
 
@@ -122,7 +138,7 @@ async def test_a_topic_that_is_not_there_holds_no_other_back_and_is_read_when_it
     async with reading(kafka, topics, "ReportFiled", "from.water") as reader:
         await publish(kafka, topics, [fact_record(case_id(), report())])
         await eventually(lambda: _read(reader, 1), what="the report")
-        assert await eventually(reader.consumer.everything_read)
+        assert await eventually(lambda: reader.consumer.read_up_to(NOW))
         await make_topics(topics, names=("from.water",))
         await publish(kafka, topics, [record_of(b"{}", case_id(), topic="from.water")])
         await eventually(lambda: _read(reader, 2), what="the partner's record")

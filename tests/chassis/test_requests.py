@@ -110,6 +110,7 @@ REFUSED: dict[str, tuple[Callable[[str, str], tuple[str, Request, str | None, st
     "an unknown case": (lambda case, cause: (case_id(), _note(case), cause, "water"), "unknown"),
     "no cause": (lambda case, cause: (case, _note(case), None, "water"), "cause.unknown"),
     "the cause of another case": (lambda case, cause: (case, _note(case), case_id(), "water"), "cause.unknown"),
+    "a cause for a report": (lambda case, cause: (case_id(), FileReport(title="x"), cause, "water"), "cause.unknown"),
     "a right it has not": (lambda case, cause: (case, _note(case), cause, "sensors"), "partner.says"),
     "another's case again": (lambda case, cause: (case, FileReport(title="mine"), None, "sensors"), "report.once"),
     "more than an event may hold": (

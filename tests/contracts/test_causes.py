@@ -13,7 +13,7 @@ from contracts.causes import CAUSES, REQUEST_CAUSES, cause, label, marked
 from contracts.dispatch import Outcome, Resolved
 from contracts.envelope import Event
 from contracts.feedback import Verdict
-from contracts.progress import Acknowledged, EnRoute, Noted, OnScene, Overdue, Rated, Urged, Verified
+from contracts.progress import Acknowledged, EnRoute, Escalated, Noted, OnScene, Overdue, Rated, Urged, Verified
 from contracts.triage import Upheld
 from contracts.wire import TYPES
 from tests.contracts.status_story import CASE, dispatched, event_of
@@ -112,6 +112,12 @@ def test_the_facts_of_the_decision_count_first_then_what_it_follows_from_then_th
     assert found(stream, fact, since=3, given=stream[1]) == "given"
     assert found(stream, fact, since=3, given=Verified()) == 2
     assert found(stream, fact, since=3) == 2
+
+
+def test_another_assignments_fact_of_the_same_decision_is_no_cause() -> None:
+    late = [Escalated(**part(number), level=level, due_at=NOON) for number, level in (("1.2", 1), ("1.1", 1))]
+    stream = [dispatched("1.1", "1.2"), Overdue(**part("1.2"), due_at=NOON), *late]
+    assert found(stream, Escalated(**part("1.2"), level=2, due_at=NOON), since=4) == 3
 
 
 @given(st.lists(st.sampled_from(["1.1", "1.2", "2.1"]), max_size=6), st.sampled_from(["1.1", "1.2", "2.1"]))

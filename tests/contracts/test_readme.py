@@ -58,7 +58,8 @@ def test_every_notice_stands_in_the_table() -> None:
 def test_every_attribute_and_limit_is_told() -> None:
     told = {name for row in rows("The record") for name in words(row[0])}
     assert told == set(PartnerEvent.model_fields)
-    assert f"{MAX_BYTES:,} bytes at most (a report {REPORT_BYTES:,})" in section("The record")
+    assert f"{MAX_BYTES:,} bytes at most" in section("The record")
+    assert f"may have {REPORT_BYTES:,}" in section("The record")
     assert all(f"SAYS={right}" in README for right in Says.__args__)
 
 
@@ -77,3 +78,22 @@ def test_the_kinds_of_the_facts_are_those_of_the_models() -> None:
     row = next(row for row in rows("The five topics of facts") if words(row[0]) == ["Assigned"])
     assert row[1] == f"`ruling`: {', '.join(rulings)}"
     assert label(request.Withdraw(reason="x")) == "request"
+
+
+OF_PEOPLE = ("caller.", "urge.", "supervise.", "extension.none", "extension.self")
+"""Rules of what only a city's own people may do."""
+
+
+def test_every_rule_by_which_a_partner_may_be_refused_is_told() -> None:
+    files = ("chassis/requests.py", "services/intake/domain/commands.py", "services/dispatch/domain/rules.py")
+    written = "".join((ROOT / file).read_text() for file in files)
+    raised = set(re.findall(r'"([a-z_]+\.[a-z_]+)"', written)) | {
+        "place.area",
+        "unknown",
+        "record.invalid",
+        "record.forged",
+    }
+    told = README[README.index("A refusal's `rule`") :].partition("\n\n")[0]
+    assert set(re.findall(r"`([a-z_.]+)`", told)) - {"rule"} == {
+        rule for rule in raised if not rule.startswith(OF_PEOPLE)
+    }

@@ -20,6 +20,18 @@ HOTLINE = Wanted("hotline", says=("reports",), name="Hotline")
 REGISTERED = with_entry(NO_PARTNERS, replace(WATER, name="Water company"), UNITS, KEY)
 
 
+def test_what_is_not_asked_for_stays_as_it_is_registered() -> None:
+    late = with_entry(REGISTERED, Wanted("water", retrospective=True), UNITS, None)
+    after = with_entry(late, Wanted("water", says=("steps",)), UNITS, OTHER_KEY).by_id["water"]
+    assert (after.units, after.says, after.retrospective, after.name) == (
+        WATER.units,
+        ("steps",),
+        True,
+        "Water company",
+    )
+    assert after.client_key_sha256 == OTHER_KEY
+
+
 def test_an_entry_holds_what_was_asked_for() -> None:
     assert REGISTERED.by_id["water"] == Partner(
         id="water",

@@ -40,6 +40,7 @@ from tests.domain.dispatch_story import (
     LEAD,
     MINUTE,
     OTHER,
+    STREETS,
     SUPPORT,
     T0,
     World,
@@ -239,12 +240,50 @@ def test_a_remark_is_the_units_or_the_centres_and_nobody_elses() -> None:
     assert world.work().handled_by == ("li",)
 
 
+EVE = By(frozenset({"dept:nothing"}))
+STRANGE: list[Command] = [
+    Acknowledge(LEAD, EVE),
+    SetOut(LEAD, EVE),
+    Arrive(LEAD, EVE),
+    Note(LEAD, EVE, "what is it?"),
+    RequestExtension(LEAD, EVE, "mine"),
+    HandOn(LEAD, EVE, "dept:fire", "mine"),
+    Return(LEAD, EVE, "mine"),
+    Resolve(LEAD, EVE),
+]
+
+
 def test_no_more_people_act_on_an_assignment_than_its_end_can_name() -> None:
     world = acknowledged()
     for n in range(49):
         world.asked(Note(LEAD, CREW, "here"), who=f"helper {n}")
-    assert refused(world, Resolve(LEAD, CREW), who="one more") == "assignment.handlers"
-    assert world.asked(Resolve(LEAD, CREW), who="li")
+    assert refused(world, Note(LEAD, CREW, "here"), who="one more") == "assignment.handlers"
+    assert refused(world, RequestExtension(LEAD, CREW, "no pipe"), who="one more") == "assignment.handlers"
+    [end] = world.asked(Resolve(LEAD, CREW, handled_by=tuple(f"crew {n}" for n in range(40))), who="one more")
+    assert len(end.handled_by) == 91
+
+
+def test_remarks_keep_nobody_from_taking_an_assignment_on_and_ending_it() -> None:
+    world = given_out()
+    for n in range(50):
+        world.asked(Note(LEAD, CREW, "here"), who=f"helper {n}")
+    world.passed(T0 + 10 * MINUTE)
+    for step in (Acknowledge(LEAD, STREETS), SetOut(LEAD, STREETS), Arrive(LEAD, STREETS), Resolve(LEAD, STREETS)):
+        assert world.asked(step, T0 + 11 * MINUTE, who=f"street {type(step).__name__}")
+
+
+@pytest.mark.parametrize("strange", STRANGE, ids=lambda strange: type(strange).__name__)
+def test_a_stranger_hears_nothing_of_an_assignment(strange: Command) -> None:
+    """Whose it is, whether it has ended, how and when: a refusal says none of it."""
+    words = set()
+    for ended in (False, True):
+        world = acknowledged()
+        if ended:
+            world.asked(Resolve(LEAD, CREW))
+        with pytest.raises(Refused) as caught:
+            world.asked(strange, who="eve")
+        words.add((caught.value.rule, str(caught.value)))
+    assert words == {("assignment.unit", "the assignment is not given to a unit of the caller's")}
 
 
 def test_urging_has_a_cooldown_and_a_cap_for_the_local_day() -> None:

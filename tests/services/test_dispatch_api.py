@@ -389,6 +389,19 @@ async def test_the_queue_is_paged(dispatch: Running, clock: Hands) -> None:
     assert last["next"] is None
 
 
+async def test_a_partner_without_the_right_to_steps_has_it_over_http_neither(
+    dispatch: Running, partners_file: Path
+) -> None:
+    case = await given_out(dispatch)
+    register(partners_file, partner("fire", "dept:fire", says=("reports",)))
+    await eventually(lambda: denied(dispatch, f"/assignments/{case}.1.2/note"), what="the change")
+
+
+async def denied(dispatch: Running, path: str) -> bool:
+    answer = await dispatch.client.post(path, headers={"x-client-key": "fire"}, json={"note": "still here"})
+    return answer.status_code == 403 and "not registered for steps" in answer.text
+
+
 async def all_wait(dispatch: Running, number: int) -> bool:
     return len(await items(dispatch, "/queue")) == number
 

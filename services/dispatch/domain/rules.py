@@ -44,8 +44,12 @@ from services.dispatch.domain.notices import Teller
 from services.dispatch.domain.reckoning import Reckoning
 from services.dispatch.domain.state import Case, Work, resolved
 
-HANDLERS = 50
-"""The most people who may act on one assignment: `Resolved` names every one of them."""
+REMARKERS, HANDLERS = 50, 59
+"""The most people who may act on one assignment, for `Resolved` names every one of them: once as many have, nobody new
+may remark or ask for time, and the last few places are for those who take it on and end it.
+"""
+_TAKEN = ("assignment.taken", "another unit has taken the assignment on")
+_STRANGER = ("assignment.unit", "the assignment is not given to a unit of the caller's")
 
 
 @dataclass(frozen=True)
@@ -161,6 +165,8 @@ def _open(command: Command, case: Case) -> Work:
     if not command.by.covers(work.order.area):
         raise Refused("caller.area", f"{work.order.area} is not one of the caller's areas")
     if work.end is not None:
+        if not command.by.centre and not command.by.units.intersection(work.reached):
+            raise Refused(*_STRANGER)
         raise Refused("assignment.ended", f"the assignment ended as {work.end.outcome} at {_minute(work.end.at)}")
     return work
 
@@ -170,10 +176,11 @@ def _acting(command: Command, work: Work, inputs: Inputs) -> str:
     unit = next((unit for unit in work.within_reach if unit in command.by.units), None)
     if unit is None:
         if command.by.units.intersection(work.reached):
-            raise Refused("assignment.taken", f"the assignment is {work.unit}'s now")
-        raise Refused("assignment.unit", f"the assignment is {work.unit}'s, and the caller does not act for it")
-    if inputs.actor not in work.handled_by and len(work.handled_by) >= HANDLERS:
-        raise Refused("assignment.handlers", f"{HANDLERS} people have acted on it; that is the most")
+            raise Refused(*_TAKEN)
+        raise Refused(*_STRANGER)
+    most = REMARKERS if isinstance(command, Note | RequestExtension) else HANDLERS
+    if inputs.actor not in work.handled_by and len(work.handled_by) >= most:
+        raise Refused("assignment.handlers", f"{most} people have acted on it; that is the most")
     return unit
 
 
@@ -194,8 +201,8 @@ def _superior(by: By, work: Work) -> str:
     if by.units.intersection(work.within_reach):
         raise Refused("step.order", "the assignment must be acknowledged first")
     if by.units.intersection(work.reached):
-        raise Refused("assignment.taken", f"the assignment is {work.unit}'s now")
-    raise Refused("assignment.unit", f"the assignment is {work.unit}'s, and the caller does not act for it")
+        raise Refused(*_TAKEN)
+    raise Refused(*_STRANGER)
 
 
 def _for_the_centre(by: By, work: Work) -> bool:

@@ -60,6 +60,8 @@ class Withdraw:
 
 
 Command = File | AddSupplement | Withdraw
+SUPPLEMENTS = 200
+"""The most supplements to one report: whoever works on it is told all of them."""
 
 
 @dataclass(frozen=True)
@@ -101,12 +103,14 @@ class Commanding:
                 own = _own(command, filed, inputs)
                 if state.merged_into is None and state.status in _ENDED:
                     raise Refused("report.ended", f"the report is {state.status}; file a new one")
+                if state.supplements >= SUPPLEMENTS:
+                    raise Refused("supplement.limit", f"{SUPPLEMENTS} supplements were added; that is the most")
                 reference = filed.reporter_ref if own else None
                 return [Supplement(reporter_ref=reference, text=command.text, attachments=command.attachments)]
             case Withdraw(), Filed() as filed:
                 _own(command, filed, inputs)
                 if state.merged_into is not None:
-                    raise Refused("report.merged", f"the report is part of case {state.merged_into}, which goes on")
+                    raise Refused("report.merged", "the report is part of another case, which goes on")
                 if state.status in _ENDED:
                     raise Refused("report.ended", f"the report is {state.status} already")
                 if state.withdrawal_asked:
