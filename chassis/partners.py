@@ -2,6 +2,7 @@
 
 import logging
 import time
+from hashlib import sha256
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -16,6 +17,11 @@ EVERY_FROM, EVERY_TO = f"{FROM}*", f"{TO}*"
 """How a service names the topics of all partners among those it reads."""
 
 
+def version_of(raw: bytes) -> str:
+    """A name of the file's content: who has it in force has seen what is written in it."""
+    return sha256(raw).hexdigest()[:16]
+
+
 class Registry:
     """The partners as the file says; the last readable version of it where it cannot be read."""
 
@@ -24,6 +30,8 @@ class Registry:
         self._looked_at: float | None = None
         self._seen: tuple[int, int] | None = None
         self._partners = NO_PARTNERS
+        self.version: str | None = None
+        """Of the file that is in force, as `version_of` says."""
         self.fault: str | None = None
         """What is wrong with the file; None while all is well."""
 
@@ -53,7 +61,8 @@ class Registry:
             if seen == self._seen:
                 return
             self._seen = seen
-            self._partners = Partners.model_validate_json(path.read_bytes())
+            raw = path.read_bytes()
+            self._partners, self.version = Partners.model_validate_json(raw), version_of(raw)
             self.fault = None
             log.info("%d partners are registered", len(self._partners.partners))
         except (OSError, ValidationError) as fault:

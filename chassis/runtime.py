@@ -180,7 +180,11 @@ class Runtime:
                 "missing_topics": self.relay.missing,
             },
             "passed_over": dict(self.inbox.passed_over) if self.inbox is not None else {},
-            "partners": {"registered": len(self.registry.partners.partners), "fault": self.registry.fault},
+            "partners": {
+                "registered": sum(1 for partner in self.registry.partners.partners if partner.says),
+                "version": self.registry.version,
+                "fault": self.registry.fault,
+            },
         }
 
 

@@ -14,6 +14,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from chassis.partners import version_of
 from contracts.reference import Areas
 from deploy.bench import bare, usage
 from deploy.bench.chain import PARTNER, UNIT, Partner, Timeline, places
@@ -31,9 +32,21 @@ async def _bench(options: argparse.Namespace) -> dict[str, object]:
     installation = Installation.of(from_environment())
     await register(installation, Wanted(PARTNER, says=("reports", "steps"), units=(UNIT,), name="Benchmark"))
     try:
+        await _seen(version_of(installation.partners.read_bytes()))
         return await _measure(options)
     finally:
         unregister(installation.partners, PARTNER)
+
+
+async def _seen(version: str) -> None:
+    """Waits until the services that take requests have the partners in force that are registered now."""
+    ports = {
+        name: os.environ.get(f"{name.upper()}_PORT", port) for name, port in (("intake", "8001"), ("dispatch", "8003"))
+    }
+    async with asyncio.timeout(15), httpx.AsyncClient() as client:
+        for name, port in ports.items():
+            while (await client.get(f"http://127.0.0.1:{port}/health")).json()["partners"]["version"] != version:
+                await asyncio.sleep(0.1)
 
 
 async def _measure(options: argparse.Namespace) -> dict[str, object]:
