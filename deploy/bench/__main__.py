@@ -6,8 +6,10 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import quantiles
+from typing import Any
 
 import httpx
 import uvloop
@@ -32,20 +34,27 @@ async def _bench(options: argparse.Namespace) -> dict[str, object]:
     installation = Installation.of(from_environment())
     await register(installation, Wanted(PARTNER, says=("reports", "steps"), units=(UNIT,), name="Benchmark"))
     try:
-        await _seen(version_of(installation.partners.read_bytes()))
+        version = version_of(installation.partners.read_bytes())
+        await _until(
+            "the partners in force", lambda health: health["partners"]["version"] == version, "intake", "dispatch"
+        )
         return await _measure(options)
     finally:
         unregister(installation.partners, PARTNER)
 
 
-async def _seen(version: str) -> None:
-    """Waits until the services that take requests have the partners in force that are registered now."""
-    ports = {
-        name: os.environ.get(f"{name.upper()}_PORT", port) for name, port in (("intake", "8001"), ("dispatch", "8003"))
-    }
-    async with asyncio.timeout(15), httpx.AsyncClient() as client:
-        for name, port in ports.items():
-            while (await client.get(f"http://127.0.0.1:{port}/health")).json()["partners"]["version"] != version:
+_PORTS = {"intake": "8001", "triage": "8002", "dispatch": "8003", "feedback": "8004", "audit": "8005"}
+
+
+async def _until(what: str, true: Callable[[dict[str, Any]], bool], *services: str) -> None:
+    """Waits until that is true of the health of each of these services. Raises `Problem` after half a minute."""
+    deadline = time.monotonic() + 30
+    async with httpx.AsyncClient() as client:
+        for name in services:
+            url = f"http://127.0.0.1:{os.environ.get(f'{name.upper()}_PORT', _PORTS[name])}/health"
+            while not true((await client.get(url)).json()):
+                if time.monotonic() > deadline:
+                    raise Problem(f"{name}: {what} did not come true in half a minute")
                 await asyncio.sleep(0.1)
 
 
@@ -95,6 +104,7 @@ async def _warm(servers: str, areas: object, options: argparse.Namespace) -> Non
     """As many cases beforehand: the broker compiles what it runs often, and a cold one takes a third more."""
     partner = Partner(servers, places(areas, options.warm), lambda _: None)  # pyright: ignore[reportArgumentType]
     await partner.run(rate=None, timeout_seconds=options.timeout)
+    await _until("all read", lambda health: not any(health["consumer"]["lag"].values()), *_PORTS)
 
 
 async def _audited(audit: str, cases: set[str], began: float, timeout_seconds: float) -> float:
