@@ -13,7 +13,7 @@ SUBJECT ?= developer
 help: ## this manual
 	@echo 'Casegrid. Each target makes what it needs first: environment, jars, database, reference district.'
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s%s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s%s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo 'Ports: INTAKE_PORT 8001, TRIAGE_PORT 8002, DISPATCH_PORT 8003, FEEDBACK_PORT 8004, AUDIT_PORT 8005, KAFKA_PORT 19092,'
 	@echo 'KAFKA_CONTROLLER_PORT 19093, POSTGRES_PORT 15432. KAFKA_BOOTSTRAP_SERVERS, DATABASE_URL: use these servers instead.'
