@@ -55,8 +55,8 @@ def places(areas: Iterable[Area], count: int) -> list[Place]:
 
 
 def _inside(area: Area) -> Iterator[Point]:
-    """The points of a lattice that lie inside the area."""
-    polygon = Polygon(area.polygon)
+    """The points of a lattice that lie inside the area, and far enough from its border for a neighbour's."""
+    polygon = Polygon(area.polygon).buffer(-SPACING_DEGREES / 2)
     west, south, east, north = polygon.bounds
     for row in range(1, int((north - south) / SPACING_DEGREES)):
         for column in range(1, int((east - west) / SPACING_DEGREES)):
