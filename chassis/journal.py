@@ -39,6 +39,7 @@ UPDATE streams s SET version = u.version, sequence = u.sequence, due_at = u.due_
        AS u (stream_id, version, sequence, due_at, expected)
  WHERE s.stream_id = u.stream_id AND s.version = u.expected
 """
+_VERSIONS = "SELECT stream_id, version FROM streams WHERE stream_id = ANY($1::text[])"
 _EVENTS = ("stream_id", "version", "own", "topic", "event_id", "body")
 _OUTBOX = ("id", "aggregatetype", "aggregateid", "type", "payload", "traceparent")
 _WAKE = "SELECT pg_notify(current_schema() || '_outbox', '')"
@@ -72,7 +73,8 @@ class _Entry:
 class Cache(Generic[S]):
     """The streams last written by this process, so that a worker need not fold again what it has just folded.
 
-    Never the authority: a stale entry makes the write a `Conflict`, which forgets it.
+    Never the authority: a stale entry makes `Journal.write` a `Conflict`, also where nothing is written of it, and is
+    forgotten.
     """
 
     def __init__(self, size: int = 20_000) -> None:
@@ -108,8 +110,8 @@ class Journal(Generic[S]):
     announces: bool = False
     cache: Cache[S] | None = None
     streams: dict[str, Stream[S]] = field(default_factory=dict)
-    remembered: set[str] = field(default_factory=set)
-    """The streams that came from the cache; until they are written, nobody has checked that they are current."""
+    _remembered: set[str] = field(default_factory=set)
+    """The streams that came from the cache."""
     _entries: list[_Entry] = field(default_factory=list)
 
     async def open(self, connection: Connection, stream_ids: Iterable[str]) -> None:
@@ -121,7 +123,7 @@ class Journal(Generic[S]):
                 missing.append(stream_id)
             else:
                 self.streams[stream_id] = Stream(stream_id, known[0], *known)
-                self.remembered.add(stream_id)
+                self._remembered.add(stream_id)
         if not missing:
             return
         for stream_id in missing:
@@ -203,31 +205,9 @@ class Journal(Generic[S]):
         """The streams that have something to write."""
         return [stream for stream in self.streams.values() if stream.version != stream.loaded]
 
-    @property
-    def sends(self) -> bool:
-        """Whether anything of this goes to a topic."""
-        return any(entry.own for entry in self._entries)
-
-    async def verify(self, connection: Connection, stream_ids: Iterable[str]) -> None:
-        """Raises `Conflict` where one of these came from the cache, is not about to be written, and is out of date."""
-        doubtful = {
-            stream_id: stream.version
-            for stream_id in self.remembered.intersection(stream_ids)
-            if (stream := self.streams[stream_id]).version == stream.loaded
-        }
-        if not doubtful:
-            return
-        rows = await connection.fetch(
-            "SELECT stream_id, version FROM streams WHERE stream_id = ANY($1::text[])", list(doubtful)
-        )
-        stale = [row["stream_id"] for row in rows if row["version"] != doubtful[row["stream_id"]]]
-        if stale:
-            assert self.cache is not None
-            self.cache.forget(stale)
-            raise Conflict(f"{len(stale)} streams are cached as they were, and have changed since")
-
     async def write(self, connection: Connection) -> None:
         """Appends everything: streams, events, outbox, views. Raises `Conflict` where another writer was faster."""
+        await self._verify(connection)
         touched = sorted(self.touched, key=lambda stream: stream.stream_id)
         if not touched:
             return
@@ -257,6 +237,26 @@ class Journal(Generic[S]):
                 records=[(e.event.id, e.topic, e.stream_id, e.event.type, e.raw, e.traceparent) for e in own],
             )
             await connection.execute(_WAKE)
+
+    async def _verify(self, connection: Connection) -> None:
+        """Raises `Conflict` where something was judged by a remembered state that has changed since.
+
+        A stream that is written is checked by its version; one of which nothing is written (what came was parked, or
+        answered apart, or meant nothing to it) is checked here.
+        """
+        unwritten = {
+            stream_id: stream.loaded
+            for stream_id in self._remembered
+            if (stream := self.streams[stream_id]).version == stream.loaded
+        }
+        if not unwritten:
+            return
+        assert self.cache is not None
+        rows = await connection.fetch(_VERSIONS, list(unwritten))
+        stale = [row["stream_id"] for row in rows if row["version"] != unwritten[row["stream_id"]]]
+        if stale:
+            self.cache.forget(stale)
+            raise Conflict(f"{len(stale)} streams are cached as they were, and have changed since")
 
     def _columns(self, streams: list[Stream[S]]) -> tuple[list[Any], ...]:
         return (

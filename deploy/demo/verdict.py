@@ -40,7 +40,7 @@ async def judge(city: City, play: Play, console: Console) -> Verdict:
     complete = await _completeness(auditor, play)
     found.faults += complete
     found.faults += await _reporters(city, play, console)
-    found.faults += await _parked(city)
+    found.faults += await city.parked({play.case, *play.merged})
     found.summary = {
         "case_id": play.case,
         "outcome": chain["case"]["outcome"],
@@ -110,18 +110,8 @@ async def _reporters(city: City, play: Play, console: Console) -> list[str]:
     found = []
     for case, citizen in play.citizens.items():
         report = await citizen.get("intake", f"/reports/{case}")
-        followed = report.get("follows") or report
-        if followed.get("outcome") != "fixed":
-            found.append(f"the reporter of {case} sees {followed.get('status')}, {followed.get('outcome')}, not fixed")
+        if report["outcome"] != "fixed":
+            found.append(f"the reporter of {case} sees {report['status']}, {report['outcome']}, not fixed")
     if not found:
         console.print(f"each of the {len(play.citizens)} citizens sees the outcome: fixed")
-    return found
-
-
-async def _parked(city: City) -> list[str]:
-    operator = city.person("operator:he", "administrator")
-    found = []
-    for service in ("intake", "triage", "dispatch", "feedback"):
-        for item in (await operator.get(service, "/parked", status="waiting"))["items"]:
-            found.append(f"{service} has parked {item['topic']}/{item['partition']}@{item['offset']}: {item['reason']}")
     return found

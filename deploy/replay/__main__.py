@@ -1,6 +1,7 @@
 """`python -m deploy.replay --file FILE --format nyc311|messages`: replays a file of real reports through the stack.
 
-Exit status 0: every case was closed and audit's account is the one seen here; 1: not so, and what differs is named;
+Exit status 0: every case was closed, nothing of it is parked, and audit's account is the one seen here; 1: not so, and
+what differs is named;
 2: the file or the stack could not be used.
 """
 
@@ -91,8 +92,9 @@ async def _replay(options: argparse.Namespace, console: Console) -> dict[str, An
         finally:
             await feed.stop()
         differences = await _compare(play, auditor, f"{run}:")
+        parked = summary.first(await city.parked(play.cases))
     rejects = [item for item in read if isinstance(item, Reject)] + play.rejects
-    found = report.of(play, len(read), reports, rejects, differences, stuck)
+    found = report.of(play, len(read), reports, rejects, differences, parked, stuck)
     _write(options.output, found, rejects)
     return found
 

@@ -24,9 +24,10 @@ def of(
     reports: Sequence[Report],
     rejects: Sequence[Reject],
     differences: list[str],
+    parked: list[str],
     stuck: str | None,
 ) -> dict[str, Any]:
-    """Everything worth knowing of a replay; `equal` only if every case was closed and audit says the same."""
+    """Everything worth knowing of a replay; `equal` only if each case was closed, none parked, and audit agrees."""
     cases = list(play.cases.values())
     failures = Counter(case.failure for case in cases if case.failure is not None)
     own = {case.case_id for case in cases}
@@ -44,7 +45,8 @@ def of(
         "stuck": stuck,
         "failures": dict(failures.most_common()),
         "differences_from_audit": differences,
-        "equal": not differences and not failures and stuck is None and seen["open"] == 0,
+        "parked": parked,
+        "equal": not differences and not parked and not failures and stuck is None and seen["open"] == 0,
     }
 
 
@@ -68,10 +70,12 @@ def show(console: Console, found: dict[str, Any]) -> None:
         console.print(f"[red]gave up: {found['stuck']}[/red]")
     for difference in found["differences_from_audit"]:
         console.print(f"[red]differs from audit: {difference}[/red]")
+    for words in found["parked"]:
+        console.print(f"[red]{words}[/red]")
     if found["equal"]:
-        console.print("[green]every case is closed, and audit says the same of each[/green]")
+        console.print("[green]every case is closed, nothing is parked, and audit says the same of each[/green]")
     else:
-        console.print("[red]not every case is closed, or audit says otherwise[/red]")
+        console.print("[red]not every case is closed, or something is parked, or audit says otherwise[/red]")
 
 
 def _show_categories(console: Console, rows: list[dict[str, Any]]) -> None:

@@ -1,7 +1,7 @@
 """What became of the reports by what was seen, and how that differs from audit's account of the same cases."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from deploy.replay.case import Case
@@ -9,9 +9,8 @@ from deploy.replay.rows import Reject, Report
 from deploy.simulation.city import Person
 
 COUNTS = ("reported", "filed", "merged", "rejected", "withdrawn", "closed", "open", "late", "rework")
-_PAGE = 200
 _NAMED = 20
-"""The most single cases that are named where the two accounts differ."""
+"""The most single cases that are named of what is wrong."""
 
 
 def counts(cases: Iterable[Case]) -> dict[str, Any]:
@@ -69,7 +68,8 @@ async def case_by_case(cases: Mapping[str, Case], auditor: Person, prefix: str) 
     """Every case of which audit tells another story, or only one of the two tells any; the first few named."""
     found = []
     unknown = set(cases)
-    async for row in _audited(auditor, prefix):
+    async for row in auditor.pages("audit", "/cases", external_prefix=prefix):
+        row["status"] = "closed" if row["status"] == "closed" else "open"
         case = cases.get(row["case_id"])
         if case is None:
             found.append(f"case {row['case_id']} ({row['external_ref']}): not seen, {row['status']} by audit")
@@ -82,6 +82,11 @@ async def case_by_case(cases: Mapping[str, Case], auditor: Person, prefix: str) 
             if ours[name] != row[name]
         ]
     found += [f"case {case_id}: seen, but audit does not know it" for case_id in sorted(unknown)]
+    return first(found)
+
+
+def first(found: list[str]) -> list[str]:
+    """The first few, and how many more there are."""
     return found[:_NAMED] + ([f"and {len(found) - _NAMED} more"] if len(found) > _NAMED else [])
 
 
@@ -94,17 +99,6 @@ def _story(case: Case) -> dict[str, Any]:
         "late": case.late,
         "reworks": case.reworks,
     }
-
-
-async def _audited(auditor: Person, prefix: str) -> AsyncIterator[dict[str, Any]]:
-    cursor = None
-    while True:
-        page = await auditor.get("audit", "/cases", external_prefix=prefix, limit=_PAGE, cursor=cursor)
-        for row in page["items"]:
-            yield {**row, "status": "closed" if row["status"] == "closed" else "open"}
-        cursor = page["next"]
-        if cursor is None:
-            return
 
 
 def notes(reports: Iterable[Report]) -> dict[str, int]:

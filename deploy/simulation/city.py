@@ -3,7 +3,7 @@
 import asyncio
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from deploy.stack import secrets, token
 
 PORTS = {"intake": 8001, "triage": 8002, "dispatch": 8003, "feedback": 8004, "audit": 8005}
 _TRIES = 60
+_PAGE = 200
 
 
 class Refusal(Exception):
@@ -81,6 +82,20 @@ class City:
             return answer
         raise Refusal(503, f"{service} did not answer {method} {path}", {})
 
+    async def parked(self, cases: Container[str]) -> list[str]:
+        """What the services could not let take effect of these cases, and nobody has settled, in words."""
+        operator = self.person("operator:he", "administrator")
+        found = []
+        for service in self.urls:
+            if service != "audit":
+                found += [
+                    f"{service} has parked {item['topic']}/{item['partition']}@{item['offset']}"
+                    f" of case {item['case_id']}: {item['reason']}"
+                    async for item in operator.pages(service, "/parked", status="waiting")
+                    if item["case_id"] in cases
+                ]
+        return found
+
 
 @dataclass(frozen=True)
 class Person:
@@ -95,6 +110,17 @@ class Person:
         """The JSON a GET gives."""
         query = {name: value for name, value in parameters.items() if value is not None}
         return (await self.city.call("GET", service, path, params=query, headers=self.headers)).json()
+
+    async def pages(self, service: str, path: str, **parameters: Any) -> AsyncIterator[dict[str, Any]]:
+        """The items of every page of a list."""
+        cursor = None
+        while True:
+            page = await self.get(service, path, limit=_PAGE, cursor=cursor, **parameters)
+            for item in page["items"]:
+                yield item
+            cursor = page["next"]
+            if cursor is None:
+                return
 
     async def post(self, service: str, path: str, body: Any, *, if_match: str | None = None) -> Any:
         """The JSON a POST gives; sent with an idempotency key, so that asking again is harmless."""

@@ -279,6 +279,17 @@ async def heard(database: Database) -> list[dict[str, Any]]:
     return [body for body in await sent(database) if body["data"].get("rule")]
 
 
+async def test_nothing_is_judged_by_a_state_that_another_process_has_changed(inbox: Inbox, database: Database) -> None:
+    """What is parked or answered apart writes nothing to its case, so no version of it would tell."""
+    case = case_id()
+    end = Resolved(assignment_id=f"{case}.1.1", unit="dept:water", outcome="fixed", resolve_by=NOW, late_by_seconds=0)
+    await inbox.process([fact_record(case, end)])
+    await Inbox(TALLY, database, wall_clock).process([fact_record(case, report())])
+    await inbox.process([fact_record(case, Supplement(text="more"), sequence=2)])
+    assert await waiting(database) == []
+    assert await tally(database, case) == (1, 1)
+
+
 async def test_two_facts_of_one_decision_name_one_another(inbox: Inbox, database: Database) -> None:
     case = case_id()
     record = fact_record(case, report())

@@ -14,6 +14,7 @@ from chassis.database import Database
 from chassis.inbox import Inbox
 from chassis.partners import Registry
 from chassis.records import Record
+from contracts.intake import Withdrawal
 from contracts.reference import Partner, Partners
 from contracts.request import FileReport, Note, Request, Withdraw
 from tests.support.facts import case_id, fact_record, record_of
@@ -82,6 +83,19 @@ async def test_what_is_accepted_is_a_fact_of_the_service_and_is_answered_on_the_
     assert (answer["topic"], answer["causationid"]) == ("to.water", report["id"])
     assert answer["data"] == {"to": "water", "kind": "accepted", "request": request["id"]}
     assert [report["sequence"], answer["sequence"]] == ["0000000001", "0000000002"]
+
+
+async def test_no_request_is_judged_by_a_state_that_another_process_has_changed(
+    inbox: Inbox, database: Database, registry: Registry
+) -> None:
+    case = case_id()
+    await inbox.process([fact_record(case, Withdrawal(reason="seen too early"))])
+    filing = asked(case, FileReport(title="no pressure"))
+    await Inbox(TALLY, database, wall_clock, registry).process([filing])
+    [accepted] = await answers(database, filing)
+    note = asked(case, Note(assignment_id=f"{case}.1.1", note="on it"), cause=accepted["id"])
+    await inbox.process([note])
+    assert [answer["data"]["kind"] for answer in await answers(database, note)] == ["accepted"]
 
 
 async def test_a_request_is_answered_once_however_often_it_comes(inbox: Inbox, database: Database) -> None:

@@ -131,7 +131,7 @@ async def test_files_of_both_formats_run_completely_and_equal_what_audit_says(
             "event.emergency.fire-lane",
             "event.advertising.poster",
         }
-        assert "every case is closed, and audit says the same of each" in printed
+        assert "every case is closed, nothing is parked, and audit says the same of each" in printed
 
         status, printed = await replay(environment, file, "nyc311", "--limit", "6")
         assert status == 0, printed

@@ -25,6 +25,7 @@ from tests.services.triage_desk import (
     parked,
     published,
     report,
+    rule,
     said,
     status,
     triage_database,
@@ -105,6 +106,17 @@ async def test_what_is_about_nothing_known_is_parked_for_a_person_and_holds_noth
     assert (await get(triage, f"/cases/{case}"))["ruling"]["because"] == "returned"
     await hear(triage, unknown, report(place=Place(area=grid), external_ref="late"))
     assert await status(triage, unknown) == "merged"
+
+
+async def test_what_a_person_gave_out_is_known_when_it_ends(triage: Running, grid: str) -> None:
+    """The worker remembers the case as it was before the person ruled."""
+    case = await filed(triage, report(None, title="something"))
+    assert await status(triage, case) == "reported"
+    ruled = await rule(triage, case, {"category": MAIN, "area": grid})
+    assert ruled.status_code == 200, ruled.text
+    await hear(triage, case, ended(case))
+    assert await parked(triage) == []
+    assert (await get(triage, f"/cases/{case}"))["ruling"]["because"] == "returned"
 
 
 async def test_work_that_a_superior_took_over_and_returned_goes_on_from_there(triage: Running, grid: str) -> None:
