@@ -4,6 +4,7 @@ decider.py    what a service's domain is to the runtime: evolve, react, decide, 
 service.py    what a service is made of
 database.py   pool, transactions that a cancellation cannot tear
 journal.py    the streams touched in one transaction: loaded, folded, appended, viewed
+deciding.py   what is decided with in a transaction: journal, what was gathered, partners, instants
 views.py      read models as a function of state
 inbox.py      a batch of records -> one transaction; parking
 consumer.py   Kafka -> inbox

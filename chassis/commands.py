@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from chassis.clock import Clock
 from chassis.database import Conflict, Connection, Database
-from chassis.decider import Inputs, decided
+from chassis.decider import decided
+from chassis.deciding import opened
 from chassis.identity import NOBODY, Caller
-from chassis.journal import Journal
 from chassis.service import Service
 
 _TRIES = 8
@@ -116,25 +116,14 @@ class Commands:
             if given is not None:
                 return given
         now = self._clock()
-        decider = self._service.decider
-        journal: Journal[Any] = Journal(
-            self._service.source, decider, self._service.views, now, self._service.announces
-        )
-        await journal.open(connection, [stream_id])
+        deciding = await opened(self._service, connection, now, [stream_id])
+        journal = deciding.journal
         stream = journal.streams[stream_id]
         if request.if_match is not None and request.if_match != stream.version:
             raise Stale(f"If-Match is {request.if_match}, but the case is at version {stream.version}")
-        inputs = Inputs(
-            at=now,
-            now=now,
-            stream=stream_id,
-            actor=request.caller.subject,
-            gathered=await self._service.gather(connection, (), [stream_id]) if self._service.gather else None,
-            claimed=at,
-            believed=request.caller.believed,
-        )
+        inputs = deciding.inputs(stream_id, actor=request.caller.subject, claimed=at, believed=request.caller.believed)
         try:
-            counted, facts = decided(decider, command, stream.state, inputs)
+            counted, facts = decided(self._service.decider, command, stream.state, inputs)
         except ValidationError as fault:  # what was asked for would make a fact that breaks its contract
             first = fault.errors(include_url=False, include_input=False)[0]
             raise Unusable(".".join(str(part) for part in first["loc"]), first["msg"]) from None

@@ -29,6 +29,8 @@ _MAX_POLL_INTERVAL_MS = 300_000
 _METADATA_MS = 30_000
 _STUCK_SECONDS = 30.0
 _READ_SECONDS = 3.0
+_LOG_APPEND_TIME = 1
+"""Of a record's `timestamp_type`: the broker wrote it down when the record came."""
 _LOOK_AGAIN_SECONDS = 0.05
 _MISSING_SECONDS = 5.0
 
@@ -60,6 +62,7 @@ class Consumer:
         self._topics: list[str] = []
         self._there: frozenset[str] = frozenset()
         self._missing: frozenset[str] = frozenset()
+        self._undated: set[str] = set()
         self._looked_at = -_MISSING_SECONDS
         self._prefix = prefix
         self._batch = batch
@@ -143,7 +146,9 @@ class Consumer:
     async def _subscribe(self, kafka: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> None:
         wanted = [self._prefix + topic for topic in self._wanted()]
         missing = [topic for topic in wanted if topic not in self._there]
-        if missing and time.monotonic() - self._looked_at >= _MISSING_SECONDS:
+        if not missing:
+            self._missing = frozenset()
+        elif time.monotonic() - self._looked_at >= _MISSING_SECONDS:
             self._looked_at = time.monotonic()
             self._there = frozenset(await self._ask(admin.list_topics()))
             still = frozenset(missing) - self._there
@@ -185,7 +190,13 @@ class Consumer:
 
     def _record(self, tp: TopicPartition, one: Any) -> Record:
         topic = tp.topic[len(self._prefix) :]
-        appended_ms = one.timestamp if topic.startswith(FROM) else None
+        appended_ms = None
+        if topic.startswith(FROM):
+            if one.timestamp_type == _LOG_APPEND_TIME:
+                appended_ms = one.timestamp
+            elif topic not in self._undated:
+                self._undated.add(topic)
+                log.warning("%s does not keep LogAppendTime: what comes on it counts as arrived when it is read", topic)
         return Record(topic, tp.partition, one.offset, one.key, one.value, one.headers, appended_ms)
 
     def _lanes(self, kafka: AIOKafkaConsumer) -> dict[str, list[TopicPartition]]:
@@ -283,11 +294,10 @@ class Consumer:
         try:
             async with asyncio.timeout(_READ_SECONDS):
                 if self._mark is None:
-                    partitions = [
-                        TopicPartition(topic, number)
-                        for topic in self._topics
-                        for number in kafka.partitions_for_topic(topic) or ()
-                    ]
+                    numbers = {topic: kafka.partitions_for_topic(topic) for topic in self._topics}
+                    if not all(numbers.values()):
+                        return None  # the client has not heard yet of a topic that it was just told to read
+                    partitions = [TopicPartition(topic, number) for topic in numbers for number in numbers[topic] or ()]
                     self._mark = now, await kafka.end_offsets(partitions)
                 at, ends = self._mark
                 while True:

@@ -19,6 +19,7 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from contracts.fields import Fact
+from contracts.reference import NO_PARTNERS, Partners
 from contracts.times import Counted
 
 C = TypeVar("C")
@@ -49,7 +50,7 @@ class Unfit:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a decision may know beside the state: instants, the case, and what the service gathered for the batch."""
+    """What a decision may know beside the state: instants, the case, who is registered, what the service gathered."""
 
     at: datetime
     """The instant that counts. For a reaction and a lapse: now. For a command: its arrival, or as `counted` says."""
@@ -57,6 +58,8 @@ class Inputs:
     stream: str
     actor: str | None = None
     gathered: Any = None
+    partners: Partners = NO_PARTNERS
+    """Who is registered now."""
     claimed: datetime | None = None
     """When it happened, by the word of whoever gives the command."""
     believed: bool = True

@@ -23,9 +23,10 @@ from chassis import owed, parking, requests
 from chassis.clock import Clock
 from chassis.database import PASSING, Conflict, Connection, Database
 from chassis.decider import Inputs, Unfit
+from chassis.deciding import Deciding, opened
 from chassis.journal import Cache, Journal
 from chassis.parking import HOLDING, Parked
-from chassis.partners import EVERY_FROM, Registry
+from chassis.partners import EVERY_FROM
 from chassis.records import Record, read
 from chassis.requests import Asked
 from chassis.service import Service
@@ -42,6 +43,10 @@ _APART_A_MINUTE = 600
 _MARK = """
 INSERT INTO inbox (source, id) SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT DO NOTHING RETURNING source, id
 """
+
+
+_Outcome = tuple[tuple[str, str] | None, Sequence[Any]]
+"""(kind, reason) where it could not take effect; the facts published."""
 
 
 @dataclass(slots=True)
@@ -63,8 +68,7 @@ class Item:
 class Effects:
     """What one transaction is about to do beside the journal."""
 
-    journal: Journal[Any]
-    gathered: Any
+    deciding: Deciding[Any]
     wall: datetime
     """The machine's time when `journal.now` was read, so that records that arrived in an order keep it."""
     queues: dict[tuple[str, str], list[Parked]] = field(default_factory=dict)
@@ -77,6 +81,10 @@ class Effects:
     """(topic, minute) -> answers that belong to no case."""
     heard: list[tuple[Any, str]] = field(default_factory=list)
     """Events that other cases are to hear of."""
+
+    @property
+    def journal(self) -> Journal[Any]:
+        return self.deciding.journal
 
     def park(self, item: Parked) -> None:
         self.parked.append(item)
@@ -92,14 +100,12 @@ class Inbox:
         service: Service,
         database: Database,
         clock: Clock,
-        registry: Registry | None = None,
         wall: Callable[[], datetime] = requests.wall,
     ) -> None:
         self._service = service
         self.database = database
         self._clock = clock
         self._wall = wall
-        self._registry = registry or Registry(None)
         self.cache: Cache[Any] = Cache()
         self.passed_over: Counter[str] = Counter()
         """Topic -> records that could not be read or are forged, and that another service parks."""
@@ -125,7 +131,7 @@ class Inbox:
             return Item(record, None, finding.kind, str(finding))
         if record.topic.startswith(FROM):
             handled = self._service.requests
-            request = requests.asked(handled, self._registry.partners, record, event) if handled else None
+            request = requests.asked(handled, self._service.registry.partners, record, event) if handled else None
             return Item(record, event, request=request) if request is not None else None
         return Item(record, event) if self._service.wants(event) else None
 
@@ -174,20 +180,9 @@ class Inbox:
         self, connection: Connection, events: list[Any], held: list[Parked], *, fresh: bool = False
     ) -> Effects:
         wall = self._wall()
-        journal = Journal(
-            self._service.source,
-            self._service.decider,
-            self._service.views,
-            self._clock(),
-            self._service.announces,
-            None if fresh else self.cache,
-        )
         subjects = {event.subject for event in events}
-        await journal.open(connection, subjects)
-        gathered = None
-        if self._service.gather:
-            gathered = await self._service.gather(connection, events, list(subjects))
-        effects = Effects(journal, gathered, wall)
+        cache = None if fresh else self.cache
+        effects = Effects(await opened(self._service, connection, self._clock(), subjects, events, cache), wall)
         for item in held:
             if item.queue is not None:
                 effects.queues.setdefault(item.queue, []).append(item)
@@ -213,7 +208,7 @@ class Inbox:
         if now:
             await effects.journal.open(connection, {other for _, other in now})
             for event, other in now:
-                owed.hear(self._service, effects.journal, event, other, effects.gathered)
+                owed.hear(self._service, effects.deciding, event, other)
         await owed.owe(connection, later)
 
     async def mark(self, connection: Connection, items: list[Item]) -> set[tuple[str, str]]:
@@ -237,28 +232,26 @@ class Inbox:
     def apply(self, item: Item, effects: Effects) -> tuple[str, str] | None:
         """Lets an event take effect in memory; else (kind, reason), and the journal is as it was."""
         record, event, journal = item.record, item.event, effects.journal
-        stream = journal.streams[event.subject]
+        stream, inputs = journal.streams[event.subject], effects.deciding.inputs(event.subject)
         before = journal.mark(stream)
         try:
-            obstacle, published = self._asked(item, effects) if item.request else self._reacted(record, event, effects)
+            judged = self._asked if item.request else self._reacted
+            obstacle, published = judged(item, inputs, effects)
             if obstacle is not None:
                 return obstacle
-            inputs = Inputs(at=journal.now, now=journal.now, stream=event.subject, gathered=effects.gathered)
             effects.heard += self._service.decider.heard(event, stream.state, inputs)
         except Exception as fault:
             journal.restore(stream, before)
             log.exception("%s could not take effect", record.coordinates)
             return "failed", f"{type(fault).__name__}: {fault}"
-        if hasattr(effects.gathered, "learn"):
+        if hasattr(inputs.gathered, "learn"):
             for one in (event, *published):
-                effects.gathered.learn(one)
+                inputs.gathered.learn(one)
         return None
 
-    def _reacted(self, record: Record, event: Any, effects: Effects) -> tuple[tuple[str, str] | None, Sequence[Any]]:
-        journal = effects.journal
-        stream = journal.streams[event.subject]
-        inputs = Inputs(at=journal.now, now=journal.now, stream=event.subject, gathered=effects.gathered)
-        outcome = self._service.decider.react(event, stream.state, inputs)
+    def _reacted(self, item: Item, inputs: Inputs, effects: Effects) -> _Outcome:
+        record, event, journal = item.record, item.event, effects.journal
+        outcome = self._service.decider.react(event, journal.streams[event.subject].state, inputs)
         if isinstance(outcome, Unfit):
             return ("unfit", outcome.reason), ()
         journal.take(event.subject, record.topic, event, record.value or b"")
@@ -266,14 +259,13 @@ class Inbox:
             event.subject, outcome, at=journal.now, cause=event, traceparent=self._hop(record, event, outcome)
         )
 
-    def _asked(self, item: Item, effects: Effects) -> tuple[tuple[str, str] | None, Sequence[Any]]:
+    def _asked(self, item: Item, inputs: Inputs, effects: Effects) -> _Outcome:
         """What a partner asked for, with its one answer."""
         record, event, request, journal = item.record, item.event, item.request, effects.journal
         handled = self._service.requests
         assert request is not None
         assert handled is not None
         stream = journal.streams[event.subject]
-        inputs = Inputs(at=journal.now, now=journal.now, stream=event.subject, gathered=effects.gathered)
         arrived = record.arrived(journal.now, effects.wall)
         reply = requests.judge(request, handled, self._service.decider, stream.state, inputs, arrived)
         before = journal.mark(stream)
@@ -284,9 +276,7 @@ class Inbox:
             reply = requests.refused(request, handled, stream.state, "request.too_large", str(fault), arrived)
             return self._replied(item, reply, effects)
 
-    def _replied(
-        self, item: Item, reply: requests.Reply, effects: Effects
-    ) -> tuple[tuple[str, str] | None, Sequence[Any]]:
+    def _replied(self, item: Item, reply: requests.Reply, effects: Effects) -> _Outcome:
         record, event, request, journal = item.record, item.event, item.request, effects.journal
         assert request is not None
         subject = event.subject
@@ -308,7 +298,7 @@ class Inbox:
         handled, record = self._service.requests, item.record
         if handled is None or not handled.answers_unreadable or not record.topic.startswith(FROM):
             return
-        answer = requests.unreadable(record, self._registry.partners, item.kind, item.reason)
+        answer = requests.unreadable(record, self._service.registry.partners, item.kind, item.reason)
         if answer is None or not self._may_answer(record.topic, effects):
             return
         subject = effects.journal.begin()

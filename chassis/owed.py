@@ -9,8 +9,7 @@ from typing import Any
 
 from chassis.clock import Clock
 from chassis.database import Connection, Database
-from chassis.decider import Inputs
-from chassis.journal import Journal
+from chassis.deciding import Deciding, opened
 from chassis.service import Service
 from chassis.telemetry import hop
 from contracts.wire import reread
@@ -46,11 +45,10 @@ def divided(heard: Heard) -> tuple[Heard, Heard]:
     return now, later
 
 
-def hear(service: Service, journal: Journal[Any], event: Any, other: str, gathered: Any) -> None:
+def hear(service: Service, deciding: Deciding[Any], event: Any, other: str) -> None:
     """Records what another case's event means to this one, which is open in the journal."""
-    stream = journal.streams[other]
-    inputs = Inputs(at=journal.now, now=journal.now, stream=other, gathered=gathered)
-    facts = service.decider.hear(event, stream.state, inputs)
+    journal = deciding.journal
+    facts = service.decider.hear(event, journal.streams[other].state, deciding.inputs(other))
     if facts:
         traceparent = hop(f"{service.name} hears of {event.subject}", event.traceparent)
         journal.publish(other, facts, at=journal.now, cause=event, traceparent=traceparent)
@@ -80,12 +78,10 @@ async def pay(service: Service, database: Database, clock: Clock) -> list[str]:
             _EVENTS, [row["event_stream"] for row in rows], [row["event_id"] for row in rows]
         )
         events = {(row["stream_id"], row["event_id"]): reread(row["topic"], row["body"]) for row in stored}
-        journal: Journal[Any] = Journal(service.source, service.decider, service.views, clock(), service.announces)
-        await journal.open(connection, streams)
-        gathered = await service.gather(connection, (), streams) if service.gather else None
+        deciding = await opened(service, connection, clock(), streams)
         for row in rows:
-            hear(service, journal, events[row["event_stream"], row["event_id"]], row["stream_id"], gathered)
-        await journal.write(connection)
+            hear(service, deciding, events[row["event_stream"], row["event_id"]], row["stream_id"])
+        await deciding.journal.write(connection)
         return streams
 
     return await database.transact(work)

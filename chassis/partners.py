@@ -60,14 +60,16 @@ class Registry:
             seen = (status.st_mtime_ns, status.st_size)
             if seen == self._seen:
                 return
-            self._seen = seen
             raw = path.read_bytes()
+            self._seen = seen
             self._partners, self.version = Partners.model_validate_json(raw), version_of(raw)
             self.fault = None
             log.info("%d partners are registered", len(self._partners.partners))
         except (OSError, ValidationError) as fault:
-            if isinstance(fault, FileNotFoundError) and self._seen is None:
+            if isinstance(fault, FileNotFoundError) and self.version is None:
                 return  # nobody has been registered yet
+            if isinstance(fault, OSError):
+                self._seen = None  # what is there when it can be read again is to be read, also if it is the same
             words = f"{path} is not usable, the version before it stays in force: {fault}"
             if words != self.fault:
                 log.error("%s", words)

@@ -6,7 +6,7 @@ case.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
@@ -80,15 +80,7 @@ def judge(
 ) -> Reply:
     """The facts that follow, the answer last."""
     event, partner = request.event, request.partner
-    inputs = Inputs(
-        at=arrived,
-        now=inputs.now,
-        stream=inputs.stream,
-        actor=actor_of(request),
-        gathered=inputs.gathered,
-        claimed=event.time,
-        believed=partner.retrospective,
-    )
+    inputs = replace(inputs, at=arrived, actor=actor_of(request), claimed=event.time, believed=partner.retrospective)
     try:
         _admit(request)
         counted, facts = decided(decider, request.command, state, inputs)

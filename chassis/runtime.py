@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -43,15 +44,15 @@ class Runtime:
     """
 
     def __init__(self, service: Service, settings: Settings, *, clock: Clock | None = None) -> None:
-        self.service = service
+        self.service = service = replace(service, registry=Registry(settings.partners_file))
         self.settings = settings
         self.clock = clock or clock_of(settings.clock_file)
         self.database = Database(settings.database_url, service.name, size=settings.pool)
         self.changes = Changes(self.database)
         self.works = settings.role in ("worker", "both")
         self.serves = settings.role in ("api", "both")
-        self.registry = Registry(settings.partners_file)
-        self.inbox = None if service.processor else Inbox(service, self.database, self.clock, self.registry)
+        self.registry = service.registry
+        self.inbox = None if service.processor else Inbox(service, self.database, self.clock)
         self.relay = Relay(
             servers=settings.kafka_bootstrap_servers,
             name=service.name,
@@ -181,7 +182,7 @@ class Runtime:
             },
             "passed_over": dict(self.inbox.passed_over) if self.inbox is not None else {},
             "partners": {
-                "registered": sum(1 for partner in self.registry.partners.partners if partner.says),
+                "registered": len(self.registry.partners.registered),
                 "version": self.registry.version,
                 "fault": self.registry.fault,
             },

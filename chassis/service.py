@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chassis.decider import Decider
+from chassis.partners import Registry
 from chassis.requests import Requests
 from chassis.views import View
 
@@ -49,6 +50,8 @@ class Service:
     wants: Callable[[Any], bool] = _all
     gather: Gather | None = None
     requests: Requests[Any] | None = None
+    registry: Registry = field(default_factory=lambda: Registry(None))
+    """Who is registered as a partner; the runtime puts the one of the settings' file here."""
     announces: bool = False
     """Whether `Runtime.changes` is to tell which cases changed, for live views."""
     processor: "Callable[[Runtime], Any] | None" = None

@@ -13,9 +13,8 @@ from typing import Any
 from chassis import owed
 from chassis.clock import Clock
 from chassis.database import PASSING, Conflict, Connection, Database
-from chassis.decider import Inputs
+from chassis.deciding import Deciding, opened
 from chassis.inbox import Inbox, backoff
-from chassis.journal import Journal
 from chassis.service import Service
 from chassis.telemetry import hop
 
@@ -89,15 +88,10 @@ class Timers:
         now = self._clock()
 
         async def work(connection: Connection) -> None:
-            decider = self._service.decider
-            journal: Journal[Any] = Journal(
-                self._service.source, decider, self._service.views, now, self._service.announces
-            )
-            await journal.open(connection, due)
-            gathered = await self._service.gather(connection, (), due) if self._service.gather else None
+            deciding = await opened(self._service, connection, now, due)
             for stream_id in due:
-                await self._lapse(connection, journal, stream_id, until, gathered)
-            await journal.write(connection)
+                await self._lapse(connection, deciding, stream_id, until)
+            await deciding.journal.write(connection)
 
         await self._database.transact(work)
         self._forget(due)
@@ -110,11 +104,10 @@ class Timers:
         if self._inbox is not None:
             self._inbox.cache.forget(streams)
 
-    async def _lapse(
-        self, connection: Connection, journal: Journal[Any], stream_id: str, until: datetime, gathered: Any
-    ) -> None:
-        decider, stream = self._service.decider, journal.streams[stream_id]
-        inputs = Inputs(at=journal.now, now=until, stream=stream_id, actor="clock", gathered=gathered)
+    async def _lapse(self, connection: Connection, deciding: Deciding[Any], stream_id: str, until: datetime) -> None:
+        decider, journal = self._service.decider, deciding.journal
+        stream = journal.streams[stream_id]
+        inputs = deciding.inputs(stream_id, now=until, actor="clock")
         try:
             facts = decider.lapse(stream.state, inputs)
             due_at = decider.due(stream.state)

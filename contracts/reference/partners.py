@@ -55,6 +55,11 @@ class Partners(Reference):
         return {partner.id: partner for partner in self.partners}
 
     @cached_property
+    def registered(self) -> Mapping[str, Partner]:
+        """Those that are registered still, by id: who is told what happens. The others are only answered."""
+        return {partner.id: partner for partner in self.partners if partner.says}
+
+    @cached_property
     def by_unit(self) -> Mapping[str, Partner]:
         return {unit: partner for partner in self.partners for unit in partner.units}
 

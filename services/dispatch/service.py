@@ -1,16 +1,15 @@
 """Dispatch wired up: topics in, decider, requests, views, routes."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from chassis.partners import EVERY_FROM, Registry
+from chassis.partners import EVERY_FROM
 from chassis.requests import Requests
 from chassis.service import Service
 from chassis.settings import Settings
 from contracts.intake import Supplement
 from services.dispatch.api import ROLES, router
-from services.dispatch.domain import Context, Ladder, Reckoning, decider
+from services.dispatch.domain import Ladder, Reckoning, decider
 from services.dispatch.domain.requests import command, involved, told
 from services.dispatch.newcomers import tell_newcomers
 from services.dispatch.reference import load
@@ -18,14 +17,10 @@ from services.dispatch.views import views
 
 
 def build(settings: Settings) -> Service:
-    """The service, under the reference files of the settings' district and the partners registered at any time."""
+    """The service, under the reference files of the settings' district."""
     files = load(settings.district)
     policy = files.policy
     reckoning = Reckoning(files.catalogue, files.calendar, policy.yellow_percent, policy.red_percent)
-    registry = Registry(settings.partners_file)
-
-    async def gather(_: Any, __: Sequence[Any], ___: Sequence[str]) -> Context:
-        return Context(registry.partners)
 
     return Service(
         name="dispatch",
@@ -37,7 +32,6 @@ def build(settings: Settings) -> Service:
         schema=Path(__file__).with_name("schema.sql"),
         parks=("Assigned",),
         wants=_wanted,
-        gather=gather,
         requests=Requests(command, involved, told),
         announces=True,
         tasks=(tell_newcomers,),

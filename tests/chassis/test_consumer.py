@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from chassis.consumer import Consumer
 from chassis.records import Record
@@ -119,7 +121,7 @@ async def test_a_topic_that_is_registered_later_is_read_from_its_beginning_witho
     kafka: str, topics: str, make_topics: Topics
 ) -> None:
     async with reading(kafka, topics, "ReportFiled") as reader:
-        await make_topics(topics, names=("from.water",))
+        await make_topics(topics, partners=("water",), names=())
         raw = record_of(b"{}", case_id(), topic="from.water")
         await publish(kafka, topics, [raw])
         reader.topics = ["ReportFiled", "from.water"]
@@ -132,6 +134,25 @@ async def test_a_topic_that_is_registered_later_is_read_from_its_beginning_witho
         assert reader.records[1].appended_ms is None
 
 
+async def test_a_time_that_the_broker_did_not_write_down_is_not_believed(
+    kafka: str, topics: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever sends a record chooses its timestamp, unless the topic keeps LogAppendTime."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(topics + "from.water", 1, 1)])
+    finally:
+        await admin.close()
+    async with reading(kafka, topics, "from.water") as reader:
+        await publish(kafka, topics, [record_of(b"{}", case_id(), topic="from.water")] * 2)
+        await eventually(lambda: _read(reader, 2), what="the partner's records")
+        assert [record.appended_ms for record in reader.records] == [None, None]
+        assert [words for words in caplog.messages if "LogAppendTime" in words] == [
+            "from.water does not keep LogAppendTime: what comes on it counts as arrived when it is read"
+        ]
+
+
 async def test_a_topic_that_is_not_there_holds_no_other_back_and_is_read_when_it_comes(
     kafka: str, topics: str, make_topics: Topics
 ) -> None:
@@ -139,7 +160,7 @@ async def test_a_topic_that_is_not_there_holds_no_other_back_and_is_read_when_it
         await publish(kafka, topics, [fact_record(case_id(), report())])
         await eventually(lambda: _read(reader, 1), what="the report")
         assert await eventually(lambda: reader.consumer.read_up_to(NOW))
-        await make_topics(topics, names=("from.water",))
+        await make_topics(topics, partners=("water",), names=())
         await publish(kafka, topics, [record_of(b"{}", case_id(), topic="from.water")])
         await eventually(lambda: _read(reader, 2), what="the partner's record")
 

@@ -68,6 +68,19 @@ def test_a_file_that_cannot_be_read_leaves_the_version_before_it_in_force(tmp_pa
     assert registry.fault is None
 
 
+def test_a_file_that_was_away_and_comes_back_as_it_was_is_no_fault_any_more(tmp_path: Path) -> None:
+    file, elsewhere = tmp_path / "partners.json", tmp_path / "elsewhere"
+    written(file, WATER)
+    registry = Registry(file)
+    assert registry.partners.by_id.keys() == {"water"}
+    file.rename(elsewhere)
+    assert registry.partners.by_id.keys() == {"water"}
+    assert registry.fault is not None
+    elsewhere.rename(file)
+    assert registry.partners.by_id.keys() == {"water"}
+    assert registry.fault is None
+
+
 def test_two_partners_cannot_answer_for_one_unit() -> None:
     with pytest.raises(ValueError, match=r"partners\.units must be unique, repeated: dept:water"):
         Partners(partners=(WATER, FIRE.model_copy(update={"units": ("dept:water",)})))

@@ -1,6 +1,7 @@
 """What a partner's system asks: judged like a person's command, answered once, and no word of its in another's case."""
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def registry(tmp_path: Path) -> Registry:
 
 @pytest.fixture
 def inbox(database: Database, registry: Registry) -> Inbox:
-    return Inbox(TALLY, database, wall_clock, registry)
+    return Inbox(replace(TALLY, registry=registry), database, wall_clock)
 
 
 async def sent(database: Database) -> list[dict[str, Any]]:
@@ -91,7 +92,7 @@ async def test_no_request_is_judged_by_a_state_that_another_process_has_changed(
     case = case_id()
     await inbox.process([fact_record(case, Withdrawal(reason="seen too early"))])
     filing = asked(case, FileReport(title="no pressure"))
-    await Inbox(TALLY, database, wall_clock, registry).process([filing])
+    await Inbox(replace(TALLY, registry=registry), database, wall_clock).process([filing])
     [accepted] = await answers(database, filing)
     note = asked(case, Note(assignment_id=f"{case}.1.1", note="on it"), cause=accepted["id"])
     await inbox.process([note])
@@ -197,7 +198,7 @@ async def test_it_counts_from_its_arrival_at_the_broker_and_a_claim_stands_besid
     database: Database, registry: Registry
 ) -> None:
     now = datetime(2026, 5, 9, 4, 0, tzinfo=UTC)
-    inbox = Inbox(TALLY, database, lambda: now, registry, wall=lambda: now + timedelta(days=9))
+    inbox = Inbox(replace(TALLY, registry=registry), database, lambda: now, wall=lambda: now + timedelta(days=9))
     appended_ms = int((now + timedelta(days=9) - timedelta(minutes=90)).timestamp() * 1000)
     claimed = now + timedelta(hours=3)
     await inbox.process([asked(case_id(), FileReport(title="late"), time=claimed, appended_ms=appended_ms)])

@@ -17,7 +17,7 @@ from contracts.intake import Supplement
 from contracts.reference import NO_PARTNERS, Calendar, Catalogue, Partner, Partners, Policy, Unit, Units
 from contracts.triage import Assignment, Check, Dispatched, Explanation, Merged
 from contracts.wire import build
-from services.dispatch.domain import Context, Ladder, Reckoning, decider
+from services.dispatch.domain import Ladder, Reckoning, decider
 from services.dispatch.domain.commands import Acknowledge, By, Command
 from services.dispatch.domain.state import Case, Work
 from tests.support.facts import case_id, event_of, home_of
@@ -162,7 +162,7 @@ class World:
         return event
 
     def inputs(self, at: datetime, who: str | None = None, **more: Any) -> Inputs:
-        return Inputs(at=at, now=at, stream=self.case, actor=who, gathered=Context(self.partners), **more)
+        return Inputs(at=at, now=at, stream=self.case, actor=who, partners=self.partners, **more)
 
     def took(self, data: Any, at: datetime = T0) -> Any:
         """Another's fact, and what follows from it here."""

@@ -12,7 +12,7 @@ from contracts.feedback import Evaluated
 from contracts.fields import Fact, Point
 from contracts.fields import Place as Located
 from contracts.intake import NewReport
-from contracts.reference import Partner, Policy
+from contracts.reference import Partner, Partners, Policy
 from contracts.triage import Assignment, Check, Dispatched, Explanation, Merged, Rejected
 from contracts.wire import build
 from deploy.district import __main__ as district
@@ -41,6 +41,7 @@ REPORT = NewReport(channel="citizen", title="water on the road", reporter_ref="r
 FILE = File("citizen", "water on the road", reporter_ref="reporter:1")
 HOTLINE = Partner(id="hotline", name="Hotline", says=("reports",))
 WATER = Partner(id="water", name="Water", says=("reports", "steps"), retrospective=True)
+REGISTERED = Partners(partners=(HOTLINE, WATER))
 THEIRS = NewReport(channel="hotline", title="water on the road", reporter_ref="hotline:9", reported_by="hotline")
 LATE = timedelta(hours=POLICY.retrospective_after_hours)
 SKEW = timedelta(seconds=POLICY.max_future_skew_seconds)
@@ -70,8 +71,8 @@ def case(*facts: Fact | Event[Any]) -> Case:
     return state
 
 
-def inputs(actor: str = "reporter:1", **more: Any) -> Inputs:
-    return Inputs(at=NOW, now=NOW, stream=CASE, actor=actor, **more)
+def inputs(actor: str = "reporter:1", partners: Partners = REGISTERED, **more: Any) -> Inputs:
+    return Inputs(at=NOW, now=NOW, stream=CASE, actor=actor, partners=partners, **more)
 
 
 def decide(command: Command, state: Case, actor: str = "reporter:1", **more: Any) -> list[Fact]:

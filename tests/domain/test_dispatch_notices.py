@@ -10,8 +10,8 @@ from contracts.fields import Attachment, Fact
 from contracts.intake import Supplement
 from contracts.notice import AssignmentNotice
 from contracts.progress import HandedOn
-from contracts.reference import NO_PARTNERS
 from contracts.triage import Upheld, Withdrawn
+from deploy.partners.entries import retired
 from services.dispatch.domain.commands import (
     Acknowledge,
     Arrive,
@@ -334,7 +334,7 @@ def test_a_unit_that_goes_to_another_partner_is_told_to_that_one() -> None:
 
 def test_nothing_is_told_to_who_is_registered_no_more() -> None:
     world = given_out(*ONE, to=WATER)
-    world.partners = NO_PARTNERS
+    world.partners = retired(WATER, "water")
     world.asked(Urge(LEAD, CENTRE))
     world.took(CLOSED)
     assert told(world.own) == [("water", "assigned", LEAD)]

@@ -16,6 +16,7 @@ from contracts.notice import AcceptanceNotice, OutcomeNotice, RulingNotice
 from contracts.request import Where
 from contracts.triage import Merged, Upheld, Withdrawn
 from contracts.wire import build
+from deploy.partners.entries import retired
 from services.intake.domain.case import Case
 from services.intake.domain.merges import Merges
 from services.intake.requests import COMMANDS, REQUESTS
@@ -28,6 +29,7 @@ from tests.domain.intake_story import (
     MERGED,
     NOW,
     OTHER,
+    REGISTERED,
     REJECTED,
     REPORT,
     REWORK,
@@ -105,6 +107,13 @@ def test_a_partner_is_involved_where_it_filed_and_remembers_what_it_was_told() -
 
 
 # what partners are told
+
+
+def test_nothing_is_told_to_who_is_registered_no_more() -> None:
+    gone = inputs(partners=retired(REGISTERED, "hotline"))
+    assert INTAKE.react(event(dispatched()), case(THEIRS), gone) == ()
+    assert INTAKE.react(event(CLOSED), case(THEIRS), gone) == ()
+    assert INTAKE.hear(event(CLOSED), case(THEIRS), gone) == ()
 
 
 def told(*facts: Fact) -> list[list[Fact]]:

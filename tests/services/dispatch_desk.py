@@ -100,8 +100,8 @@ def registered_partners(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(name="service")
-def dispatch_service(district_folder: Path, partners_file: Path) -> Service:
-    return build(Settings.model_validate({"CASEGRID_DISTRICT": district_folder, "CASEGRID_PARTNERS": partners_file}))
+def dispatch_service(district_folder: Path) -> Service:
+    return build(Settings.model_validate({"CASEGRID_DISTRICT": district_folder}))
 
 
 @pytest.fixture(name="url")

@@ -2,15 +2,14 @@
 
 import itertools
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from chassis.clock import wall_clock
-from chassis.database import Connection, Database
 from chassis.inbox import Inbox
 from chassis.migrate import migrate
 from chassis.partners import Registry
@@ -27,8 +26,7 @@ from services.intake.service import build
 from tests.support.facts import case_id, fact_record
 from tests.support.infrastructure import PASSWORD
 from tests.support.infrastructure import Database as Urls
-
-R = TypeVar("R")
+from tests.support.services import Mortal
 
 PARTNERS = Partners(
     partners=(
@@ -44,33 +42,16 @@ MORE, BACK = AddSupplement(text="the neighbours too"), Withdraw(reason="dried up
 _numbers = itertools.count(1)
 
 
-class Mortal(Database):
-    """A database whose client is killed before it commits, as often as `deaths` says."""
-
-    deaths = 0
-
-    async def transact(self, work: Callable[[Connection], Awaitable[R]]) -> R:
-        async def dying(connection: Connection) -> R:
-            found = await work(connection)
-            if self.deaths > 0:
-                self.deaths -= 1
-                raise ConnectionResetError("killed")
-            return found
-
-        return await super().transact(dying)
-
-
 @dataclass
 class Home:
     """Intake's worker, with its store."""
 
     service: Service
     database: Mortal
-    registry: Registry
 
     def worker(self, **changed: Any) -> Inbox:
         """A worker that has just begun: it remembers nothing."""
-        return Inbox(replace(self.service, **changed), self.database, wall_clock, self.registry)
+        return Inbox(replace(self.service, **changed), self.database, wall_clock)
 
     async def take(self, *records: Record) -> None:
         await self.worker().process(records)
@@ -135,7 +116,7 @@ async def intake_home(urls: Urls, service: Service, tmp_path: Path) -> AsyncIter
     file.write_text(PARTNERS.model_dump_json())
     database = Mortal(urls.url("intake"), "intake", size=6)
     await database.open()
-    yield Home(service, database, Registry(file))
+    yield Home(replace(service, registry=Registry(file)), database)
     await database.close()
 
 

@@ -2,16 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from chassis.commands import Commands, Request
-from chassis.database import Connection, Database
 from chassis.decider import Refused
 from chassis.identity import Caller
 from chassis.inbox import Inbox
@@ -42,29 +41,12 @@ from tests.services.dispatch_desk import (
     registered_partners,
 )
 from tests.support.facts import case_id, event_of, fact_record, record_of
-from tests.support.services import Hands
+from tests.support.services import Hands, Mortal
 
 __all__ = ["dispatch_database", "dispatch_district", "dispatch_service", "registered_partners"]
 """The fixtures of these tests."""
 
-R = TypeVar("R")
 FIRE = partner("fire", "dept:fire")
-
-
-class Mortal(Database):
-    """A database whose client is killed before it commits, as often as `deaths` says."""
-
-    deaths = 0
-
-    async def transact(self, work: Callable[[Connection], Awaitable[R]]) -> R:
-        async def dying(connection: Connection) -> R:
-            found = await work(connection)
-            if self.deaths > 0:
-                self.deaths -= 1
-                raise ConnectionResetError("killed")
-            return found
-
-        return await super().transact(dying)
 
 
 @dataclass
@@ -78,11 +60,12 @@ class Home:
 
     def service(self) -> Service:
         """The service as a process that begins now would have it: it sees the partners as they are."""
-        return build(Settings.model_validate({"CASEGRID_DISTRICT": self.folder, "CASEGRID_PARTNERS": self.partners}))
+        built = build(Settings.model_validate({"CASEGRID_DISTRICT": self.folder}))
+        return replace(built, registry=Registry(self.partners))
 
     def worker(self) -> Inbox:
         """A worker that has just begun: it remembers nothing."""
-        return Inbox(self.service(), self.database, self.clock, Registry(self.partners), self.clock)
+        return Inbox(self.service(), self.database, self.clock, self.clock)
 
     def timers(self) -> Timers:
         return Timers(self.service(), self.database, self.clock, None)

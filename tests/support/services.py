@@ -13,6 +13,7 @@ import jwt
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from chassis.clock import Clock
+from chassis.database import Connection, Database
 from chassis.identity import AUDIENCE
 from chassis.records import Record
 from chassis.runtime import Runtime, application
@@ -102,7 +103,7 @@ async def running(
     )
     runtime = Runtime(service, settings, clock=clock)
     if kafka == NOWHERE:  # there is no backlog to wait for
-        runtime.timers = Timers(service, runtime.database, runtime.clock, runtime.inbox)
+        runtime.timers = Timers(runtime.service, runtime.database, runtime.clock, runtime.inbox)
     app = application(runtime)
     async with (
         app.router.lifespan_context(app),
@@ -146,3 +147,19 @@ async def read_topic(
     finally:
         await consumer.stop()
     return found
+
+
+class Mortal(Database):
+    """A database whose client is killed before it commits, as often as `deaths` says."""
+
+    deaths = 0
+
+    async def transact(self, work: Callable[[Connection], Awaitable[R]]) -> R:
+        async def dying(connection: Connection) -> R:
+            found = await work(connection)
+            if self.deaths > 0:
+                self.deaths -= 1
+                raise ConnectionResetError("killed")
+            return found
+
+        return await super().transact(dying)

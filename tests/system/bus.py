@@ -5,7 +5,7 @@ The services are the real ones on a real database; only Kafka is left out, so th
 
 import contextlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -52,13 +52,12 @@ class Node:
 
     service: Service
     database: Database
-    registry: Registry
     clock: Hands = field(default_factory=lambda: Hands(STARTED))
 
     @property
     def inbox(self) -> Inbox:
         """An inbox of a process that has just begun: it remembers nothing."""
-        return Inbox(self.service, self.database, self.clock, self.registry)
+        return Inbox(self.service, self.database, self.clock)
 
     def reads(self, topic: str) -> bool:
         """Whether the service is given the records of a topic."""
@@ -118,7 +117,7 @@ async def nodes(district: Path, urls: Urls, partners: Path | None = None) -> dic
     for name, service in services(district).items():
         database = Database(urls.url(name), name, size=3)
         await database.open()
-        found[name] = Node(service, database, registry)
+        found[name] = Node(replace(service, registry=registry), database)
     return found
 
 

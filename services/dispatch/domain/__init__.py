@@ -18,17 +18,16 @@ from services.dispatch.domain.commands import Command
 from services.dispatch.domain.deadlines import Deadlines
 from services.dispatch.domain.folding import evolve
 from services.dispatch.domain.ladder import Ladder
-from services.dispatch.domain.notices import Context
 from services.dispatch.domain.reactions import hear, heard, react
 from services.dispatch.domain.reckoning import Reckoning
 from services.dispatch.domain.rules import Rules
 from services.dispatch.domain.state import Case
 
-__all__ = ["Context", "Ladder", "Reckoning", "decider"]
+__all__ = ["Ladder", "Reckoning", "decider"]
 
 
 def decider(reckoning: Reckoning, ladder: Ladder, policy: Policy) -> Decider[Command, Case]:
-    """Dispatch's decider under this policy; its inputs gather a `Context`."""
+    """Dispatch's decider under this policy."""
     deadlines = Deadlines(reckoning, ladder)
     rules = Rules(reckoning, ladder, policy)
     found: Decider[Command, Case] = Decider(

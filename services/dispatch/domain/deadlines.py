@@ -39,7 +39,7 @@ class Deadlines:
 
     def lapse(self, case: Case, inputs: Inputs) -> Facts:
         """What has passed until now and was not told yet, in the order in which it passed."""
-        teller = Teller(case, inputs.gathered.partners)
+        teller = Teller(case, inputs.partners)
         facts = [notice for work in case.open for notice in teller.newcomers(work)]
         passed = [(at, work, fact) for work in case.open for at, fact in self._passed(work, inputs.now)]
         for _, work, fact in sorted(passed, key=lambda found: found[0]):

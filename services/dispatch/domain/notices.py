@@ -5,7 +5,6 @@ has become responsible. So it does not matter when a partner is registered, and 
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 
 from contracts.dispatch import Resolved
@@ -35,13 +34,6 @@ from contracts.progress import (
 )
 from contracts.reference import Partners
 from services.dispatch.domain.state import Case, Told, Work
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What a decision may know beside the case: who is registered as a partner."""
-
-    partners: Partners
 
 
 class Teller:
@@ -97,7 +89,7 @@ class Teller:
         told = {partner for partner, known in self._case.told.items() if known.involved and not known.closed}
         fresh = {partner for partner in self._introduced.values() if partner not in self._case.told}
         for partner in sorted(told | fresh):
-            if partner in self._partners.by_id:
+            if partner in self._partners.registered:
                 yield ClosureNotice(to=partner, outcome=outcome)
 
     def _responsible(self, work: Work) -> list[str]:
@@ -138,7 +130,7 @@ class Teller:
         fresh = {partner for (name, _), partner in self._introduced.items() if name == work.plan.id}
         keeper = self._partners.by_unit.get(keeps or "")
         for partner in sorted(fresh.union(work.told.values())):
-            if partner in self._partners.by_id and (keeper is None or partner != keeper.id):
+            if partner in self._partners.registered and (keeper is None or partner != keeper.id):
                 yield CancellationNotice(to=partner, assignment_id=work.plan.id, reason=reason)
 
 

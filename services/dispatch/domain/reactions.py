@@ -24,7 +24,7 @@ _End = tuple[CaseOutcome, str | None]
 
 def react(event: Event[Any], case: Case, inputs: Inputs) -> Facts | Unfit:
     """The facts that follow from `event`; what only says again what is known has none."""
-    teller = Teller(case, inputs.gathered.partners)
+    teller = Teller(case, inputs.partners)
     match event.data:
         case Dispatched() as order:
             works = [work for name, work in begun(order, event.time).items() if name not in case.work]
@@ -57,7 +57,7 @@ def heard(event: Event[Any], case: Case, inputs: Inputs) -> Iterator[tuple[Any, 
 
 def hear(event: Event[Any], case: Case, inputs: Inputs) -> Facts:
     """What a merged case's event means to its leader."""
-    teller = Teller(case, inputs.gathered.partners)
+    teller = Teller(case, inputs.partners)
     match event.data:
         case Merged(said=said) if event.subject not in case.joined:
             count = len(case.joined) + 1

@@ -74,7 +74,7 @@ class Rules:
     def decide(self, command: Command, case: Case, inputs: Inputs) -> Facts:
         """The facts that follow, and what partners are told; raises `Refused`, `Unknown` where it is no assignment."""
         work = _open(command, case)
-        teller = Teller(case, inputs.gathered.partners)
+        teller = Teller(case, inputs.partners)
         return [told for fact in self._facts(command, work, inputs) for told in teller.fact(work, fact)]
 
     def _facts(self, command: Command, work: Work, inputs: Inputs) -> Facts:

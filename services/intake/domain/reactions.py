@@ -1,4 +1,5 @@
-"""What the partner that filed a report is told of it: each change of its ruling, and once what became of it.
+"""What the partner that filed a report is told of it: each change of its ruling, and once what became of it. Who is
+registered no longer is told nothing.
 
 A report that was merged hears of the case it became part of: how that was closed, and nothing else of it.
 """
@@ -14,10 +15,10 @@ from services.intake.domain.case import Case, is_news
 from services.intake.domain.merges import Merges, ends
 
 
-def react(event: Event[Any], state: Case, _: Inputs) -> Facts:
+def react(event: Event[Any], state: Case, inputs: Inputs) -> Facts:
     """The notices that follow from a ruling or a verdict."""
     partner = state.partner
-    if partner is None:
+    if partner is None or partner not in inputs.partners.registered:
         return ()
     match event.data:
         case Dispatched() | Merged() | Rejected() | Withdrawn() as ruled:
@@ -50,10 +51,13 @@ def heard(event: Event[Any], state: Case, inputs: Inputs) -> list[tuple[Event[An
             return []
 
 
-def hear(event: Event[Any], state: Case, _: Inputs) -> Facts:
+def hear(event: Event[Any], state: Case, inputs: Inputs) -> Facts:
     """What the end of another case means to this report, which is part of it."""
+    partner = state.partner
+    if partner is None or partner not in inputs.partners.registered:
+        return ()
     match event.data:
-        case Evaluated(outcome=outcome) if outcome is not None and state.partner is not None and not state.outcome_told:
-            return [OutcomeNotice(to=state.partner, outcome=outcome)]
+        case Evaluated(outcome=outcome) if outcome is not None and not state.outcome_told:
+            return [OutcomeNotice(to=partner, outcome=outcome)]
         case _:
             return ()
