@@ -7,6 +7,7 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Annotated, Any
 
 import asyncpg
@@ -16,6 +17,7 @@ from fastapi import Request as HttpRequest
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
+from pydantic import TypeAdapter
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,6 +26,7 @@ from chassis.commands import Answer, MatchRequired, Request, Stale, Unusable
 from chassis.database import PASSING
 from chassis.decider import Refused, Unknown
 from chassis.identity import ANYONE, NOBODY, Caller, Forbidden, Identity, Unauthenticated
+from contracts.fields import MAX_INTEGER, ClaimedInstant
 from contracts.wire import HoldsNul, TooLarge
 
 log = logging.getLogger(__name__)
@@ -36,6 +39,7 @@ PAGE = 200
 _ETAG = re.compile(r'^(?:W/)?"?([0-9]{1,18})"?$')
 
 
+_INSTANT: TypeAdapter[datetime] = TypeAdapter(ClaimedInstant)
 _NUL = "a text may not contain the character U+0000"
 
 
@@ -105,17 +109,31 @@ def encode_cursor(key: list[Any]) -> str:
     return base64.urlsafe_b64encode(orjson.dumps(key)).decode().rstrip("=")
 
 
-def decode_cursor(cursor: str | None, length: int) -> list[Any] | None:
-    """The position behind a cursor. Raises `Unusable` where it is none of ours."""
+def position(cursor: str | None, *kinds: type[datetime] | type[str] | type[int]) -> Any:
+    """The position behind a cursor, a tuple of instants, texts and numbers, as `kinds` say; None without a cursor.
+
+    Raises `Unusable` where it is none of ours.
+    """
     if cursor is None:
         return None
     try:
         key = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except ValueError:
+        if not isinstance(key, list):
+            raise TypeError
+        return tuple(_part(part, kind) for part, kind in zip(key, kinds, strict=True))
+    except (TypeError, ValueError, OverflowError):
         raise Unusable("cursor", "is not one this service gave") from None
-    if not isinstance(key, list) or len(key) != length:
-        raise Unusable("cursor", "is not one this service gave")
-    return key
+
+
+def _part(part: Any, kind: type[Any]) -> Any:
+    """One part of a position. Raises `TypeError` or `ValueError` where it cannot be."""
+    if kind is datetime:
+        return _INSTANT.validate_python(part)
+    if type(part) is not kind:
+        raise TypeError
+    if (isinstance(part, int) and not 0 <= part <= MAX_INTEGER) or (isinstance(part, str) and "\0" in part):
+        raise ValueError
+    return part
 
 
 class Rate:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
 from chassis import settling
-from chassis.http import Cursor, Json, Limit, NotFound, Unready, caller_of, decode_cursor, page, problem
+from chassis.http import Cursor, Json, Limit, NotFound, Unready, caller_of, page, position, problem
 from chassis.identity import ANYONE, Caller
 from chassis.settling import Decision
 from chassis.telemetry import current
@@ -68,7 +68,7 @@ def router(runtime: "Runtime") -> APIRouter:
         cursor: Cursor = None,
     ) -> Any:
         """Records that could not take effect, in the order they came."""
-        after = decode_cursor(cursor, 1)
+        after = position(cursor, int)
         rows = await runtime.database.fetch(_LIST, status, case_id, after[0] if after else 0, limit + 1)
         items = [dict(row) for row in rows]
         return Json(page(items, limit, lambda item: [item["parked_id"]]))

@@ -21,13 +21,16 @@ _OWE = """
 INSERT INTO owed (stream_id, event_stream, event_id)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) ON CONFLICT DO NOTHING
 """
+_NEXT = "SELECT position FROM owed WHERE fault IS NULL ORDER BY position LIMIT $1"
 _TAKE = """
-DELETE FROM owed WHERE position IN (SELECT position FROM owed ORDER BY position LIMIT $1 FOR UPDATE SKIP LOCKED)
+DELETE FROM owed WHERE position IN (
+    SELECT position FROM owed WHERE position = ANY($1::bigint[]) ORDER BY position FOR UPDATE SKIP LOCKED)
 RETURNING stream_id, event_stream, event_id, position
 """
+# What partners asked is left out: they choose its ids, and could choose one of these.
 _EVENTS = """
 SELECT stream_id, event_id, topic, body FROM events
- WHERE stream_id = ANY($1::text[]) AND event_id = ANY($2::text[])
+ WHERE stream_id = ANY($1::text[]) AND event_id = ANY($2::text[]) AND topic NOT LIKE 'from.%'
 """
 
 Heard = Sequence[tuple[Any, str]]
@@ -65,11 +68,26 @@ async def owe(connection: Connection, heard: Heard) -> None:
         )
 
 
-async def pay(service: Service, database: Database, clock: Clock) -> list[str]:
-    """Lets the next few cases hear of what they are owed; which cases. Several workers may do so at once."""
+async def debts(database: Database) -> list[int]:
+    """The next few to be paid, by their positions."""
+    return [row["position"] for row in await database.fetch(_NEXT, AT_ONCE)]
+
+
+async def leave(database: Database, position: int, fault: str) -> None:
+    """Leaves a debt that cannot be paid, until a worker begins anew: perhaps the defect is mended then."""
+    await database.fetch("UPDATE owed SET fault = $2 WHERE position = $1", position, fault)
+
+
+async def take_up(database: Database) -> None:
+    """Has what was left asked again."""
+    await database.fetch("UPDATE owed SET fault = NULL WHERE fault IS NOT NULL")
+
+
+async def pay(service: Service, database: Database, clock: Clock, positions: Sequence[int]) -> list[str]:
+    """Lets cases hear of what they are owed; which cases. Several workers may do so at once."""
 
     async def work(connection: Connection) -> list[str]:
-        rows = await connection.fetch(_TAKE, AT_ONCE)
+        rows = await connection.fetch(_TAKE, positions)
         if not rows:
             return []
         rows.sort(key=lambda row: row["position"])

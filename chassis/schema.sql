@@ -71,6 +71,7 @@ CREATE TABLE owed (
     stream_id    text NOT NULL,
     event_stream text NOT NULL,
     event_id     text NOT NULL,
+    fault        text,  -- why it cannot be paid; asked again when a worker begins
     UNIQUE (stream_id, event_id)
 );
 

@@ -6,9 +6,9 @@ would have ended it may lie there unread. Debts to other cases (chassis.owed) ar
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from chassis import owed
 from chassis.clock import Clock
@@ -17,6 +17,8 @@ from chassis.deciding import Deciding, opened
 from chassis.inbox import Inbox, backoff
 from chassis.service import Service
 from chassis.telemetry import hop
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +56,12 @@ class Timers:
 
     async def run(self) -> None:
         """Looks until cancelled."""
-        attempt = 0
+        attempt, begun = 0, False
         while True:
             try:
+                if not begun:
+                    await self.begin()
+                    begun = True
                 while await self.look() == _BATCH:
                     pass
                 while await self.pay() == owed.AT_ONCE:
@@ -71,11 +76,23 @@ class Timers:
                 await backoff(attempt)
                 attempt += 1
 
+    async def begin(self) -> None:
+        """Takes up what an earlier process could not do."""
+        await owed.take_up(self._database)
+
     async def pay(self) -> int:
-        """Lets a batch of cases hear of what they are owed; how many."""
-        heard = await owed.pay(self._service, self._database, self._clock)
-        self._forget(heard)
-        return len(heard)
+        """Lets a batch of cases hear of what they are owed; how many debts there were."""
+        debts = await owed.debts(self._database)
+        if debts:
+            await _each(debts, self._pay, self._leave)
+        return len(debts)
+
+    async def _pay(self, debts: Sequence[int]) -> None:
+        self._forget(await owed.pay(self._service, self._database, self._clock, debts))
+
+    async def _leave(self, debt: int, fault: Exception) -> None:
+        log.error("debt %d cannot be paid, and is left until a worker begins anew", debt, exc_info=fault)
+        await owed.leave(self._database, debt, repr(fault))
 
     async def look(self) -> int:
         """Takes in one batch of passed deadlines; the number of streams that were due."""
@@ -85,6 +102,11 @@ class Timers:
         due = await self._due(until) if until is not None else []
         if until is None or not due:
             return 0
+        await _each(due, lambda some: self._judge(some, until), self._stop_clock)
+        self._forget(due)
+        return len(due)
+
+    async def _judge(self, due: Sequence[str], until: datetime) -> None:
         now = self._clock()
 
         async def work(connection: Connection) -> None:
@@ -94,8 +116,14 @@ class Timers:
             await deciding.journal.write(connection)
 
         await self._database.transact(work)
-        self._forget(due)
-        return len(due)
+
+    async def _stop_clock(self, stream_id: str, fault: Exception) -> None:
+        log.error(
+            "the deadlines of case %s cannot be judged; its clock stands until its next fact",
+            stream_id,
+            exc_info=fault,
+        )
+        await self._database.fetch("UPDATE streams SET due_at = NULL WHERE stream_id = $1", stream_id)
 
     async def _due(self, until: datetime) -> list[str]:
         return [row["stream_id"] for row in await self._database.fetch(_DUE, until, _BATCH)]
@@ -108,12 +136,7 @@ class Timers:
         decider, journal = self._service.decider, deciding.journal
         stream = journal.streams[stream_id]
         inputs = deciding.inputs(stream_id, now=until, actor="clock")
-        try:
-            facts = decider.lapse(stream.state, inputs)
-            due_at = decider.due(stream.state)
-        except Exception:
-            log.exception("the deadlines of case %s cannot be judged; its clock stands until its next fact", stream_id)
-            facts, due_at = (), None
+        facts, due_at = decider.lapse(stream.state, inputs), decider.due(stream.state)
         if facts:
             traceparent = hop(f"{self._service.name} clock")
             journal.publish(stream_id, facts, at=journal.now, actor="clock", traceparent=traceparent)
@@ -124,3 +147,22 @@ class Timers:
         await connection.execute(
             "UPDATE streams SET due_at = $2 WHERE stream_id = $1 AND version = $3", stream_id, due_at, stream.version
         )
+
+
+async def _each(
+    items: Sequence[T],
+    work: Callable[[Sequence[T]], Awaitable[None]],
+    give_up: Callable[[T, Exception], Awaitable[None]],
+) -> None:
+    """Does the work on all of them; where that meets a defect on each alone, and gives up the one that has it."""
+    try:
+        await work(items)
+    except (Conflict, *PASSING):
+        raise
+    except Exception as fault:
+        if len(items) == 1:
+            await give_up(items[0], fault)
+            return
+        log.warning("%d at once met a defect, they are taken one by one: %r", len(items), fault)
+        for item in items:
+            await _each([item], work, give_up)

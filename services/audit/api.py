@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
 
-from chassis.http import PAGE, Cursor, Json, Limit, NotFound, caller_of, decode_cursor, encode_cursor, page
+from chassis.http import PAGE, Cursor, Json, Limit, NotFound, caller_of, encode_cursor, page, position
 from chassis.identity import Caller, Forbidden
 from chassis.runtime import Runtime
 from contracts.feedback import CaseOutcome
@@ -212,8 +212,8 @@ def _everywhere(caller: Caller) -> None:
 
 
 def _after(cursor: str | None, first: int) -> int:
-    key = decode_cursor(cursor, 1)
-    return first if key is None else int(key[0])
+    found = position(cursor, int)
+    return first if found is None else found[0]
 
 
 def _assignments(case: Case) -> list[dict[str, Any]]:

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Depends, Header, Path, Query
 from fastapi import Response as HttpResponse
 from fastapi.responses import StreamingResponse
 
-from chassis.commands import Request, Unusable
-from chassis.http import Cursor, Json, Limit, NotFound, answer, caller_of, command_request, decode_cursor, page
+from chassis.commands import Request
+from chassis.http import Cursor, Json, Limit, NotFound, answer, caller_of, command_request, page, position
 from chassis.identity import Caller, Forbidden
 from chassis.runtime import Runtime
 from contracts.envelope import Event
@@ -124,7 +124,8 @@ def router(runtime: Runtime, reckoning: Reckoning) -> APIRouter:
         return answer(await runtime.commands.execute(case_id, command, request, respond, at=at))
 
     async def listed(filters: Filters, limit: int, cursor: str | None) -> Any:
-        found = await assignments(runtime.database, filters, runtime.clock(), limit=limit + 1, after=_after(cursor))
+        after = position(cursor, datetime, str)
+        found = await assignments(runtime.database, filters, runtime.clock(), limit=limit + 1, after=after)
         paged = page(found, limit, lambda one: [one.due_at.isoformat(), one.shown["assignment_id"]])
         return Json({**paged, "items": [one.shown for one in paged["items"]]})
 
@@ -281,13 +282,3 @@ def _units_of(caller: Caller, runtime: Runtime) -> frozenset[str] | None:
 
 
 _EXAMPLE = 'id: 1\nevent: snapshot\ndata: {"board": {"open": 3}, "assignments": [], "more": false}\n\n: heartbeat\n\n'
-
-
-def _after(cursor: str | None) -> tuple[datetime, str] | None:
-    position = decode_cursor(cursor, 2)
-    if position is None:
-        return None
-    try:
-        return datetime.fromisoformat(position[0]), str(position[1])
-    except (TypeError, ValueError):
-        raise Unusable("cursor", "is not one this service gave") from None

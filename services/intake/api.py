@@ -17,7 +17,7 @@ from fastapi.responses import Response
 
 from chassis.commands import Request, Unusable
 from chassis.database import Connection
-from chassis.http import Cursor, Json, Limit, NotFound, answer, caller_of, command_request, decode_cursor, page
+from chassis.http import Cursor, Json, Limit, NotFound, answer, caller_of, command_request, page, position
 from chassis.identity import Caller, Forbidden
 from chassis.ids import uuid7
 from chassis.runtime import Runtime
@@ -139,7 +139,7 @@ def router(runtime: Runtime) -> APIRouter:
         chosen.add("reported_at < {0}", until)
         chosen.add("external_ref = {0}", external_ref)
         chosen.add("merged_into = {0}", merged_into)
-        if (after := _position(cursor)) is not None:
+        if (after := position(cursor, datetime, str)) is not None:
             chosen.add("(reported_at, case_id) < ({0}, {1})", *after)
         rows = await views.list_reports(database, chosen, limit + 1)
         fates = await views.fates(database, rows)
@@ -255,19 +255,6 @@ def _known(caller: Caller, person: Who | None) -> tuple[str | None, Callable[[Co
 
 def _new_reference() -> str:
     return f"reporter:{secrets.token_hex(12)}"
-
-
-def _position(cursor: str | None) -> tuple[datetime, str] | None:
-    key = decode_cursor(cursor, 2)
-    if key is None:
-        return None
-    try:
-        at, case_id = datetime.fromisoformat(key[0]), key[1]
-    except (TypeError, ValueError):
-        raise Unusable("cursor", "is not one this service gave") from None
-    if at.tzinfo is None or not isinstance(case_id, str) or not CASE_ID.fullmatch(case_id):
-        raise Unusable("cursor", "is not one this service gave")
-    return at, case_id
 
 
 def _filed(state: Case, events: Sequence[Event[Any]]) -> tuple[int, Any]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query
 
 from chassis.commands import Request, Unusable
-from chassis.http import Cursor, Json, Limit, NotFound, answer, caller_of, command_request, decode_cursor, page
+from chassis.http import Cursor, Json, Limit, NotFound, answer, caller_of, command_request, page, position
 from chassis.identity import Caller, Forbidden
 from chassis.journal import Journal
 from contracts.fields import CASE_ID, ClaimedInstant
@@ -65,7 +65,7 @@ def routes(runtime: "Runtime", rules: Rulebook) -> APIRouter:
             areas=caller.areas,
             area=area,
             overdue=overdue,
-            after=_position(cursor),
+            after=position(cursor, datetime, str),
             limit=limit + 1,
         )
         items = [{**item, "etag": f'"{item.pop("version")}"'} for item in found]
@@ -121,7 +121,7 @@ def routes(runtime: "Runtime", rules: Rulebook) -> APIRouter:
             until=until,
             merged_into=merged_into,
             external_ref=external_ref,
-            after=_position(cursor),
+            after=position(cursor, datetime, str),
             limit=limit + 1,
         )
         return Json(page(found, limit, lambda item: [item["reported_at"].isoformat(), item["case_id"]]))
@@ -170,16 +170,6 @@ def routes(runtime: "Runtime", rules: Rulebook) -> APIRouter:
         return answer(given)
 
     return router
-
-
-def _position(cursor: str | None) -> tuple[datetime, str] | None:
-    key = decode_cursor(cursor, 2)
-    if key is None:
-        return None
-    try:
-        return datetime.fromisoformat(key[0]), str(key[1])
-    except (TypeError, ValueError):
-        raise Unusable("cursor", "is not one this service gave") from None
 
 
 def _command(body: Ruling, rules: Rulebook, shift_leader: bool) -> File | Merge | Reject:

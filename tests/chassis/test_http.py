@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from chassis.http import encode_cursor
 from chassis.inbox import Inbox
 from tests.support.facts import case_id, fact_record, record_of, report
 from tests.support.services import Running, running, token
@@ -155,7 +156,9 @@ async def test_parked_records_are_listed_shown_retried_and_discarded_over_http(t
     left = (await tally.client.get("/parked", headers=OPERATOR)).json()["items"]
     assert [item["parked_id"] for item in left] == [2]
     assert (await tally.client.post("/parked/77/retry", headers=OPERATOR, json=why)).status_code == 404
-    assert (await tally.client.get("/parked?cursor=%21", headers=OPERATOR)).status_code == 422
+    for forged in ("%21", "WzEsMl0", *map(encode_cursor, ([], ["1"], [1.5], [-1], [2**63], [True], [None], [[1]]))):
+        refused = await tally.client.get(f"/parked?cursor={forged}", headers=OPERATOR)
+        assert (refused.status_code, refused.json()["detail"]) == (422, "cursor: is not one this service gave"), forged
 
 
 async def test_without_a_broker_it_is_alive_and_serves_but_is_not_ready(tally: Running, case: str) -> None:

@@ -168,18 +168,35 @@ async def test_only_what_failed_holds_back_what_follows_it_in_its_case_and_topic
     assert steps[0]["causationid"] is not None
 
 
-async def test_a_defect_parks_its_record_and_a_retry_after_the_repair_lets_it_take_effect(
+async def test_a_defect_parks_its_record_and_a_retry_after_the_repair_lets_it_take_effect_and_what_waited(
     inbox: Inbox, database: Database
 ) -> None:
     case, other = case_id(), case_id()
     await inbox.process([fact_record(case, report()), fact_record(other, report())])
     broken = fact_record(case, Withdrawal(reason="boom"), sequence=2)
+    behind = fact_record(case, Supplement(text="later"), sequence=3)
     await inbox.process([broken, fact_record(other, Supplement(text="on"), sequence=2)])
-    assert await waiting(database) == [("failed", "ZeroDivisionError: a defect")]
+    await inbox.process([behind])
+    assert [kind for kind, _ in await waiting(database)] == ["failed", "behind"]
     assert await tally(database, other) == (1, 1)
     with pytest.raises(Refused, match="a defect"):
         await settle(inbox, Decision(1, False, "operator", "try"))
     assert await tally(database, case) == (0, 1)
+
+    repaired = Inbox(replace(TALLY, decider=replace(TALLY.decider, react=lambda *_: [])), database, wall_clock)
+    await settle(repaired, Decision(1, False, "operator", "the defect is mended"))
+    assert await tally(database, case) == (1, 1)
+    rows = await database.fetch("SELECT status, settled_by FROM parked ORDER BY parked_id")
+    assert [tuple(row) for row in rows] == [("retried", "operator"), ("retried", "operator")]
+    [step] = [body for body in await sent(database) if body["data"].get("step") == "retried"]
+    assert (step["causationid"], step["actor"]) == (event_id(broken), "operator")
+    assert step["data"]["reason"] == "the defect is mended"
+    events = await database.fetch("SELECT event_id FROM events WHERE stream_id = $1 ORDER BY version", case)
+    assert [row["event_id"] for row in events][-3:] == [event_id(broken), step["id"], event_id(behind)]
+    await inbox.process([broken, behind])
+    assert await tally(database, case) == (1, 1)
+    with pytest.raises(Refused, match="retried already"):
+        await settle(repaired, Decision(1, False, "operator", "again"))
 
 
 async def test_a_record_the_database_refuses_is_parked_alone(inbox: Inbox, database: Database) -> None:
@@ -263,7 +280,7 @@ async def test_other_cases_hear_of_it_some_at_once_and_the_rest_from_the_timers(
     await inbox.process([told])
     assert len(await heard(database)) == owed.AT_ONCE
     with pytest.raises(ZeroDivisionError):
-        await owed.pay(replace(TALLY, gather=dying), database, wall_clock)
+        await owed.pay(replace(TALLY, gather=dying), database, wall_clock, await owed.debts(database))
     timers = Timers(TALLY, database, wall_clock, inbox)
     assert [await timers.pay() for _ in range(3)] == [owed.AT_ONCE, 10, 0]
     bodies = await heard(database)

@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 
+from chassis import owed
 from chassis.database import Conflict, Database
 from chassis.decider import Facts, Inputs
 from chassis.inbox import Inbox
+from chassis.service import Service
 from chassis.timers import Timers
+from contracts.fields import Attachment
+from contracts.intake import NewReport, Supplement
 from tests.support.facts import case_id, fact_record, report
 from tests.support.services import Hands
-from tests.support.tally import TALLY, lapse
+from tests.support.tally import TALLIES, TALLY
 
 
 @pytest.fixture
@@ -22,6 +26,9 @@ async def database(tally_database: str) -> AsyncIterator[Database]:
     await found.open()
     yield found
     await found.close()
+
+
+PHOTOS = tuple([Attachment(uri="https://photos.example/" + "x" * 1900)] * 50)
 
 
 async def overdue(database: Database) -> list[str]:
@@ -61,18 +68,66 @@ async def test_several_workers_at_the_same_deadlines_make_each_a_fact_once(datab
     assert await overdue(database) == cases
 
 
-async def test_a_case_whose_deadline_cannot_be_judged_stops_no_other(database: Database) -> None:
+def broken_at(part: str, case: str) -> Service:
+    """The service with a defect in one part of it, which one case meets."""
+
+    def lapse(state: Any, inputs: Inputs) -> Facts:
+        if inputs.stream == case and part == "lapse":
+            raise ZeroDivisionError
+        if inputs.stream == case and part == "fact":
+            return [NewReport(channel="sensor", title="too large", text="水" * 20_000, attachments=PHOTOS)]
+        return TALLY.decider.lapse(state, inputs)
+
+    def evolve(state: Any, event: Any) -> Any:
+        if event.subject == case and part == "evolve":
+            raise ZeroDivisionError
+        return TALLY.decider.evolve(state, event)
+
+    def rows(case_id: str, state: Any) -> list[tuple[Any, ...]]:
+        if case_id == case and part == "view":
+            raise ZeroDivisionError
+        found = list(TALLIES.rows(case_id, state))
+        return [(*row[:-1], None) for row in found] if case_id == case and part == "row" else found
+
+    decider = replace(TALLY.decider, lapse=lapse, evolve=evolve)
+    return replace(TALLY, decider=decider, views=(replace(TALLIES, rows=rows),))
+
+
+@pytest.mark.parametrize("part", ["lapse", "fact", "evolve", "view", "row"])
+async def test_a_case_whose_deadline_cannot_be_judged_stops_no_other(database: Database, part: str) -> None:
     clock, broken, sound = Hands(), case_id(), case_id()
     await file(database, clock, [broken, sound])
     clock.advance(hours=2)
-
-    def faulty(state: Any, inputs: Inputs) -> Facts:
-        if inputs.stream == broken:
-            raise ZeroDivisionError
-        return lapse(state, inputs)
-
-    service = replace(TALLY, decider=replace(TALLY.decider, lapse=faulty))
-    timers = Timers(service, database, clock, None)
+    timers = Timers(broken_at(part, broken), database, clock, None)
     assert await timers.look() == 2
     assert await timers.look() == 0
     assert await overdue(database) == [sound]
+
+
+async def test_a_case_that_cannot_hear_of_another_stops_no_other_and_hears_of_it_after_the_repair(
+    database: Database,
+) -> None:
+    clock, teller, others = Hands(), case_id(), sorted(case_id() for _ in range(owed.AT_ONCE + 3))
+    await file(database, clock, [teller, *others], category="untimed")
+    told = Supplement(text="tell " + " ".join(others))
+    await Inbox(TALLY, database, clock).process([fact_record(teller, told, sequence=2, time=clock.at)])
+    broken = others[-2]
+
+    def hear(event: Any, state: Any, inputs: Inputs) -> Facts:
+        if inputs.stream == broken:
+            raise ZeroDivisionError
+        return TALLY.decider.hear(event, state, inputs)
+
+    timers = Timers(replace(TALLY, decider=replace(TALLY.decider, hear=hear)), database, clock, None)
+    assert [await timers.pay() for _ in range(2)] == [3, 0]
+    assert await hearing(database) == [other for other in others if other != broken]
+    repaired = Timers(TALLY, database, clock, None)
+    assert await repaired.pay() == 0
+    await repaired.begin()
+    assert await repaired.pay() == 1
+    assert await hearing(database) == others
+
+
+async def hearing(database: Database) -> list[str]:
+    rows = await database.fetch("SELECT aggregateid FROM outbox WHERE convert_from(payload, 'UTF8') LIKE '%heard of%'")
+    return sorted(row["aggregateid"] for row in rows)

@@ -88,7 +88,7 @@ async def test_of_a_thousand_followers_each_hears_exactly_once_though_workers_ar
     assert len(await home.heard()) == 1 + AT_ONCE
 
     timers = [Timers(home.service, home.database, wall_clock, None) for _ in range(3)]
-    paid, killed = 0, 0
+    killed = 0
     while owed := await home.database.fetch("SELECT 1 FROM owed"):
         before = len(await home.heard())
         home.database.deaths = 1 if killed < 5 else 0
@@ -98,10 +98,9 @@ async def test_of_a_thousand_followers_each_hears_exactly_once_though_workers_ar
                 killed += 1
             else:
                 assert outcome <= AT_ONCE
-                paid += outcome
         assert len(await home.heard()) > before or len(owed) == len(await home.database.fetch("SELECT 1 FROM owed"))
         await home.take(end)
-    assert (paid, killed) == (1020 - AT_ONCE, 5)
+    assert killed == 5
     told = await home.notices("closed")
     assert sorted(one["subject"] for one in told) == sorted([leader, *followers, *chain])
     assert {one["causationid"] for one in told} == {id_of(end)}

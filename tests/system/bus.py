@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from chassis import owed
 from chassis.database import Database
 from chassis.inbox import Inbox
 from chassis.partners import Registry
@@ -66,7 +65,7 @@ class Node:
     async def settle(self) -> None:
         """Pays what it owes to other cases, and judges deadlines."""
         timers = Timers(self.service, self.database, self.clock, None)
-        while await owed.pay(self.service, self.database, self.clock):
+        while await timers.pay():
             pass
         while await timers.look():
             pass

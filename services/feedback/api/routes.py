@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
 from chassis.commands import Request, Unusable
-from chassis.http import Cursor, Json, Limit, NotFound, answer, caller_of, command_request, decode_cursor, page
+from chassis.http import Cursor, Json, Limit, NotFound, answer, caller_of, command_request, page, position
 from chassis.identity import ANYONE, Caller
 from chassis.runtime import Runtime
 from contracts.envelope import Event
@@ -141,7 +141,7 @@ def _add_cases(routes: APIRouter, runtime: Runtime) -> None:
             not_of_unit=caller.unit if mine else None,
             areas=caller.areas if mine else (),
             call_backs=not mine or "evaluator" in caller.roles,
-            after=_queue_position(cursor),
+            after=position(cursor, datetime, str),
             limit=limit + 1,
         )
         return Json(page(found, limit, lambda row: [row["check_due_at"], row["case_id"]]))
@@ -168,7 +168,7 @@ def _add_cases(routes: APIRouter, runtime: Runtime) -> None:
             category=category,
             since=since,
             until=until,
-            before=_text_position(cursor),
+            before=_text(cursor),
             limit=limit + 1,
         )
         return Json(page(found, limit, lambda row: [row["case_id"]]))
@@ -207,7 +207,7 @@ def _add_indicators(routes: APIRouter, runtime: Runtime) -> None:
     @routes.get("/indicators", tags=["indicators"], response_model=IndicatorPage)
     async def figures(asked: Annotated[Question, Depends(question)], limit: Limit = 50, cursor: Cursor = None) -> Any:
         """The indicators of a period, by unit, area or category; each number with the list of cases behind it."""
-        found = await indicators.groups(runtime.database, asked, after=_text_position(cursor), limit=limit + 1)
+        found = await indicators.groups(runtime.database, asked, after=_text(cursor), limit=limit + 1)
         items = [{"key": group["key"], "indicators": _figures(asked, group)} for group in found]
         return Json(
             {
@@ -229,9 +229,7 @@ def _add_indicators(routes: APIRouter, runtime: Runtime) -> None:
         cursor: Cursor = None,
     ) -> Any:
         """The cases behind one number of the indicators, newest first."""
-        found = await indicators.behind(
-            runtime.database, asked, population, key, before=_text_position(cursor), limit=limit + 1
-        )
+        found = await indicators.behind(runtime.database, asked, population, key, before=_text(cursor), limit=limit + 1)
         return Json(page(found, limit, lambda row: [row["case_id"]]))
 
     @routes.get("/formulas", tags=["indicators"], response_model=FormulaPage)
@@ -299,20 +297,6 @@ def _link(asked: Question, population: Population, key: str) -> str:
     return "/indicators/cases?" + urlencode({name: value for name, value in asked_for.items() if value is not None})
 
 
-def _text_position(cursor: str | None) -> str | None:
-    position = decode_cursor(cursor, 1)
-    if position is None:
-        return None
-    if not isinstance(position[0], str):
-        raise Unusable("cursor", "is not one this service gave")
-    return position[0]
-
-
-def _queue_position(cursor: str | None) -> tuple[datetime, str] | None:
-    position = decode_cursor(cursor, 2)
-    if position is None:
-        return None
-    try:
-        return datetime.fromisoformat(position[0]), str(position[1])
-    except (TypeError, ValueError):
-        raise Unusable("cursor", "is not one this service gave") from None
+def _text(cursor: str | None) -> str | None:
+    found = position(cursor, str)
+    return None if found is None else found[0]
