@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import blake2b
 from typing import Any
 
 from chassis import owed, parking, requests
@@ -41,7 +42,11 @@ _APART_A_MINUTE = 600
 """Answers to one partner about nothing of its own, in a minute; what is more is parked without an answer."""
 
 _MARK = """
-INSERT INTO inbox (source, id) SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT DO NOTHING RETURNING source, id
+INSERT INTO inbox (source, id, digest) SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[])
+ON CONFLICT DO NOTHING RETURNING source, id
+"""
+_DIGESTS = """
+SELECT source, id, digest FROM inbox JOIN unnest($1::text[], $2::text[]) AS asked (source, id) USING (source, id)
 """
 
 
@@ -62,6 +67,11 @@ class Item:
     def identity(self) -> tuple[str, str]:
         """What it is known by, so that it takes effect once: the event's (source, id), else where the record lies."""
         return (self.event.source, self.event.id) if self.event else (self.record.coordinates, "unreadable")
+
+    @property
+    def digest(self) -> bytes | None:
+        """Of what a partner asks: another request under the same id is none that was answered."""
+        return blake2b(self.record.value or b"", digest_size=16).digest() if self.request else None
 
 
 @dataclass(slots=True)
@@ -166,9 +176,10 @@ class Inbox:
     async def _transact(self, items: list[Item]) -> None:
         async def work(connection: Connection) -> Journal[Any]:
             fresh = await self.mark(connection, items)
-            held = await parking.holding(connection, _subjects(items))
-            effects = await self.begin(connection, [item.event for item in items if item.event], held)
-            for item in items:
+            taken = await self._told_apart(connection, items, fresh)
+            held = await parking.holding(connection, _subjects(taken))
+            effects = await self.begin(connection, [item.event for item in taken if item.event], held)
+            for item in taken:
                 self._take(item, fresh, effects)
             await self.finish(connection, effects, by=self._service.name)
             return effects.journal
@@ -212,9 +223,31 @@ class Inbox:
         await owed.owe(connection, later)
 
     async def mark(self, connection: Connection, items: list[Item]) -> set[tuple[str, str]]:
-        pairs = sorted({item.identity for item in items})
-        rows = await connection.fetch(_MARK, [source for source, _ in pairs], [event_id for _, event_id in pairs])
+        """Notes the events as seen; those that were not seen before, by their identity."""
+        digests: dict[tuple[str, str], bytes | None] = {}
+        for item in items:
+            digests.setdefault(item.identity, item.digest)
+        pairs = sorted(digests)
+        rows = await connection.fetch(
+            _MARK, [source for source, _ in pairs], [event_id for _, event_id in pairs], [digests[p] for p in pairs]
+        )
         return {(row["source"], row["id"]) for row in rows}
+
+    async def _told_apart(self, connection: Connection, items: list[Item], fresh: set[tuple[str, str]]) -> list[Item]:
+        """The items, where another request under an id of before is one that cannot be read, and is marked as such."""
+        asked = [item for item in items if item.request]
+        if len({item.identity for item in asked} & fresh) == len(asked):
+            return items
+        pairs = sorted({item.identity for item in asked})
+        rows = await connection.fetch(_DIGESTS, [source for source, _ in pairs], [event_id for _, event_id in pairs])
+        known = {(row["source"], row["id"]): row["digest"] for row in rows}
+        others = {
+            id(item): Item(item.record, None, "invalid", "id: another event of yours had it before", item.request)
+            for item in asked
+            if known[item.identity] != item.digest
+        }
+        fresh |= await self.mark(connection, list(others.values())) if others else set()
+        return [others.get(id(item), item) for item in items]
 
     def _take(self, item: Item, fresh: set[tuple[str, str]], effects: Effects) -> None:
         record, event = item.record, item.event
@@ -296,7 +329,7 @@ class Inbox:
 
     def _answer_unreadable(self, item: Item, effects: Effects) -> None:
         handled, record = self._service.requests, item.record
-        if handled is None or not handled.answers_unreadable or not record.topic.startswith(FROM):
+        if handled is None or not record.topic.startswith(FROM) or not (item.request or handled.answers_unreadable):
             return
         answer = requests.unreadable(record, self._service.registry.partners, item.kind, item.reason)
         if answer is None or not self._may_answer(record.topic, effects):

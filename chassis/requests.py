@@ -5,6 +5,7 @@ the case where the partner filed it or works in it, else with a subject of its o
 case.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ from contracts.reference import Partner, Partners
 from contracts.request import REPORTS, FileReport
 from contracts.times import Counted
 from contracts.wire import explain, partner_of
+
+log = logging.getLogger(__name__)
 
 S = TypeVar("S")
 
@@ -88,6 +91,7 @@ def judge(
     except Refused as refusal:
         return refused(request, requests, state, refusal.rule, str(refusal), arrived)
     except ValidationError as fault:  # what was asked for would make a fact that breaks its contract
+        log.warning("a request of %s would make a fact that breaks its contract", partner.id, exc_info=fault)
         return refused(request, requests, state, "request.invalid", explain(fault), arrived)
     return Reply([*facts, AcceptanceNotice(to=partner.id, request=event.id)], counted)
 

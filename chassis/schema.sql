@@ -37,6 +37,7 @@ CREATE TABLE outbox (
 CREATE TABLE inbox (
     source      text NOT NULL,
     id          text NOT NULL,
+    digest      bytea,  -- of a partner's request, to tell a repetition from another one under the same id
     received_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (source, id)
 );

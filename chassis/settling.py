@@ -92,8 +92,8 @@ def _readable(inbox: Inbox, item: Parked) -> Item:
 async def _known(inbox: Inbox, connection: Connection, item: Item) -> bool:
     """Whether the event has taken effect, for instance from another record; from now on it counts as seen."""
     await inbox.mark(connection, [item])
-    query = "SELECT true FROM events WHERE stream_id = $1 AND event_id = $2 AND NOT own"
-    return bool(await connection.fetchval(query, item.event.subject, item.event.id))
+    query = "SELECT true FROM events WHERE stream_id = $1 AND event_id = $2 AND topic = $3 AND NOT own"
+    return bool(await connection.fetchval(query, item.event.subject, item.event.id, item.record.topic))
 
 
 def _behind(inbox: Inbox, item: Parked, held: list[Parked]) -> list[tuple[Parked, Item | None]]:

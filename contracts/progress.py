@@ -397,7 +397,11 @@ def _publishers(step: type[Any]) -> frozenset[str]:
     for source, steps in (("triage", _TRIAGE), ("dispatch", _DISPATCH), ("feedback", _FEEDBACK)):
         if step in steps:
             return frozenset({f"/services/{source}"})
-    return frozenset({"/services/intake", "/services/dispatch"}) if step is Refused else _ALL
+    if step is Refused:
+        return frozenset({"/services/intake", "/services/dispatch"})
+    if not issubclass(step, _Settled):
+        raise LookupError(f"{step.__name__} is a step of nobody's")
+    return _ALL
 
 
 STEPS: Mapping[str, type[Any]] = {

@@ -86,6 +86,35 @@ async def test_what_is_accepted_is_a_fact_of_the_service_and_is_answered_on_the_
     assert [report["sequence"], answer["sequence"]] == ["0000000001", "0000000002"]
 
 
+@pytest.mark.parametrize("apart", [True, False])
+async def test_another_request_under_the_id_of_one_before_is_refused_by_its_place_and_parked(
+    inbox: Inbox, database: Database, apart: bool
+) -> None:
+    case = case_id()
+    first = asked(case, FileReport(title="no pressure"))
+    body = orjson.loads(first.value or b"")
+    body["data"]["title"] = "something else"
+    other = record_of(orjson.dumps(body), case, topic=first.topic)
+    for batch in ([first], [other, first]) if apart else ([first, other, first],):
+        await inbox.process(batch)
+    await inbox.process([other, first])
+    kinds = [(answer["data"]["kind"], answer["data"].get("offset")) for answer in await told(database)]
+    assert kinds == [("accepted", None), ("refused", other.offset)]
+    refusal = (await told(database))[1]["data"]
+    assert (refusal["rule"], refusal["reason"], refusal["case_id"]) == (
+        "record.invalid",
+        "id: another event of yours had it before",
+        case,
+    )
+    rows = await database.fetch("SELECT kind, body FROM parked")
+    assert [tuple(row) for row in rows] == [("invalid", other.value)]
+    assert [body["data"]["title"] for body in await sent(database) if body["topic"] == "ReportFiled"] == ["no pressure"]
+
+
+async def told(database: Database) -> list[dict[str, Any]]:
+    return [body for body in await sent(database) if body["topic"].startswith("to.")]
+
+
 async def test_no_request_is_judged_by_a_state_that_another_process_has_changed(
     inbox: Inbox, database: Database, registry: Registry
 ) -> None:
