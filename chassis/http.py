@@ -158,7 +158,7 @@ class Rate:
 
 
 class Gate:
-    """ASGI middleware: trace, body limit, caller, rate. Roles are checked by `Guarded`, once the route is known."""
+    """ASGI middleware: trace, body limit, caller, rate. Roles are checked by `require`, once the route is known."""
 
     def __init__(self, app: ASGIApp, *, identity: Identity, rate: Rate) -> None:
         self._app = app

@@ -346,7 +346,7 @@ class Inbox:
         return True
 
     def _answered(self, answers: Counter[tuple[str, int]]) -> None:
-        """Counts what was answered once it is written, and forgets the minutes before."""
+        """Counts what is about to be answered, also where the transaction then fails; forgets the minutes before."""
         if answers:
             latest = max(minute for _, minute in answers)
             self._apart = Counter({key: count for key, count in self._apart.items() if key[1] >= latest}) + answers

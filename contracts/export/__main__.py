@@ -97,7 +97,7 @@ def main(arguments: Sequence[str]) -> int:
     if drifted:
         print("`make fix` writes these files anew")
     if breaks:
-        print("a breaking change needs a new version and an upcaster: contracts/README.md, Versions")
+        print("a breaking change needs a new version and an upcaster")
     return 1 if drifted or breaks else 0
 
 

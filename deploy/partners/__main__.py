@@ -57,7 +57,9 @@ def parser() -> argparse.ArgumentParser:
         help="whether its own times count in late entries; by default as it is registered",
     )
     add.add_argument("--rotate", action="store_true", help="give it a new client key")
-    remove = commands.add_parser("remove", help="take a partner's entry out")
+    remove = commands.add_parser(
+        "remove", help="register a partner no longer: no units, no rights, no key; its topics stay"
+    )
     remove.add_argument("id")
     commands.add_parser("list", help="who is registered")
     return options

@@ -307,7 +307,7 @@ async def test_nothing_is_judged_by_a_state_that_another_process_has_changed(inb
     assert await tally(database, case) == (1, 1)
 
 
-async def test_two_facts_of_one_decision_name_one_another(inbox: Inbox, database: Database) -> None:
+async def test_a_fact_names_the_event_that_it_follows_from(inbox: Inbox, database: Database) -> None:
     case = case_id()
     record = fact_record(case, report())
     await inbox.process([record])
