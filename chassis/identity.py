@@ -15,6 +15,7 @@ import jwt
 
 from chassis.partners import Registry
 from chassis.settings import Settings
+from contracts.reference import Partner, Says
 
 AUDIENCE = "casegrid"
 ANYONE = frozenset({"*"})
@@ -51,6 +52,16 @@ class Caller:
 
 
 NOBODY = Caller("anonymous", frozenset())
+
+
+def partner_behind(caller: Caller, registry: Registry, right: Says) -> Partner | None:
+    """The partner whose system calls; None of a person. Raises `Forbidden` where it is not registered for that."""
+    if caller.source is None:
+        return None
+    partner = registry.partners.by_id.get(caller.source.rpartition("/")[2])
+    if partner is None or right not in partner.says:
+        raise Forbidden(f"{caller.source} is not registered for {right}")
+    return partner
 
 
 class Identity:

@@ -14,14 +14,14 @@ who tries again; one that fails because of a record falls back to one record at 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
 from chassis import owed, parking, requests
-from chassis.clock import Clock
+from chassis.clock import Clock, wall_clock
 from chassis.database import PASSING, Conflict, Connection, Database
 from chassis.decider import Inputs, Unfit
 from chassis.deciding import Deciding, opened
@@ -110,7 +110,7 @@ class Inbox:
         service: Service,
         database: Database,
         clock: Clock,
-        wall: Callable[[], datetime] = requests.wall,
+        wall: Clock = wall_clock,
     ) -> None:
         self._service = service
         self.database = database

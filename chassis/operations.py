@@ -11,6 +11,7 @@ from chassis.http import Cursor, Json, Limit, NotFound, Unready, caller_of, page
 from chassis.identity import ANYONE, Caller
 from chassis.settling import Decision
 from chassis.telemetry import current
+from contracts.fields import LINE
 
 if TYPE_CHECKING:
     from chassis.runtime import Runtime
@@ -39,7 +40,7 @@ SELECT parked_id, status, kind, reason, stream_id AS case_id, topic, partition, 
 class Reason(BaseModel):
     """Why the operator does it; becomes part of the case's chain."""
 
-    reason: Annotated[str, Field(min_length=1, max_length=500, examples=["the sender repaired its format"])]
+    reason: Annotated[str, Field(min_length=1, max_length=LINE, examples=["the sender repaired its format"])]
 
 
 def router(runtime: "Runtime") -> APIRouter:

@@ -8,18 +8,17 @@ case.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
 from chassis.decider import Decider, Facts, Inputs, Refused, decided
 from chassis.records import Record
-from contracts.fields import CASE_ID, Fact
+from contracts.fields import CASE_ID, LINE, Fact
 from contracts.notice import AcceptanceNotice, RefusalNotice
 from contracts.progress import Refused as RefusedStep
 from contracts.reference import Partner, Partners
-from contracts.request import REPORTS, FileReport
 from contracts.times import Counted
 from contracts.wire import explain, partner_of
 
@@ -27,7 +26,6 @@ log = logging.getLogger(__name__)
 
 S = TypeVar("S")
 
-_LINE = 500
 _OF_THE_REQUEST = ("partner.says", "request.invalid", "request.too_large")
 """The rules that say something of the request alone: a stranger to the case may be told them."""
 
@@ -100,17 +98,16 @@ def refused(request: Asked, requests: Requests[S], state: S, rule: str, words: s
     """The answer that names the rule."""
     event, partner = request.event, request.partner
     if not requests.involved(state, partner.id):
-        if rule not in _OF_THE_REQUEST and not isinstance(
-            event.data, FileReport
-        ):  # whether there is such a case, and what became of it, is not theirs to know
+        if rule not in _OF_THE_REQUEST and not event.data.begins:
+            # whether there is such a case, and what became of it, is not theirs to know
             rule, words = "unknown", "there is no such case of yours"
-        notice = RefusalNotice(to=partner.id, request=event.id, case_id=event.subject, rule=rule, reason=words[:_LINE])
+        notice = RefusalNotice(to=partner.id, request=event.id, case_id=event.subject, rule=rule, reason=words[:LINE])
         return Reply([notice], Counted(arrived), apart=True)
-    notice = RefusalNotice(to=partner.id, request=event.id, rule=rule, reason=words[:_LINE])
+    notice = RefusalNotice(to=partner.id, request=event.id, rule=rule, reason=words[:LINE])
     step = RefusedStep(
         partner=partner.id,
         rule=rule,
-        reason=words[:_LINE],
+        reason=words[:LINE],
         assignment_id=getattr(event.data, "assignment_id", None),
     )
     return Reply([step, notice], Counted(arrived))
@@ -125,7 +122,7 @@ def unreadable(record: Record, partners: Partners, rule: str, words: str) -> Fac
         to=partner,
         case_id=key,
         rule=f"record.{rule}",
-        reason=words[:_LINE],
+        reason=words[:LINE],
         partition=record.partition,
         offset=record.offset,
     )
@@ -134,7 +131,7 @@ def unreadable(record: Record, partners: Partners, rule: str, words: str) -> Fac
 def _admit(request: Asked) -> None:
     """What the partner is registered for."""
     partner = request.partner
-    right = "reports" if isinstance(request.event.data, REPORTS) else "steps"
+    right = request.event.data.right
     if right not in partner.says:
         said = " and ".join(partner.says) or "nothing any more"
         raise Refused("partner.says", f"{partner.id} is registered for {said}, not for {right}")
@@ -143,14 +140,9 @@ def _admit(request: Asked) -> None:
 def _answers(request: Asked, requests: Requests[S], state: S) -> None:
     """Every request but a report answers something. Judged last: the rules of the command tell more."""
     event, partner = request.event, request.partner
-    if isinstance(event.data, FileReport):
+    if event.data.begins:
         if event.causationid is not None:
             raise Refused("cause.unknown", "a report begins a case: causationid must be absent")
         return
     if event.causationid is None or not requests.told(state, partner.id, event.causationid):
         raise Refused("cause.unknown", "causationid must be the id of a notice to you on this case, by who takes this")
-
-
-def wall() -> datetime:
-    """The machine's time."""
-    return datetime.now(UTC)

@@ -9,7 +9,7 @@ from chassis.ids import uuid7
 from chassis.inbox import TRIES, Effects, Inbox, Item
 from chassis.parking import HOLDING, Parked
 from chassis.records import read
-from contracts.fields import CASE_ID
+from contracts.fields import CASE_ID, LINE
 from contracts.progress import Discarded, Retried
 from contracts.wire import Invalid
 
@@ -135,7 +135,7 @@ async def _tell(connection: Connection, effects: Effects, item: Parked, decision
         parked_topic=record.topic,
         partition=record.partition,
         offset=record.offset,
-        parked_because=item.reason[:500] or item.kind,
+        parked_because=item.reason[:LINE] or item.kind,
         reason=decision.reason,
     )
     try:

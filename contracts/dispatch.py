@@ -13,7 +13,6 @@ class Resolved(Claimed):
     """The end of one assignment, with its own times, so that nobody needs the steps in between to judge it."""
 
     name: ClassVar[str] = "Resolved"
-    topic: ClassVar[str] = "Resolved"
 
     assignment_id: AssignmentId
     unit: Name

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from contracts.fields import AssignmentId, Claimed, Count, Instant, Line, Name, Number, Shape
+from contracts.fields import LINE, AssignmentId, Claimed, Count, Instant, Line, Name, Number, Shape
 from contracts.triage import Merged, Rejected, Withdrawn
 
 Verdict = Literal["closed", "rework"]
@@ -25,7 +25,6 @@ class Evaluated(Claimed):
     """Closed, always with an outcome; or sent back for rework, always with the assignments that failed."""
 
     name: ClassVar[str] = "Evaluated"
-    topic: ClassVar[str] = "Evaluated"
 
     verdict: Verdict
     outcome: CaseOutcome | None = None
@@ -54,7 +53,7 @@ def outcome_of(ruling: Merged | Rejected | Withdrawn) -> tuple[CaseOutcome, Line
         case Merged(into=into):
             return "duplicate", f"merged into {into}"
         case Rejected(why="incomplete", reason=reason):
-            return "not_ours", f"incomplete: {reason}"[:500]
+            return "not_ours", f"incomplete: {reason}"[:LINE]
         case Rejected(why="not_reproducible", reason=reason):
             return "not_reproducible", reason
         case Rejected(reason=reason):

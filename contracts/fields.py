@@ -7,6 +7,7 @@ JSON is what the published schemas say, and no more.
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Strict
@@ -56,7 +57,7 @@ class _Utc:
         return core_schema.json_or_python_schema(
             json_schema=core_schema.chain_schema([text, core_schema.datetime_schema()]),
             python_schema=core_schema.no_info_plain_validator_function(_kept),
-            serialization=core_schema.plain_serializer_function_ser_schema(_written, when_used="json"),
+            serialization=core_schema.plain_serializer_function_ser_schema(instant, when_used="json"),
         )
 
     @classmethod
@@ -72,7 +73,7 @@ class _AnyOffset(_Utc):
     @classmethod
     def __get_pydantic_core_schema__(cls, _: Any, __: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.no_info_plain_validator_function(
-            _any_offset, serialization=core_schema.plain_serializer_function_ser_schema(_written, when_used="json")
+            _any_offset, serialization=core_schema.plain_serializer_function_ser_schema(instant, when_used="json")
         )
 
 
@@ -96,7 +97,9 @@ def _any_offset(value: Any) -> datetime:
     return datetime.fromisoformat(value).astimezone(UTC)
 
 
-def _written(at: datetime) -> str:
+@lru_cache(maxsize=1024)  # a batch has one `recordedtime`
+def instant(at: datetime) -> str:
+    """RFC 3339 in UTC with microseconds, always 27 characters, so that text order is time order."""
     return at.isoformat(timespec="microseconds")[:26] + "Z"
 
 
@@ -125,7 +128,9 @@ def _whole(value: Any) -> Any:
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Flag = Annotated[bool, Strict()]
 Count = Annotated[int, Whole(0, MAX_INTEGER)]
-Line = Annotated[str, Field(min_length=1, max_length=500)]
+LINE = 500
+"""The most characters of a `Line`."""
+Line = Annotated[str, Field(min_length=1, max_length=LINE)]
 """One line of text: a name, a task, a short reason."""
 Text = Annotated[str, Field(max_length=20_000)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -152,8 +157,11 @@ class Fact(Shape):
 
     name: ClassVar[str]
     """Of its type on the wire, `casegrid.<name>.v1`."""
-    topic: ClassVar[Any]
-    """Where it is published."""
+
+    @property
+    def topic(self) -> str:
+        """Where it is published: on the topic of its type, unless it is for one reader alone."""
+        return self.name
 
 
 class Claimed(Fact):

@@ -14,7 +14,6 @@ REPORT_BYTES = 128 * 1024
 
 class _ReportFiled(Claimed):
     name: ClassVar[str] = "ReportFiled"
-    topic: ClassVar[str] = "ReportFiled"
 
 
 class NewReport(_ReportFiled):

@@ -33,7 +33,7 @@ class _Notice(Fact):
     to: PartnerId
 
     @property
-    def topic(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]  it depends on whom it is for
+    def topic(self) -> str:
         """The partner's own."""
         return f"to.{self.to}"
 

@@ -38,12 +38,10 @@ Queue = Literal["unlocated", "unclassified", "second_return", "no_unit"]
 
 class _Step(Fact):
     name: ClassVar[str] = "Progressed"
-    topic: ClassVar[str] = "Progressed"
 
 
 class _Done(Claimed):
     name: ClassVar[str] = "Progressed"
-    topic: ClassVar[str] = "Progressed"
 
 
 class Verifying(_Step):

@@ -9,12 +9,17 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from contracts.fields import AreaPath, AssignmentId, Attachments, Fact, Line, Name, Point, Shape, Text
+from contracts.reference import Says
 
 ReportChannel = Literal["partner", "hotline", "open311", "sensor"]
 
 
 class _Request(Fact):
     name: ClassVar[str] = "Request"
+    right: ClassVar[Says] = "reports"
+    """What a partner must be registered for to say it."""
+    begins: ClassVar[bool] = False
+    """Whether it begins a case, and so answers no notice."""
 
 
 class Where(Shape):
@@ -27,6 +32,8 @@ class Where(Shape):
 
 class FileReport(_Request):
     """A report. Its case begins here: `subject` is a new UUID of yours."""
+
+    begins: ClassVar[bool] = True
 
     kind: Literal["report"] = "report"
     channel: ReportChannel = "partner"
@@ -58,6 +65,8 @@ class Withdraw(_Request):
 
 
 class _Step(_Request):
+    right: ClassVar[Says] = "steps"
+
     assignment_id: AssignmentId
 
 

@@ -30,7 +30,6 @@ CheckMethod = Literal["photo", "location", "call_back", "rule"]
 
 class _Assigned(Claimed):
     name: ClassVar[str] = "Assigned"
-    topic: ClassVar[str] = "Assigned"
 
 
 class Assignment(Shape):

@@ -14,7 +14,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, Literal
 
 import orjson
@@ -23,7 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from contracts.dispatch import Resolved
 from contracts.envelope import Event, PartnerEvent
 from contracts.feedback import Evaluated
-from contracts.fields import MAX_INTEGER, Fact
+from contracts.fields import MAX_INTEGER, Fact, instant
 from contracts.intake import REPORT_BYTES, ReportFiled
 from contracts.notice import Notice
 from contracts.progress import PUBLISHERS, Progressed
@@ -128,12 +127,6 @@ def writes(source: str, topic: str) -> bool:
     if topic.startswith(TO):
         return source in TELLERS
     return source == HOMES[topic] if topic in HOMES else source in HOMES.values()
-
-
-@lru_cache(maxsize=1024)  # a batch has one `recordedtime`
-def instant(at: datetime) -> str:
-    """RFC 3339 in UTC with microseconds, always 27 characters, so that text order is time order."""
-    return at.isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def build(

@@ -48,7 +48,7 @@ from contracts.progress import (
     Verifying,
 )
 from contracts.request import Acknowledge, AddSupplement, Arrive, FileReport, HandOn, Resolve, Return, Where, Withdraw
-from contracts.triage import Merged, Rejected, Upheld, Withdrawn
+from contracts.triage import Dispatched, Merged, Rejected, Upheld, Withdrawn
 
 _AGENT, _CAPTAIN = "agent-12", "captain-2"
 _FIRE, _STATION = "dept:fire", "dept:fire-station-5"
@@ -78,7 +78,8 @@ def _called_in(told: Story, when: str, case: Case, request: FileReport) -> Said:
 
 def _ruled(told: Story, ruling: Said, reason: str | None = None) -> Said:
     """intake tells the hotline how triage ruled."""
-    notice = RulingNotice(to="hotline", ruling=label(ruling.data), reason=reason)  # pyright: ignore[reportArgumentType]  it is one
+    assert isinstance(ruling.data, Dispatched | Merged | Rejected | Withdrawn | Upheld)
+    notice = RulingNotice(to="hotline", ruling=ruling.data.ruling, reason=reason)
     return told.fact(ruling.at, "intake", ruling.case, notice, cause=ruling)
 
 

@@ -46,7 +46,7 @@ from contracts.reference.catalogue import (
     Task,
     unit_for,
 )
-from contracts.reference.partners import NO_PARTNERS, Partner, Partners
+from contracts.reference.partners import NO_PARTNERS, Partner, Partners, Says
 from contracts.reference.policy import (
     Calendar,
     Day,
@@ -102,6 +102,7 @@ __all__ = [
     "Policy",
     "Reference",
     "Role",
+    "Says",
     "Scale",
     "ScoreWeights",
     "Shift",

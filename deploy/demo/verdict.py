@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from contracts.wire import instant
+from contracts.fields import instant
 from deploy.demo.clock import CHENGDU
 from deploy.demo.scenario import Play
 from deploy.demo.trace import COLOURS

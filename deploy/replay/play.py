@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from contracts.wire import instant
+from contracts.fields import instant
 from deploy.replay.case import Case
 from deploy.replay.client import SwiftPerson
 from deploy.replay.district import District

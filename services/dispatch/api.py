@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 
 from chassis.commands import Request
 from chassis.http import Cursor, Json, Limit, NotFound, answer, caller_of, command_request, page, position
-from chassis.identity import Caller, Forbidden
+from chassis.identity import Caller, Forbidden, partner_behind
 from chassis.runtime import Runtime
 from contracts.envelope import Event
 from contracts.fields import AreaPath, AssignmentId, CaseId, ClaimedInstant
@@ -273,12 +273,8 @@ def router(runtime: Runtime, reckoning: Reckoning) -> APIRouter:
 
 def _units_of(caller: Caller, runtime: Runtime) -> frozenset[str] | None:
     """The units of a partner's system; None of a person. Raises `Forbidden` where it may not say what units do."""
-    if caller.source is None:
-        return None
-    partner = runtime.registry.partners.by_id.get(caller.source.rpartition("/")[2])
-    if partner is None or "steps" not in partner.says:
-        raise Forbidden(f"{caller.source} is not registered for steps")
-    return frozenset(partner.units)
+    partner = partner_behind(caller, runtime.registry, "steps")
+    return frozenset(partner.units) if partner is not None else None
 
 
 _EXAMPLE = 'id: 1\nevent: snapshot\ndata: {"board": {"open": 3}, "assignments": [], "more": false}\n\n: heartbeat\n\n'

@@ -18,16 +18,15 @@ from fastapi.responses import Response
 from chassis.commands import Request, Unusable
 from chassis.database import Connection
 from chassis.http import Cursor, Json, Limit, NotFound, answer, caller_of, command_request, page, position
-from chassis.identity import Caller, Forbidden
+from chassis.identity import Caller, Forbidden, partner_behind
 from chassis.ids import uuid7
 from chassis.runtime import Runtime
 from contracts.envelope import Event
-from contracts.fields import CASE_ID, AreaPath, ClaimedInstant
+from contracts.fields import CASE_ID, AreaPath, ClaimedInstant, instant
 from contracts.intake import Channel, NewReport, Supplement, Withdrawal
 from contracts.reference import Partner
 from contracts.request import Where
 from contracts.status import Status, coarse
-from contracts.wire import instant
 from services.intake import views
 from services.intake.domain.case import Case
 from services.intake.domain.commands import AddSupplement, File, Withdraw
@@ -85,7 +84,7 @@ def router(runtime: Runtime) -> APIRouter:
     @routes.post("/reports", status_code=201, response_model=Filed)
     async def file_report(body: Report, request: Annotated[Request, Depends(command_request)]) -> Any:
         """Files a report; the answer comes when it is durable. Its status follows at `Location`."""
-        partner = partner_behind(request.caller)
+        partner = partner_of(request.caller)
         channel = _channel(request.caller, body.channel)
         request = await acting(request)
         reporter_ref, also = _known(request.caller, body.reporter)
@@ -166,13 +165,13 @@ def router(runtime: Runtime) -> APIRouter:
     ) -> Any:
         """Adds to a report: by whoever filed it, or an acceptor."""
         caller = request.caller
-        command = AddSupplement(body.text, body.attachments, _on_behalf(caller), partner_behind(caller))
+        command = AddSupplement(body.text, body.attachments, _on_behalf(caller), partner_of(caller))
         return answer(await commands.execute(case_id, command, await acting(request), _said(201), at=body.at))
 
     @routes.post("/reports/{case_id}/withdrawal", status_code=202, response_model=Said)
     async def withdraw(case_id: CasePath, body: Back, request: Annotated[Request, Depends(command_request)]) -> Any:
         """Takes a report back: by whoever filed it, or an acceptor. Triage rules on it; the status follows."""
-        command = Withdraw(body.reason, _on_behalf(request.caller), partner_behind(request.caller))
+        command = Withdraw(body.reason, _on_behalf(request.caller), partner_of(request.caller))
         return answer(await commands.execute(case_id, command, await acting(request), _said(202), at=body.at))
 
     @routes.get("/reporters/{reporter_ref}", response_model=Person)
@@ -206,14 +205,8 @@ def router(runtime: Runtime) -> APIRouter:
         name = await views.open_account(database, caller.subject, _new_reference())
         return replace(request, caller=replace(caller, subject=name))
 
-    def partner_behind(caller: Caller) -> Partner | None:
-        """The partner whose system calls, if one does. Raises `Forbidden` where it is not registered for reports."""
-        if caller.source is None:
-            return None
-        partner = next((one for one in runtime.registry.partners.partners if one.source == caller.source), None)
-        if partner is None or "reports" not in partner.says:
-            raise Forbidden(f"{caller.source} is not registered for reports")
-        return partner
+    def partner_of(caller: Caller) -> Partner | None:
+        return partner_behind(caller, runtime.registry, "reports")
 
     async def own_or(caller: Caller, reporter_ref: str, roles: frozenset[str]) -> None:
         if not caller.roles & roles and await who(caller) != reporter_ref:

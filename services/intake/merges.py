@@ -6,7 +6,7 @@ from typing import Any
 from chassis.database import Connection
 from contracts.feedback import Evaluated
 from contracts.triage import Merged
-from contracts.wire import parse
+from contracts.wire import reread
 from services.intake.domain.merges import Merges, ends
 
 _LOCK_CLASS = 0x1A7E
@@ -60,7 +60,7 @@ async def read(connection: Connection, events: Sequence[Any], _: Sequence[str]) 
         locked |= wanted
         rows = await connection.fetch(_READ, list(starts), list(leaders))
         wanted = {row["merged_into"] for row in rows if row["above"] and row["merged_into"] is not None}
-    verdicts = [parse("Evaluated", row["body"]) for row in rows if row["body"] is not None]
+    verdicts = [reread("Evaluated", row["body"]) for row in rows if row["body"] is not None]
     return Merges(
         below=starts,
         above=leaders,

@@ -10,7 +10,7 @@ import asyncpg
 from chassis.database import Connection, Database
 from chassis.views import View
 from contracts.envelope import Event
-from contracts.wire import parse
+from contracts.wire import reread
 from services.intake.domain.case import Case
 
 Row = asyncpg.Record
@@ -135,7 +135,7 @@ async def find(database: Database, case_id: str) -> Row | None:
 
 async def said(database: Database, case_id: str) -> list[Event[Any]]:
     """What has been reported about a case, in order: the report, its supplements, its withdrawal."""
-    return [parse("ReportFiled", row["body"]) for row in await database.fetch(_SAID, case_id)]
+    return [reread("ReportFiled", row["body"]) for row in await database.fetch(_SAID, case_id)]
 
 
 async def fates(database: Database, reports: Sequence[Row]) -> dict[str, Row]:

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from contracts.fields import EARLIEST, LATEST, ClaimedInstant, Instant
-from contracts.wire import instant
+from contracts.fields import EARLIEST, LATEST, ClaimedInstant, Instant, instant
 from tests.contracts.strategies import instants
 
 FACT: TypeAdapter[datetime] = TypeAdapter(Instant)

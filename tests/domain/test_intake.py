@@ -92,7 +92,8 @@ HOUR = timedelta(hours=1)
 def test_a_report_counts_from_its_arrival_unless_it_may_be_about_a_time_long_past(
     partner: Partner | None, claimed: datetime | None, at: datetime, doubtful: bool, retrospective: bool
 ) -> None:
-    counted, [fact] = decided(INTAKE, File("hotline", "x", partner=partner), Case(), inputs(claimed=claimed))
+    asked = inputs(claimed=claimed, believed=partner is None or partner.retrospective)
+    counted, [fact] = decided(INTAKE, File("hotline", "x", partner=partner), Case(), asked)
     assert isinstance(fact, NewReport)
     assert counted.at == at
     assert fact.claimed_at == (claimed if claimed != at else None)
@@ -135,7 +136,8 @@ def test_what_is_said_later_counts_from_its_arrival_unless_the_case_is_retrospec
 
 def test_a_partner_without_the_right_is_not_believed_in_a_retrospective_case_either() -> None:
     filed = event(THEIRS.model_copy(update={"retrospective": True}), at=NOW - 2 * HOUR)
-    counted, _ = decided(INTAKE, AddSupplement("x", partner=HOTLINE), case(filed), inputs(claimed=NOW - HOUR))
+    asked = inputs(claimed=NOW - HOUR, believed=HOTLINE.retrospective)
+    counted, _ = decided(INTAKE, AddSupplement("x", partner=HOTLINE), case(filed), asked)
     assert (counted.at, counted.claimed_at) == (NOW, NOW - HOUR)
 
 

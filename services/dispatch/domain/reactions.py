@@ -11,7 +11,7 @@ from typing import Any
 from chassis.decider import Facts, Inputs, Unfit
 from contracts.envelope import Event
 from contracts.feedback import CaseOutcome, Evaluated, outcome_of
-from contracts.fields import Fact
+from contracts.fields import LINE, Fact
 from contracts.intake import Supplement
 from contracts.progress import Joined, Supplemented
 from contracts.triage import Dispatched, Merged, Rejected, Upheld, Withdrawn
@@ -91,4 +91,4 @@ def _cancelled(works: Iterable[Work], end: _End, teller: Teller, inputs: Inputs)
     outcome, reason = end
     words = f"the case is closed as {outcome}" + (f": {reason}" if reason else "")
     for work in works:
-        yield from teller.fact(work, resolved(work, "cancelled", inputs.at, reason=words[:500]))
+        yield from teller.fact(work, resolved(work, "cancelled", inputs.at, reason=words[:LINE]))

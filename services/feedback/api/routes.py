@@ -14,10 +14,9 @@ from chassis.identity import ANYONE, Caller
 from chassis.runtime import Runtime
 from contracts.envelope import Event
 from contracts.feedback import CaseOutcome, Evaluated
-from contracts.fields import AreaPath, CaseId, ClaimedInstant, Name
+from contracts.fields import AreaPath, CaseId, ClaimedInstant, Name, instant
 from contracts.status import Status
 from contracts.triage import CheckMethod
-from contracts.wire import instant
 from services.feedback.api.messages import (
     PROBLEM,
     CasePage,

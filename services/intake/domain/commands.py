@@ -79,7 +79,7 @@ class Commanding:
     def counted(self, command: Command, state: Case, inputs: Inputs) -> Counted:
         """When the report or what is said about it counts from: from its arrival, unless the case is retrospective."""
         claimed, arrived = inputs.claimed, inputs.at
-        believed = inputs.believed and (command.partner is None or command.partner.retrospective)
+        believed = inputs.believed
         if isinstance(command, File):
             late = claimed is not None and arrived - claimed > self.late_after
             found = counted(claimed, arrived, skew=self.skew, believed=late and believed)

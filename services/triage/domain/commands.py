@@ -7,7 +7,7 @@ from typing import Literal, assert_never
 
 from chassis.decider import Facts, Inputs, Refused, Unknown
 from contracts.envelope import Event
-from contracts.fields import Attachment
+from contracts.fields import LINE, Attachment
 from contracts.intake import NewReport
 from contracts.progress import VerifiedBeforeFiling
 from contracts.reference import Category
@@ -158,7 +158,7 @@ class Commanding:
         ]
 
     def _disproved(self, command: Verify, waiting: Waiting, inputs: Inputs) -> Facts:
-        reason = (command.note or "not found as reported")[:500]
+        reason = (command.note or "not found as reported")[:LINE]
         rules = (*waiting.words.split("\n"), f"looked at by {inputs.actor}, and not confirmed: {command.why}")
         why = planning.explanation(self.rules, rules)
         return [Rejected(why=command.why, reason=reason, explanation=why)]

@@ -7,16 +7,13 @@ from functools import lru_cache
 from typing import Any
 
 from contracts.clocks import due
-from contracts.fields import Place
+from contracts.fields import LINE, Place
 from contracts.intake import NewReport
 from contracts.reference import Category, Condition, Limit, Task
 from contracts.triage import Because, Check, Dispatched, Explanation, Merged
 from services.triage.domain.assessment import GRID, priority_of
 from services.triage.domain.case import Case, Work
 from services.triage.domain.rulebook import Rulebook, depth
-
-_LINE = 500
-"""Of an explanation's line, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +158,7 @@ def _assignment(name: str, part: Part, limits: Deadlines, at: datetime, rules: R
         "id": name,
         "unit": part.unit,
         "lead": part.lead,
-        "task": part.task[:_LINE],
+        "task": part.task[:LINE],
         "acknowledge_by": limits.acknowledge_by,
         "resolve_by": limits.resolve_by,
         "extensions": limits.extensions,
@@ -261,7 +258,7 @@ def explanation(rules: Rulebook, why: Sequence[str]) -> Explanation:
 
 def _explanation(rules: Rulebook, why: Sequence[str]) -> dict[str, Any]:
     return {
-        "rules": [line[:_LINE] for line in why[:50] if line],
+        "rules": [line[:LINE] for line in why[:50] if line],
         "catalogue": rules.catalogue.version,
         "policy": rules.policy.version,
     }
