@@ -15,6 +15,7 @@ import jwt
 
 from chassis.partners import Registry
 from chassis.settings import Settings
+from contracts.fields import lies_in
 from contracts.reference import Partner, Says
 
 AUDIENCE = "casegrid"
@@ -48,7 +49,7 @@ class Caller:
         """Whether the caller's areas include that one; no areas means everywhere."""
         if not self.areas:
             return True
-        return area is not None and any(area == own or area.startswith(own + "/") for own in self.areas)
+        return area is not None and any(lies_in(area, own) for own in self.areas)
 
 
 NOBODY = Caller("anonymous", frozenset())

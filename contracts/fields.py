@@ -146,6 +146,11 @@ AreaPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+(/[A-Za-z0-9-]+){0,4}$",
 """District, street, community, grid and sub-grid, joined by slashes: `CH/shengdeng/hualin/g012`."""
 
 
+def lies_in(area: str, other: str) -> bool:
+    """Whether an area is that other one or lies in it."""
+    return area == other or area.startswith(other + "/")
+
+
 class Shape(BaseModel):
     """Base of all that is published: frozen. Whoever builds one names its own fields only; readers overlook others."""
 

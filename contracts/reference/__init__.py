@@ -44,6 +44,7 @@ from contracts.reference.catalogue import (
     Duplicates,
     Limit,
     Task,
+    filled_by,
     unit_for,
 )
 from contracts.reference.partners import NO_PARTNERS, Partner, Partners, Says
@@ -112,5 +113,6 @@ __all__ = [
     "UnitKind",
     "UnitScore",
     "Units",
+    "filled_by",
     "unit_for",
 ]

@@ -1,12 +1,12 @@
 """The category catalogue: what is filed, when it may be closed, who acts, who checks, how it is recognised."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from contracts.reference.base import CategoryCode, Clock, Reference, Role, Text, unique
+from contracts.reference.base import LADDER, CategoryCode, Clock, Reference, Role, Text, unique
 
 
 def unit_for(role: str, area: str) -> str:
@@ -22,6 +22,24 @@ def unit_for(role: str, area: str) -> str:
     if len(parts) < depth:
         raise ValueError(f"area {area} lies above any {role}, so no {role} unit is responsible for it alone")
     return f"{role}:{'/'.join(parts[:depth])}"
+
+
+def filled_by(role: str, area: str, units: Container[str]) -> str | None:
+    """The one of these units that fills a role in an area; where there is none, or the area is too wide to name one,
+    the next up the ladder that covers all of it. None where there is no such unit either.
+    """
+    if role in LADDER:
+        rungs = LADDER[LADDER.index(role) :]
+    else:
+        rungs = (role, *((f"mediator:{area}",) if role == "mediator" else ()), *LADDER[2:])
+    for rung in rungs:
+        try:
+            unit = unit_for(rung, area)
+        except ValueError:  # the area is too wide
+            continue
+        if unit in units:
+            return unit
+    return None
 
 
 class Limit(Reference):

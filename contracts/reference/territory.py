@@ -1,6 +1,6 @@
 """Areas, units, members and key places of a district."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, time
 from functools import cached_property
 from typing import Annotated, Self
@@ -108,6 +108,16 @@ class Units(Reference):
     @cached_property
     def by_id(self) -> Mapping[str, Unit]:
         return {unit.id: unit for unit in self.units}
+
+    @cached_property
+    def superiors(self) -> Mapping[str, tuple[str, ...]]:
+        """Unit -> the units above it, lowest first."""
+        return {unit.id: tuple(self._above(unit.superior)) for unit in self.units}
+
+    def _above(self, unit: str | None) -> Iterator[str]:
+        while unit is not None:
+            yield unit
+            unit = self.by_id[unit].superior
 
 
 class Shift(Reference):

@@ -9,7 +9,7 @@ from chassis.service import Service
 from chassis.settings import Settings
 from contracts.intake import Supplement
 from services.dispatch.api import ROLES, router
-from services.dispatch.domain import Ladder, Reckoning, decider
+from services.dispatch.domain import Reckoning, decider
 from services.dispatch.domain.requests import command, involved, told
 from services.dispatch.newcomers import tell_newcomers
 from services.dispatch.reference import load
@@ -25,7 +25,7 @@ def build(settings: Settings) -> Service:
     return Service(
         name="dispatch",
         topics=("Assigned", "Evaluated", "ReportFiled", EVERY_FROM),
-        decider=decider(reckoning, Ladder(files.units), policy),
+        decider=decider(reckoning, files.units, policy),
         views=views(reckoning),
         router=lambda runtime: router(runtime, reckoning),
         roles=ROLES,

@@ -17,6 +17,7 @@ import shapely
 
 from chassis.decider import Refused
 from contracts import fields
+from contracts.fields import lies_in
 from contracts.reference import Area, Areas, Places, Policy, Reference
 from contracts.reference import Place as KnownPlace
 
@@ -86,8 +87,8 @@ class Territory:
         """The grid that all names in an address agree on, and the key place among them."""
         meant = [self._names[name] for name in self._names_in(_plain(address))]
         every = {area for named in meant for area, _ in named}
-        agreed = {a for a in every if all(any(_lies_in(a, area) for area, _ in named) for named in meant)}
-        deepest = [a for a in agreed if not any(other != a and _lies_in(other, a) for other in agreed)]
+        agreed = {a for a in every if all(any(lies_in(a, area) for area, _ in named) for named in meant)}
+        deepest = [a for a in agreed if not any(other != a and lies_in(other, a) for other in agreed)]
         if len(deepest) != 1 or deepest[0].count("/") < GRID:
             return None, None
         keys = [
@@ -166,7 +167,3 @@ def _plain(text: str) -> str:
 
 def _in_word(character: str) -> bool:
     return character.isascii() and character.isalnum()
-
-
-def _lies_in(area: str, other: str) -> bool:
-    return area == other or area.startswith(f"{other}/")

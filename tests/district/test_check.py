@@ -12,8 +12,6 @@ import pytest
 
 from deploy.district.__main__ import main
 from deploy.district.check import check
-from deploy.district.check.references import unit_of
-from services.triage.reference import load as load_rules
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMUNITY = "CH/shuangqiaozi/shuanglin"
@@ -383,17 +381,3 @@ def test_the_command_says_what_it_found_and_its_status_says_whether_that_is_noth
 
 def test_a_folder_that_is_not_there_lacks_every_file(tmp_path: Path) -> None:
     assert len(lines(tmp_path / "nowhere")) == 7
-
-
-def test_roles_are_filled_as_triage_fills_them(district: Path) -> None:
-    gone = ("dept:fire", f"mediator:{COMMUNITY}", f"grid:{OTHER_GRID}")
-    for name in gone:
-        edit(district / "units.json", without(name))
-    rules = load_rules(district)
-    roles = {task.unit for each in rules.catalogue.categories for task in (each.lead, *each.supports)}
-    roles |= {"grid", "community", "street", "district", "mediator"}
-    filled = {
-        (role, area): unit_of(role, area, rules.units.by_id.keys()) for role in roles for area in sorted(rules.areas)
-    }
-    assert filled == {(role, area): rules.unit_of(role, area) for role, area in filled}
-    assert filled["grid", OTHER_GRID] == f"community:{COMMUNITY}"

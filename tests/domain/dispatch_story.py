@@ -17,7 +17,7 @@ from contracts.intake import Supplement
 from contracts.reference import NO_PARTNERS, Calendar, Catalogue, Partner, Partners, Policy, Unit, Units
 from contracts.triage import Assignment, Check, Dispatched, Explanation, Merged
 from contracts.wire import build
-from services.dispatch.domain import Ladder, Reckoning, decider
+from services.dispatch.domain import Reckoning, decider
 from services.dispatch.domain.commands import Acknowledge, By, Command
 from services.dispatch.domain.state import Case, Work
 from tests.support.facts import case_id, event_of, home_of
@@ -64,7 +64,7 @@ UNITS = Units(
         _unit("dept:fire", CENTRAL),
     ),
 )
-DECIDER = decider(RECKONING, Ladder(UNITS), POLICY)
+DECIDER = decider(RECKONING, UNITS, POLICY)
 
 
 def partners(**units: Sequence[str]) -> Partners:

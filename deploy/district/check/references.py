@@ -2,11 +2,11 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from shapely import Point, Polygon
 
-from contracts.reference import LADDER, Unit, unit_for
+from contracts.reference import LADDER, Unit, filled_by, unit_for
 from deploy.district.check.reading import MANIFEST, PARTNERS, Files, Finding, path_of, repeated
 
 _BY_AREA = ("mediator", *LADDER)
@@ -30,7 +30,7 @@ def remarks(files: Files) -> Iterator[Finding]:
     """What is no hindrance: roles that only a unit above fills, and files that are not as the manifest says."""
     names = files.units.names or frozenset()
     for role, fields in _roles_by_field(files).items():
-        above = [grid for grid in files.grids if unit_of(role, grid, names) not in (None, unit_for(role, grid))]
+        above = [grid for grid in files.grids if filled_by(role, grid, names) not in (None, unit_for(role, grid))]
         for field in fields if above else ():
             rule = f"nobody is {role} in {_some(above)}, so a unit further up takes its part"
             yield Finding("catalogue.json", field, rule)
@@ -40,22 +40,6 @@ def remarks(files: Files) -> Iterator[Finding]:
             yield Finding(MANIFEST, f"files.{name}", "is not there")
         elif hashlib.sha256(path.read_bytes()).hexdigest() != digest:
             yield Finding(MANIFEST, f"files.{name}", "has another hash: it was changed since the manifest was written")
-
-
-def unit_of(role: str, area: str, units: Collection[str]) -> str | None:
-    """The unit that fills a role in an area, as triage finds it: the role's own, else the next up the ladder."""
-    if role in LADDER:
-        rungs = LADDER[LADDER.index(role) :]
-    else:
-        rungs = (role, *((f"mediator:{area}",) if role == "mediator" else ()), *LADDER[2:])
-    for rung in rungs:
-        try:
-            unit = unit_for(rung, area)
-        except ValueError:  # the area is too wide to name one
-            continue
-        if unit in units:
-            return unit
-    return None
 
 
 def _areas(files: Files) -> Iterator[Finding]:
@@ -124,7 +108,7 @@ def _roles(files: Files) -> Iterator[Finding]:
     if files.units.names is None:
         return
     for role, fields in _roles_by_field(files).items():
-        nobody = [grid for grid in files.grids if unit_of(role, grid, files.units.names) is None]
+        nobody = [grid for grid in files.grids if filled_by(role, grid, files.units.names) is None]
         for field in fields if nobody else ():
             rule = f"no unit of units.json is {role} in {_some(nobody)}, nor is any above it"
             yield Finding("catalogue.json", field, rule)

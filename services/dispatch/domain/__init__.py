@@ -9,27 +9,25 @@ reactions.py  what follows from rulings, verdicts, supplements and other cases
 deadlines.py  which deadlines pass when, and what follows
 reckoning.py  clock arithmetic on an assignment's limits
 notices.py    what partners are told
-ladder.py     who stands above whom
 """
 
 from chassis.decider import Decider
-from contracts.reference import Policy
+from contracts.reference import Policy, Units
 from services.dispatch.domain.commands import Command
 from services.dispatch.domain.deadlines import Deadlines
 from services.dispatch.domain.folding import evolve
-from services.dispatch.domain.ladder import Ladder
 from services.dispatch.domain.reactions import hear, heard, react
 from services.dispatch.domain.reckoning import Reckoning
 from services.dispatch.domain.rules import Rules
 from services.dispatch.domain.state import Case
 
-__all__ = ["Ladder", "Reckoning", "decider"]
+__all__ = ["Reckoning", "decider"]
 
 
-def decider(reckoning: Reckoning, ladder: Ladder, policy: Policy) -> Decider[Command, Case]:
+def decider(reckoning: Reckoning, units: Units, policy: Policy) -> Decider[Command, Case]:
     """Dispatch's decider under this policy."""
-    deadlines = Deadlines(reckoning, ladder)
-    rules = Rules(reckoning, ladder, policy)
+    deadlines = Deadlines(reckoning, units)
+    rules = Rules(reckoning, units, policy)
     found: Decider[Command, Case] = Decider(
         initial=Case(),
         evolve=evolve,

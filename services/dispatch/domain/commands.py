@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from contracts.fields import Attachment
+from contracts.fields import Attachment, lies_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class By:
 
     def covers(self, area: str) -> bool:
         """Whether that area lies in the caller's."""
-        return not self.areas or any(area == own or area.startswith(f"{own}/") for own in self.areas)
+        return not self.areas or any(lies_in(area, own) for own in self.areas)
 
 
 @dataclass(frozen=True, slots=True)

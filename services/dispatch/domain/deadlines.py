@@ -17,7 +17,7 @@ from datetime import datetime
 from chassis.decider import Facts, Inputs
 from contracts.fields import Fact
 from contracts.progress import Escalated, EscalationFailed, NearlyDue, Offered, Overdue
-from services.dispatch.domain.ladder import Ladder
+from contracts.reference import Units
 from services.dispatch.domain.notices import Teller
 from services.dispatch.domain.reckoning import Reckoning
 from services.dispatch.domain.state import Case, Work
@@ -31,7 +31,7 @@ class Deadlines:
     """`lapse` and `due` of dispatch."""
 
     reckoning: Reckoning
-    ladder: Ladder
+    units: Units
 
     def due(self, case: Case) -> datetime | None:
         """The next passage of any of the case's open assignments."""
@@ -90,7 +90,7 @@ class Deadlines:
     def _order(self, work: Work) -> list[tuple[str, tuple[str, ...]]]:
         """(unit, its backups) in the order in which it is offered to them."""
         if work.handed is not None:
-            return [(unit, ()) for unit in self.ladder.above(work.handed.by or work.handed.unit)]
+            return [(unit, ()) for unit in self.units.superiors.get(work.handed.by or work.handed.unit, ())]
         backups = [(work.plan.unit, work.plan.backups)] if work.plan.backups else []
         return [*backups, *((unit, ()) for unit in work.plan.escalated_to)]
 

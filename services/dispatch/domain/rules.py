@@ -23,7 +23,7 @@ from contracts.progress import (
     Supervised,
     Urged,
 )
-from contracts.reference import Policy
+from contracts.reference import Policy, Units
 from services.dispatch.domain.commands import (
     Acknowledge,
     Arrive,
@@ -39,7 +39,6 @@ from services.dispatch.domain.commands import (
     Supervise,
     Urge,
 )
-from services.dispatch.domain.ladder import Ladder
 from services.dispatch.domain.notices import Teller
 from services.dispatch.domain.reckoning import Reckoning
 from services.dispatch.domain.state import Case, Work, resolved
@@ -57,7 +56,7 @@ class Rules:
     """`decide` and `counted` of dispatch, under the policy's limits."""
 
     reckoning: Reckoning
-    ladder: Ladder
+    units: Units
     policy: Policy
 
     def counted(self, command: Command, case: Case, inputs: Inputs) -> times.Counted:
@@ -116,9 +115,9 @@ class Rules:
         if work.arrived_at is not None:
             raise Refused("hand_on.begun", "work has begun on the scene; what has begun cannot be handed on")
         by = None if command.by.centre else _superior(command.by, work)
-        if not self.ladder.knows(command.unit):
+        if command.unit not in self.units.by_id:
             raise Refused("hand_on.unit", f"there is no unit {command.unit}")
-        if by is not None and not self.ladder.below(command.unit, by):
+        if by is not None and by not in self.units.superiors[command.unit]:
             raise Refused("hand_on.unit", f"{command.unit} does not stand below {by}")
         if command.unit == work.holder:
             raise Refused("hand_on.unit", f"{command.unit} has the assignment already")

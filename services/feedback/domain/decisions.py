@@ -16,7 +16,7 @@ from contracts import times
 from contracts.dispatch import Resolved
 from contracts.envelope import Event
 from contracts.feedback import CaseOutcome, Evaluated, outcome_of
-from contracts.fields import Attachment
+from contracts.fields import Attachment, lies_in
 from contracts.progress import Checking, CheckOverdue, Failed, Rated, Verified
 from contracts.reference import Policy
 from contracts.times import Counted
@@ -273,7 +273,7 @@ def _refuse_closed(case: Case) -> None:
 
 
 def _refuse_elsewhere(rule: str, by: Person, filing: Filing) -> None:
-    if by.areas and not any(filing.area == own or filing.area.startswith(f"{own}/") for own in by.areas):
+    if by.areas and not any(lies_in(filing.area, own) for own in by.areas):
         raise Refused(rule, f"{filing.area} lies outside the areas of {by.subject}")
 
 

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from contracts.fields import Place
+from contracts.fields import Place, lies_in
 from contracts.intake import NewReport
 from contracts.progress import Queue
 from contracts.reference import Category
-from services.triage.domain.rulebook import Rulebook, covers, depth
+from services.triage.domain.rulebook import Rulebook, depth
 
 GRID = 4
 """The depth of a grid in the area tree."""
@@ -47,7 +47,7 @@ def locate(place: Place, rules: Rulebook) -> tuple[Place, str]:
     if found is None and known is None:
         where = f"the position {point.lat:.6f}, {point.lon:.6f} lies in no grid"
         return place.model_copy(update={"area": None}), where
-    if found is None or (known is not None and not covers(known, found)):
+    if found is None or (known is not None and not lies_in(found, known)):
         return place, f"area {known} as reported, though the position lies in {found or 'no grid of it'}"
     key_place = place.key_place or rules.key_place_at(point.lat, point.lon)
     return place.model_copy(update={"area": found, "key_place": key_place}), f"area {found} by the position"

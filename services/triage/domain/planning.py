@@ -165,7 +165,7 @@ def _assignment(name: str, part: Part, limits: Deadlines, at: datetime, rules: R
         "member": member,
         "backups": backups,
         "replaces": part.replaces,
-        "escalated_to": rules.superiors.get(part.unit, ()),
+        "escalated_to": rules.units.superiors.get(part.unit, ()),
     }
 
 
@@ -179,7 +179,7 @@ def next_unit(work: Work, state: Case, category: str, rules: Rulebook) -> str | 
     never one that returned work of this case. None where none is left.
     """
     refusing = {other.unit for other in state.returned}
-    above = [unit for unit in rules.superiors.get(work.unit, ()) if unit not in refusing]
+    above = [unit for unit in rules.units.superiors.get(work.unit, ()) if unit not in refusing]
     competent = [unit for unit in above if rules.units.by_id[unit].competent(category)]
     return (competent or above or [None])[0]
 
@@ -217,7 +217,7 @@ def _unit(rules: Rulebook, role: str, category: str, area: str) -> tuple[str, st
     instead = "" if role in (kind, unit) else f", in the place of any {role}"
     if rules.units.by_id[unit].competent(category):
         return unit, f"{instead} by the catalogue"
-    for superior in rules.superiors[unit]:
+    for superior in rules.units.superiors[unit]:
         if rules.units.by_id[superior].competent(category):
             return superior, f", for {unit} is not competent"
     return unit, f"{instead} by the catalogue, though neither it nor any above it is competent"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
-from contracts.reference import LADDER, Calendar, Catalogue, Member, Place, Policy, Units, unit_for
+from contracts.reference import Calendar, Catalogue, Member, Place, Policy, Units, filled_by
 from services.triage.domain.recognition import Recognizer
 
 Locate = Callable[[float, float], str | None]
@@ -39,41 +39,9 @@ class Rulebook:
         """The time zone of shifts."""
         return ZoneInfo(self.calendar.time_zone)
 
-    @cached_property
-    def superiors(self) -> Mapping[str, tuple[str, ...]]:
-        """Unit -> the units above it, lowest first."""
-        return {unit.id: tuple(self._above(unit.superior)) for unit in self.units.units}
-
-    def _above(self, unit: str | None) -> list[str]:
-        found = []
-        while unit is not None:
-            found.append(unit)
-            unit = self.units.by_id[unit].superior
-        return found
-
     def unit_of(self, role: str, area: str) -> str | None:
-        """The unit that fills a role in an area; where the area is too wide to name one, the next up the ladder that
-        covers all of it. None where there is no such unit.
-        """
-        for rung in self._rungs(role, area):
-            try:
-                unit = unit_for(rung, area)
-            except ValueError:
-                continue
-            if unit in self.units.by_id:
-                return unit
-        return None
-
-    @staticmethod
-    def _rungs(role: str, area: str) -> tuple[str, ...]:
-        if role in LADDER:
-            return LADDER[LADDER.index(role) :]
-        return (role, f"mediator:{area}", *LADDER[2:]) if role == "mediator" else (role, *LADDER[2:])
-
-
-def covers(area: str, other: str) -> bool:
-    """Whether `other` is `area` or lies in it."""
-    return other == area or other.startswith(area + "/")
+        """The unit that fills a role in an area, or stands in for it."""
+        return filled_by(role, area, self.units.by_id)
 
 
 def depth(area: str) -> int:
