@@ -10,6 +10,7 @@ inbox.py      a batch of records -> one transaction; parking
 consumer.py   Kafka -> inbox
 relay.py      outbox -> Kafka
 partitions.py key -> partition, as all Kafka clients choose it
+whole.py      calls that a cancellation must not tear apart
 timers.py     deadlines -> facts
 commands.py   a person's command -> facts, once per idempotency key
 http.py       problem+json, paging, conditional requests

@@ -8,7 +8,7 @@ repeat for ever; the reasons stand beside them.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -20,6 +20,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from chassis.database import PASSING
 from chassis.inbox import backoff
 from chassis.records import Record
+from chassis.whole import whole
 from contracts.wire import FROM, TO
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,6 @@ class Consumer:
         self._kafka: AIOKafkaConsumer | None = None
         self._moved: dict[TopicPartition, tuple[int, float]] = {}
         self._admin: AIOKafkaAdminClient | None = None
-        self._asking: set[asyncio.Task[Any]] = set()
         self._committed: dict[TopicPartition, int] = {}
         self._mark: tuple[datetime, dict[TopicPartition, int]] | None = None
         self.fault: str | None = "the broker has not been reached yet"
@@ -115,9 +115,9 @@ class Consumer:
         admin = AIOKafkaAdminClient(bootstrap_servers=self._servers, client_id=f"{self._group}-admin")
         self._topics, self._there, self._looked_at = [], frozenset(), -_MISSING_SECONDS
         try:
-            await admin.start()
+            await whole(admin.start())
             await self._subscribe(kafka, admin)
-            await kafka.start()
+            await whole(kafka.start())
         except BaseException:
             await self._close(admin)
             await self._close(kafka)
@@ -130,8 +130,6 @@ class Consumer:
         self._mark = None
         self._committed.clear()
         admin, self._admin = self._admin, None
-        if self._asking:
-            await asyncio.wait(self._asking, timeout=10)
         for client in (admin, kafka):
             if client is not None:
                 await self._close(client)
@@ -150,7 +148,7 @@ class Consumer:
             self._missing = frozenset()
         elif time.monotonic() - self._looked_at >= _MISSING_SECONDS:
             self._looked_at = time.monotonic()
-            self._there = frozenset(await self._ask(admin.list_topics()))
+            self._there = frozenset(await whole(admin.list_topics()))
             still = frozenset(missing) - self._there
             if still and still != self._missing:
                 log.warning("%s reads on without %s, not there yet", self._group, ", ".join(sorted(still)))
@@ -298,7 +296,7 @@ class Consumer:
                     if not all(numbers.values()):
                         return None  # the client has not heard yet of a topic that it was just told to read
                     partitions = [TopicPartition(topic, number) for topic in numbers for number in numbers[topic] or ()]
-                    self._mark = now, await kafka.end_offsets(partitions)
+                    self._mark = now, await whole(kafka.end_offsets(partitions))
                 at, ends = self._mark
                 while True:
                     if not await self._behind(ends, admin):
@@ -310,20 +308,8 @@ class Consumer:
             return None
 
     async def _behind(self, ends: dict[TopicPartition, int], admin: AIOKafkaAdminClient) -> bool:
-        committed = await self._ask(admin.list_consumer_group_offsets(self._group))
+        committed = await whole(admin.list_consumer_group_offsets(self._group))
         return any(end > (committed[tp].offset if tp in committed else 0) for tp, end in ends.items())
-
-    async def _ask(self, question: Coroutine[Any, Any, T]) -> T:
-        """The broker's answer. To be cancelled does not tear the question apart: aiokafka would leave a connection."""
-        asking = asyncio.create_task(question)
-        self._asking.add(asking)
-        asking.add_done_callback(self._asked)
-        return await asyncio.shield(asking)
-
-    def _asked(self, asking: asyncio.Task[Any]) -> None:
-        self._asking.discard(asking)
-        if not asking.cancelled() and (fault := asking.exception()) is not None:
-            log.debug("the broker did not answer: %r", fault)
 
     def missing(self) -> list[str]:
         """Topics that are to be read and are not there, by their names on the broker."""

@@ -21,6 +21,7 @@ from aiokafka.errors import KafkaError
 from chassis.database import PASSING, Database
 from chassis.inbox import backoff
 from chassis.partitions import Partitioner
+from chassis.whole import whole
 from contracts.envelope import CONTENT_TYPE
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class Relay:
                 connection = await self._database.connect()
                 if await self._lead(connection):
                     producer = self._producer()
-                    await producer.start()
+                    await whole(producer.start())
                     attempt = 0
                     await self._publish(connection, producer)
             except (*PASSING, KafkaError) as fault:
@@ -133,7 +134,7 @@ class Relay:
         """Asks the broker which of these topics it has: sending to one that it lacks takes half a minute to fail."""
         if not topics:
             return
-        cluster = await producer.client.fetch_all_metadata()
+        cluster = await whole(producer.client.fetch_all_metadata())
         known = cluster.topics(exclude_internal_topics=False)
         for topic in topics:
             if self._prefix + topic in known:
