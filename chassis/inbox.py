@@ -215,12 +215,12 @@ class Inbox:
 
     async def _tell_others(self, connection: Connection, effects: Effects) -> None:
         """Lets other cases hear of what took effect: some now, the rest by the timers."""
-        now, later = owed.divided(effects.heard)
-        if now:
+        heard = effects.heard
+        while heard:
+            now, later = owed.divided(heard)
             await effects.journal.open(connection, {other for _, other in now})
-            for event, other in now:
-                owed.hear(self._service, effects.deciding, event, other)
-        await owed.owe(connection, later)
+            heard = [pair for event, other in now for pair in owed.hear(self._service, effects.deciding, event, other)]
+            await owed.owe(connection, later)
 
     async def mark(self, connection: Connection, items: list[Item]) -> set[tuple[str, str]]:
         """Notes the events as seen; those that were not seen before, by their identity."""

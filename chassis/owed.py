@@ -48,13 +48,15 @@ def divided(heard: Heard) -> tuple[Heard, Heard]:
     return now, later
 
 
-def hear(service: Service, deciding: Deciding[Any], event: Any, other: str) -> None:
-    """Records what another case's event means to this one, which is open in the journal."""
-    journal = deciding.journal
-    facts = service.decider.hear(event, journal.streams[other].state, deciding.inputs(other))
+def hear(service: Service, deciding: Deciding[Any], event: Any, other: str) -> list[tuple[Any, str]]:
+    """Records what another case's event means to this one, which is open in the journal; who hears of that again."""
+    journal, stream, inputs = deciding.journal, deciding.journal.streams[other], deciding.inputs(other)
+    facts = service.decider.hear(event, stream.state, inputs)
+    published = []
     if facts:
         traceparent = hop(f"{service.name} hears of {event.subject}", event.traceparent)
-        journal.publish(other, facts, at=journal.now, cause=event, traceparent=traceparent)
+        published = journal.publish(other, facts, at=journal.now, cause=event, traceparent=traceparent)
+    return [pair for fact in published for pair in service.decider.heard(fact, stream.state, inputs)]
 
 
 async def owe(connection: Connection, heard: Heard) -> None:
@@ -97,9 +99,11 @@ async def pay(service: Service, database: Database, clock: Clock, positions: Seq
         )
         events = {(row["stream_id"], row["event_id"]): reread(row["topic"], row["body"]) for row in stored}
         deciding = await opened(service, connection, clock(), streams)
+        further: list[tuple[Any, str]] = []
         for row in rows:
-            hear(service, deciding, events[row["event_stream"], row["event_id"]], row["stream_id"])
+            further += hear(service, deciding, events[row["event_stream"], row["event_id"]], row["stream_id"])
         await deciding.journal.write(connection)
+        await owe(connection, further)
         return streams
 
     return await database.transact(work)

@@ -60,7 +60,7 @@ CAUSES: Mapping[str, tuple[str, ...]] = {
     "offered": (*_GIVEN, "offered"),
     "escalation_failed": (*_GIVEN, "offered", "overdue", "escalated"),
     "joined": ("merged",),
-    "supplemented": ("supplement",),
+    "supplemented": ("supplement", "supplemented"),
     # Resolved
     "fixed": (*_ACTS, "request"),
     "returned": (*_GIVEN, "acknowledged", "en_route", "request"),

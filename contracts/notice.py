@@ -26,6 +26,8 @@ from contracts.fields import (
 )
 from contracts.triage import Because, Priority, Round
 
+Stage = Literal["assigned", "acknowledged", "en_route", "on_scene"]
+
 
 class _Notice(Fact):
     name: ClassVar[str] = "Notice"
@@ -55,12 +57,18 @@ class AssignmentNotice(_OfAssignment):
     place: Place
     category: Name
     condition: Name
+    closing: Line
+    """When the task counts as done."""
     priority: Priority
     round: Round
     because: Because
     """Why it is given out (again)."""
+    reason: Line | None = None
+    """The same in words: of who returned it, found it wanting at the check, ruled by hand, or handed it on."""
+    stage: Stage = "assigned"
+    """How far it has come, where your unit has it already: you were registered for the unit only now."""
     offered: Flag = False
-    """Nobody acknowledged it in time: the first to acknowledge has it."""
+    """Several units may acknowledge it: the first to do so has it."""
     acknowledge_by: Instant
     resolve_by: Instant
     retrospective: Flag = False
@@ -77,7 +85,7 @@ class ChangeNotice(_OfAssignment):
 
 
 class CancellationNotice(_OfAssignment):
-    """The assignment is not your unit's any more, though it was not done."""
+    """The assignment is nothing for your unit to do any more: it is another's, or was ended, and not by you."""
 
     kind: Literal["cancelled"] = "cancelled"
     reason: Line

@@ -268,7 +268,9 @@ class Supplemented(_Step):
 
     step: Literal["supplemented"] = "supplemented"
     case_id: CaseId
-    """The case that was merged."""
+    """The case in which it was added; it was merged into this one, or into one that was."""
+    supplement_id: CaseId
+    """The event that added it: passed on once, however often cases are merged."""
     text: Text
     attachments: Attachments = ()
 

@@ -75,8 +75,12 @@ class Dispatched(_Assigned):
     ruling: Literal["dispatched"] = "dispatched"
     round: Round
     because: Because
+    reason: Line | None = None
+    """Why, in the words of whoever returned it, found it wanting at the check, or ruled by hand."""
     category: Name
     condition: Name
+    closing: Line
+    """When the work counts as done: what the condition says of it in the catalogue."""
     priority: Priority
     title: Line
     text: Text = ""

@@ -44,6 +44,7 @@ def dispatched(plan: Sequence[Assignment], number: int, why: Any, *, filed: str,
             "round": number,
             "because": why,
             "condition": "a",
+            "closing": "恢复供水，路面清理完毕 / Supply restored, the road cleared",
             "priority": 1,
             "area": AREA,
             "filed_at": at(filed),
@@ -65,7 +66,11 @@ def notice_of(plan: Said, number: str, *, to: str, **more: Any) -> AssignmentNot
             "assignment_id": given.id,
             **{name: getattr(given, name) for name in ("unit", "lead", "task", "acknowledge_by", "resolve_by")},
             **{name: getattr(ruling, name) for name in ("title", "text", "attachments", "place", "category")},
-            **{name: getattr(ruling, name) for name in ("condition", "priority", "round", "because", "retrospective")},
+            **{
+                name: getattr(ruling, name)
+                for name in ("condition", "closing", "priority", "round", "because", "reason")
+            },
+            "retrospective": ruling.retrospective,
             **more,
         }
     )

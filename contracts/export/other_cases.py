@@ -114,7 +114,9 @@ def _merged(told: Story, main: Case, closed: Said) -> Said:
     more = AddSupplement(text="三单元有位透析病人，急需用水。")
     asked = told.request("09:25:00", "hotline", case, more, cause=ruled, actor=_AGENT)
     added = told.take(asked, "intake", Supplement(text=more.text))
-    heard = told.fact("09:25:02", "dispatch", main, Supplemented(case_id=case.id, text=more.text), cause=added)
+    heard = told.fact(
+        "09:25:02", "dispatch", main, Supplemented(case_id=case.id, supplement_id=added.id, text=more.text), cause=added
+    )
     told.fact("09:25:02", "dispatch", main, SupplementNotice(to="fire", text=more.text), cause=heard)
     told.fact("10 08:50:01", "intake", case, OutcomeNotice(to="hotline", outcome="fixed"), cause=closed)
     return ruled

@@ -92,9 +92,9 @@ def router(runtime: Runtime, reckoning: Reckoning) -> APIRouter:
     routes = APIRouter()
 
     def by(caller: Caller, centre: frozenset[str] = CENTRE) -> By:
-        units = _units_of(caller, runtime)
-        if units is not None:
-            return By(units, caller.areas)
+        partner = partner_behind(caller, runtime.registry, "steps")
+        if partner is not None:
+            return By(frozenset(partner.units), caller.areas, partner=partner.id)
         return By(frozenset({caller.unit} if caller.unit else ()), caller.areas, bool(caller.roles & centre))
 
     def confined(caller: Caller, filters: Filters) -> Filters:

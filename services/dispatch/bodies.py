@@ -116,10 +116,14 @@ class AssignmentShown(BaseModel):
     backups: tuple[str, ...]
     round: int = Field(examples=[1])
     because: str = Field(examples=["first"])
+    because_reason: str | None = Field(
+        description="In words: of who returned it, found it wanting at the check, ruled by hand, or handed it on."
+    )
     replaces: str | None
     title: str = Field(examples=["Water main burst on Shuangqiao Road"])
     category: str = Field(examples=["event.emergency.water-main-burst"])
     condition: str = Field(examples=["a"])
+    closing: str = Field(description="When it counts as done.", examples=["cover fitted and firm"])
     priority: int = Field(examples=[1])
     area: str = Field(examples=["CH/shuangqiaozi/shuangqiaolu/g003"])
     place: Place

@@ -55,6 +55,7 @@ def dispatched(*numbers: str, lead: str | None = None) -> Dispatched:
         because="first",
         category="event.emergency.water-main",
         condition="a",
+        closing="dry",
         priority=1,
         title="water",
         place=Place(),

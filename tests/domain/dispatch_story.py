@@ -111,6 +111,7 @@ def dispatched(*plan: Assignment, of_round: int = 1, **more: Any) -> Dispatched:
         "because": "first",
         "category": "component.public-facilities.manhole",
         "condition": "a",
+        "closing": "dry",
         "priority": 1,
         "title": "a water main has burst",
         "place": Place(point=Point(lat=30.66, lon=104.11), area=AREA),

@@ -63,6 +63,7 @@ def plan(round_: int, *assignments: Assignment, method: CheckMethod = "photo", *
         because=more.pop("because", "first" if round_ == 1 else "returned"),
         category="event.emergency.water-main-burst",
         condition="standard",
+        closing="dry",
         priority=1,
         title="A burst water main",
         place=Place(area=AREA),

@@ -103,6 +103,7 @@ def dispatched(number: int = 1, **more: Any) -> Dispatched:
         "because": "first" if number == 1 else "rework",
         "category": "event.emergency.water-main-burst",
         "condition": "a",
+        "closing": "dry",
         "priority": 1,
         "title": "water on the road",
         "place": {},

@@ -436,17 +436,18 @@ def test_everything_a_units_person_may_do_over_http_a_partners_system_may_say() 
 
 
 WATER = Partner(id="water", name="water", units=("dept:water",), says=("steps",))
+SYSTEM = By(frozenset({"dept:water"}), partner="water")
 ASKED: list[tuple[Any, Command]] = [
-    (request.Acknowledge(assignment_id=LEAD), Acknowledge(LEAD, CREW)),
-    (request.SetOut(assignment_id=LEAD), SetOut(LEAD, CREW)),
-    (request.Arrive(assignment_id=LEAD), Arrive(LEAD, CREW)),
-    (request.Note(assignment_id=LEAD, note="stuck"), Note(LEAD, CREW, "stuck")),
-    (request.RequestExtension(assignment_id=LEAD, reason="no pipe"), RequestExtension(LEAD, CREW, "no pipe")),
-    (request.HandOn(assignment_id=LEAD, unit=GRID, reason="near"), HandOn(LEAD, CREW, GRID, "near")),
-    (request.Return(assignment_id=LEAD, reason="not ours"), Return(LEAD, CREW, "not ours")),
+    (request.Acknowledge(assignment_id=LEAD), Acknowledge(LEAD, SYSTEM)),
+    (request.SetOut(assignment_id=LEAD), SetOut(LEAD, SYSTEM)),
+    (request.Arrive(assignment_id=LEAD), Arrive(LEAD, SYSTEM)),
+    (request.Note(assignment_id=LEAD, note="stuck"), Note(LEAD, SYSTEM, "stuck")),
+    (request.RequestExtension(assignment_id=LEAD, reason="no pipe"), RequestExtension(LEAD, SYSTEM, "no pipe")),
+    (request.HandOn(assignment_id=LEAD, unit=GRID, reason="near"), HandOn(LEAD, SYSTEM, GRID, "near")),
+    (request.Return(assignment_id=LEAD, reason="not ours"), Return(LEAD, SYSTEM, "not ours")),
     (
         request.Resolve(assignment_id=LEAD, note="mended", handled_by=("7", "8")),
-        Resolve(LEAD, CREW, "mended", (), ("water:7", "water:8")),
+        Resolve(LEAD, SYSTEM, "mended", (), ("water:7", "water:8")),
     ),
 ]
 

@@ -15,6 +15,7 @@ from deploy.partners.entries import retired
 from services.dispatch.domain.commands import (
     Acknowledge,
     Arrive,
+    By,
     Command,
     DecideExtension,
     HandOn,
@@ -56,6 +57,8 @@ BOTH = partners(water=["dept:water"], fire=["dept:fire"])
 CITY = partners(water=["dept:water"], city=[STREET])
 CLOSED = Evaluated(verdict="closed", outcome="fixed")
 ONE = (assignment(1, "dept:water"),)
+SYSTEM = By(frozenset({"dept:water"}), partner="water")
+"""The water company's own system."""
 
 
 def test_an_assignment_is_told_whole_to_the_partner_of_its_unit_and_no_other_units_task() -> None:
@@ -74,6 +77,7 @@ def test_an_assignment_is_told_whole_to_the_partner_of_its_unit_and_no_other_uni
         place=dispatched().place,
         category="component.public-facilities.manhole",
         condition="a",
+        closing="dry",
         priority=1,
         round=1,
         because="first",
@@ -95,8 +99,9 @@ def test_a_plan_said_again_is_not_told_again_and_a_further_round_is() -> None:
     world = given_out(*ONE, to=WATER)
     assert list(world.took(dispatched(*ONE))) == []
     again = assignment(1, "dept:water", of_round=2, replaces=LEAD)
-    [notice] = world.took(dispatched(again, of_round=2, because="rework"))
+    [notice] = world.took(dispatched(again, of_round=2, because="rework", reason="it still rattles"))
     assert (notice.assignment_id, notice.round, notice.because) == (again.id, 2, "rework")
+    assert (notice.reason, notice.stage) == ("it still rattles", "assigned")
 
 
 def test_nobody_is_told_where_no_partner_answers_for_a_unit() -> None:
@@ -134,7 +139,7 @@ def test_what_the_centre_does_is_told_to_the_partner_whose_unit_has_it(kind: str
     assert notices[0].model_dump(exclude={"to", "kind", "assignment_id", "name"}, exclude_none=True) == content
 
 
-OWN_STEPS = (Arrive(LEAD, CREW), Note(LEAD, CREW, "stuck"), Note(LEAD, CENTRE, "ask the county"), Resolve(LEAD, CREW))
+OWN_STEPS = (Arrive(LEAD, CREW), Note(LEAD, CREW, "stuck"), Note(LEAD, CENTRE, "ask the county"), Resolve(LEAD, SYSTEM))
 
 
 @pytest.mark.parametrize("command", OWN_STEPS, ids=lambda command: type(command).__name__)
@@ -183,7 +188,9 @@ def test_handed_on_it_is_told_to_that_units_partner_and_cancelled_for_who_had_it
     facts = world.asked(HandOn(LEAD, CENTRE, "dept:fire", "their pump is needed"), T0 + HOUR, "dispatcher")
     assert told(facts) == [("water", "cancelled", LEAD), ("fire", "assigned", LEAD)]
     assert isinstance(facts[0], HandedOn)
-    assert (facts[2].unit, facts[2].offered, facts[2].acknowledge_by) == ("dept:fire", True, T0 + HOUR + 10 * MINUTE)
+    told_to_fire = facts[2]
+    assert (told_to_fire.unit, told_to_fire.offered, told_to_fire.stage) == ("dept:fire", False, "assigned")
+    assert (told_to_fire.reason, told_to_fire.acknowledge_by) == ("their pump is needed", T0 + HOUR + 10 * MINUTE)
 
 
 def test_handed_on_before_anybody_has_it_nobody_loses_it() -> None:
@@ -210,7 +217,28 @@ def test_what_comes_back_to_a_partner_is_told_again() -> None:
 def test_returned_by_the_unit_it_is_cancelled_for_whom_it_was_offered_to() -> None:
     world = given_out(*ONE, to=CITY)
     world.passed(T0 + 10 * MINUTE)
-    assert told(world.asked(Return(LEAD, CREW, "not ours"))) == [("city", "cancelled", LEAD)]
+    assert told(world.asked(Return(LEAD, SYSTEM, "not ours"))) == [("city", "cancelled", LEAD)]
+
+
+@pytest.mark.parametrize("command", [Return(LEAD, CREW, "not ours"), Resolve(LEAD, CREW)])
+def test_what_one_of_its_own_people_ends_is_cancelled_for_the_units_partner(command: Command) -> None:
+    world = acknowledged(*ONE, to=WATER)
+    facts = world.asked(command)
+    assert told(facts) == [("water", "cancelled", LEAD)]
+    outcome = "fixed" if isinstance(command, Resolve) else "returned"
+    assert facts[-1].reason == f"dept:water has entered it as {outcome}"
+
+
+def test_a_partner_registered_amid_the_work_is_told_how_far_it_has_come_and_of_the_supervision() -> None:
+    world = acknowledged(*ONE)
+    world.asked(Supervise(LEAD, CENTRE, 2, "the street is flooded", T0 + HOUR), who="dispatcher")
+    world.asked(Arrive(LEAD, CREW))
+    world.partners = WATER
+    facts = world.asked(Urge(LEAD, CENTRE))
+    assert told(facts) == [("water", "assigned", LEAD), ("water", "supervised", LEAD), ("water", "urged", LEAD)]
+    notices = [fact for fact in facts if fact.name == "Notice"]
+    assert (notices[0].stage, notices[0].offered) == ("on_scene", False)
+    assert (notices[1].level, notices[1].reason, notices[1].reply_by) == (2, "the street is flooded", T0 + HOUR)
 
 
 # ------------------------------------------------------------------------------------------------ ends and verdicts

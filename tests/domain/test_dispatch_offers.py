@@ -248,7 +248,7 @@ def test_the_centre_takes_it_from_its_holder() -> None:
         (STREETS, CENTRAL, "hand_on.unit"),
         (STREETS, "dept:none", "hand_on.unit"),
         (CENTRE, "dept:none", "hand_on.unit"),
-        (CREW, GRID, "step.order"),
+        (CREW, GRID, "hand_on.unit"),
         (of(CENTRAL), GRID, "assignment.unit"),
         (FIRE, GRID, "assignment.unit"),
     ],
@@ -264,6 +264,13 @@ def test_a_unit_that_has_it_hands_it_to_those_below_and_to_nobody_else() -> None
     assert refused(world, HandOn(LEAD, CENTRE, STREET, "because")) == "hand_on.unit"
     [handed] = world.asked(HandOn(LEAD, STREETS, GRID, "because"), T0 + HOUR)
     assert handed.by == STREET
+
+
+def test_a_superior_that_it_was_given_to_hands_it_on_without_taking_it_on_first() -> None:
+    world = given_out(assignment(1, STREET, escalated_to=(CENTRAL,)))
+    [handed] = world.asked(HandOn(LEAD, STREETS, GRID, "because"))
+    assert (handed.unit, handed.by) == (GRID, STREET)
+    assert world.asked(Acknowledge(LEAD, of(GRID)))
 
 
 def test_what_has_begun_on_the_scene_is_not_handed_on() -> None:

@@ -67,6 +67,7 @@ def dispatched(case: str, *assignments: Assignment, area: str = HUALIN, **more: 
         "because": "first",
         "category": "component.public-facilities.manhole",
         "condition": "a",
+        "closing": "dry",
         "priority": 1,
         "title": "a water main has burst",
         "place": Place(area=area, address="Shuangqiao Road"),

@@ -79,6 +79,7 @@ def plan(*assignments: Assignment, round_: int = 1, at: datetime = NOW, **more: 
             "because": "first" if round_ == 1 else "returned",
             "category": "event.emergency.water-main-burst",
             "condition": "standard",
+            "closing": "dry",
             "priority": 1,
             "title": "A burst water main",
             "place": Place(area=area),

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from chassis import owed
 from chassis.commands import Commands, Request
 from chassis.decider import Refused
 from chassis.identity import Caller
@@ -228,7 +229,7 @@ REFUSED: dict[str, Asked] = {
     "an assignment of another case": lambda case: (Acknowledge(assignment_id=support(case_id())), "unknown"),
     "handing on what is its own": lambda case: (
         HandOn(assignment_id=support(case), unit="dept:gas", reason="busy"),
-        "step.order",
+        "hand_on.unit",
     ),
 }
 
@@ -507,3 +508,42 @@ async def test_a_follower_may_be_heard_of_before_its_leader_is_given_out(home: H
     assert await home.steps(case) == ["joined"] * 3
     await home.given_out(case)
     assert [one["data"].get("joined") for one in await home.notices("fire")] == [None, 1, 2, 3]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (4, 3, 2, 1, 0), (2, 0, 1, 4, 3), (1, 3, 2, 4, 0)])
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_the_words_of_a_followers_follower_reach_who_works_on_the_case(
+    home: Home, monkeypatch: pytest.MonkeyPatch, order: tuple[int, ...], at_once: bool
+) -> None:
+    if not at_once:
+        monkeypatch.setattr(owed, "AT_ONCE", 0)
+    case = await home.given_out()
+    near, far = case_id(), case_id()
+    records = [
+        fact_record(near, merged(case)),
+        fact_record(far, merged(near)),
+        fact_record(near, Supplement(text="near")),
+        fact_record(far, Supplement(text="far")),
+        fact_record(far, Supplement(text="far again"), sequence=2),
+    ]
+    for place in order:
+        await home.take(records[place])
+    monkeypatch.undo()
+    while await home.timers().pay():
+        pass
+    found = [event["data"] for event in await home.events(case) if event["data"].get("step") == "supplemented"]
+    assert sorted((one["case_id"], one["text"]) for one in found) == sorted(
+        [(near, "near"), (far, "far"), (far, "far again")]
+    )
+    heard = await home.notices("fire", "supplement")
+    assert sorted(one["data"]["text"] for one in heard) == ["far", "far again", "near"]
+
+
+async def test_words_that_go_round_in_a_circle_of_mergers_come_to_an_end(home: Home) -> None:
+    one, two, three = case_id(), case_id(), case_id()
+    await home.take(fact_record(one, merged(two)), fact_record(two, merged(three)), fact_record(three, merged(two)))
+    await home.take(fact_record(one, Supplement(text="round and round")))
+    assert [await home.steps(case) for case in (two, three)] == [
+        ["joined", "joined", "supplemented"],
+        ["joined", "supplemented"],
+    ]

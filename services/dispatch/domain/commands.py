@@ -13,6 +13,8 @@ class By:
     units: frozenset[str] = frozenset()
     areas: tuple[str, ...] = ()
     centre: bool = False
+    partner: str | None = None
+    """Whose system asks, where one does."""
 
     def covers(self, area: str) -> bool:
         """Whether that area lies in the caller's."""

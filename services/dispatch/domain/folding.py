@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from contracts import status
@@ -99,9 +100,9 @@ def _stepped(work: Work, event: Event[Any]) -> Work:
         case Supervised(level=level, reply_by=reply_by, reason=reason):
             return replace(work, supervision=Supervision(level, reply_by, reason))
         case Offered() as step:
-            return _offered(work, step)
+            return offered(work, step)
         case HandedOn() as step:
-            return _handed_on(work, step, event)
+            return handed_on(work, step, event.time)
         case NearlyDue():
             return replace(work, nearly_due=True)
         case Overdue():
@@ -119,26 +120,26 @@ def _extended(work: Work) -> Work:
     return replace(work, nearly_due=False, overdue=False, level=0, escalation_failed=False)
 
 
-def _offered(work: Work, step: Offered) -> Work:
+def offered(work: Work, step: Offered) -> Work:
+    """Offered on: to its own backups, or to one unit more."""
     work = replace(work, offers=work.offers + 1, acknowledge_by=step.due_at)
     if step.to:  # its own backups
         return work
-    return replace(_opened(work, step.unit), superiors=together(work.superiors, step.unit))
+    return _opened(work, step.unit)
 
 
-def _handed_on(work: Work, step: HandedOn, event: Event[Any]) -> Work:
+def handed_on(work: Work, step: HandedOn, at: datetime) -> Work:
     """Handed on by its holder it is nobody's until it is acknowledged again; else one more may acknowledge it."""
     if work.holder is not None:
         work = replace(
             work,
             holder=None,
             candidates=(),
-            superiors=(),
             acknowledged_at=None,
             en_route_at=None,
             request=None,
         )
-    handed = Handed(step.unit, step.by, event.time)
+    handed = Handed(step.unit, step.by, at, step.reason)
     work = replace(work, handed=handed, offers=0, unclaimed=False, acknowledge_by=step.due_at)
     return _opened(work, step.unit)
 

@@ -5,7 +5,6 @@ has become responsible. So it does not matter when a partner is registered, and 
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
 
 from contracts.dispatch import Resolved
 from contracts.feedback import CaseOutcome
@@ -33,14 +32,17 @@ from contracts.progress import (
     Urged,
 )
 from contracts.reference import Partners
+from services.dispatch.domain.folding import handed_on, offered
 from services.dispatch.domain.state import Case, Told, Work
 
 
 class Teller:
     """Works out the notices of one decision on a case; what it has told in it, it does not tell again."""
 
-    def __init__(self, case: Case, partners: Partners) -> None:
+    def __init__(self, case: Case, partners: Partners, asks: str | None = None) -> None:
+        """`asks`: the partner whose own request is decided on. Of what it does itself it hears the answer."""
         self._case = case
+        self._asks = asks
         self._partners = partners
         self._introduced: dict[tuple[str, str], str] = {}
         """(assignment, unit) -> partner, of this decision."""
@@ -58,16 +60,16 @@ class Teller:
         match fact:
             case Acknowledged(unit=unit):
                 yield from self._cancel(work, "another unit has taken it on", keeps=unit)
-            case Offered(unit=unit, due_at=due_at):
-                yield from self._introduce(work, unit, due_at)
-            case HandedOn(unit=unit, due_at=due_at):
+            case Offered(unit=unit) as step:
+                yield from self._introduce(offered(work, step), unit)
+            case HandedOn(unit=unit) as step:
                 if work.holder is not None:
                     yield from self._cancel(work, "it was handed on to another unit", keeps=unit)
-                yield from self._introduce(work, unit, due_at)
+                yield from self._introduce(handed_on(work, step, work.earliest), unit)
             case Resolved(outcome="cancelled", reason=reason):
                 yield from self._cancel(work, reason or "cancelled")
-            case Resolved(outcome="returned"):
-                yield from self._cancel(work, "the unit that it was given to has returned it", keeps=work.unit)
+            case Resolved(outcome=outcome, unit=unit):
+                yield from self._cancel(work, f"{unit} has entered it as {outcome}", but=self._asks)
             case _:
                 if (notice := _of_step(fact)) is not None:
                     yield from self._about(work, notice)
@@ -102,14 +104,22 @@ class Teller:
         for partner in self._responsible(work):
             yield notice(partner)
 
-    def _introduce(self, work: Work, unit: str, offered_until: datetime | None = None) -> Iterator[Fact]:
+    def _introduce(self, work: Work, unit: str) -> Iterator[Fact]:
         """The assignment whole, with all that was said since, where the unit's partner was not told of it yet."""
         partner = self._partners.by_unit.get(unit)
         key = (work.plan.id, unit)
         if partner is None or partner.id in (work.told.get(unit), self._introduced.get(key)):
             return
         self._introduced[key] = partner.id
-        yield _assignment(work, unit, partner.id, offered_until)
+        yield _assignment(work, unit, partner.id)
+        if (watched := work.supervision) is not None:
+            yield SupervisionNotice(
+                to=partner.id,
+                assignment_id=work.plan.id,
+                level=watched.level,
+                reason=watched.reason,
+                reply_by=watched.reply_by,
+            )
         for count, said in enumerate(self._case.joined.values(), start=1):
             yield _change(partner.id, work.plan.id, count, said)
         yield from self._hear(partner.id, self._said)
@@ -125,17 +135,19 @@ class Teller:
         for one in said[known:]:
             yield SupplementNotice(to=partner, text=one.text, attachments=one.attachments)
 
-    def _cancel(self, work: Work, reason: Line, keeps: str | None = None) -> Iterator[Fact]:
-        """It is not theirs any more, for all that were told of it, but for the partner of the unit that keeps it."""
+    def _cancel(self, work: Work, reason: Line, keeps: str | None = None, but: str | None = None) -> Iterator[Fact]:
+        """It is nothing for them to do any more: for all that were told of it, but for the partner of the unit that
+        keeps it, and but for that one.
+        """
         fresh = {partner for (name, _), partner in self._introduced.items() if name == work.plan.id}
         keeper = self._partners.by_unit.get(keeps or "")
         for partner in sorted(fresh.union(work.told.values())):
-            if partner in self._partners.registered and (keeper is None or partner != keeper.id):
+            if partner in self._partners.registered and partner not in (keeper.id if keeper else None, but):
                 yield CancellationNotice(to=partner, assignment_id=work.plan.id, reason=reason)
 
 
-def _assignment(work: Work, unit: str, to: str, offered_until: datetime | None) -> Fact:
-    order, plan = work.order, work.plan
+def _assignment(work: Work, unit: str, to: str) -> Fact:
+    order, plan, handed = work.order, work.plan, work.handed
     return AssignmentNotice(
         to=to,
         assignment_id=plan.id,
@@ -148,11 +160,14 @@ def _assignment(work: Work, unit: str, to: str, offered_until: datetime | None) 
         place=order.place,
         category=order.category,
         condition=order.condition,
+        closing=order.closing,
         priority=order.priority,
         round=order.round,
         because=order.because,
-        offered=offered_until is not None or work.shared,
-        acknowledge_by=offered_until or work.acknowledge_by,
+        reason=handed.reason if handed is not None and handed.unit == unit else order.reason,
+        stage=work.stage,
+        offered=work.shared,
+        acknowledge_by=work.acknowledge_by,
         resolve_by=work.resolve_by,
         retrospective=order.retrospective,
     )

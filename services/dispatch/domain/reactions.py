@@ -48,8 +48,8 @@ def heard(event: Event[Any], case: Case, inputs: Inputs) -> Iterator[tuple[Any, 
     match event.data:
         case Merged(into=into):
             yield event, into
-            yield from ((one, into) for one in case.supplements if isinstance(one.data, Supplement))
-        case Supplement() if case.into is not None:
+            yield from ((one, into) for one in case.supplements)
+        case Supplement() | Supplemented() if case.into is not None:
             yield event, case.into
         case _:
             return
@@ -63,15 +63,23 @@ def hear(event: Event[Any], case: Case, inputs: Inputs) -> Facts:
             count = len(case.joined) + 1
             joined = Joined(case_id=event.subject, count=count, said=said)
             return [joined, *teller.joined(case.open, count, said)]
-        case Supplement(text=text, attachments=attachments) if not _known(event, case):
-            added = Supplemented(case_id=event.subject, text=text, attachments=attachments)
+        case Supplement() | Supplemented() as said:
+            added = _passed_on(event, said)
+            if added.case_id == inputs.stream or _known(added, case):
+                return ()
             return [added, *teller.supplement(case.open, added)]
         case _:
             return ()
 
 
-def _known(event: Event[Any], case: Case) -> bool:
-    return any(one.causationid == event.id for one in case.supplements)
+def _passed_on(event: Event[Any], said: Supplement | Supplemented) -> Supplemented:
+    first = (said.case_id, said.supplement_id) if isinstance(said, Supplemented) else (event.subject, event.id)
+    return Supplemented(case_id=first[0], supplement_id=first[1], text=said.text, attachments=said.attachments)
+
+
+def _known(added: Supplemented, case: Case) -> bool:
+    own = (one.data for one in case.supplements)
+    return any(isinstance(one, Supplemented) and one.supplement_id == added.supplement_id for one in own)
 
 
 def _given_out(works: list[Work], case: Case, teller: Teller, inputs: Inputs) -> Iterator[Fact]:

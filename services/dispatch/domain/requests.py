@@ -41,7 +41,7 @@ def command(event: Any, partner: Partner) -> Command | None:
     given = {one.name: getattr(event.data, one.name) for one in fields(kind) if one.name != "by"}
     if "handled_by" in given:
         given["handled_by"] = tuple(f"{partner.id}:{name}" for name in given["handled_by"])
-    return kind(by=By(frozenset(partner.units)), **given)
+    return kind(by=By(frozenset(partner.units), partner=partner.id), **given)
 
 
 def involved(case: Case, partner: str) -> bool:

@@ -73,7 +73,7 @@ class Rules:
     def decide(self, command: Command, case: Case, inputs: Inputs) -> Facts:
         """The facts that follow, and what partners are told; raises `Refused`, `Unknown` where it is no assignment."""
         work = _open(command, case)
-        teller = Teller(case, inputs.partners)
+        teller = Teller(case, inputs.partners, command.by.partner)
         return [told for fact in self._facts(command, work, inputs) for told in teller.fact(work, fact)]
 
     def _facts(self, command: Command, work: Work, inputs: Inputs) -> Facts:
@@ -192,13 +192,10 @@ def _holder(command: Command, work: Work, inputs: Inputs) -> str:
 
 
 def _superior(by: By, work: Work) -> str:
-    """The unit that hands it on: its holder, or a superior that it is offered to."""
-    able = work.superiors if work.holder is None else (work.holder,)
-    unit = next((unit for unit in able if unit in by.units), None)
+    """The unit that hands it on: whoever has it or is offered it."""
+    unit = next((unit for unit in work.within_reach if unit in by.units), None)
     if unit is not None:
         return unit
-    if by.units.intersection(work.within_reach):
-        raise Refused("step.order", "the assignment must be acknowledged first")
     if by.units.intersection(work.reached):
         raise Refused(*_TAKEN)
     raise Refused(*_STRANGER)

@@ -43,6 +43,7 @@ class Handed:
     unit: str
     by: str | None
     at: datetime
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,6 @@ class Work:
     holder: str | None = None
     reached: tuple[str, ...] = ()
     """Every unit that has ever been a candidate."""
-    superiors: tuple[str, ...] = ()
-    """The candidates that it was offered to because nobody below acknowledged it: they may hand it on."""
     offers: int = 0
     """How often it was offered on since it was given out, or handed on."""
     handed: Handed | None = None
@@ -114,7 +113,7 @@ class Work:
     @property
     def shared(self) -> bool:
         """Whether the first to acknowledge it has it, though it was given to one."""
-        return self.holder is None and (self.handed is not None or len(self.candidates) > 1)
+        return self.holder is None and len(self.candidates) > 1
 
     @property
     def stage(self) -> Literal["assigned", "acknowledged", "en_route", "on_scene"]:

@@ -191,6 +191,7 @@ class Commanding:
                 why,
                 condition=command.condition,
                 priority=command.priority,
+                reason=command.reason,
                 parts=parts,
             )
         ]
@@ -211,6 +212,7 @@ class Commanding:
                 condition=command.condition,
                 area=command.area,
                 priority=command.priority,
+                reason=command.reason,
             )
         ]
 

@@ -40,6 +40,7 @@ class _Terms:
     """What every round under one condition of a category says."""
 
     check: Check
+    closing: str
     limits: str
 
 
@@ -56,6 +57,7 @@ def file(
     condition: str | None = None,
     priority: int | None = None,
     parts: Sequence[Part] | None = None,
+    reason: str | None = None,
 ) -> Dispatched:
     """The first round of a case: by default the catalogue's lead and supports for that area."""
     chosen = condition_of(category, condition)
@@ -73,6 +75,7 @@ def file(
         (*why, how_urgent, *who),
         round=1,
         because="first",
+        reason=reason,
         category=category.code,
         condition=chosen.code,
         priority=found,
@@ -99,6 +102,7 @@ def again(
     condition: str | None = None,
     area: str | None = None,
     priority: int | None = None,
+    reason: str | None = None,
 ) -> Dispatched:
     """A further round of a filed case: what stays as it was unless it is given."""
     filed = state.filed
@@ -115,6 +119,7 @@ def again(
         why,
         round=filed.round + 1,
         because=because,
+        reason=reason[:LINE] if reason else None,
         category=found.code,
         condition=chosen.code,
         priority=priority or filed.priority,
@@ -146,6 +151,7 @@ def _built(
                 _assignment(f"{case}.{ruling['round']}.{n}", part, limits, at, rules)
                 for n, part in enumerate(parts, start=1)
             ],
+            "closing": terms.closing,
             "check": terms.check,
             "explanation": _explanation(rules, (*why, terms.limits)),
         }
@@ -246,6 +252,7 @@ def _terms(rules: Rulebook, category: str, condition: str) -> _Terms:
     chosen = condition_of(found, condition)
     return _Terms(
         Check(method=found.check.method, by=found.check.by, within_minutes=rules.policy.check_hours * 60),
+        f"{chosen.closing} / {chosen.closing_en}"[:LINE],
         f"condition {condition} of {category}: acknowledge within {_span(chosen.acknowledge)},"
         f" resolve within {_span(chosen.resolve)}",
     )

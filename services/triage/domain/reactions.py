@@ -130,7 +130,9 @@ class Reacting:
         if unit is None:
             return self._await("no_unit", f"{words}; no unit is left above it", at)
         why = (words, f"{unit} is the next above it that did not return it")
-        return planning.again(case, state, "returned", [planning.taking_over(work, unit)], at, self.rules, why)
+        return planning.again(
+            case, state, "returned", [planning.taking_over(work, unit)], at, self.rules, why, reason=result.reason
+        )
 
     def _rework(self, state: Case, at: datetime, case: str) -> Facts:
         """What failed is done again by who did it, in one round; so it waits until every `Resolved` of it was heard."""
@@ -141,4 +143,5 @@ class Reacting:
         parts = [planning.taking_over(work, work.unit) for work in failed]
         why = [f"failed at the check: {state.verdict.reason or 'no reason given'}"]
         why += [f"{work.unit} does again what {work.assignment_id} was" for work in failed]
-        return [planning.again(case, state, "rework", parts, at, self.rules, why)]
+        reason = state.verdict.reason
+        return [planning.again(case, state, "rework", parts, at, self.rules, why, reason=reason)]
