@@ -63,7 +63,7 @@ token: $(MADE) ## print a development token: ROLE=dispatcher SUBJECT=... UNIT=..
 partner: $(MADE) ## register a partner, or change it: NAME=water UNITS=dept:water SAYS=reports,steps (REMOVE=1, ROTATE=1)
 	@test -n "$$NAME" || { echo 'make partner NAME=water UNITS=dept:water SAYS=reports,steps [TITLE=...] [RETROSPECTIVE=1] [ROTATE=1]' >&2; \
 		echo 'make partner NAME=water REMOVE=1' >&2; exit 2; }
-	@$(PY) -m deploy.partners $(if $(filter-out 0,$(REMOVE)),remove,add $(if $(UNITS),--units="$$UNITS") \
+	@$(PY) -m deploy.partners $(if $(filter-out 0,$(REMOVE)),remove,add $(if $(filter undefined,$(origin UNITS)),,--units="$$UNITS") \
 		$(if $(SAYS),--says="$$SAYS") --title="$$TITLE" $(if $(filter 0,$(RETROSPECTIVE)),--no-retrospective) \
 		$(if $(filter-out 0,$(RETROSPECTIVE)),--retrospective) $(if $(filter-out 0,$(ROTATE)),--rotate)) -- "$$NAME"
 

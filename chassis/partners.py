@@ -36,6 +36,11 @@ class Registry:
         """What is wrong with the file; None while all is well."""
 
     @property
+    def blind(self) -> bool:
+        """Whether nothing is known of who is registered: a file is there, and no version of it could be read yet."""
+        return self.fault is not None and self.version is None
+
+    @property
     def partners(self) -> Partners:
         """Who is registered now; a change of the file is seen within two seconds."""
         now = time.monotonic()
@@ -70,7 +75,8 @@ class Registry:
                 return  # nobody has been registered yet
             if isinstance(fault, OSError):
                 self._seen = None  # what is there when it can be read again is to be read, also if it is the same
-            words = f"{path} is not usable, the version before it stays in force: {fault}"
+            stands = "the version before it stays in force" if self.version else "and no version before it is known"
+            words = f"{path} is not usable, {stands}: {fault}"
             if words != self.fault:
                 log.error("%s", words)
             self.fault = words

@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -72,7 +73,7 @@ class Runtime:
             process=self._process,
             session_seconds=settings.session_seconds,
         )
-        self.timers = Timers(service, self.database, self.clock, self.inbox, self.consumer.read_up_to)
+        self.timers = Timers(service, self.database, self.clock, self.inbox, self._read_up_to)
         self._tasks: list[asyncio.Task[None]] = []
         self._failed = asyncio.Event()
 
@@ -132,6 +133,10 @@ class Runtime:
         """Returns when a part has failed in a way that no retry mends."""
         await self._failed.wait()
 
+    async def _read_up_to(self, now: datetime) -> datetime | None:
+        """As the consumer says; never, while it is not known which topics are to be read."""
+        return None if self.registry.blind else await self.consumer.read_up_to(now)
+
     async def faults(self) -> dict[str, str]:
         """Part -> what is wrong with it; empty when ready."""
         found: dict[str, str] = {}
@@ -139,6 +144,8 @@ class Runtime:
             await asyncio.wait_for(self.database.fetchrow("SELECT 1"), 2)
         except PASSING as fault:
             found["database"] = f"{type(fault).__name__}: {fault}"
+        if self.registry.blind:
+            found["partners"] = self.registry.fault or ""
         if self.works:
             if silence := await self.consumer.unreachable():
                 found["broker"] = silence

@@ -93,7 +93,9 @@ def _any_offset(value: Any) -> datetime:
     if not isinstance(value, str):
         return _kept(value)
     if not _CLAIMED.fullmatch(value):
-        raise ValueError("must be an RFC 3339 date and time with an offset, from 1970 to 2199, to the microsecond")
+        raise ValueError(
+            "must be an RFC 3339 date and time to the microsecond, from 1970 to 2199 (with an offset 1971 to 2198)"
+        )
     return datetime.fromisoformat(value).astimezone(UTC)
 
 

@@ -17,7 +17,7 @@ function idOf (number) {
 function request (subject, number, at, data, causationid) {
   const event = {
     specversion: '1.0', type: 'casegrid.Request.v1', source: `/partners/${me}`, id: idOf(number), actor: 'dispatcher-7',
-    subject, partitionkey: subject, correlationid: subject, time: at, recordedtime: at, causationid, data
+    subject, partitionkey: subject, correlationid: subject, time: at, recordedtime: at, data, causationid
   }
   const headers = { 'content-type': 'application/cloudevents+json' }
   return { topic: `${prefix}from.${me}`, messages: [{ key: subject, value: JSON.stringify(event), headers }] }

@@ -19,8 +19,8 @@ def request(case, number, at, cause=None, **data):
         "actor": "dispatcher-7", "subject": case, "partitionkey": case, "correlationid": case, "time": at,
         "recordedtime": at, "data": data, **({"causationid": cause} if cause else {}),
     }
-    headers = [("content-type", b"application/cloudevents+json")]
-    return dict(topic=f"{PREFIX}from.{ME}", key=case.encode(), value=json.dumps(event).encode(), headers=headers)
+    value, headers = json.dumps(event, separators=(",", ":")).encode(), [("content-type", b"application/cloudevents+json")]
+    return dict(topic=f"{PREFIX}from.{ME}", key=case.encode(), value=value, headers=headers)
 
 
 async def main():

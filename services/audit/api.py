@@ -14,7 +14,7 @@ from contracts.status import STAGES, Status
 from services.audit import answers, completeness, records, views
 from services.audit.broker import ends
 from services.audit.domain.case import Case, fold
-from services.audit.domain.chain import Entry, by_id, causal, delay_ms, stages
+from services.audit.domain.chain import Entry, belonging, by_id, causal, delay_ms, stages
 from services.audit.domain.words import words
 from services.audit.reference import READ
 
@@ -104,10 +104,10 @@ def router(runtime: Runtime) -> APIRouter:
 
         `at` leaves out every event whose own `time` is later: the answer is what was the case at that instant, also
         where it was told afterwards. `delay_ms` compares recorded times; there is none where a partner's clock recorded
-        one of the two. Merged reports are the first 200; the rest by `GET /cases?merged_into=`. What partners asked and
-        were told is in the chain, but makes no case: where no fact is known, `GET /cases/{case_id}/events` has it.
+        one of the two. Merged reports are the first 200; the rest by `GET /cases?merged_into=`. What partners asked is
+        in the chain where something of this case followed from it; `GET /cases/{case_id}/events` has all of it.
         """
-        entries = await records.events(database, case_id, at)
+        entries = belonging(await records.events(database, case_id, at))
         found = fold((entry.event, entry.index) for entry in entries)
         if found is None:
             raise NotFound(f"the log knows no case {case_id}" + (f" at {at.isoformat()}" if at else ""))

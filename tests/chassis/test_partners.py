@@ -1,6 +1,7 @@
 """The registry of partners: a file that is read again when it changes, and whose faults do no harm."""
 
 import hashlib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from chassis.identity import Identity, Unauthenticated
 from chassis.partners import Registry
 from chassis.settings import Settings
 from contracts.reference import Partner, Partners
+from tests.support.facts import case_id, fact_record, report
+from tests.support.services import Running, eventually, running
+from tests.support.tally import TALLY
 
 
 def written(file: Path, *entries: Partner) -> None:
@@ -24,6 +28,7 @@ WATER = Partner(
     client_key_sha256=hashlib.sha256(b"secret").hexdigest(),
 )
 FIRE = Partner(id="fire", name="Fire", says=("reports",))
+LONG_AGO = datetime(2026, 1, 9, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +89,32 @@ def test_a_file_that_was_away_and_comes_back_as_it_was_is_no_fault_any_more(tmp_
 def test_two_partners_cannot_answer_for_one_unit() -> None:
     with pytest.raises(ValueError, match=r"partners\.units must be unique, repeated: dept:water"):
         Partners(partners=(WATER, FIRE.model_copy(update={"units": ("dept:water",)})))
+
+
+async def test_a_service_that_begins_with_a_file_it_cannot_read_is_not_ready_and_judges_no_deadline(
+    tally_database: str, kafka: str, topics: str, tmp_path: Path
+) -> None:
+    """What would end a deadline may lie on the topic of a partner of which it does not know."""
+    file = tmp_path / "partners.json"
+    file.write_text("{")
+    async with running(TALLY, tally_database, kafka=kafka, prefix=topics, CASEGRID_PARTNERS=file) as tally:
+        runtime = tally.runtime
+        assert runtime.inbox is not None
+        await runtime.inbox.process([fact_record(case_id(), report(category="timed"), time=LONG_AGO)])
+        assert "no version before it is known" in (await runtime.faults())["partners"]
+        assert (await tally.client.get("/ready")).status_code == 503
+        await eventually(lambda: runtime.consumer.read_up_to(runtime.clock()), what="the topics read")
+        assert await runtime.timers.look() == 0
+        written(file, WATER)
+        await eventually(lambda: _judged(tally), what="the deadline")
+        assert "partners" not in await runtime.faults()
+
+
+async def _judged(tally: Running) -> bool:
+    rows = await tally.runtime.database.fetch(
+        "SELECT 1 FROM events WHERE convert_from(body, 'UTF8') LIKE '%check_overdue%'"
+    )
+    return len(rows) == 1
 
 
 async def test_a_client_key_is_good_from_the_moment_it_is_registered_until_it_is_not(tmp_path: Path) -> None:

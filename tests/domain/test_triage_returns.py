@@ -247,6 +247,14 @@ def test_a_check_that_failed_shows_until_the_work_is_given_out_again() -> None:
 # taking back
 
 
+def test_a_report_is_not_taken_back_once_work_was_entered_as_done_for_then_it_is_checked() -> None:
+    story = filed()
+    story.end(f"{CASE}.1.1")
+    [ruling] = story.hear(Withdrawal(reason="never mind"))
+    assert isinstance(ruling, Upheld)
+    assert "checked" in ruling.reason
+
+
 def test_a_report_taken_back_before_it_is_closed_is_withdrawn() -> None:
     for story in (filed(), verifying(), waiting()):
         [fact] = story.hear(Withdrawal(reason="dried up"))

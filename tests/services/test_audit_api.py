@@ -320,6 +320,13 @@ async def test_what_partners_ask_and_hear_is_in_the_chain_but_makes_no_case(audi
     assert (asked["type"], asked["sequence"], asked["topic"]) == ("casegrid.Request.v1", None, "from.hotline")
     assert (asked["time"], asked["delay_ms"]) == (FAR.isoformat().replace("+00:00", "Z"), None)
     assert found["case"]["last_at"] == story.events[-1].time.isoformat().replace("+00:00", "Z")
+    strangers = fact_record(CASE, Acknowledge(assignment_id=f"{CASE}.1.1"), source="/partners/stranger")
+    await store(audit, strangers)
+    assert [one["id"] for one in (await get(audit, f"/cases/{CASE}"))["events"]] == [
+        one["id"] for one in found["events"]
+    ]
+    kept = (await get(audit, f"/cases/{CASE}/events", limit=200))["items"]
+    assert json.loads(strangers.value or b"")["id"] in [one["event_id"] for one in kept]
     subject = case_id()
     await store(audit, fact_record(subject, apart, cause=OTHER))
     for case in (stray, subject):

@@ -47,6 +47,12 @@ class Stage:
         return None if self.until is None else (self.until - self.since).total_seconds()
 
 
+def belonging(entries: Sequence[Entry]) -> list[Entry]:
+    """Without what partners asked under the case's key that had no part in it, as anybody may ask: it is in the log."""
+    causes = {entry.event.causationid for entry in entries}
+    return [entry for entry in entries if not entry.asks or entry.event.id in causes]
+
+
 def causal(entries: Iterable[Entry]) -> list[Entry]:
     """Each event after its cause, and after what its source said before it; where neither decides, by time, then index.
 

@@ -107,6 +107,8 @@ class Reacting:
             return ()
         if isinstance(inputs.gathered, Neighbourhood) and inputs.stream in inputs.gathered.leaders:
             return [Upheld(reason="others reported the same and were merged into this case: it goes on")]
+        if any(work.end == "fixed" and not work.failed for work in state.works.values()):
+            return [Upheld(reason="work has been entered as done: it is checked, whoever reported it")]
         return [Withdrawn(reason=withdrawal.reason)]
 
     def _ended(self, fact: Resolved | Evaluated, before: Case, after: Case, at: datetime, case: str) -> Reaction:
