@@ -1,27 +1,17 @@
 """Feedback running in a test: its fixtures, the facts of others it is given, and calls of its API."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from chassis.migrate import migrate
 from chassis.records import Record
-from chassis.service import Service
-from chassis.settings import Settings
 from contracts.dispatch import Outcome, Resolved
 from contracts.fields import Fact, Place
 from contracts.progress import Extended
 from contracts.triage import Assignment, Check, Dispatched, Explanation
 from contracts.wire import parse
-from deploy.district import __main__ as district
-from services.feedback.service import build
 from tests.support.facts import case_id, fact_record, home_of
-from tests.support.infrastructure import PASSWORD, Database
-from tests.support.services import Hands, Running, running, token
+from tests.support.services import Running, token
 
 NOW = datetime(2026, 5, 9, 8, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -33,30 +23,6 @@ EVALUATOR = token("evaluator:1", "evaluator")
 LEADER = token("leader:1", "shift_leader")
 REPORTER = token("citizen:1", "reporter")
 AUDITOR = token("auditor:1", "auditor")
-
-
-@pytest.fixture(name="service", scope="session")
-def district_service(tmp_path_factory: pytest.TempPathFactory) -> Service:
-    folder: Path = tmp_path_factory.mktemp("feedback-district")
-    district.main(["--scale", "tiny", "--out", str(folder)])
-    return build(Settings.model_validate({"CASEGRID_DISTRICT": folder}))
-
-
-@pytest.fixture(name="url")
-async def feedback_database(empty_database: Database, service: Service) -> str:
-    await migrate(empty_database.admin_url, "feedback", PASSWORD, service.schema.read_text())
-    return empty_database.url("feedback")
-
-
-@pytest.fixture(name="clock")
-def clock_by_hand() -> Hands:
-    return Hands(NOW)
-
-
-@pytest.fixture(name="feedback")
-async def feedback_running(url: str, service: Service, clock: Hands) -> AsyncIterator[Running]:
-    async with running(service, url, clock=clock) as found:
-        yield found
 
 
 def assignment(case: str, number: int, unit: str, at: datetime = NOW, round_: int = 1, **more: Any) -> Assignment:

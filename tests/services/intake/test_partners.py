@@ -12,7 +12,7 @@ from contracts.fields import Attachment, Fact
 from contracts.reference import Partners
 from contracts.request import FileReport, Where
 from contracts.triage import Rejected, Upheld
-from tests.services.intake_desk import (
+from tests.services.intake.desk import (
     BACK,
     GRID,
     MORE,
@@ -21,9 +21,6 @@ from tests.services.intake_desk import (
     Home,
     closed,
     id_of,
-    intake_database,
-    intake_home,
-    intake_service,
     merged,
     request,
     ruled,
@@ -31,9 +28,6 @@ from tests.services.intake_desk import (
 from tests.support.facts import case_id, event_of, record_of
 from tests.support.infrastructure import Database as Urls
 from tests.support.services import publish, read_topic, running
-
-__all__ = ["intake_database", "intake_home", "intake_service"]
-
 
 # asking
 

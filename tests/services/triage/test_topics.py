@@ -11,42 +11,23 @@ from chassis.service import Service
 from contracts.fields import Attachment, Place, Point
 from contracts.intake import NewReport, Supplement, Withdrawal
 from contracts.wire import HOMES
-from tests.services.triage_desk import (
+from tests.services.triage.desk import (
     CLOSED,
     MAIN,
     POTHOLE,
-    clock_by_hand,
     ended,
     filed,
-    first_grid,
     get,
     hear,
-    middles_of_grids,
     parked,
     published,
     report,
     rule,
     said,
     status,
-    triage_database,
-    triage_district,
-    triage_running,
-    triage_service,
 )
 from tests.support.facts import case_id, fact_record
 from tests.support.services import Hands, Running, publish, read_topic, running
-
-__all__ = [
-    "clock_by_hand",
-    "first_grid",
-    "middles_of_grids",
-    "triage_database",
-    "triage_district",
-    "triage_running",
-    "triage_service",
-]
-"""The fixtures of these tests."""
-
 
 # over the topics
 

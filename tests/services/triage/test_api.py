@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from contracts.fields import Place
 from contracts.intake import Supplement
-from tests.services.triage_desk import (
+from tests.services.triage.desk import (
     ACCEPTOR,
     LEADER,
     MAIN,
@@ -13,36 +13,17 @@ from tests.services.triage_desk import (
     NOW,
     POTHOLE,
     REPORTER,
-    clock_by_hand,
     ended,
     filed,
-    first_grid,
     get,
     hear,
-    middles_of_grids,
     published,
     report,
     rule,
     status,
-    triage_database,
-    triage_district,
-    triage_running,
-    triage_service,
 )
 from tests.support.facts import case_id
 from tests.support.services import Hands, Running, token
-
-__all__ = [
-    "clock_by_hand",
-    "first_grid",
-    "middles_of_grids",
-    "triage_database",
-    "triage_district",
-    "triage_running",
-    "triage_service",
-]
-"""The fixtures of these tests."""
-
 
 # the queue, verification, rulings
 

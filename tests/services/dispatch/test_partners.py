@@ -27,25 +27,18 @@ from contracts.request import Acknowledge, Arrive, HandOn, Note, RequestExtensio
 from services.dispatch.domain import commands
 from services.dispatch.newcomers import make_due
 from services.dispatch.service import build
-from tests.services.dispatch_desk import (
+from tests.services.dispatch.desk import (
     CENTRAL,
     HOUR,
     T0,
-    dispatch_database,
-    dispatch_district,
-    dispatch_service,
     dispatched,
     merged,
     partner,
     plan,
     register,
-    registered_partners,
 )
 from tests.support.facts import case_id, event_of, fact_record, record_of
 from tests.support.services import Hands, Mortal
-
-__all__ = ["dispatch_database", "dispatch_district", "dispatch_service", "registered_partners"]
-"""The fixtures of these tests."""
 
 FIRE = partner("fire", "dept:fire")
 

@@ -1,29 +1,19 @@
 """Triage running in a test: its fixtures, the facts of others it is given, and calls of its API."""
 
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from chassis.inbox import Inbox
-from chassis.migrate import migrate
 from chassis.records import Record
-from chassis.service import Service
-from chassis.settings import Settings
 from contracts.dispatch import Resolved
 from contracts.feedback import Evaluated
 from contracts.fields import Fact
 from contracts.intake import NewReport
-from contracts.reference import Areas
-from deploy.district import __main__ as district
-from services.triage.service import build
 from tests.support.facts import case_id, fact_record
-from tests.support.infrastructure import PASSWORD, Database
-from tests.support.services import Hands, Running, running, token
+from tests.support.services import Running, token
 
 MAIN = "event.emergency.water-main"
 POTHOLE = "component.road-traffic.surface"
@@ -33,54 +23,6 @@ ACCEPTOR = token("wang", "acceptor")
 LEADER = token("zhao", "shift_leader")
 REPORTER = token("chen", "reporter")
 CLOSED = Evaluated(verdict="closed", outcome="fixed", checked_by="member:7")
-
-
-@pytest.fixture(name="district_folder", scope="session")
-def triage_district(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("district")
-    district.main(["--scale", "tiny", "--out", str(folder)])
-    return folder
-
-
-@pytest.fixture(name="grids", scope="session")
-def middles_of_grids(district_folder: Path) -> dict[str, tuple[float, float]]:
-    """Grid -> the latitude and longitude of its middle."""
-    areas = Areas.model_validate_json((district_folder / "areas.json").read_bytes()).areas
-    return {
-        area.path: (
-            sum(lat for _, lat in area.polygon[:-1]) / (len(area.polygon) - 1),
-            sum(lon for lon, _ in area.polygon[:-1]) / (len(area.polygon) - 1),
-        )
-        for area in areas
-        if area.level == "grid"
-    }
-
-
-@pytest.fixture(name="grid", scope="session")
-def first_grid(grids: dict[str, tuple[float, float]]) -> str:
-    return min(grids)
-
-
-@pytest.fixture(name="service", scope="session")
-def triage_service(district_folder: Path) -> Service:
-    return build(Settings.model_validate({"CASEGRID_DISTRICT": district_folder}))
-
-
-@pytest.fixture(name="url")
-async def triage_database(empty_database: Database, service: Service) -> str:
-    await migrate(empty_database.admin_url, "triage", PASSWORD, service.schema.read_text())
-    return empty_database.url("triage")
-
-
-@pytest.fixture(name="clock")
-def clock_by_hand() -> Hands:
-    return Hands(NOW)
-
-
-@pytest.fixture(name="triage")
-async def triage_running(url: str, service: Service, clock: Hands) -> AsyncIterator[Running]:
-    async with running(service, url, role="api", clock=clock) as found:
-        yield found
 
 
 def report(category: str | None = MAIN, **more: Any) -> NewReport:

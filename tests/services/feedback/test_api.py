@@ -12,7 +12,7 @@ from contracts.progress import Acknowledged, Checking, Verified
 from contracts.triage import Explanation, Merged, Upheld, Withdrawn
 from contracts.wire import identity
 from services.feedback.views import VIEWS
-from tests.services.feedback_desk import (
+from tests.services.feedback.desk import (
     AUDITOR,
     CHECKER,
     EVALUATOR,
@@ -26,12 +26,8 @@ from tests.services.feedback_desk import (
     STREET,
     WATER,
     assignment,
-    clock_by_hand,
-    district_service,
     ended,
     extended,
-    feedback_database,
-    feedback_running,
     get,
     plan,
     post,
@@ -42,9 +38,6 @@ from tests.services.feedback_desk import (
 )
 from tests.support.facts import case_id
 from tests.support.services import Hands, Running, eventually, publish, read_topic, running, token
-
-__all__ = ["clock_by_hand", "district_service", "feedback_database", "feedback_running"]
-"""The fixtures of these tests."""
 
 
 async def test_a_passed_check_closes_the_case_and_leaves_the_queue(feedback: Running, clock: Hands) -> None:

@@ -2,30 +2,19 @@
 
 import itertools
 import json
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from chassis.clock import wall_clock
 from chassis.inbox import Inbox
-from chassis.migrate import migrate
-from chassis.partners import Registry
 from chassis.records import Record
 from chassis.service import Service
-from chassis.settings import Settings
 from contracts.feedback import CaseOutcome, Evaluated
 from contracts.fields import Fact
 from contracts.reference import Partner, Partners
 from contracts.request import AddSupplement, FileReport, Withdraw
 from contracts.triage import Explanation, Merged
-from deploy.district import __main__ as district
-from services.intake.service import build
 from tests.support.facts import case_id, fact_record
-from tests.support.infrastructure import PASSWORD
-from tests.support.infrastructure import Database as Urls
 from tests.support.services import Mortal
 
 PARTNERS = Partners(
@@ -95,29 +84,6 @@ class Home:
         cases = [case_id() for _ in range(count)]
         await self.take(*(request(REPORT, case, partner=partner) for case in cases))
         return cases
-
-
-@pytest.fixture(name="service", scope="session")
-def intake_service(tmp_path_factory: pytest.TempPathFactory) -> Service:
-    folder = tmp_path_factory.mktemp("district")
-    district.main(["--scale", "tiny", "--out", str(folder)])
-    return build(Settings.model_validate({"CASEGRID_DISTRICT": folder}))
-
-
-@pytest.fixture(name="urls")
-async def intake_database(empty_database: Urls, service: Service) -> Urls:
-    await migrate(empty_database.admin_url, "intake", PASSWORD, service.schema.read_text())
-    return empty_database
-
-
-@pytest.fixture(name="home")
-async def intake_home(urls: Urls, service: Service, tmp_path: Path) -> AsyncIterator[Home]:
-    file = tmp_path / "partners.json"
-    file.write_text(PARTNERS.model_dump_json())
-    database = Mortal(urls.url("intake"), "intake", size=6)
-    await database.open()
-    yield Home(replace(service, registry=Registry(file)), database)
-    await database.close()
 
 
 def request(words: Fact, case: str, *, partner: str = "hotline", **circumstances: Any) -> Record:

@@ -36,7 +36,7 @@ from tests.domain.test_audit import (
     burst_main,
     partners_case,
 )
-from tests.services.test_audit_log import FORGED, NASTY, ODD
+from tests.services.audit.test_log import FORGED, NASTY, ODD
 from tests.support.facts import case_id, fact_record, record_of, report, topic_of
 from tests.support.infrastructure import Database
 from tests.support.services import Running, eventually, publish, running, token

@@ -16,20 +16,15 @@ from chassis.timers import Timers
 from contracts.feedback import Evaluated
 from contracts.triage import Merged, Rejected
 from services.intake import merges
-from tests.services.intake_desk import (
+from tests.services.intake.desk import (
     WHY,
     Home,
     closed,
     id_of,
-    intake_database,
-    intake_home,
-    intake_service,
     merged,
 )
 from tests.support.facts import event_of
 from tests.support.services import eventually
-
-__all__ = ["intake_database", "intake_home", "intake_service"]
 
 
 async def test_a_merged_report_hears_of_the_leaders_outcome_and_of_no_reason(home: Home) -> None:

@@ -1,26 +1,18 @@
 """Dispatch running in a test: its fixtures, the facts of others it is given, and calls of its API."""
 
 import hashlib
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from chassis.migrate import migrate
-from chassis.service import Service
-from chassis.settings import Settings
 from contracts.envelope import Event
 from contracts.fields import Fact, Place
 from contracts.reference import Partner, Partners
 from contracts.triage import Assignment, Check, Dispatched, Explanation, Merged
-from deploy.district import __main__ as district
-from services.dispatch.service import build
 from tests.support.facts import case_id, fact_record
-from tests.support.infrastructure import PASSWORD, Database
-from tests.support.services import Hands, Running, running, token
+from tests.support.services import Running, token
 
 T0 = datetime(2026, 5, 9, 2, 0, tzinfo=UTC)
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -83,56 +75,6 @@ def dispatched(case: str, *assignments: Assignment, area: str = HUALIN, **more: 
 
 def merged(into: str) -> Merged:
     return Merged(into=into, said="no water", explanation=EXPLAINED)
-
-
-@pytest.fixture(name="district_folder", scope="session")
-def dispatch_district(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dispatch-district")
-    assert district.main(["--scale", "tiny", "--out", str(folder)]) == 0
-    return folder
-
-
-@pytest.fixture(name="partners_file")
-def registered_partners(tmp_path: Path) -> Path:
-    """The file of partners, with the fire brigade in it."""
-    file = tmp_path / "partners.json"
-    register(file, partner("fire", "dept:fire"))
-    return file
-
-
-@pytest.fixture(name="service")
-def dispatch_service(district_folder: Path) -> Service:
-    return build(Settings.model_validate({"CASEGRID_DISTRICT": district_folder}))
-
-
-@pytest.fixture(name="url")
-async def dispatch_database(empty_database: Database, service: Service) -> str:
-    await migrate(empty_database.admin_url, "dispatch", PASSWORD, service.schema.read_text())
-    return empty_database.url("dispatch")
-
-
-@pytest.fixture(name="start")
-def starting(url: str, service: Service, partners_file: Path) -> Start:
-    """Starts the service on this test's database, as often as the test likes; without a broker unless it names one."""
-
-    @asynccontextmanager
-    async def started(clock: Hands, **more: Any) -> AsyncIterator[Running]:
-        async with running(service, url, clock=clock, CASEGRID_PARTNERS=partners_file, **more) as service_running:
-            yield service_running
-
-    return started
-
-
-@pytest.fixture(name="clock")
-def clock_by_hand() -> Hands:
-    return Hands(T0)
-
-
-@pytest.fixture(name="dispatch")
-async def dispatch_running(start: Start, clock: Hands) -> AsyncIterator[Running]:
-    """The service without a broker: HTTP, timers and database."""
-    async with start(clock) as service_running:
-        yield service_running
 
 
 async def take(dispatch: Running, case: str, data: Fact, **circumstances: Any) -> None:

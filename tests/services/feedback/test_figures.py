@@ -7,7 +7,7 @@ import pytest
 
 from contracts.fields import Fact
 from contracts.triage import Explanation, Merged
-from tests.services.feedback_desk import (
+from tests.services.feedback.desk import (
     AUDITOR,
     CHECKER,
     FAR,
@@ -19,12 +19,8 @@ from tests.services.feedback_desk import (
     STREET,
     WATER,
     assignment,
-    clock_by_hand,
-    district_service,
     ended,
     extended,
-    feedback_database,
-    feedback_running,
     get,
     plan,
     post,
@@ -33,9 +29,6 @@ from tests.services.feedback_desk import (
 )
 from tests.support.facts import case_id
 from tests.support.services import Hands, Running
-
-__all__ = ["clock_by_hand", "district_service", "feedback_database", "feedback_running"]
-"""The fixtures of these tests."""
 
 
 async def history(feedback: Running, clock: Hands) -> dict[str, str]:

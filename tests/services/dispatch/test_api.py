@@ -20,7 +20,7 @@ from contracts.triage import Rejected, Withdrawn
 from services.dispatch.api import ROLES
 from services.dispatch.board import stream
 from services.dispatch.queries import Filters, assignments
-from tests.services.dispatch_desk import (
+from tests.services.dispatch.desk import (
     CENTRAL,
     CENTRE,
     DISTRICT,
@@ -33,11 +33,6 @@ from tests.services.dispatch_desk import (
     WATER,
     Start,
     case_has_status,
-    clock_by_hand,
-    dispatch_database,
-    dispatch_district,
-    dispatch_running,
-    dispatch_service,
     dispatched,
     distinct,
     get,
@@ -48,24 +43,10 @@ from tests.services.dispatch_desk import (
     plan,
     post,
     register,
-    registered_partners,
-    starting,
     take,
 )
 from tests.support.facts import case_id, fact_record, record_of, report
 from tests.support.services import Hands, Running, eventually, publish, read_topic, token
-
-__all__ = [
-    "clock_by_hand",
-    "dispatch_database",
-    "dispatch_district",
-    "dispatch_running",
-    "dispatch_service",
-    "registered_partners",
-    "starting",
-]
-"""The fixtures of these tests."""
-
 
 # ------------------------------------------------------------------------------------------------ over the topics
 

@@ -18,7 +18,7 @@ from contracts.triage import Withdrawn
 from services.audit.questions import DUPLICATES, QUESTIONS, WAITING
 from services.audit.service import build
 from tests.domain.test_audit import CASE, FAR, OTHER, Story, assignment_notice, burst_main, partners_case, sent_around
-from tests.services.test_audit_api import get, store
+from tests.services.audit.test_api import get, store
 from tests.support.facts import case_id, event_of, fact_record, record_of, report
 from tests.support.infrastructure import Database, execute
 from tests.support.services import Running, running
