@@ -108,11 +108,14 @@ class Merged(_Assigned):
     explanation: Explanation
 
 
+Why = Literal["not_reproducible", "not_ours", "incomplete"]
+
+
 class Rejected(_Assigned):
     """The report is not filed as a case."""
 
     ruling: Literal["rejected"] = "rejected"
-    why: Literal["not_reproducible", "not_ours", "incomplete"]
+    why: Why
     reason: Line
     explanation: Explanation | None = None
 

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import StringConstraints, model_validator
 
+from contracts.fields import PartnerId
 from contracts.reference.base import Reference, Text, UnitId, unique
 
-PartnerId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,49}$")]
 Says = Literal["reports", "steps"]
 """`reports`: reports, supplements and withdrawals, which intake takes. `steps`: what its units do, for dispatch."""
 

@@ -6,22 +6,22 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-import httpx
 import uvloop
 from rich.console import Console
 from rich.table import Table
 
 from chassis.partners import version_of
-from contracts.reference import Areas
+from contracts.reference import Area, Areas
 from deploy.bench import bare, usage
 from deploy.bench.chain import PARTNER, UNIT, Partner, Timeline, places
 from deploy.partners import Installation, Unacceptable, Wanted, register, unregister
-from deploy.stack import secrets, token
+from deploy.simulation.city import Addresses, City
+from deploy.stack import secrets
 from deploy.stack.plan import from_environment
 from deploy.stack.problem import Problem
 
@@ -35,40 +35,34 @@ async def _bench(options: argparse.Namespace) -> dict[str, object]:
     await register(installation, Wanted(PARTNER, says=("reports", "steps"), units=(UNIT,), name="Benchmark"))
     try:
         version = version_of(installation.partners.read_bytes())
-        await _until(
-            "the partners in force", lambda health: health["partners"]["version"] == version, "intake", "dispatch"
-        )
-        return await _measure(options)
+        async with City(Addresses.of_stack(_DATA / "run")) as city:
+            in_force: Callable[[dict[str, Any]], bool] = lambda health: health["partners"]["version"] == version  # noqa: E731
+            await _until(city, "the partners in force", in_force, "intake", "dispatch")
+            return await _measure(city, options)
     finally:
         unregister(installation.partners, PARTNER)
 
 
-_PORTS = {"intake": "8001", "triage": "8002", "dispatch": "8003", "feedback": "8004", "audit": "8005"}
-
-
-async def _until(what: str, true: Callable[[dict[str, Any]], bool], *services: str) -> None:
+async def _until(city: City, what: str, true: Callable[[dict[str, Any]], bool], *services: str) -> None:
     """Waits until that is true of the health of each of these services. Raises `Problem` after half a minute."""
     deadline = time.monotonic() + 30
-    async with httpx.AsyncClient() as client:
-        for name in services:
-            url = f"http://127.0.0.1:{os.environ.get(f'{name.upper()}_PORT', _PORTS[name])}/health"
-            while not true((await client.get(url)).json()):
-                if time.monotonic() > deadline:
-                    raise Problem(f"{name}: {what} did not come true in half a minute")
-                await asyncio.sleep(0.1)
+    for name in services:
+        while not true((await city.call("GET", name, "/health")).json()):
+            if time.monotonic() > deadline:
+                raise Problem(f"{name}: {what} did not come true in half a minute")
+            await asyncio.sleep(0.1)
 
 
-async def _measure(options: argparse.Namespace) -> dict[str, object]:
-    servers = os.environ.get("KAFKA_BOOTSTRAP_SERVERS", f"127.0.0.1:{os.environ.get('KAFKA_PORT', '19092')}")
-    audit = f"http://127.0.0.1:{os.environ.get('AUDIT_PORT', '8005')}"
+async def _measure(city: City, options: argparse.Namespace) -> dict[str, object]:
+    servers = city.servers
     areas = Areas.model_validate_json((options.district / "areas.json").read_bytes()).areas
-    await _warm(servers, areas, options)
+    await _warm(city, areas, options)
     before = usage.of_stack(_DATA / "run")
     began = time.monotonic()
     partner = Partner(servers, places(areas, options.cases), _progress(options.cases))
     line = await partner.run(rate=options.rate, timeout_seconds=options.timeout)
     closed_after = time.monotonic() - began
-    audited_after = await _audited(audit, set(line.filed), began, options.timeout)
+    audited_after = await _audited(city, set(line.filed), began, options.timeout)
     after = usage.of_stack(_DATA / "run")
     if line.refused:
         raise Problem(f"{len(line.refused)} requests were refused, the first by {line.refused[0]}")
@@ -100,26 +94,21 @@ async def _measure(options: argparse.Namespace) -> dict[str, object]:
     }
 
 
-async def _warm(servers: str, areas: object, options: argparse.Namespace) -> None:
+async def _warm(city: City, areas: Sequence[Area], options: argparse.Namespace) -> None:
     """As many cases beforehand: the broker compiles what it runs often, and a cold one takes a third more."""
-    partner = Partner(servers, places(areas, options.warm), lambda _: None)  # pyright: ignore[reportArgumentType]
+    partner = Partner(city.servers, places(areas, options.warm), lambda _: None)
     await partner.run(rate=None, timeout_seconds=options.timeout)
-    await _until("all read", lambda health: not any(health["consumer"]["lag"].values()), *_PORTS)
+    await _until(city, "all read", lambda health: not any(health["consumer"]["lag"].values()), *city.urls)
 
 
-async def _audited(audit: str, cases: set[str], began: float, timeout_seconds: float) -> float:
+async def _audited(city: City, cases: set[str], began: float, timeout_seconds: float) -> float:
     """Seconds until audit shows every case as closed."""
-    key = secrets.load(_DATA / "run").jwt_key
-    headers = {"authorization": f"Bearer {token.issue(key, subject='bench', roles=['auditor'])}"}
-    last = max(cases)
-    async with httpx.AsyncClient(base_url=audit, headers=headers) as client:
-        deadline = time.monotonic() + timeout_seconds
-        while time.monotonic() < deadline:
-            answer = await client.get("/summary", params={"since_case": min(cases), "until_case": last})
-            answer.raise_for_status()
-            if answer.json()["closed"] >= len(cases):
-                return time.monotonic() - began
-            await asyncio.sleep(0.5)
+    auditor, last = city.person("bench", "auditor"), max(cases)
+    deadline = time.monotonic() + timeout_seconds
+    while time.monotonic() < deadline:
+        if (await auditor.get("audit", "/summary", since_case=min(cases), until_case=last))["closed"] >= len(cases):
+            return time.monotonic() - began
+        await asyncio.sleep(0.5)
     raise TimeoutError(f"audit did not have all {len(cases)} cases closed within {timeout_seconds} s")
 
 

@@ -1,12 +1,12 @@
 """What triage's routes take and give."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from contracts.fields import AreaPath, AssignmentId, Attachments, CaseId, ClaimedInstant, Instant, Line, Name, Text
 from contracts.status import Status
-from contracts.triage import Priority
+from contracts.triage import Priority, Why
 from services.triage.domain.case import Awaited
 
 CASE = "019a2b3c-4d5e-7f60-8123-456789abcdef"
@@ -15,7 +15,6 @@ When = Annotated[
     ClaimedInstant | None,
     Field(description="When it happened, where that was not now. It stands beside the time of arrival, which counts."),
 ]
-Why = Literal["not_reproducible", "not_ours", "incomplete"]
 
 
 class _Body(BaseModel):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, assert_never
+from typing import assert_never
 
 from chassis.decider import Facts, Inputs, Refused, Unknown
 from contracts.envelope import Event
@@ -13,14 +13,12 @@ from contracts.progress import VerifiedBeforeFiling
 from contracts.reference import Category
 from contracts.status import Status
 from contracts.times import Counted, counted
-from contracts.triage import Explanation, Rejected
+from contracts.triage import Explanation, Rejected, Why
 from services.triage.domain import planning
 from services.triage.domain.assessment import assess, locate
 from services.triage.domain.case import OVER, Case, Waiting
 from services.triage.domain.planning import Part
 from services.triage.domain.rulebook import Rulebook
-
-Why = Literal["not_reproducible", "not_ours", "incomplete"]
 
 
 @dataclass(frozen=True, slots=True)
