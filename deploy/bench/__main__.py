@@ -36,7 +36,10 @@ async def _bench(options: argparse.Namespace) -> dict[str, object]:
     try:
         version = version_of(installation.partners.read_bytes())
         async with City(Addresses.of_stack(_DATA / "run")) as city:
-            in_force: Callable[[dict[str, Any]], bool] = lambda health: health["partners"]["version"] == version  # noqa: E731
+
+            def in_force(health: dict[str, Any]) -> bool:
+                return health["partners"]["version"] == version
+
             await _until(city, "the partners in force", in_force, "intake", "dispatch")
             return await _measure(city, options)
     finally:
