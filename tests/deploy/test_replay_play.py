@@ -15,7 +15,7 @@ from deploy.replay.case import Case
 from deploy.replay.district import District
 from deploy.replay.play import Play, Stuck
 from deploy.replay.rows import Reject, Report
-from deploy.simulation.city import Refusal
+from deploy.simulation.city import Person, Refusal
 
 CASE = "01a207d4-0d71-7168-8000-000000000001"
 SINCE = datetime(2011, 3, 1, 19, 27, 57, tzinfo=UTC)
@@ -316,6 +316,8 @@ class Auditor:
 
     def __init__(self, rows: list[dict[str, Any]]) -> None:
         self.rows = rows
+
+    pages = Person.pages
 
     async def get(self, service: str, path: str, **parameters: Any) -> Any:
         assert (service, path, parameters["external_prefix"]) == ("audit", "/cases", "nyc311:x:")
