@@ -1,7 +1,6 @@
 """Taking records in: each takes effect once, what cannot is parked in order, and nothing blocks anybody else."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -23,14 +22,6 @@ from tests.support.facts import case_id, event_of, fact_record, record_of, repor
 from tests.support.tally import TALLY
 
 NOW = datetime.now(UTC)
-
-
-@pytest.fixture
-async def database(tally_database: str) -> AsyncIterator[Database]:
-    found = Database(tally_database, "tally", size=4)
-    await found.open()
-    yield found
-    await found.close()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
-import pytest
 from aiokafka import AIOKafkaConsumer
 
 from chassis.clock import wall_clock
@@ -18,14 +17,6 @@ from contracts.intake import Supplement
 from tests.support.facts import case_id, fact_record, report
 from tests.support.services import eventually, publish, read_topic, running
 from tests.support.tally import TALLY
-
-
-@pytest.fixture
-async def database(tally_database: str) -> AsyncIterator[Database]:
-    found = Database(tally_database, "tally", size=6)
-    await found.open()
-    yield found
-    await found.close()
 
 
 @asynccontextmanager
@@ -162,12 +153,8 @@ async def test_what_waits_for_a_topic_that_is_missing_holds_up_nothing_else(
         assert await eventually(lambda: _missing(relay)) == ["to.nobody"]
         assert relay.fault is None
         await make_topics(topics, names=("to.nobody",))
-        await eventually(lambda: _empty(database), what="the outbox sent")
+        await eventually(lambda: drained(database), what="the outbox sent")
 
 
 async def _missing(relay: Relay) -> list[str]:
     return relay.missing
-
-
-async def _empty(database: Database) -> bool:
-    return not await database.fetch("SELECT 1 FROM outbox")

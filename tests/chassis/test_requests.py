@@ -1,6 +1,6 @@
 """What a partner's system asks: judged like a person's command, answered once, and no word of its in another's case."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,14 +23,6 @@ from tests.support.tally import TALLY
 
 WATER = Partner(id="water", name="Water", says=("reports", "steps"))
 SENSORS = Partner(id="sensors", name="Sensors", says=("reports",))
-
-
-@pytest.fixture
-async def database(tally_database: str) -> AsyncIterator[Database]:
-    found = Database(tally_database, "tally", size=4)
-    await found.open()
-    yield found
-    await found.close()
 
 
 @pytest.fixture

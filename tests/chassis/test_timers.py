@@ -1,7 +1,6 @@
 """Deadlines become facts once, also after a stop that lasted longer than the limit, and with several workers at it."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -18,15 +17,6 @@ from contracts.intake import NewReport, Supplement
 from tests.support.facts import case_id, fact_record, report
 from tests.support.services import Hands
 from tests.support.tally import TALLIES, TALLY
-
-
-@pytest.fixture
-async def database(tally_database: str) -> AsyncIterator[Database]:
-    found = Database(tally_database, "tally", size=4)
-    await found.open()
-    yield found
-    await found.close()
-
 
 PHOTOS = tuple([Attachment(uri="https://photos.example/" + "x" * 1900)] * 50)
 

@@ -1,0 +1,16 @@
+"""The fixtures of the chassis's tests."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from chassis.database import Database
+
+
+@pytest.fixture
+async def database(tally_database: str) -> AsyncIterator[Database]:
+    """The tally service's, open."""
+    found = Database(tally_database, "tally", size=6)
+    await found.open()
+    yield found
+    await found.close()
