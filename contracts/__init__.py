@@ -13,6 +13,7 @@ wire.py       bytes <-> events; the tables of types and topics
 causes.py     what each fact's cause is
 status.py     the public status of a case
 times.py      which instant counts
+growing.py    a set that grows without being copied
 clocks.py     due dates on the four kinds of clock
 reference/    the reference files: areas, units, catalogue, calendar, policy, partners
 export/       writes and checks schemas/, asyncapi.yaml and examples/

@@ -226,7 +226,7 @@ def test_what_one_of_its_own_people_ends_is_cancelled_for_the_units_partner(comm
     facts = world.asked(command)
     assert told(facts) == [("water", "cancelled", LEAD)]
     outcome = "fixed" if isinstance(command, Resolve) else "returned"
-    assert facts[-1].reason == f"dept:water has entered it as {outcome}"
+    assert facts[-1].reason == f"it has been entered as {outcome}"
 
 
 def test_a_partner_registered_amid_the_work_is_told_how_far_it_has_come_and_of_the_supervision() -> None:

@@ -393,7 +393,8 @@ def test_reacting_is_pure_and_saying_the_same_again_changes_nothing(
     assert list(facts) == [told.data for told in story.told[known + 1 :]]
     after = story.state
     again = story.decider.react(event(heard.data, number=77), after, inputs)
-    assert again == ()
+    upheld = [fact for fact in facts if isinstance(fact, Upheld)]  # every withdrawal is answered
+    assert again == (upheld or ())
 
 
 @given(st.permutations([told.data for told in filed().told] + [CLOSED, rework(f"{CASE}.1.1"), Supplement(text="x")]))

@@ -156,7 +156,7 @@ def _told(case: Case, event: Event[Any]) -> Case:
     """Remembers a notice of dispatch's own."""
     notice = event.data
     known = case.told.get(notice.to, Told())
-    known = replace(known, notices=known.notices | {event.id})
+    known = replace(known, notices=known.notices.plus(event.id))
     match notice:
         case AssignmentNotice(assignment_id=name, unit=unit, to=partner):
             known = replace(known, involved=True)

@@ -68,8 +68,8 @@ class Teller:
                 yield from self._introduce(handed_on(work, step, work.earliest), unit)
             case Resolved(outcome="cancelled", reason=reason):
                 yield from self._cancel(work, reason or "cancelled")
-            case Resolved(outcome=outcome, unit=unit):
-                yield from self._cancel(work, f"{unit} has entered it as {outcome}", but=self._asks)
+            case Resolved(outcome=outcome):
+                yield from self._cancel(work, f"it has been entered as {outcome}", but=self._asks)
             case _:
                 if (notice := _of_step(fact)) is not None:
                     yield from self._about(work, notice)

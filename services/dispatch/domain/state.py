@@ -10,6 +10,7 @@ from contracts import status
 from contracts.dispatch import Outcome, Resolved
 from contracts.envelope import Event
 from contracts.feedback import CaseOutcome, Verdict
+from contracts.growing import Ids
 from contracts.intake import Supplement
 from contracts.progress import Supplemented
 from contracts.triage import Assignment, Dispatched
@@ -141,7 +142,7 @@ class Work:
 class Told:
     """What a partner was told about a case."""
 
-    notices: frozenset[str] = frozenset()
+    notices: Ids = field(default_factory=Ids)
     """Their ids."""
     involved: bool = False
     """Whether it was told of an assignment."""

@@ -11,6 +11,7 @@ from typing import Any
 from contracts import status
 from contracts.envelope import Event
 from contracts.feedback import CaseOutcome, Evaluated
+from contracts.growing import Ids
 from contracts.intake import Channel, NewReport, Supplement, Withdrawal
 from contracts.notice import AcceptanceNotice, OutcomeNotice, RefusalNotice, RulingNotice
 from contracts.triage import Dispatched, Merged, Rejected, Upheld, Withdrawn
@@ -54,7 +55,7 @@ class Case:
     outcome: CaseOutcome | None = None
     closed_at: datetime | None = None
     standing: status.Standing = field(default_factory=status.Standing)
-    told: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    told: Mapping[str, Ids] = field(default_factory=dict)
     """Partner -> the ids of intake's notices to it on this case."""
     outcome_told: bool = False
     """Whether the partner that filed the report has been told what became of it."""
@@ -106,10 +107,10 @@ def _changed(state: Case, event: Event[Any]) -> Case:
         case Evaluated() as verdict:
             return _judged(state, event, verdict)
         case RulingNotice() | OutcomeNotice() | AcceptanceNotice() | RefusalNotice() as notice:
-            ids = state.told.get(notice.to, frozenset())
+            ids = state.told.get(notice.to, Ids())
             return replace(
                 state,
-                told={**state.told, notice.to: ids | {event.id}},
+                told={**state.told, notice.to: ids.plus(event.id)},
                 outcome_told=state.outcome_told or isinstance(notice, OutcomeNotice),
             )
         case _:  # steps, and partners' requests: what follows from them is said by other facts
