@@ -185,6 +185,7 @@ class Consumer:
             attempt = 0
             self.fault = None
             await self._commit(kafka, {tp: batch[-1].offset + 1 for tp, batch in fetched.items()})
+            await self._commit_position(kafka)
 
     def _record(self, tp: TopicPartition, one: Any) -> Record:
         topic = tp.topic[len(self._prefix) :]

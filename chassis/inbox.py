@@ -40,6 +40,8 @@ TRIES = 5
 """Of a batch that lost against another writer, before it falls back to one record at a time."""
 _APART_A_MINUTE = 600
 """Answers to one partner about nothing of its own, in a minute; what is more is parked without an answer."""
+_ANSWERS_IN_A_CASE = 2_000
+"""To one partner: every answer stays in the case, and is read with it. What is more is parked likewise."""
 
 _MARK = """
 INSERT INTO inbox (source, id, digest) SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[])
@@ -299,6 +301,8 @@ class Inbox:
         assert request is not None
         assert handled is not None
         stream = journal.streams[event.subject]
+        if handled.answered(stream.state, request.partner.id) >= _ANSWERS_IN_A_CASE:
+            return ("unanswered", f"{_ANSWERS_IN_A_CASE} requests in one case are answered, and these were more"), ()
         arrived = record.arrived(journal.now, effects.wall)
         reply = requests.judge(request, handled, self._service.decider, stream.state, inputs, arrived)
         before = journal.mark(stream)

@@ -30,6 +30,11 @@ _OF_THE_REQUEST = ("partner.says", "request.invalid", "request.too_large")
 """The rules that say something of the request alone: a stranger to the case may be told them."""
 
 
+def nothing(_: Any, __: str) -> int:
+    """`answered` of a service that does not count."""
+    return 0
+
+
 @dataclass(frozen=True)
 class Requests(Generic[S]):
     """What a service has to say of requests."""
@@ -40,6 +45,8 @@ class Requests(Generic[S]):
     """(state, partner id) -> whether the partner filed the case or works, or worked, in it."""
     told: Callable[[S, str, str], bool]
     """(state, partner id, event id) -> whether that is a notice of this service to that partner on that case."""
+    answered: Callable[[S, str], int] = nothing
+    """(state, partner id) -> how many answers to that partner the case holds."""
     answers_unreadable: bool = False
     """Whether this service answers what cannot be read; one does for all."""
 

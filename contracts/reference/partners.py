@@ -4,13 +4,17 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import StringConstraints, model_validator
+from pydantic import StringConstraints, field_validator, model_validator
 
 from contracts.fields import PartnerId
 from contracts.reference.base import Reference, Text, UnitId, unique
 
 Says = Literal["reports", "steps"]
 """`reports`: reports, supplements and withdrawals, which intake takes. `steps`: what its units do, for dispatch."""
+
+
+_TAKEN = frozenset({"clock", "member", "partner", "reporter", "staff"})
+"""What others' names begin with where facts say who acted: `member:g012-1`. A partner's people are `<id>:<name>`."""
 
 
 class Partner(Reference):
@@ -28,6 +32,13 @@ class Partner(Reference):
     """Whether its own times count in a report entered long after the fact."""
     client_key_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
     """Of the key it sends in `X-Client-Key` where it calls the services' APIs."""
+
+    @field_validator("id")
+    @classmethod
+    def _no_other_kind(cls, value: str) -> str:
+        if value in _TAKEN:
+            raise ValueError(f"must not be one of {', '.join(sorted(_TAKEN))}: facts name people and partners that way")
+        return value
 
     @property
     def source(self) -> str:

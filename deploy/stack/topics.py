@@ -16,13 +16,19 @@ from deploy.stack.problem import Problem
 Configuration = Mapping[str, str]
 """A topic's own settings, by Kafka's names for them; what is not named is as the broker has it."""
 
-_BROKER_TIME: Configuration = {"message.timestamp.type": "LogAppendTime"}
-"""A record's timestamp is when it reached the broker, whatever its writer says: lateness is counted from it."""
+_WRITTEN_BY_A_PARTNER: Configuration = {
+    "message.timestamp.type": "LogAppendTime",
+    "compression.type": "uncompressed",
+}
+"""A record's timestamp is when it reached the broker, whatever its writer says: lateness is counted from it. And the
+broker unpacks what comes packed, by whatever codec, and refuses what is too large then: a reader need not know the
+codec, and is given no more than was written.
+"""
 
 
 def of_partner(partner: str, prefix: str = "") -> dict[str, Configuration]:
     """The two topics of a partner: the one it writes, the one it reads."""
-    return {f"{prefix}{FROM}{partner}": _BROKER_TIME, f"{prefix}{TO}{partner}": {}}
+    return {f"{prefix}{FROM}{partner}": _WRITTEN_BY_A_PARTNER, f"{prefix}{TO}{partner}": {}}
 
 
 def of_installation(partners: Iterable[str], prefix: str = "") -> dict[str, Configuration]:

@@ -38,24 +38,26 @@ _NAMED = 'l.case_id, l.index, l.topic, l.partition, l."offset", l.source, l.even
 _COUNTS = "l.valid AND l.duplicate_of IS NULL"
 _ANSWERS = "FROM log a WHERE a.answers = l.event_id AND a.topic = l.notices AND a.valid AND a.duplicate_of IS NULL"
 _BOUND = f"(l.topic NOT LIKE 'from.%' OR l.kind <> 'report' AND EXISTS (SELECT {_ANSWERS} AND a.kind = 'accepted'))"
+_ITS = f"(l.topic NOT LIKE 'from.%' OR NOT EXISTS (SELECT {_ANSWERS} AND a.case_id <> l.case_id))"
+"""What belongs to the case: no request that is answered elsewhere, for anybody may ask under any case's key."""
 _PAIRS = ", ".join(f"'{pair}'" for pair in ALLOWED)
 
 QUESTIONS: Mapping[str, Question] = {
     "missing_sequences": Question(
-        """
+        f"""
 SELECT case_id, source, before + 1 AS since, sequence - 1 AS until, index AS before_index FROM (
     SELECT l.case_id, l.source, l.sequence, l.index,
            lag(l.sequence, 1, 0::bigint) OVER (PARTITION BY l.case_id, l.source ORDER BY l.sequence, l.index) AS before
-      FROM log l WHERE l.valid AND l.duplicate_of IS NULL AND l.sequence IS NOT NULL {only}) numbered
+      FROM log l WHERE l.valid AND l.duplicate_of IS NULL AND l.sequence IS NOT NULL AND {_ITS} {{only}}) numbered
  WHERE sequence > before + 1
 """,
         "before_index, since",
         "gaps in the sequences of sources",
     ),
     "repeated_sequences": Question(
-        """
+        f"""
 SELECT l.case_id, l.source, l.sequence, count(*) AS times, min(l.index) AS first_index, max(l.index) AS last_index
-  FROM log l WHERE l.valid AND l.duplicate_of IS NULL AND l.sequence IS NOT NULL {only}
+  FROM log l WHERE l.valid AND l.duplicate_of IS NULL AND l.sequence IS NOT NULL AND {_ITS} {{only}}
  GROUP BY l.case_id, l.source, l.sequence HAVING count(*) > 1
 """,
         "first_index",

@@ -10,7 +10,7 @@ from chassis.settings import Settings
 from contracts.intake import Supplement
 from services.dispatch.api import ROLES, router
 from services.dispatch.domain import Reckoning, decider
-from services.dispatch.domain.requests import command, involved, told
+from services.dispatch.domain.requests import answered, command, involved, told
 from services.dispatch.newcomers import tell_newcomers
 from services.dispatch.reference import load
 from services.dispatch.views import views
@@ -32,7 +32,7 @@ def build(settings: Settings) -> Service:
         schema=Path(__file__).with_name("schema.sql"),
         parks=("Assigned",),
         wants=_wanted,
-        requests=Requests(command, involved, told),
+        requests=Requests(command, involved, told, answered),
         announces=True,
         tasks=(tell_newcomers,),
     )

@@ -54,5 +54,10 @@ def _told(state: Case, partner: str, event_id: str) -> bool:
     return event_id in state.told.get(partner, ())
 
 
-REQUESTS: Requests[Case] = Requests(_command, _involved, _told, answers_unreadable=True)
+def _answered(state: Case, partner: str) -> int:
+    """With the few notices of what became of the report: it needs no count of its own."""
+    return len(state.told.get(partner, ()))
+
+
+REQUESTS: Requests[Case] = Requests(_command, _involved, _told, _answered, answers_unreadable=True)
 """How intake takes them. It is the one service that answers what cannot be read."""

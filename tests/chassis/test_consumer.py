@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import MessageSizeTooLargeError
 
 from chassis.consumer import Consumer
 from chassis.records import Record
@@ -115,6 +116,54 @@ async def test_a_transactions_markers_are_no_backlog(kafka: str, topics: str) ->
             await producer.stop()
         assert await eventually(lambda: reader.consumer.read_up_to(NOW))
         assert len(reader.records) == 1
+
+
+async def test_a_transaction_beside_a_steady_trickle_does_not_put_the_deadlines_off(kafka: str, topics: str) -> None:
+    async with reading(kafka, topics, "ReportFiled", "Resolved") as reader:
+        producer = AIOKafkaProducer(bootstrap_servers=kafka, transactional_id=f"{topics}writer")
+        await producer.start()
+        try:
+            record = fact_record(case_id(), report())
+            async with producer.transaction():
+                await producer.send_and_wait(topics + "ReportFiled", key=record.key, value=record.value)
+        finally:
+            await producer.stop()
+        trickling = asyncio.create_task(_trickle(kafka, topics))
+        try:
+            assert await eventually(lambda: reader.consumer.read_up_to(NOW), seconds=15)
+        finally:
+            trickling.cancel()
+            await asyncio.gather(trickling, return_exceptions=True)
+
+
+async def _trickle(kafka: str, topics: str) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=kafka)
+    await producer.start()
+    try:
+        while True:
+            record = record_of(b"{}", case_id(), topic="Resolved")
+            await producer.send_and_wait(topics + "Resolved", key=record.key, value=record.value)
+            await asyncio.sleep(0.05)
+    finally:
+        await producer.stop()
+
+
+async def test_what_a_partner_packs_is_unpacked_by_the_broker_and_refused_where_it_is_too_large(
+    kafka: str, topics: str, make_topics: Topics
+) -> None:
+    """A record of a few kilobytes may be a gigabyte for who reads it, or packed by a codec that a reader lacks."""
+    await make_topics(topics, partners=("water",), names=())
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, compression_type="gzip", max_request_size=100_000_000)
+    await producer.start()
+    try:
+        await producer.send_and_wait(topics + "from.water", value=b"0" * 100_000, key=b"k")
+        with pytest.raises(MessageSizeTooLargeError):
+            await producer.send_and_wait(topics + "from.water", value=b"0" * 30_000_000, key=b"k")
+    finally:
+        await producer.stop()
+    async with reading(kafka, topics, "from.water") as reader:
+        await eventually(lambda: _read(reader, 1), what="the partner's record")
+        assert len(reader.records[0].value or b"") == 100_000
 
 
 async def test_a_topic_that_is_registered_later_is_read_from_its_beginning_without_a_restart(

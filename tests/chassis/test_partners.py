@@ -86,6 +86,12 @@ def test_a_file_that_was_away_and_comes_back_as_it_was_is_no_fault_any_more(tmp_
     assert registry.fault is None
 
 
+@pytest.mark.parametrize("name", ["partner", "member", "reporter", "staff", "clock"])
+def test_a_partner_cannot_be_named_so_that_its_people_look_like_others(name: str) -> None:
+    with pytest.raises(ValueError, match="facts name people and partners that way"):
+        Partner(id=name, name=name, says=("reports",))
+
+
 def test_two_partners_cannot_answer_for_one_unit() -> None:
     with pytest.raises(ValueError, match=r"partners\.units must be unique, repeated: dept:water"):
         Partners(partners=(WATER, FIRE.model_copy(update={"units": ("dept:water",)})))

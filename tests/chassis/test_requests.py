@@ -107,6 +107,20 @@ async def told(database: Database) -> list[dict[str, Any]]:
     return [body for body in await sent(database) if body["topic"].startswith("to.")]
 
 
+async def test_in_one_case_so_many_requests_are_answered_and_the_others_are_parked(
+    inbox: Inbox, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taking, "_ANSWERS_IN_A_CASE", 5)
+    case, cause = await filed(inbox, database)
+    await inbox.process(
+        [asked(case, Note(assignment_id=f"{case}.1.1", note=str(number)), cause=cause) for number in range(9)]
+    )
+    assert [answer["data"]["kind"] for answer in await told(database)] == ["accepted"] * 5
+    rows = await database.fetch("SELECT kind FROM parked")
+    assert [row["kind"] for row in rows] == ["unanswered"] * 5
+    await filed(inbox, database)
+
+
 async def test_no_request_is_judged_by_a_state_that_another_process_has_changed(
     inbox: Inbox, database: Database, registry: Registry
 ) -> None:

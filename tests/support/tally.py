@@ -201,6 +201,7 @@ TALLY = Service(
         command=command,
         involved=lambda state, partner: state.partner == partner,
         told=lambda state, partner, event_id: event_id in state.told,
+        answered=lambda state, partner: len(state.told),
         answers_unreadable=True,
     ),
 )

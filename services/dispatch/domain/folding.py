@@ -10,7 +10,14 @@ from contracts.dispatch import Resolved
 from contracts.envelope import Event
 from contracts.feedback import Evaluated
 from contracts.intake import Supplement
-from contracts.notice import AssignmentNotice, CancellationNotice, ClosureNotice, SupplementNotice
+from contracts.notice import (
+    AcceptanceNotice,
+    AssignmentNotice,
+    CancellationNotice,
+    ClosureNotice,
+    RefusalNotice,
+    SupplementNotice,
+)
 from contracts.progress import (
     Acknowledged,
     EnRoute,
@@ -165,6 +172,8 @@ def _told(case: Case, event: Event[Any]) -> Case:
             case = _changed(case, name, lambda work: replace(work, told=_without(work, partner)))
         case ClosureNotice():
             known = replace(known, closed=True)
+        case AcceptanceNotice() | RefusalNotice():
+            known = replace(known, answers=known.answers + 1)
         case SupplementNotice():
             known = replace(known, supplements=known.supplements + 1)
         case _:

@@ -49,6 +49,11 @@ def involved(case: Case, partner: str) -> bool:
     return case.told.get(partner, Told()).involved
 
 
+def answered(case: Case, partner: str) -> int:
+    """How many requests of the partner the case holds an answer to."""
+    return case.told.get(partner, Told()).answers
+
+
 def told(case: Case, partner: str, event_id: str) -> bool:
     """Whether that is a notice of dispatch to that partner on the case."""
     return event_id in case.told.get(partner, Told()).notices

@@ -143,6 +143,8 @@ class Told:
     """What a partner was told about a case."""
 
     notices: Ids = field(default_factory=Ids)
+    answers: int = 0
+    """How many of the notices are answers to requests."""
     """Their ids."""
     involved: bool = False
     """Whether it was told of an assignment."""
