@@ -143,7 +143,6 @@ async def _trickle(kafka: str, topics: str) -> None:
         while True:
             record = record_of(b"{}", case_id(), topic="Resolved")
             await producer.send_and_wait(topics + "Resolved", key=record.key, value=record.value)
-            await asyncio.sleep(0.05)
     finally:
         await producer.stop()
 
