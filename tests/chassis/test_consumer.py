@@ -119,21 +119,20 @@ async def test_a_transactions_markers_are_no_backlog(kafka: str, topics: str) ->
 
 
 async def test_a_transaction_beside_a_steady_trickle_does_not_put_the_deadlines_off(kafka: str, topics: str) -> None:
-    async with reading(kafka, topics, "ReportFiled", "Resolved") as reader:
-        producer = AIOKafkaProducer(bootstrap_servers=kafka, transactional_id=f"{topics}writer")
-        await producer.start()
-        try:
-            record = fact_record(case_id(), report())
-            async with producer.transaction():
-                await producer.send_and_wait(topics + "ReportFiled", key=record.key, value=record.value)
-        finally:
-            await producer.stop()
-        trickling = asyncio.create_task(_trickle(kafka, topics))
-        try:
-            assert await eventually(lambda: reader.consumer.read_up_to(NOW), seconds=15)
-        finally:
-            trickling.cancel()
-            await asyncio.gather(trickling, return_exceptions=True)
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, transactional_id=f"{topics}writer")
+    await producer.start()
+    trickling = asyncio.create_task(_trickle(kafka, topics))
+    try:
+        record = fact_record(case_id(), report())
+        async with producer.transaction():
+            await producer.send_and_wait(topics + "ReportFiled", key=record.key, value=record.value)
+        async with reading(kafka, topics, "ReportFiled", "Resolved") as reader:
+            await eventually(lambda: _read(reader, 10), what="the trickle")
+            assert await eventually(lambda: reader.consumer.read_up_to(NOW), seconds=10)
+    finally:
+        trickling.cancel()
+        await asyncio.gather(trickling, return_exceptions=True)
+        await producer.stop()
 
 
 async def _trickle(kafka: str, topics: str) -> None:
