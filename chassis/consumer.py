@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -35,7 +35,6 @@ _LOG_APPEND_TIME = 1
 _LOOK_AGAIN_SECONDS = 0.05
 _MISSING_SECONDS = 5.0
 
-T = TypeVar("T")
 Process = Callable[[Sequence[Record]], Awaitable[None]]
 
 

@@ -123,7 +123,8 @@ class Timers:
             stream_id,
             exc_info=fault,
         )
-        await self._database.fetch("UPDATE streams SET due_at = NULL WHERE stream_id = $1", stream_id)
+        query = "UPDATE streams SET due_at = NULL WHERE stream_id = $1 AND due_at <= $2"  # not what was set meanwhile
+        await self._database.fetch(query, stream_id, self._clock())
 
     async def _due(self, until: datetime) -> list[str]:
         return [row["stream_id"] for row in await self._database.fetch(_DUE, until, _BATCH)]
