@@ -26,7 +26,7 @@ class Deciding(Generic[S]):
         """For a decision on this stream: now, by nobody, unless `more` says otherwise."""
         now = self.journal.now
         given = Inputs(at=now, now=now, stream=stream_id, gathered=self.gathered, partners=self.partners)
-        return replace(given, **more)
+        return replace(given, **more) if more else given
 
 
 async def opened(

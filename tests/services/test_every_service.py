@@ -10,7 +10,6 @@ from fastapi.routing import APIRoute
 from chassis.http import encode_cursor
 from chassis.migrate import migrate
 from chassis.settings import Settings
-from deploy.district import __main__ as district
 from tests.support.facts import case_id
 from tests.support.fleet import SERVICES
 from tests.support.infrastructure import PASSWORD, Database
@@ -30,10 +29,11 @@ FORGED: tuple[list[Any], ...] = (
 
 
 @pytest.mark.parametrize("name", SERVICES)
-async def test_a_forged_cursor_is_bad_input_in_every_list(name: str, empty_database: Database, tmp_path: Path) -> None:
-    district.main(["--scale", "tiny", "--out", str(tmp_path / "district")])
+async def test_a_forged_cursor_is_bad_input_in_every_list(
+    name: str, empty_database: Database, district_folder: Path
+) -> None:
     service = import_module(f"services.{name}.service").build(
-        Settings.model_validate({"CASEGRID_DISTRICT": tmp_path / "district"})
+        Settings.model_validate({"CASEGRID_DISTRICT": district_folder})
     )
     await migrate(empty_database.admin_url, name, PASSWORD, service.schema.read_text())
     async with running(service, empty_database.url(name), role="api") as found:

@@ -7,21 +7,11 @@ from typing import Any
 
 import pytest
 
-from chassis.migrate import migrate
 from chassis.service import Service
 from chassis.settings import Settings
-from deploy.district import __main__ as district
 from services.dispatch.service import build
 from tests.services.dispatch.desk import T0, Start, partner, register
-from tests.support.infrastructure import PASSWORD, Database
 from tests.support.services import Hands, Running, running
-
-
-@pytest.fixture(scope="session")
-def district_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dispatch-district")
-    assert district.main(["--scale", "tiny", "--out", str(folder)]) == 0
-    return folder
 
 
 @pytest.fixture
@@ -35,12 +25,6 @@ def partners_file(tmp_path: Path) -> Path:
 @pytest.fixture
 def service(district_folder: Path) -> Service:
     return build(Settings.model_validate({"CASEGRID_DISTRICT": district_folder}))
-
-
-@pytest.fixture
-async def url(empty_database: Database, service: Service) -> str:
-    await migrate(empty_database.admin_url, "dispatch", PASSWORD, service.schema.read_text())
-    return empty_database.url("dispatch")
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from chassis.migrate import migrate
 from chassis.partners import Registry
 from chassis.service import Service
 from chassis.settings import Settings
-from deploy.district import __main__ as district
 from services.intake.service import build
 from tests.services.intake.desk import PARTNERS, Home
 from tests.support.infrastructure import PASSWORD
@@ -19,10 +18,8 @@ from tests.support.services import Mortal
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Service:
-    folder = tmp_path_factory.mktemp("district")
-    district.main(["--scale", "tiny", "--out", str(folder)])
-    return build(Settings.model_validate({"CASEGRID_DISTRICT": folder}))
+def service(district_folder: Path) -> Service:
+    return build(Settings.model_validate({"CASEGRID_DISTRICT": district_folder}))
 
 
 @pytest.fixture

@@ -12,17 +12,12 @@ from typing import Any
 import httpx
 import pytest
 
-from chassis.migrate import migrate
 from chassis.service import Service
-from chassis.settings import Settings
 from contracts.feedback import Evaluated
 from contracts.fields import Fact
 from contracts.reference import Areas, Partner, Partners
 from contracts.triage import Explanation, Merged, Rejected, Upheld, Withdrawn
-from deploy.district import __main__ as district
-from services.intake.service import build
 from tests.support.facts import case_id, fact_record
-from tests.support.infrastructure import PASSWORD, Database
 from tests.support.services import Running, running, token
 
 LI = token("li.na@example.org", "reporter")
@@ -56,28 +51,10 @@ FLOOD = {"title": "water on the road"}
 
 
 @pytest.fixture(scope="session")
-def district_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("district")
-    district.main(["--scale", "tiny", "--out", str(folder)])
-    return folder
-
-
-@pytest.fixture(scope="session")
-def service(district_folder: Path) -> Service:
-    return build(Settings.model_validate({"CASEGRID_DISTRICT": district_folder}))
-
-
-@pytest.fixture(scope="session")
 def partners_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("partners") / "partners.json"
     file.write_text(PARTNERS.model_dump_json())
     return file
-
-
-@pytest.fixture
-async def url(empty_database: Database, service: Service) -> str:
-    await migrate(empty_database.admin_url, "intake", PASSWORD, service.schema.read_text())
-    return empty_database.url("intake")
 
 
 @pytest.fixture

@@ -5,22 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from chassis.migrate import migrate
 from chassis.service import Service
 from chassis.settings import Settings
 from contracts.reference import Areas
-from deploy.district import __main__ as district
 from services.triage.service import build
 from tests.services.triage.desk import NOW
-from tests.support.infrastructure import PASSWORD, Database
 from tests.support.services import Hands, Running, running
-
-
-@pytest.fixture(scope="session")
-def district_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("district")
-    district.main(["--scale", "tiny", "--out", str(folder)])
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -45,12 +35,6 @@ def grid(grids: dict[str, tuple[float, float]]) -> str:
 @pytest.fixture(scope="session")
 def service(district_folder: Path) -> Service:
     return build(Settings.model_validate({"CASEGRID_DISTRICT": district_folder}))
-
-
-@pytest.fixture
-async def url(empty_database: Database, service: Service) -> str:
-    await migrate(empty_database.admin_url, "triage", PASSWORD, service.schema.read_text())
-    return empty_database.url("triage")
 
 
 @pytest.fixture
