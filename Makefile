@@ -8,7 +8,12 @@ STACK := $(PY) -m deploy.stack
 export PYTHONUNBUFFERED := 1
 
 FORMAT  ?= nyc311
-SUBJECT ?= developer
+
+# A mistyped goal or variable ends here, before anything is done: a variable must be named somewhere in this file.
+NAMED  := $(shell grep -ow '[A-Z][A-Z_]*' Makefile) PYTHON CASEGRID_% OTEL_%
+GIVEN  := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
+WRONG  := $(filter-out $(NAMED),$(GIVEN)) $(filter-out $(MADE) $(shell sed -n 's/^\([a-z]*\):.*/\1/p' Makefile),$(MAKECMDGOALS))
+$(if $(strip $(WRONG)),$(error $(strip $(WRONG)): no such target or variable; `make` alone names the targets and what each takes))
 
 help: ## this manual
 	@echo 'Casegrid. Each target makes what it needs first: environment, jars, database, reference district.'
@@ -18,8 +23,8 @@ help: ## this manual
 	@echo 'Ports: INTAKE_PORT 8001, TRIAGE_PORT 8002, DISPATCH_PORT 8003, FEEDBACK_PORT 8004, AUDIT_PORT 8005, KAFKA_PORT 19092,'
 	@echo 'KAFKA_CONTROLLER_PORT 19093, POSTGRES_PORT 15432. KAFKA_BOOTSTRAP_SERVERS, DATABASE_URL: use these servers instead.'
 
-up: $(MADE) ## start Kafka, PostgreSQL and the five services, wait until healthy, print the URLs (ONLY=kafka,postgres)
-	@$(STACK) up $(if $(ONLY),--only $(ONLY))
+up: $(MADE) ## start what does not run of all, or of ONLY=kafka,postgres; wait until ready, print the URLs; stops nothing
+	@$(STACK) up $(if $(ONLY),--only="$$ONLY")
 
 down: $(MADE) ## stop everything, keep data
 	@$(STACK) down
@@ -27,8 +32,8 @@ down: $(MADE) ## stop everything, keep data
 reset: $(MADE) ## stop everything, drop data, secrets and logs; keep partners and what was downloaded
 	@$(STACK) reset
 
-status: $(MADE) ## what runs, since when, with how much memory (JSON=1)
-	@$(STACK) status $(if $(JSON),--json)
+status: $(MADE) ## what runs, and why something does not (JSON=1); fails unless all that was started is ready
+	@$(STACK) status $(if $(filter-out 0,$(JSON)),--json)
 
 demo: up ## the reference scenario, from the first report of a burst main to the audited, closed case
 	@$(PY) -m deploy.demo
@@ -53,12 +58,15 @@ fix: $(MADE) ## rewrite what `make check` finds and a program can mend
 	@.venv/bin/ruff check --fix --quiet .
 	@$(PY) -m contracts.export
 
+mutants: $(MADE) ## strength of the tests: change the rules in one place at a time, show what no test notices (SEED=1 COUNT=560 FILES= ONE=)
+	@$(PY) -m deploy.mutants $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT)) $(if $(FILES),--files $(FILES)) $(if $(ONE),--one '$(ONE)')
+
 bench: up ## complete cases per second, beside the bare limits of this machine
 	@$(PY) -m deploy.bench
 
-token: $(MADE) ## print a development token: ROLE=dispatcher SUBJECT=... UNIT=... AREAS=CH/shengdeng,...
-	@test -n '$(ROLE)' || { echo 'make token ROLE=dispatcher [SUBJECT=...] [UNIT=...] [AREAS=...]' >&2; exit 2; }
-	@$(STACK) token --role '$(ROLE)' --subject '$(SUBJECT)' --unit '$(UNIT)' --areas '$(AREAS)'
+token: $(MADE) ## print a development token: ROLE=dispatcher SUBJECT=... UNIT=... AREAS=CH/shengdeng,...; no ROLE: names all
+	@$(STACK) token $(if $(ROLE),--role="$$ROLE") $(if $(SUBJECT),--subject="$$SUBJECT") $(if $(UNIT),--unit="$$UNIT") \
+		$(if $(AREAS),--areas="$$AREAS")
 
 partner: $(MADE) ## register a partner, or change it: NAME=water UNITS=dept:water SAYS=reports,steps (REMOVE=1, ROTATE=1)
 	@test -n "$$NAME" || { echo 'make partner NAME=water UNITS=dept:water SAYS=reports,steps [TITLE=...] [RETROSPECTIVE=1] [ROTATE=1]' >&2; \
@@ -77,4 +85,4 @@ $(MADE): requirements.lock deploy/stack/environment.sh
 	@deploy/stack/environment.sh
 	@touch $@
 
-.PHONY: help up down reset status demo replay test check fix bench token partner partners lock
+.PHONY: help up down reset status demo replay test check fix mutants bench token partner partners lock

@@ -9,8 +9,7 @@ import asyncio
 import gc
 import logging
 import signal
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -19,78 +18,96 @@ from typing import Any
 
 import uvicorn
 import uvloop
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 
-from chassis import operations, telemetry
-from chassis.changes import Changes
+from chassis import telemetry
 from chassis.clock import Clock, clock_of
-from chassis.commands import Commands
-from chassis.consumer import Consumer
-from chassis.database import PASSING, Database
-from chassis.http import Gate, Json, Rate, handle_errors, require, unlisted
-from chassis.identity import Identity
-from chassis.inbox import Inbox, backoff
-from chassis.partners import Registry
-from chassis.relay import Relay
+from chassis.engine.commands import Commands
+from chassis.engine.inbox import Inbox
+from chassis.engine.model import Model
+from chassis.kafka.consumer import Consumer, Reading
+from chassis.kafka.records import Record
+from chassis.kafka.relay import Relay
+from chassis.registry import Registry
+from chassis.retry import in_words, until_done
 from chassis.service import Service
 from chassis.settings import Settings
-from chassis.timers import Timers
+from chassis.store.changes import Changes
+from chassis.store.database import TRANSIENT_ERRORS, Database
+from chassis.web.application import OPERATIONS, PARKED, build
+from chassis.worker import DecidingWorker, RecordingWorker, Worker
 
 log = logging.getLogger(__name__)
 
+_DATABASE_SECONDS = 2.0
+
 
 class Runtime:
-    """Holds a service's parts together. Public for the service's own routes: `service`, `settings`, `database`,
-    `clock`, `commands`, `changes`, `registry`.
-    """
+    """Holds a service's parts together; `chassis.web.requests.Process` is what its routes see of it."""
 
     def __init__(self, service: Service, settings: Settings, *, clock: Clock | None = None) -> None:
-        self.service = service = replace(service, registry=Registry(settings.partners_file))
+        self.service = service
         self.settings = settings
         self.clock = clock or clock_of(settings.clock_file)
+        self.registry = Registry(settings.partners_file)
+        self.reference = service.reference
         self.database = Database(settings.database_url, service.name, size=settings.pool)
         self.changes = Changes(self.database)
         self.works = settings.role in ("worker", "both")
         self.serves = settings.role in ("api", "both")
-        self.registry = service.registry
-        self.inbox = None if service.processor else Inbox(service, self.database, self.clock)
-        self.relay = Relay(
+        self.worker = self._worker(service)
+        self.consumer = Consumer(
+            Reading(settings.kafka_bootstrap_servers, settings.topic_prefix, settings.batch, settings.session_seconds),
+            service.name,
+            lambda: self.registry.topics(tuple(service.topics)),
+            self._process,
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+        self._failed = asyncio.Event()
+
+    def _worker(self, service: Service) -> Worker:
+        settings = self.settings
+        if not isinstance(service.model, Model):
+            return RecordingWorker(service.model, self.database)
+        relay = Relay(
             servers=settings.kafka_bootstrap_servers,
             name=service.name,
             prefix=settings.topic_prefix,
             database=self.database,
         )
-        self.commands = Commands(service, self.database, self.clock, self.relay.wake)
-        processor = service.processor(self) if service.processor else self.inbox
-        assert processor is not None
-        self.processor = processor
-        self.consumer = Consumer(
-            servers=settings.kafka_bootstrap_servers,
-            group=service.name,
-            topics=lambda: self.registry.topics(tuple(service.topics)),
-            prefix=settings.topic_prefix,
-            batch=settings.batch,
-            process=self._process,
-            session_seconds=settings.session_seconds,
-        )
-        self.timers = Timers(service, self.database, self.clock, self.inbox, self._read_up_to)
-        self._tasks: list[asyncio.Task[None]] = []
-        self._failed = asyncio.Event()
+        model = replace(service.model, registry=self.registry)
+        return DecidingWorker(model, self.database, self.clock, relay, self._read_up_to)
 
-    async def _process(self, records: Any) -> None:
-        await self.processor.process(records)
-        self.relay.wake()
+    @property
+    def commands(self) -> Commands:
+        """Of a service that decides."""
+        return self.deciding.commands
+
+    @property
+    def inbox(self) -> Inbox:
+        """Of a service that decides."""
+        return self.deciding.inbox
+
+    @property
+    def deciding(self) -> DecidingWorker:
+        """The worker of a service that decides. Raises `TypeError` for one that records."""
+        if not isinstance(self.worker, DecidingWorker):
+            raise TypeError(f"{self.service.name} records and decides nothing")
+        return self.worker
+
+    async def _process(self, records: Sequence[Record]) -> None:
+        await self.worker.process(records)
 
     def wake(self) -> None:
         """Says that something was appended."""
-        self.relay.wake()
+        self.worker.wake()
 
     async def start(self) -> None:
-        """Starts the parts of this role; none of them needs its surroundings to be there yet."""
+        """Starts the parts of this role; neither the database nor the broker needs to be there yet."""
         self._run("database", self._reach_database)
 
     async def stop(self) -> None:
-        """Lets transactions under way end, then stops all parts."""
+        """Lets running transactions end, then stops all parts."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -98,24 +115,19 @@ class Runtime:
         await self.database.close()
 
     async def _reach_database(self) -> None:
-        attempt = 0
-        while True:
-            try:
-                await self.database.open()
-                break
-            except PASSING as fault:
-                log.warning("waiting for the database: %s", fault)
-                await backoff(attempt)
-                attempt += 1
-        if self.serves and self.service.announces:
+        await until_done(
+            self.database.open,
+            TRANSIENT_ERRORS,
+            lambda error: log.warning("waiting for the database: %s", in_words(error)),
+        )
+        if self.serves and isinstance(self.service.model, Model) and self.service.model.announces:
             self._run("changes", self.changes.run)
         if self.works:
             self._run("consumer", self.consumer.run)
+            for name, loop in self.worker.loops().items():
+                self._run(name, loop)
             for task in self.service.tasks:
-                self._run(getattr(task, "__name__", "task"), lambda task=task: task(self))
-            if self.inbox is not None:
-                self._run("relay", self.relay.run)
-                self._run("timers", self.timers.run)
+                self._run("task", lambda task=task: task(self))
 
     def _run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         async def guarded() -> None:
@@ -124,26 +136,33 @@ class Runtime:
             except asyncio.CancelledError:
                 raise
             except Exception:
-                log.critical("%s failed; the process ends, so that a new one may begin", name, exc_info=True)
+                log.critical("%s failed; the process ends, so that a new one may start", name, exc_info=True)
                 self._failed.set()
 
         self._tasks.append(asyncio.create_task(guarded(), name=f"{self.service.name}-{name}"))
 
     async def failed(self) -> None:
-        """Returns when a part has failed in a way that no retry mends."""
+        """Returns when a part has failed with an error that no retry mends."""
         await self._failed.wait()
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether a part has failed for good."""
+        return self._failed.is_set()
+
     async def _read_up_to(self, now: datetime) -> datetime | None:
-        """As the consumer says; never, while it is not known which topics are to be read."""
+        """As the consumer says; None while it is not known which topics are to be read."""
         return None if self.registry.blind else await self.consumer.read_up_to(now)
 
     async def faults(self) -> dict[str, str]:
         """Part -> what is wrong with it; empty when ready."""
         found: dict[str, str] = {}
         try:
-            await asyncio.wait_for(self.database.fetchrow("SELECT 1"), 2)
-        except PASSING as fault:
-            found["database"] = f"{type(fault).__name__}: {fault}"
+            await asyncio.wait_for(self.database.fetchrow("SELECT 1"), _DATABASE_SECONDS)
+        except TimeoutError:
+            found["database"] = f"no answer in {_DATABASE_SECONDS:g} seconds"
+        except TRANSIENT_ERRORS as fault:
+            found["database"] = in_words(fault)
         if self.registry.blind:
             found["partners"] = self.registry.fault or ""
         if self.works:
@@ -155,27 +174,22 @@ class Runtime:
                 found["consumer"] = "no partitions are assigned"
             elif stuck := self.consumer.stuck():
                 found["consumer"] = "stuck: " + ", ".join(stuck)
-            if self.inbox is not None and self.relay.fault:
-                found["relay"] = self.relay.fault
-            if self.timers.fault:
-                found["timers"] = self.timers.fault
+            found |= self.worker.faults()
         return found
 
     def health(self) -> dict[str, Any]:
         """How the process is, without asking anything outside it."""
+        fallback = self.settings.broker_kind == "fallback"
+        warning = "the fallback broker may lose the last writes when it is killed: for demonstration only"
         return {
             "alive": True,
             "service": self.service.name,
-            "version": _version(),
+            "version": release(),
             "role": self.settings.role,
             "now": self.clock(),
             "clock": "file" if self.settings.clock_file and self.settings.clock_file.exists() else "wall",
             "broker": self.settings.broker_kind,
-            **(
-                {"warning": "the fallback broker may lose the last writes when it is killed: for demonstration only"}
-                if self.settings.broker_kind == "fallback"
-                else {}
-            ),
+            **({"warning": warning} if fallback else {}),
             "consumer": {
                 "fault": self.consumer.fault if self.works else None,
                 "assigned": self.consumer.assigned(),
@@ -183,11 +197,7 @@ class Runtime:
                 "stuck": self.consumer.stuck(),
                 "missing_topics": self.consumer.missing(),
             },
-            "relay": {
-                "fault": self.relay.fault if self.works and self.inbox is not None else None,
-                "missing_topics": self.relay.missing,
-            },
-            "passed_over": dict(self.inbox.passed_over) if self.inbox is not None else {},
+            **self.worker.health(),
             "partners": {
                 "registered": len(self.registry.partners.registered),
                 "version": self.registry.version,
@@ -208,33 +218,18 @@ def application(runtime: Runtime) -> FastAPI:
             await runtime.stop()
 
     service = runtime.service
-    roles = {**operations.ROLES, **service.roles}
-    app = FastAPI(
-        title=f"Casegrid {service.name}",
-        description=getattr(sys.modules.get(f"services.{service.name}"), "__doc__", None) or "",
-        version=_version(),
-        lifespan=lifespan,
-        default_response_class=Json,
-    )
-    app.include_router(operations.router(runtime), dependencies=[Depends(require(app, roles))])
-    if runtime.serves:
-        app.include_router(service.router(runtime), dependencies=[Depends(require(app, roles))])
-    if missing := unlisted(app, roles):
-        raise RuntimeError(f"routes without roles: {missing}")
-    handle_errors(app)
-    app.add_middleware(
-        Gate, identity=Identity(runtime.settings, runtime.registry), rate=Rate(runtime.settings.requests_per_second)
-    )
-    return app
+    parked = [PARKED] if isinstance(service.model, Model) else []
+    own = [service.routes] if runtime.serves else []
+    return build(service.name, release(), runtime, lifespan, [OPERATIONS, *parked, *own])
 
 
 def main(service: Service) -> None:
-    """Runs the service until SIGTERM or SIGINT; exit status 1 where a part failed for good."""
+    """Runs the service until SIGTERM or SIGINT; exit status 1 if a part failed for good."""
     settings = Settings()
     settings.refuse_if_unsafe()
     telemetry.configure(service.name, settings.log_level)
     runtime = Runtime(service, settings)
-    # Reference data and code stay for ever, and folded states hold no cycles: looking through them again and again for
+    # Reference data and code stay for ever, and folded states hold no cycles. Searching them again and again for
     # garbage took a third of triage's time.
     gc.collect()
     gc.freeze()
@@ -261,15 +256,16 @@ def main(service: Service) -> None:
         await serving
         watch.cancel()
 
-    # uvicorn raises the signal again when it has stopped; it has been obeyed by then, and the exit status is to say so.
+    # uvicorn raises the signal again when it has stopped. It has been obeyed by then, and the exit status must say so.
     for asked in (signal.SIGINT, signal.SIGTERM):
         signal.signal(asked, lambda *_: None)
     uvloop.run(serve())
-    if runtime._failed.is_set():
+    if runtime.has_failed:
         raise SystemExit(1)
 
 
-def _version() -> str:
+def release() -> str:
+    """The version of the installed package."""
     try:
         return version("casegrid")
     except PackageNotFoundError:

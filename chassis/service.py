@@ -1,65 +1,46 @@
-"""What a service is made of: topics in, decider, views, routes. A service's `service.py` fills one of these in."""
+"""What a service is made of; its `service.py` fills one of these in."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from chassis.decider import Decider
-from chassis.partners import Registry
-from chassis.requests import Requests
-from chassis.views import View
+from chassis.engine.model import Model
+from chassis.store.migrations import STORE, Migration, read
+from chassis.web.application import Routes
+from chassis.web.requests import Process
+from chassis.worker import Recorder
 
-if TYPE_CHECKING:
-    from fastapi import APIRouter
-
-    from chassis.database import Connection
-    from chassis.runtime import Runtime
-
-Route = tuple[str, str]
-"""(method, path) as FastAPI knows it: `("POST", "/reports/{case_id}/withdrawal")`."""
-
-Gather = Callable[["Connection", Sequence[Any], Sequence[str]], Awaitable[Any]]
-"""Reads, in the transaction, what the decisions on these events, or on these streams, may need beside the states."""
-
-
-def _all(_: Any) -> bool:
-    return True
+Task = Callable[[Process], Awaitable[None]]
+"""What else a worker runs for as long as it lives."""
 
 
 @dataclass(frozen=True)
 class Service:
-    """A service, ready to be run by `chassis.runtime`.
+    """A service, ready to be run by chassis.runtime.
 
-    `topics` it reads; `from.*` and `to.*` stand for those of all partners. Of `parks` it parks what cannot be read or
-    is forged; of the others it only counts that, for another service parks it. `sources` names the one source whose
-    records it takes from a topic, told before they are parsed; `wants` tells the events it takes at all. `gather` gives
-    `Inputs.gathered`; if what it gives has a method `learn(event)`, it is told of every event that takes effect later
-    in the batch. `requests` says how it takes what partners ask.
+    `model` says how it decides, or that it only records. `reference` is what its routes know of the district, which the
+    dependency `reference_of` gives them.
     """
 
-    name: str
-    topics: Sequence[str]
-    decider: Decider[Any, Any]
-    views: Sequence[View[Any]]
-    router: "Callable[[Runtime], APIRouter]"
-    roles: Mapping[Route, frozenset[str]]
-    schema: Path
-    parks: Sequence[str] = ()
-    sources: Mapping[str, str] = field(default_factory=dict)
-    wants: Callable[[Any], bool] = _all
-    gather: Gather | None = None
-    requests: Requests[Any] | None = None
-    registry: Registry = field(default_factory=lambda: Registry(None))
-    """Who is registered as a partner; the runtime puts the one of the settings' file here."""
-    announces: bool = False
-    """Whether `Runtime.changes` is to tell which cases changed, for live views."""
-    processor: "Callable[[Runtime], Any] | None" = None
-    """Replaces `chassis.inbox.Inbox` where a service stores records instead of deciding on them."""
-    tasks: "Sequence[Callable[[Runtime], Awaitable[None]]]" = field(default=())
-    """What else a worker runs, for as long as the process lives."""
+    model: Model | Recorder
+    routes: Routes
+    migrations: Sequence[Migration]
+    reference: Any = None
+    tasks: Sequence[Task] = ()
 
     @property
-    def source(self) -> str:
-        """The CloudEvents `source` of what it publishes."""
-        return f"/services/{self.name}"
+    def name(self) -> str:
+        """Folder, schema, database role, consumer group and OpenTelemetry service name."""
+        return self.model.name
+
+    @property
+    def topics(self) -> Sequence[str]:
+        """The topics it reads; `from.*` and `to.*` stand for those of all partners."""
+        return self.model.topics
+
+
+def migrations(name: str, module: str, *, decides: bool = True) -> tuple[Migration, ...]:
+    """The migrations of a service whose module file is `module`: the event store's, if it decides, then its own."""
+    own = read(name, Path(module).with_name("schema"))
+    return (*read("store", STORE), *own) if decides else tuple(own)

@@ -2,12 +2,24 @@
 
 import ipaddress
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEVELOPMENT_KEY = "casegrid-development-key-for-loopback-only"
+
+
+Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+
+
+def _in_capitals(level: Any) -> Any:
+    """The level that was meant, or what was given, so that the error shows it unchanged."""
+    capitals = str(level).upper()
+    return capitals if capitals in get_args(Level) else level
+
+
+LogLevel = Annotated[Level, BeforeValidator(_in_capitals)]
 
 
 class Settings(BaseSettings):
@@ -28,7 +40,7 @@ class Settings(BaseSettings):
     clock_file: Path | None = Field(default=None, validation_alias="CASEGRID_CLOCK_FILE")
     topic_prefix: str = Field(default="", validation_alias="CASEGRID_TOPIC_PREFIX")
     broker_kind: Literal["kafka", "fallback"] = Field(default="kafka", validation_alias="CASEGRID_BROKER_KIND")
-    log_level: str = Field(default="INFO", validation_alias="CASEGRID_LOG_LEVEL")
+    log_level: LogLevel = Field(default="INFO", validation_alias="CASEGRID_LOG_LEVEL")
     batch: int = Field(default=1000, ge=1, le=5000, validation_alias="CASEGRID_BATCH")
     """The most records of one transaction; bounds the time between two polls."""
     session_seconds: float = Field(default=10, ge=2, le=300, validation_alias="CASEGRID_SESSION_SECONDS")

@@ -1,99 +1,224 @@
-"""Traces and logs: W3C trace context through HTTP and Kafka, spans to an OTLP endpoint if set, logs as JSON lines."""
+"""Traces and logs: W3C trace context through HTTP and Kafka, spans to an OTLP endpoint if one is set, logs as JSON
+lines.
+
+Spans follow OpenTelemetry's conventions for HTTP servers and for messaging; the latter are still in development, so
+their version is pinned (`SCHEMA`).
+
+    server     one per HTTP request, child of the caller's span
+    process    one per batch of records, linked to the span of each record
+    deadline   one per batch of deadlines, the start of a trace
+
+A record's `traceparent` header names the span that published it. Its `traceparent` attribute names the first span of
+the case, and stays the same along the chain. Without an endpoint no span is made: headers then carry the first span,
+too.
+"""
 
 import json
 import logging
 import os
-import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
 from opentelemetry import trace
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
+from opentelemetry.semconv._incubating.attributes import messaging_attributes as messaging
+from opentelemetry.semconv.attributes import http_attributes, url_attributes
+from opentelemetry.semconv.schemas import Schemas
+from opentelemetry.trace import Link, Span, SpanKind, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-_TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$")
-_NO_TRACE = "0" * 32
+SCHEMA = Schemas.V1_44_0.value
+"""The version of the conventions that the attributes of spans follow."""
+
+_TRACEPARENT = "traceparent"
+_PROPAGATOR = TraceContextTextMapPropagator()
 
 current: ContextVar[str | None] = ContextVar("traceparent", default=None)
-"""The traceparent of the request being served."""
-fields: ContextVar[dict[str, Any] | None] = ContextVar("log_fields", default=None)
-"""What every log line of the work under way carries: the case id, the caller."""
+"""The traceparent of the request, batch or record being worked on."""
+case: ContextVar[str | None] = ContextVar("case_id", default=None)
+"""The case being worked on."""
 
-_exporting = False
+_tracer: trace.Tracer | None = None
 
 
 def configure(service: str, level: str) -> None:
     """Logs as JSON lines on standard output; exports spans if OTEL_EXPORTER_OTLP_ENDPOINT is set."""
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(_JsonLines(service))
+    handler.setFormatter(JsonLines(service))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for noisy in ("aiokafka", "httpx", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
-        provider = TracerProvider(resource=Resource.create({"service.name": service}))
-        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-        trace.set_tracer_provider(provider)
-        global _exporting
-        _exporting = True
+        export(service)
 
 
-def hop(name: str, *parents: bytes | str | None) -> str:
-    """The traceparent of a step that follows the first usable parent; of a new trace where there is none."""
-    parent = _first(parents)
-    if _exporting:
-        span = trace.get_tracer("casegrid").start_span(name, context=_context(parent))
-        span.end()
-        return _text(span.get_span_context())
-    if parent is None:
-        return f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-01"
-    return f"00-{parent[1]}-{os.urandom(8).hex()}-{parent[3]}"
+def export(service: str) -> None:
+    """Exports spans to the OTLP endpoint that the environment names; loads the SDK, which costs memory otherwise."""
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    provider = TracerProvider(resource=Resource.create({"service.name": service, "service.namespace": "casegrid"}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    global _tracer
+    _tracer = trace.get_tracer("casegrid", tracer_provider=provider, schema_url=SCHEMA)
 
 
 @contextmanager
-def serving(name: str, parent: str | None) -> Iterator[str]:
-    """Around a request: its traceparent, also in `current` and in every log line."""
-    match = _first((parent,))
-    span = trace.get_tracer("casegrid").start_span(name, context=_context(match)) if _exporting else None
-    traceparent = _text(span.get_span_context()) if span else hop(name, parent)
+def server_span(method: str, path: str, parent: str | None) -> Iterator["ServerSpan"]:
+    """Around an HTTP request; `traceparent` of what it gives goes into the response, log lines and facts."""
+    if _tracer is None:
+        found = ServerSpan(_valid(parent) or _new_traceparent(), None)
+        with _working_under(found.traceparent):
+            yield found
+        return
+    attributes = {http_attributes.HTTP_REQUEST_METHOD: method, url_attributes.URL_PATH: path}
+    context = _PROPAGATOR.extract({_TRACEPARENT: parent} if parent else {})
+    with _tracer.start_as_current_span(method, context=context, kind=SpanKind.SERVER, attributes=attributes) as span:
+        found = ServerSpan(_text(span), span)
+        with _working_under(found.traceparent):
+            yield found
+
+
+class ServerSpan:
+    """The span of an HTTP request, or only its traceparent if nothing is exported."""
+
+    def __init__(self, traceparent: str, span: Span | None) -> None:
+        self.traceparent = traceparent
+        self._span = span
+
+    def ends(self, method: str, route: str | None, status: int) -> None:
+        """Says which route answered, and how."""
+        if self._span is None:
+            return
+        self._span.set_attribute(http_attributes.HTTP_RESPONSE_STATUS_CODE, status)
+        if route is not None:
+            self._span.update_name(f"{method} {route}")
+            self._span.set_attribute(http_attributes.HTTP_ROUTE, route)
+        if status >= 500:
+            self._span.set_status(StatusCode.ERROR)
+
+
+@contextmanager
+def process_span(group: str, headers: Iterable[bytes | None], count: int) -> Iterator[None]:
+    """Around a batch of records of a consumer group; `headers` are the records' `traceparent`s, to be linked to."""
+    if _tracer is None:
+        yield
+        return
+    attributes = {
+        messaging.MESSAGING_SYSTEM: "kafka",
+        messaging.MESSAGING_OPERATION_TYPE: "process",
+        messaging.MESSAGING_OPERATION_NAME: "process",
+        messaging.MESSAGING_CONSUMER_GROUP_NAME: group,
+        messaging.MESSAGING_BATCH_MESSAGE_COUNT: count,
+    }
+    with (
+        _tracer.start_as_current_span(
+            f"process {group}", kind=SpanKind.CONSUMER, links=list(_links(headers)), attributes=attributes
+        ) as span,
+        _working_under(_text(span)),
+    ):
+        yield
+
+
+@contextmanager
+def deadline_span(service: str) -> Iterator[None]:
+    """Around a batch of deadlines, which no request and no record causes."""
+    if _tracer is None:
+        with _working_under(_new_traceparent()):
+            yield
+        return
+    with _tracer.start_as_current_span(f"deadlines {service}") as span, _working_under(_text(span)):
+        yield
+
+
+@contextmanager
+def command_span(command: str, service: str) -> Iterator[None]:
+    """Around the execution of a command, inside its request's span."""
+    if _tracer is None:
+        yield
+        return
+    with _tracer.start_as_current_span(f"{service} {command}") as span, _working_under(_text(span)):
+        yield
+
+
+def published_under(cause: str | None) -> tuple[str, str]:
+    """(header, attribute) of a record published now, whose cause has the attribute `cause`.
+
+    The header names the span at work. The attribute is the cause's, or where there is none the span at work.
+    """
+    span = current.get() if _tracer is not None or cause is None else cause
+    header = span or cause or _new_traceparent()
+    return header, cause or header
+
+
+class About:
+    """Around the work on one record: log lines name its case, and its trace unless a span of ours is at work.
+
+    `header` counts where the record has no attribute. A class instead of a generator, because it is entered per record.
+    """
+
+    __slots__ = ("_case", "_case_token", "_trace", "_trace_token")
+
+    def __init__(self, case_id: str | None, attribute: str | None, header: bytes | None = None) -> None:
+        self._case = case_id
+        self._trace = attribute or (_valid(header.decode("ascii", "replace")) if header else None)
+
+    def __enter__(self) -> None:
+        self._case_token = case.set(self._case)
+        self._trace_token = current.set(self._trace) if _tracer is None and self._trace else None
+
+    def __exit__(self, *_: object) -> None:
+        case.reset(self._case_token)
+        if self._trace_token is not None:
+            current.reset(self._trace_token)
+
+
+@contextmanager
+def _working_under(traceparent: str) -> Iterator[None]:
     token = current.set(traceparent)
     try:
-        yield traceparent
+        yield
     finally:
         current.reset(token)
-        if span:
-            span.end()
 
 
-def _first(parents: tuple[bytes | str | None, ...]) -> re.Match[str] | None:
-    for parent in parents:
-        if parent is None:
-            continue
-        text = parent.decode("ascii", "replace") if isinstance(parent, bytes) else parent
-        match = _TRACEPARENT.match(text)
-        if match and match[1] != _NO_TRACE:
-            return match
-    return None
+def _links(headers: Iterable[bytes | None]) -> Iterator[Link]:
+    for header in dict.fromkeys(headers):
+        if header is not None:
+            context = trace.get_current_span(
+                _PROPAGATOR.extract({_TRACEPARENT: header.decode("ascii", "replace")})
+            ).get_span_context()
+            if context.is_valid:
+                yield Link(context)
 
 
-def _context(parent: re.Match[str] | None) -> Any:
-    if parent is None:
+def _valid(traceparent: str | None) -> str | None:
+    """The traceparent as W3C Trace Context level 1 writes it; None if it is not valid."""
+    if traceparent is None:
         return None
-    context = SpanContext(int(parent[1], 16), int(parent[2], 16), True, TraceFlags(int(parent[3], 16)))
-    return trace.set_span_in_context(NonRecordingSpan(context))
+    span = trace.get_current_span(_PROPAGATOR.extract({_TRACEPARENT: traceparent}))
+    return _text(span) if span.get_span_context().is_valid else None
 
 
-def _text(context: SpanContext) -> str:
-    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
+def _text(span: Span) -> str:
+    carrier: dict[str, str] = {}
+    _PROPAGATOR.inject(carrier, trace.set_span_in_context(span))
+    return carrier[_TRACEPARENT]
 
 
-class _JsonLines(logging.Formatter):
+def _new_traceparent() -> str:
+    """The start of a trace that nobody exports (W3C Trace Context, section 3.2)."""
+    return f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-00"
+
+
+class JsonLines(logging.Formatter):
+    """A log line as a JSON object, with the trace and the case that are being worked on."""
+
     def __init__(self, service: str) -> None:
         super().__init__()
         self._service = service
@@ -106,10 +231,10 @@ class _JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        traceparent = current.get()
-        if traceparent:
+        if traceparent := current.get():
             line["trace_id"] = traceparent[3:35]
-        line.update(fields.get() or {})
+        if case_id := case.get():
+            line["case_id"] = case_id
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)

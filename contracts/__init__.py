@@ -13,7 +13,10 @@ wire.py       bytes <-> events; the tables of types and topics
 causes.py     what each fact's cause is
 status.py     the public status of a case
 times.py      which instant counts
+docstrings.py what the models say about their fields, for their JSON Schemas
 growing.py    a set that grows without being copied
+roles.py      the roles of callers
+territory.py  the area tree, distances, and the grid around a position
 clocks.py     due dates on the four kinds of clock
 reference/    the reference files: areas, units, catalogue, calendar, policy, partners
 export/       writes and checks schemas/, asyncapi.yaml and examples/

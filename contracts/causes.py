@@ -99,23 +99,32 @@ REQUEST_CAUSES = ("notice",)
 """A partner's request names a notice to that partner on that case; only its report of a new case names none."""
 
 
+_KINDS = {
+    "ReportFiled": "kind",
+    "Assigned": "ruling",
+    "Resolved": "outcome",
+    "Evaluated": "verdict",
+    "Progressed": "step",
+    "Request": "kind",
+    "Notice": "kind",
+}
+"""Name of a type -> the field that says which of its facts it is."""
+
+
+def kind(data: Any) -> str:
+    """Which fact of its type this is: `new`, `dispatched`, `fixed`, `closed`, `en_route` ..."""
+    return getattr(data, _KINDS[data.name])
+
+
 def label(data: Any) -> str:
-    """What a fact is called here."""
+    """What a fact is called here: its kind, unless it is a partner's request or a notice to one."""
     match data.name:
-        case "ReportFiled":
-            return data.kind
-        case "Assigned":
-            return data.ruling
-        case "Resolved":
-            return data.outcome
-        case "Evaluated":
-            return data.verdict
-        case "Progressed":
-            return data.step
         case "Request":
             return "request"
+        case "Notice":
+            return f"notice {kind(data)}"
         case _:
-            return f"notice {data.kind}"
+            return kind(data)
 
 
 def marked(marks: Marks, event: AnyEvent, place: int) -> Marks:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
-from contracts.fields import CASE_ID, CaseId, ClaimedInstant, Instant, Name, Shape
+from contracts.fields import CASE_ID, FROM, CaseId, ClaimedInstant, Instant, Name, Shape
 
 D = TypeVar("D")
 
@@ -43,6 +43,11 @@ class _Envelope(Shape, Generic[D]):
     """The trace in which the event was appended (W3C Trace Context)."""
     data: D
 
+    @property
+    def publisher(self) -> str:
+        """The service or partner that says so, by its name: `intake`, `water`."""
+        return self.source.rpartition("/")[2]
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if not (self.subject == self.partitionkey == self.correlationid):
@@ -62,6 +67,12 @@ class Event(_Envelope[D], Generic[D]):
     sequence: Sequence
     """The event's number within its source's stream of that case, from 0000000001; a gap means a loss."""
 
+    @property
+    def topic(self) -> str:
+        """Where it is published, without the installation's prefix."""
+        fact: Any = self.data
+        return fact.topic
+
 
 class PartnerEvent(_Envelope[D], Generic[D]):
     """What a partner's system publishes on `from.<partner>`."""
@@ -72,6 +83,11 @@ class PartnerEvent(_Envelope[D], Generic[D]):
     """When your system wrote it down."""
     sequence: Sequence | None = None
     """Not needed; where it is given, a gap in it tells the auditor that something was lost."""
+
+    @property
+    def topic(self) -> str:
+        """Where it is published, without the installation's prefix."""
+        return FROM + self.publisher
 
 
 AnyEvent = Event[Any] | PartnerEvent[Any]

@@ -17,6 +17,7 @@ class Score(Shape):
     formula: Name
     """`<name>.v<version>`."""
     value: Number
+    """What the formula gives, in the formula's measure."""
     unit: Name | None = None
     """The unit it is about; absent: the case."""
 

@@ -8,11 +8,13 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeGuard
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Strict
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
+
+from contracts import docstrings
 
 MAX_INTEGER = 2**53 - 1
 """The largest integer every JSON reader keeps exactly (RFC 8259, section 6)."""
@@ -112,7 +114,7 @@ ClaimedInstant = Annotated[datetime, _AnyOffset]
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class IntegerBetween:
     """Of an integer field: its limits. 5.0 is an integer in JSON Schema, and so it is here."""
 
     least: int
@@ -129,23 +131,56 @@ def _whole(value: Any) -> Any:
 
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Flag = Annotated[bool, Strict()]
-Count = Annotated[int, Whole(0, MAX_INTEGER)]
+Count = Annotated[int, IntegerBetween(0, MAX_INTEGER)]
 LINE = 500
 """The most characters of a `Line`."""
-Line = Annotated[str, Field(min_length=1, max_length=LINE)]
-"""One line of text: a name, a task, a short reason."""
+_FILLED = r"[^ \t\n\x0b\x0c\r\u0085\u00a0\u1680\u2000-\u200b\u2028\u2029\u202f\u205f\u3000\ufeff]"
+"""Some character that is not white space; spelt out, because `\\S` differs between regular expression engines."""
+
+
+class Filled:
+    """Of a text field: white space alone is not enough."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        filled = core_schema.custom_error_schema(
+            core_schema.str_schema(pattern=_FILLED),
+            custom_error_type="blank",
+            custom_error_message="must not be blank",
+        )
+        return core_schema.chain_schema([handler(source), filled])
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        limited = schema["steps"][0] if schema["type"] == "chain" else schema
+        return {**handler(limited), "pattern": _FILLED}
+
+
+Line = Annotated[str, Field(min_length=1, max_length=LINE), Filled]
+"""One line of text, not blank: a name, a task, a short reason."""
 Text = Annotated[str, Field(max_length=20_000)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+FilledText = Annotated[str, Field(min_length=1, max_length=20_000), Filled]
+"""A text that says something."""
+Name = Annotated[str, Field(min_length=1, max_length=200), Filled]
 """An identifier of a person, a unit, a category or a place, in the words of the reference files."""
 CASE_ID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")
 CaseId = Annotated[str, Field(pattern=CASE_ID.pattern, max_length=36)]
 """A UUID in lower case; ours are version 7."""
 AssignmentId = Annotated[str, Field(pattern=r"^[0-9a-f-]{36}\.[0-9]{1,4}\.[0-9]{1,4}$", max_length=46)]
 """`<case id>.<round>.<number in the round>`."""
+FROM, TO = "from.", "to."
+"""What a partner's own topics begin with: the one it writes, the one it reads."""
 PartnerId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,49}$", max_length=50)]
 """A partner's system, as it is registered: `water`. Its topics are `from.water` and `to.water`."""
 AreaPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+(/[A-Za-z0-9-]+){0,4}$", max_length=200)]
 """District, street, community, grid and sub-grid, joined by slashes: `CH/shengdeng/hualin/g012`."""
+
+
+def case_of(assignment_id: str) -> str:
+    """The case of an assignment."""
+    return assignment_id.partition(".")[0]
 
 
 def lies_in(area: str, other: str) -> bool:
@@ -153,10 +188,35 @@ def lies_in(area: str, other: str) -> bool:
     return area == other or area.startswith(other + "/")
 
 
+def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
+    """Whether a JSON value is an object."""
+    return isinstance(value, dict)
+
+
+def is_list(value: Any) -> TypeGuard[list[Any]]:
+    """Whether a JSON value is a list."""
+    return isinstance(value, list)
+
+
+def described(model: type[BaseModel], made: JsonSchemaValue, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    """A model's JSON Schema with the strings under its fields as their descriptions."""
+    properties = handler.resolve_ref_schema(made).get("properties", {})
+    for name, words in docstrings.of_fields(model).items():
+        if name in properties:
+            properties[name]["description"] = words
+    return made
+
+
 class Shape(BaseModel):
     """Base of all that is published: frozen. Whoever builds one names its own fields only; readers overlook others."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return described(cls, handler(schema), handler)
 
 
 class Fact(Shape):
@@ -188,14 +248,18 @@ class Point(Shape):
     """A position in WGS 84, degrees."""
 
     lat: Annotated[Number, Field(ge=-90, le=90)]
+    """Latitude, positive to the north."""
     lon: Annotated[Number, Field(ge=-180, le=180)]
+    """Longitude, positive to the east."""
 
 
 class Place(Shape):
     """Where: any of a position, an address in words, and the area they resolved to (absent: a person must decide)."""
 
     point: Point | None = None
+    """The position."""
     address: Line | None = None
+    """The address in words."""
     area: AreaPath | None = None
     key_place: Name | None = None
     """The school, hospital, gas station ... at that position; raises the priority."""
@@ -205,8 +269,11 @@ class Attachment(Shape):
     """A photo, a recording, a document: where it lies, and the hash of its bytes (SHA-256, hexadecimal)."""
 
     uri: Annotated[str, Field(min_length=1, max_length=2_000)]
+    """Where it lies."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """The SHA-256 of its bytes, hexadecimal."""
     media_type: Annotated[str, Field(max_length=100)] | None = None
+    """What it is: `image/jpeg`."""
 
 
 Attachments = Annotated[tuple[Attachment, ...], Field(max_length=50)]

@@ -7,6 +7,7 @@ from pydantic import Field
 from contracts.fields import Attachments, Claimed, Flag, Line, Name, PartnerId, Place, Text
 
 Channel = Literal["handset", "citizen", "hotline", "open311", "sensor", "partner"]
+"""How a report came in."""
 
 REPORT_BYTES = 128 * 1024
 """Of a report on the wire: half of what an event may have, for the plan that repeats its words needs room, too."""
@@ -20,6 +21,7 @@ class NewReport(_ReportFiled):
     """Something is wrong somewhere; the case begins here."""
 
     kind: Literal["new"] = "new"
+    """What it says of the case."""
     channel: Channel
     reporter_ref: Name | None = None
     """An opaque reference; who it is stays in intake."""
@@ -27,10 +29,13 @@ class NewReport(_ReportFiled):
     """The partner whose system took the report and sent it in."""
     title: Line
     text: Text = ""
+    """The report in the reporter's words."""
     category: Name | None = None
     """The reporter's own choice from the catalogue; triage may rule otherwise."""
     place: Place = Place()
+    """Where it is."""
     attachments: Attachments = ()
+    """Photos, recordings and documents."""
     base_records: Annotated[tuple[Name, ...], Field(max_length=50)] = ()
     """The people, households, organisations, places or facilities it concerns, as identifiers of the base records."""
     external_ref: Name | None = None
@@ -43,15 +48,20 @@ class Supplement(_ReportFiled):
     """More about a case that was filed before."""
 
     kind: Literal["supplement"] = "supplement"
+    """What it says of the case."""
     reporter_ref: Name | None = None
+    """Of whoever filed the report; absent where somebody else added to it on their behalf."""
     text: Text
+    """What is added, in the reporter's words."""
     attachments: Attachments = ()
+    """Photos, recordings and documents."""
 
 
 class Withdrawal(_ReportFiled):
     """The reporter takes the report back; triage rules on it."""
 
     kind: Literal["withdrawal"] = "withdrawal"
+    """What it says of the case."""
     reporter_ref: Name | None = None
     reason: Line
 

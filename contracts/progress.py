@@ -24,12 +24,13 @@ from contracts.fields import (
     Claimed,
     Count,
     Fact,
+    FilledText,
     Instant,
+    IntegerBetween,
     Line,
     Name,
     PartnerId,
     Text,
-    Whole,
 )
 
 Queue = Literal["unlocated", "unclassified", "second_return", "no_unit"]
@@ -119,7 +120,7 @@ class Noted(_Done):
     assignment_id: AssignmentId
     unit: Name | None = None
     """The unit whose people said it; absent: the centre's."""
-    note: Annotated[Text, Field(min_length=1)]
+    note: FilledText
     evidence: Attachments = ()
 
 
@@ -314,7 +315,7 @@ class Rated(_Done):
     """A reporter's satisfaction, 1 to 5."""
 
     step: Literal["rated"] = "rated"
-    rating: Annotated[int, Whole(1, 5)]
+    rating: Annotated[int, IntegerBetween(1, 5)]
     comment: Text | None = None
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from contracts.fields import AreaPath, AssignmentId, Attachments, Fact, Line, Name, Point, Shape, Text
+from contracts.fields import AreaPath, AssignmentId, Attachments, Fact, FilledText, Line, Name, Point, Shape, Text
 from contracts.reference import Says
 
 ReportChannel = Literal["partner", "hotline", "open311", "sensor"]
@@ -22,11 +22,13 @@ class _Request(Fact):
     """Whether it begins a case, and so answers no notice."""
 
 
-class Where(Shape):
+class ReportedPlace(Shape):
     """Any of a position (WGS 84), an address in words, and an area path. The position decides where there is one."""
 
     point: Point | None = None
+    """The position."""
     address: Line | None = None
+    """The address in words."""
     area: AreaPath | None = None
 
 
@@ -42,7 +44,7 @@ class FileReport(_Request):
     title: Line
     text: Text = ""
     category: Name | None = None
-    place: Where = Where()
+    place: ReportedPlace = ReportedPlace()
     attachments: Attachments = ()
     base_records: Annotated[tuple[Name, ...], Field(max_length=50)] = ()
     external_ref: Name | None = None
@@ -53,7 +55,7 @@ class AddSupplement(_Request):
     """More about a report of yours."""
 
     kind: Literal["supplement"] = "supplement"
-    text: Annotated[Text, Field(min_length=1)]
+    text: FilledText
     attachments: Attachments = ()
 
 
@@ -92,7 +94,7 @@ class Note(_Step):
     """A remark."""
 
     kind: Literal["note"] = "note"
-    note: Annotated[Text, Field(min_length=1)]
+    note: FilledText
     evidence: Attachments = ()
 
 

@@ -63,6 +63,7 @@ STAGES: tuple[Stage, ...] = ("dispatched", "acknowledged", "en_route", "on_scene
 """Of an assignment, in the order in which it passes them."""
 
 SERVICES = ("intake", "triage", "dispatch", "feedback", "audit")
+"""In the order of a case's way through them."""
 
 _WORK: Mapping[Status, Status] = dict.fromkeys(("acknowledged", "en_route", "on_scene", "suspended"), "dispatched")
 
@@ -90,7 +91,7 @@ def coarse(service: str, status: Status) -> Status:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Assignment:
     """An assignment: how far its unit has come, and how it ended. `lead` is unknown (False) until its plan is known."""
 
     lead: bool = False
@@ -98,6 +99,8 @@ class Part:
     stage_sequence: int = 0
     """Of the step that said it."""
     outcome: Outcome | None = None
+    taken_over: bool = False
+    """A later assignment does its work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +112,12 @@ class Standing:
     """Where triage stands; `filed` while it awaits a ruling, too: what that means depends on the lead's work."""
     ruling_sequence: int = 0
     filed: bool = False
-    round: int = 0
-    parts: Mapping[str, Part] = field(default_factory=dict)
+    assignments: Mapping[str, Assignment] = field(default_factory=dict[str, Assignment])
     verdict: Literal["checking", "rework", "closed"] | None = None
     """Where feedback stands."""
     verdict_sequence: int = 0
-    rework_round: int = 0
+    failed: tuple[str, ...] = ()
+    """The assignments that failed the check of that verdict."""
 
     @property
     def status(self) -> Status | None:
@@ -127,12 +130,16 @@ class Standing:
             return self.ruling
         if not self.filed:
             return "reported"
-        if self.verdict == "rework" and self.rework_round >= self.round:
+        if self.verdict == "rework" and not all(self.assignment(name).taken_over for name in self.failed):
             return "rework"
         return self._of_the_lead()
 
+    def assignment(self, name: str) -> Assignment:
+        """What has been heard of that assignment."""
+        return self.assignments.get(name, Assignment())
+
     def _of_the_lead(self) -> Status:
-        leads = [(_place(name), part) for name, part in self.parts.items() if part.lead]
+        leads = [(_place(name), one) for name, one in self.assignments.items() if one.lead]
         if not leads:
             return "filed"
         _, lead = max(leads, key=lambda found: found[0])
@@ -140,13 +147,14 @@ class Standing:
             return STAGES[lead.stage]
         if lead.outcome != "fixed":
             return "filed"
-        done = all(part.outcome is not None for part in self.parts.values())
+        done = all(one.outcome is not None for one in self.assignments.values())
         return "checking" if self.verdict == "checking" and done else "fixed"
 
 
 def evolve(standing: Standing, event: Event[Any]) -> Standing:
     """Where the case stands after a fact; one that says nothing of it changes nothing."""
-    change = _CHANGES.get(type(event.data))
+    fact: object = event.data
+    change = _CHANGES.get(type(fact))
     return change(standing, event) if change is not None else standing
 
 
@@ -157,10 +165,12 @@ def _reported(standing: Standing, event: Event[Any]) -> Standing:
 def _ruled(standing: Standing, event: Event[Any]) -> Standing:
     data, sequence = event.data, int(event.sequence)
     if isinstance(data, Dispatched):
-        parts = dict(standing.parts)
+        assignments = dict(standing.assignments)
         for given in data.plan:
-            parts[given.id] = replace(parts.get(given.id, Part()), lead=given.lead)
-        standing = replace(standing, parts=parts, filed=True, round=max(standing.round, data.round))
+            assignments[given.id] = replace(assignments.get(given.id, Assignment()), lead=given.lead)
+            if given.replaces is not None:
+                assignments[given.replaces] = replace(assignments.get(given.replaces, Assignment()), taken_over=True)
+        standing = replace(standing, assignments=assignments, filed=True)
     if sequence <= standing.ruling_sequence:
         return standing
     return replace(standing, ruling=data.ruling, ruling_sequence=sequence)
@@ -179,32 +189,32 @@ def _awaits(ruling: Status) -> Callable[[Standing, Event[Any]], Standing]:
 def _came_to(stage: Stage) -> Callable[[Standing, Event[Any]], Standing]:
     def changed(standing: Standing, event: Event[Any]) -> Standing:
         name, sequence = event.data.assignment_id, int(event.sequence)
-        part = standing.parts.get(name, Part())
-        if sequence <= part.stage_sequence:
+        assignment = standing.assignment(name)
+        if sequence <= assignment.stage_sequence:
             return standing
-        reached = replace(part, stage=STAGES.index(stage), stage_sequence=sequence)
-        return replace(standing, parts={**standing.parts, name: reached})
+        reached = replace(assignment, stage=STAGES.index(stage), stage_sequence=sequence)
+        return replace(standing, assignments={**standing.assignments, name: reached})
 
     return changed
 
 
 def _resolved(standing: Standing, event: Event[Any]) -> Standing:
     name = event.data.assignment_id
-    part = standing.parts.get(name, Part())
-    if part.outcome is not None:
+    assignment = standing.assignment(name)
+    if assignment.outcome is not None:
         return standing
-    return replace(standing, parts={**standing.parts, name: replace(part, outcome=event.data.outcome)})
+    return replace(
+        standing, assignments={**standing.assignments, name: replace(assignment, outcome=event.data.outcome)}
+    )
 
 
 def _judged(standing: Standing, event: Event[Any]) -> Standing:
     data, sequence = event.data, int(event.sequence)
-    if isinstance(data, Evaluated) and data.verdict == "rework":
-        rework = max(standing.rework_round, *(_place(name)[0] for name in data.failed))
-        standing = replace(standing, rework_round=rework)
     if sequence <= standing.verdict_sequence:
         return standing
-    verdict = data.verdict if isinstance(data, Evaluated) else "checking"
-    return replace(standing, verdict=verdict, verdict_sequence=sequence)
+    if isinstance(data, Evaluated):
+        return replace(standing, verdict=data.verdict, failed=data.failed, verdict_sequence=sequence)
+    return replace(standing, verdict="checking", verdict_sequence=sequence)
 
 
 _CHANGES: Mapping[type, Callable[[Standing, Event[Any]], Standing]] = {

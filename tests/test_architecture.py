@@ -20,8 +20,12 @@ PRODUCT = ("contracts", "chassis", "services", "deploy")
 NOT_OURS = {".git", *(line.strip("/") for line in (ROOT / ".gitignore").read_text().split())}
 LONGEST = 450
 
-MODULES = ("__init__", "__main__", "service", "domain", "views", "api", "reference")
-"""What every service is made of, beside schema.sql: each a file, or a package once it is larger."""
+MODULES = {"__init__", "__main__", "service", "domain", "views", "queries", "api", "bodies", "reference", "schema"}
+"""What every service is made of: each a file, or a folder."""
+DOMAIN = {"__init__", "case"}
+DECIDES = {"commands", "reactions"}
+"""What the domain of a service that decides has besides."""
+MOST_PARAMETERS = 6
 
 RUN_ALONE = """
 import sys
@@ -42,7 +46,8 @@ from contracts import clocks, reference, wire
 
 doing_io = {{"asyncpg", "aiokafka", "fastapi", "starlette", "httpx", "uvicorn", "opentelemetry", "yaml"}}
 print(sorted(doing_io & set(sys.modules)))
-print(sorted(name for name in sys.modules if name.startswith("chassis.") and name != "chassis.decider"))
+allowed = {{"chassis.engine", "chassis.engine.decider"}}
+print(sorted(name for name in sys.modules if name.startswith("chassis.") and name not in allowed))
 """
 
 
@@ -51,7 +56,7 @@ def files(*folders: str, suffix: str = "") -> Iterator[Path]:
     for start in folders or (".",):
         for folder, below, names in os.walk(ROOT / start):
             below[:] = [name for name in below if name not in NOT_OURS and not name.endswith(".egg-info")]
-            yield from (Path(folder) / name for name in names if name.endswith(suffix))
+            yield from (Path(folder) / name for name in names if name.endswith(suffix) and name not in NOT_OURS)
 
 
 def named(path: Path) -> str:
@@ -101,10 +106,13 @@ def test_the_import_rules_hold() -> None:
         ("services/intake/views.py", "import services.triage.service", "No service imports another"),
         ("services/audit/api.py", "import services.dispatch", "No service imports another"),
         ("chassis/clock.py", "import services.intake", "never the other"),
-        ("contracts/fields.py", "import chassis.decider", "never the other"),
+        ("contracts/fields.py", "import chassis.engine.decider", "never the other"),
         ("services/audit/api.py", "import deploy.stack.plan", "never the other"),
         ("services/intake/api.py", "import contracts.export", "what writes the contracts' files"),
-        ("chassis/decider.py", "import chassis.database", "are pure"),
+        ("chassis/engine/decider.py", "import chassis.store.database", "are pure"),
+        ("chassis/store/views.py", "import chassis.kafka.records", "Each layer of the chassis"),
+        ("chassis/engine/inbox.py", "import chassis.web.errors", "Each layer of the chassis"),
+        ("chassis/retry.py", "import chassis.telemetry", "Each layer of the chassis"),
         ("contracts/reference/base.py", "import os", "are pure"),
         ("services/feedback/domain/__init__.py", "from services.feedback import views", "are pure"),
     ],
@@ -168,9 +176,93 @@ def test_contracts_and_domains_ask_no_clock_and_open_no_file() -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_all_services_are_made_of_the_same_files(service: str) -> None:
     folder = ROOT / "services" / service
-    there = {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/__init__.py")}
-    assert set(MODULES) - there == set()
-    assert (folder / "schema.sql").exists()
+    there = {path.stem for path in folder.iterdir()}
+    assert MODULES - there == set()
+    domain = {path.stem for path in (folder / "domain").glob("*.py")}
+    decides = "Model(" in (folder / "service.py").read_text()
+    assert (DOMAIN | DECIDES if decides else DOMAIN) - domain == set()
+    assert (folder / "service.py").read_text().count("\n") < 80, "the wiring stands on one screen"
+
+
+def functions(*folders: str) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef, ast.AST]]:
+    """(where, function, what it stands in) of every function."""
+    for path, tree in trees(*folders):
+        for parent in ast.walk(tree):
+            for node in ast.iter_child_nodes(parent):
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                    yield f"{path}:{node.lineno} {node.name}", node, parent
+
+
+def is_a_route(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    return any("router." in ast.unparse(decorator) for decorator in node.decorator_list)
+
+
+def test_no_function_has_more_than_six_parameters() -> None:
+    """A route's dependencies do not count: FastAPI gives them. Nor do the fields of an event that is built."""
+    built = "contracts/wire.py"
+    found = []
+    for where, node, _ in functions(*PRODUCT):
+        arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        counted = [one for one in arguments if one.arg not in ("self", "cls")]
+        if is_a_route(node):
+            counted = [one for one in counted if not ast.unparse(one.annotation or ast.Constant(None)).endswith("Dep")]
+        if len(counted) > MOST_PARAMETERS and not where.startswith(built):
+            found.append(f"{where}: {len(counted)}")
+    assert found == []
+
+
+def test_routes_stand_at_module_level() -> None:
+    nested = [
+        where
+        for where, node, parent in functions("services")
+        if is_a_route(node) and not isinstance(parent, ast.Module)
+    ]
+    assert nested == []
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_query_does_not_write(service: str) -> None:
+    texts = [
+        node.value
+        for name in ("queries", "indicators", "records", "completeness", "questions")
+        for path in (ROOT / "services" / service).glob(f"{name}.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    assert texts
+    assert [text for text in texts if re.search(r"\b(INSERT INTO|UPDATE \w+ SET|DELETE FROM|FOR UPDATE)\b", text)] == []
+
+
+def test_what_an_object_can_do_is_a_type_and_not_asked_of_it() -> None:
+    asked = [
+        f"{path}:{node.lineno}"
+        for path, tree in trees(*PRODUCT)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "hasattr"
+    ]
+    assert asked == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph: dict[str, set[str]] = {}
+    modules = {
+        named(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        for path in files(*PRODUCT, suffix=".py")
+    }
+    for path, tree in trees(*PRODUCT):
+        name = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        wanted = graph.setdefault(name, set())
+        for node in tree.body:  # what is imported in a function or for types only makes no circle
+            if isinstance(node, ast.Import):
+                wanted |= {one.name for one in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                inner = {f"{node.module}.{one.name}" for one in node.names}
+                wanted |= (inner & modules) or {node.module}
+        wanted.discard(name)
+    while leaves := [name for name, wanted in graph.items() if not wanted & graph.keys()]:
+        for name in leaves:
+            del graph[name]
+    assert sorted(graph) == []
 
 
 def test_there_are_five_services() -> None:

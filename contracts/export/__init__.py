@@ -2,7 +2,6 @@
 
     __main__       the command
     schemas        one JSON Schema per type
-    docstrings     descriptions for them, from the models' sources
     compatibility  what a change would break
     asyncapi       the AsyncAPI document
     examples       the reference scenario, told in events; other_cases, cast and story are its parts

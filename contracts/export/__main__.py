@@ -17,7 +17,8 @@ from contracts.export.asyncapi import document
 from contracts.export.compatibility import breaking
 from contracts.export.examples import scenario
 from contracts.export.schemas import schema
-from contracts.wire import FROM, TO, TYPES, VERSION, Invalid, parse
+from contracts.fields import FROM, TO
+from contracts.wire import TYPES, VERSION, Invalid, parse
 
 ROOT = Path(__file__).resolve().parents[2]
 _DIFF_LINES = 40
@@ -86,7 +87,8 @@ def main(arguments: Sequence[str]) -> int:
         for path in write(ROOT):
             print(f"changed {path}")
         return 0
-    drifted, breaks = list(drift(ROOT)), []
+    drifted = list(drift(ROOT))
+    breaks: list[str] = []
     try:
         for revision in baseline.revisions(ROOT):
             breaks += broken(baseline.committed(ROOT, revision), revision)

@@ -13,8 +13,8 @@ import yaml
 from contracts.envelope import CONTENT_TYPE
 from contracts.export.examples import Example
 from contracts.export.schemas import nodes, schema
-from contracts.fields import CASE_ID
-from contracts.wire import FROM, MAX_BYTES, TO, TOPICS, TYPES, VERSION, name_on
+from contracts.fields import CASE_ID, FROM, TO
+from contracts.wire import MAX_BYTES, TOPICS, TYPES, VERSION, name_on
 
 PARTITIONS = 6
 BINDING = "0.5.0"

@@ -22,8 +22,8 @@ Words = dict[str, Any]
 def assignment(case: Case, number: str, unit: str, task: str, given: str, **more: Any) -> Assignment:
     """Acknowledged within 5 minutes, resolved within 12 hours, extended twice at most; the first of a round leads."""
     resolve_by = at(given) + timedelta(hours=12)
-    return Assignment(
-        **{
+    return Assignment.model_validate(
+        {
             "id": case.assignment(number),
             "unit": unit,
             "lead": number.endswith(".1"),
@@ -39,8 +39,8 @@ def assignment(case: Case, number: str, unit: str, task: str, given: str, **more
 
 def dispatched(plan: Sequence[Assignment], number: int, why: Any, *, filed: str, **more: Any) -> Dispatched:
     """A round of a case of the first priority."""
-    return Dispatched(
-        **{
+    return Dispatched.model_validate(
+        {
             "round": number,
             "because": why,
             "condition": "a",
@@ -60,8 +60,8 @@ def notice_of(plan: Said, number: str, *, to: str, **more: Any) -> AssignmentNot
     ruling = plan.data
     assert isinstance(ruling, Dispatched)
     given = next(one for one in ruling.plan if one.id == plan.case.assignment(number))
-    return AssignmentNotice(
-        **{
+    return AssignmentNotice.model_validate(
+        {
             "to": to,
             "assignment_id": given.id,
             **{name: getattr(given, name) for name in ("unit", "lead", "task", "acknowledge_by", "resolve_by")},

@@ -47,7 +47,17 @@ from contracts.progress import (
     VerifiedBeforeFiling,
     Verifying,
 )
-from contracts.request import Acknowledge, AddSupplement, Arrive, FileReport, HandOn, Resolve, Return, Where, Withdraw
+from contracts.request import (
+    Acknowledge,
+    AddSupplement,
+    Arrive,
+    FileReport,
+    HandOn,
+    ReportedPlace,
+    Resolve,
+    Return,
+    Withdraw,
+)
 from contracts.triage import Dispatched, Merged, Rejected, Upheld, Withdrawn
 
 _AGENT, _CAPTAIN = "agent-12", "captain-2"
@@ -93,7 +103,7 @@ def _merged(told: Story, main: Case, closed: Said) -> Said:
         channel="hotline",
         reporter_ref="caller:5d1f0c",
         title="家里突然没水了，楼下马路全是水",
-        place=Where(point=Point(lat=30.6519, lon=104.1092), address="双桥路 88 号"),
+        place=ReportedPlace(point=Point(lat=30.6519, lon=104.1092), address="双桥路 88 号"),
         external_ref="call-4711",
     )
     filed = _called_in(told, "09:16:40", case, report)
@@ -129,7 +139,7 @@ def _withdrawn(told: Story) -> None:
         channel="hotline",
         reporter_ref="caller:77",
         title="小区消防通道被私家车堵死",
-        place=Where(address="双桥路 102 号院"),
+        place=ReportedPlace(address="双桥路 102 号院"),
         external_ref="call-4730",
     )
     filed = _called_in(told, "11:05:00", case, report)
@@ -163,7 +173,7 @@ def _upheld(told: Story) -> None:
         channel="hotline",
         title="电缆井冒烟，有焦味",
         category="event.emergency.fire",
-        place=Where(point=Point(lat=30.6531, lon=104.1064)),
+        place=ReportedPlace(point=Point(lat=30.6531, lon=104.1064)),
         external_ref="call-4788",
     )
     filed = _called_in(told, "14:00:00", case, report)
@@ -229,7 +239,7 @@ def _returned_twice(told: Story) -> Case:
     looking = told.fact("15:00:01", "triage", case, look, cause=filed)
     seen = told.fact("15:12:00", "triage", case, VerifiedBeforeFiling(), cause=looking, actor=COLLECTOR)
 
-    plan = _tree_round(told, case, "15:12:00", 1, "first", _FIRE, seen)
+    plan = told.fact("15:12:00", "triage", case, _tree_round(case, "15:12:00", 1, "first", _FIRE), cause=seen)
     given = told.fact("15:12:01", "dispatch", case, notice_of(plan, "1.1", to="fire"), cause=plan)
     not_ours: Words = {"reason": "未压带电线路，属绿化养护"}
     asked = told.request(
@@ -237,7 +247,9 @@ def _returned_twice(told: Story) -> Case:
     )
     end = _tree_end(case, "1.1", _FIRE, outcome="returned", **not_ours)
     returned = told.take(asked, "dispatch", end)
-    plan = _tree_round(told, case, "15:14:02", 2, "returned", "dept:landscape", returned)
+    plan = told.fact(
+        "15:14:02", "triage", case, _tree_round(case, "15:14:02", 2, "returned", "dept:landscape"), cause=returned
+    )
     who = "person:landscape-duty-1"
     end = _tree_end(case, "2.1", "dept:landscape", outcome="returned", reason="属街道小修", handled_by=(who,))
     returned = told.fact("15:18:00", "dispatch", case, end, cause=plan, actor=who)
@@ -246,7 +258,14 @@ def _returned_twice(told: Story) -> Case:
     waiting = told.fact("15:18:01", "triage", case, wait, cause=returned)
     late = RulingOverdue(queue="second_return", due_at=wait.due_at)
     told.fact("15:33:01", "triage", case, late, cause=waiting, actor="clock")
-    plan = _tree_round(told, case, "15:40:00", 3, "manual", "street:CH/shuangqiaozi", waiting, actor=LEADER)
+    plan = told.fact(
+        "15:40:00",
+        "triage",
+        case,
+        _tree_round(case, "15:40:00", 3, "manual", "street:CH/shuangqiaozi"),
+        cause=waiting,
+        actor=LEADER,
+    )
     again = Retried(
         parked_topic="Assigned", partition=3, offset=1187, parked_because="failed: the database was full",
         reason="space was made",
@@ -269,15 +288,12 @@ def _returned_twice(told: Story) -> Case:
     return case
 
 
-def _tree_round(
-    told: Story, case: Case, when: str, number: int, why: str, unit: str, cause: Said, *, actor: str | None = None
-) -> Said:
+def _tree_round(case: Case, when: str, number: int, why: str, unit: str) -> Dispatched:
     lead = assignment(case, f"{number}.1", unit, "扶正或移除，恢复通行", when)
-    round_ = dispatched(
+    return dispatched(
         [lead], number, why, filed="15:12:00", category="component.greening.tree", title="行道树倾斜，压住电线",
         place=MAIN_PLACE, explanation=because(f"round {number}: {why}"),
     )  # fmt: skip
-    return told.fact(when, "triage", case, round_, cause=cause, actor=actor)
 
 
 def _tree_end(case: Case, number: str, unit: str, **more: Any) -> Resolved:

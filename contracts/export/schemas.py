@@ -8,8 +8,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
 from contracts.envelope import Event, PartnerEvent
-from contracts.export import docstrings
-from contracts.fields import CLAIMED, INSTANT, Shape
+from contracts.fields import CLAIMED, INSTANT, Shape, is_list, is_object
 from contracts.progress import PUBLISHERS
 from contracts.wire import ADAPTERS, HOMES, MAX_BYTES, TELLERS, VERSION, schema_of, type_of
 
@@ -102,19 +101,16 @@ def schema(name: str) -> Schema:
 
 def nodes(tree: Any) -> Iterator[dict[str, Any]]:
     """Every object in a JSON document, outermost first."""
-    if isinstance(tree, dict):
+    if is_object(tree):
         yield tree
         for value in tree.values():
             yield from nodes(value)
-    elif isinstance(tree, list):
+    elif is_list(tree):
         for value in tree:
             yield from nodes(value)
 
 
 def _document(definition: Schema, model: type[BaseModel]) -> None:
-    for name, words in docstrings.of_fields(model).items():
-        if name in definition["properties"]:
-            definition["properties"][name]["description"] = words
     rules = [rule for cls in model.__mro__ for rule in RULES.get(cls.__name__, ())]
     if rules:
         definition["allOf"] = rules

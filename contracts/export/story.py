@@ -5,17 +5,17 @@ Everything is told case by case and recorded in order of time. Ids and times are
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import orjson
 
-from contracts.causes import label
-from contracts.fields import Claimed, Fact
+from contracts.causes import kind as kind_of
+from contracts.fields import FROM, Claimed, Fact
 from contracts.notice import AcceptanceNotice
-from contracts.wire import FROM, VERSION, build
+from contracts.wire import VERSION, Circumstances, build
 
 _LOCAL = timezone(timedelta(hours=8))
 _WRITES = timedelta(milliseconds=35)
@@ -63,7 +63,7 @@ class Said:
     data: Fact
     cause: str | None
     actor: str | None
-    name: str
+    name: str = ""
 
     @property
     def partner(self) -> str:
@@ -95,7 +95,9 @@ class Story:
     ) -> Said:
         """A service's own event."""
         moment = at(when) if isinstance(when, str) else when
-        return self._tell(self._uuid7(moment + _WRITES), f"/services/{service}", case, moment, data, cause, actor)
+        because = cause.id if cause else None
+        event_id = self._uuid7(moment + _WRITES)
+        return self._tell(Said(event_id, f"/services/{service}", case, moment, data, because, actor))
 
     def request(
         self, when: str, partner: str, case: Case, data: Fact, *, cause: Said | None = None, actor: str
@@ -104,7 +106,7 @@ class Story:
         source = f"/partners/{partner}"
         self._ids += 1
         event_id = str(uuid5(NAMESPACE_URL, f"{source}/{self._ids}"))
-        return self._tell(event_id, source, case, at(when), data, cause, actor)
+        return self._tell(Said(event_id, source, case, at(when), data, cause.id if cause else None, actor))
 
     def take(self, request: Said, service: str, *facts: Fact) -> Said:
         """A request that is accepted: the facts that follow, then the answer. Returns the first fact."""
@@ -120,30 +122,20 @@ class Story:
     def examples(self) -> Sequence[Example]:
         """All of it in order of time, each source's events of a case numbered without a gap."""
         sequences: Counter[tuple[str, str]] = Counter()
-        made = []
+        made: list[Example] = []
         for said in sorted(self._told, key=lambda said: said.at):
             sequences[said.source, said.case.id] += 1
             made.append(_example(said, sequences[said.source, said.case.id]))
         return made
 
-    def _tell(
-        self,
-        event_id: str,
-        source: str,
-        case: Case,
-        moment: datetime,
-        data: Fact,
-        cause: Said | None,
-        actor: str | None,
-    ) -> Said:
-        name = self._name(data, case)
-        said = Said(event_id, source, case, moment, data, cause.id if cause else None, actor, name)
-        self._told.append(said)
-        return said
+    def _tell(self, said: Said) -> Said:
+        named = replace(said, name=self._name(said.data, said.case))
+        self._told.append(named)
+        return named
 
     def _name(self, data: Fact, case: Case) -> str:
         """The first of its kind has the kind's name; later ones the case's, too, and from the second on a number."""
-        kind = data.kind if data.name in ("Request", "Notice") else label(data)  # pyright: ignore[reportAttributeAccessIssue]  both are unions by kind
+        kind = kind_of(data)
         self._names[f"{data.name}.{kind}"] += 1
         if self._names[f"{data.name}.{kind}"] == 1:
             return kind
@@ -167,15 +159,17 @@ def at(words: str) -> datetime:
 
 def _example(said: Said, sequence: int) -> Example:
     event, raw = build(
-        event_id=said.id,
-        source=said.source,
-        subject=said.case.id,
-        time=said.at,
-        recorded=said.at + _WRITES,
-        sequence=sequence,
-        data=said.data,
-        cause=said.cause,
-        actor=said.actor,
+        said.data,
+        Circumstances(
+            event_id=said.id,
+            source=said.source,
+            subject=said.case.id,
+            time=said.at,
+            recorded=said.at + _WRITES,
+            sequence=sequence,
+            cause=said.cause,
+            actor=said.actor,
+        ),
     )
     if said.data.name == "Request":
         return Example("Request", f"{FROM}{said.partner}", said.name, event, _in_local_time(raw, said))

@@ -15,11 +15,13 @@ Everything is frozen and refuses unknown fields: these files are ours and versio
 
     base.py       the field types they share
     territory.py  areas, units, members, places
+    addresses.py  what the names in an address mean
     partners.py   partners' systems
     catalogue.py  categories and the roles that act in them
     policy.py     calendar, policy, manifest
 """
 
+from contracts.reference.addresses import Gazetteer, Reading
 from contracts.reference.base import (
     LADDER,
     LEVELS,
@@ -88,6 +90,7 @@ __all__ = [
     "Day",
     "District",
     "Duplicates",
+    "Gazetteer",
     "Grade",
     "Hours",
     "Level",
@@ -101,6 +104,7 @@ __all__ = [
     "Places",
     "Point",
     "Policy",
+    "Reading",
     "Reference",
     "Role",
     "Says",

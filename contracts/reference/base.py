@@ -4,7 +4,11 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, StringConstraints
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
+
+from contracts.fields import described
 
 AREA_PATH = r"^[A-Z]{2,4}(/[a-z0-9-]+(/[a-z0-9-]+(/g\d{3}(/s\d{2})?)?)?)?$"
 UNIT_ID = r"^(grid|community|street|district|dept|partner|mediator):[A-Za-z0-9/-]+$"
@@ -38,6 +42,12 @@ class Reference(BaseModel):
     """A frozen record of a reference file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return described(cls, handler(schema), handler)
 
 
 def unique(field: str, values: Iterable[str]) -> None:

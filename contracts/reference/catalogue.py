@@ -8,6 +8,8 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from contracts.reference.base import LADDER, CategoryCode, Clock, Reference, Role, Text, unique
 
+Kind = Literal["component", "event", "dispute", "service"]
+
 
 def unit_for(role: str, area: str) -> str:
     """The unit id that fills a catalogue role in an area: "street" in CH/shengdeng/hualin is street:CH/shengdeng.
@@ -46,8 +48,11 @@ class Limit(Reference):
     """A span of time on one of the four clocks; contracts.clocks turns it into an instant."""
 
     amount: int = Field(gt=0)
+    """How many of the unit."""
     unit: Literal["minutes", "hours", "days"]
+    """What is counted."""
     clock: Clock
+    """When the clock runs: always, in working hours, on working days, or on calendar days."""
 
     @model_validator(mode="after")
     def _unit_fits_clock(self) -> Self:
@@ -62,20 +67,30 @@ class Condition(Reference):
     """When a report of the category is filed, when it may be closed, and how long each step may take."""
 
     code: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")]
+    """What rulings name it by, within its category."""
     filing: Text
+    """When a report is filed under it, in Chinese."""
     filing_en: Text
+    """The same in English."""
     closing: Text
+    """When the case may be closed, in Chinese."""
     closing_en: Text
+    """The same in English."""
     acknowledge: Limit
+    """The time a unit has to acknowledge its assignment."""
     resolve: Limit
+    """The time a unit has to resolve it."""
 
 
 class Task(Reference):
     """What one unit does in a plan; `unit` is a role that `unit_for` resolves in the report's area."""
 
     unit: Role
+    """Who acts: a unit, or a role such as `grid` or `street` that a unit fills where the report is."""
     task: Text
+    """What it does, in Chinese."""
     task_en: Text
+    """The same in English."""
 
 
 class Check(Reference):
@@ -90,7 +105,7 @@ class Check(Reference):
 
 
 class Duplicates(Reference):
-    """Two open reports of a category within both bounds may be one case."""
+    """Two open reports of a category within both bounds are one case; if it is `personal`, only from one reporter."""
 
     radius_m: int = Field(gt=0)
     window_hours: int = Field(gt=0)
@@ -104,7 +119,7 @@ class Category(Reference):
     """
 
     code: CategoryCode
-    kind: Literal["component", "event", "dispute", "service"]
+    kind: Kind
     group: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")]
     group_name: Text
     group_name_en: Text
@@ -119,6 +134,10 @@ class Category(Reference):
     duplicates: Duplicates
     keywords: Mapping[Text, float]
     claimable: bool = False
+    personal: bool
+    """Whether its reports are about persons, or about anything at all, rather than about one thing at a place. Two of
+    them are one matter only if the same reporter made both.
+    """
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
@@ -130,6 +149,8 @@ class Category(Reference):
             raise ValueError(f"check.by of {self.code} must not be the lead: whoever handles a case never checks it")
         if self.claimable and self.priority < 3:
             raise ValueError(f"claimable of {self.code} needs priority 3 or 4: urgent cases are not claimed")
+        if self.kind == "dispute" and not self.personal:
+            raise ValueError(f"personal of {self.code} must be true: a dispute is about persons")
         if any(word != word.lower() for word in self.keywords):
             raise ValueError(f"keywords of {self.code} must be lower case")
         return self

@@ -137,14 +137,27 @@ class Shift(Reference):
 
 
 class Member(Reference):
-    """A grid member; within a grid, `order` 0 is responsible and the others follow as backups."""
+    """A grid member; within a grid, `order` 0 is responsible and the others follow as backups.
+
+    A part-time member belongs to a `subgrid` of the grid where it has any. A full-time one works in the whole grid.
+    """
 
     id: Annotated[str, StringConstraints(pattern=r"^member:[a-z0-9-]+$")]
     unit: UnitId
     grid: AreaPath
+    subgrid: AreaPath | None = None
     full_time: bool
     order: int = Field(ge=0)
     shifts: tuple[Shift, ...]
+
+    @model_validator(mode="after")
+    def _subgrid_of_the_grid(self) -> Self:
+        if self.subgrid is not None:
+            if self.subgrid.rpartition("/")[0] != self.grid:
+                raise ValueError(f"subgrid of {self.id} must be one of the grid {self.grid}, is {self.subgrid}")
+            if self.full_time:
+                raise ValueError(f"subgrid of {self.id} must be absent: a full-time member works in the whole grid")
+        return self
 
     def on_duty(self, local: datetime) -> bool:
         return any(shift.covers(local) for shift in self.shifts)

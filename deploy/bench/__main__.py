@@ -15,7 +15,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from chassis.partners import version_of
+from chassis.registry import version_of
 from contracts.reference import Area, Areas
 from deploy.bench import bare, usage
 from deploy.bench.chain import PARTNER, UNIT, Partner, Timeline, places
@@ -35,7 +35,7 @@ async def _bench(options: argparse.Namespace) -> dict[str, object]:
     await register(installation, Wanted(PARTNER, says=("reports", "steps"), units=(UNIT,), name="Benchmark"))
     try:
         version = version_of(installation.partners.read_bytes())
-        async with City(Addresses.of_stack(_DATA / "run")) as city:
+        async with City(Addresses.of_stack(_DATA)) as city:
 
             def in_force(health: dict[str, Any]) -> bool:
                 return health["partners"]["version"] == version

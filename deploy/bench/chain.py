@@ -12,10 +12,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from shapely import Polygon, contains_xy
 
 from chassis.ids import uuid7
-from contracts.fields import Place, Point
+from contracts.fields import FROM, TO, Place, Point
 from contracts.reference import Area
-from contracts.request import Acknowledge, FileReport, Resolve, Where
-from contracts.wire import FROM, TO
+from contracts.request import Acknowledge, FileReport, ReportedPlace, Resolve
 from deploy.simulation.partner import HEADERS, partitions_of, request
 
 PARTNER = "bench"
@@ -67,7 +66,7 @@ def _inside(area: Area) -> Iterator[Point]:
 
 def report(place: Place, n: int) -> FileReport:
     """The `n`-th report, at that place."""
-    where = Where(point=place.point, area=place.area)
+    where = ReportedPlace(point=place.point, area=place.area)
     return FileReport(
         channel="sensor", title=f"cover {n} tilted", text="tilt 21 degrees", category=CATEGORY, place=where
     )

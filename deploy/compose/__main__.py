@@ -3,10 +3,10 @@
 What .env says already stays as it is, so running it again changes nothing. Needs nothing but Python.
 """
 
+import argparse
 import os
 import re
 import secrets
-import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,5 +35,5 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="deploy.compose", description=__doc__).parse_args()
     main(ROOT)
-    sys.exit(0)

@@ -3,6 +3,7 @@
 Exit status 0 only if the case is closed as fixed, every merged report as a duplicate, and nothing is missing or parked.
 """
 
+import argparse
 import asyncio
 import json
 import subprocess
@@ -40,7 +41,7 @@ async def _play(console: Console) -> Verdict:
     stage = Stage(DATA / "run" / "clock.json", STARTS, RATE)
     try:
         async with (
-            City(Addresses.of_stack()) as city,
+            City(Addresses.of_stack(DATA)) as city,
             Trace(city.servers, console) as trace,
             cast(city, stage) as others,
         ):
@@ -81,6 +82,7 @@ def _replay(console: Console) -> int:
 
 def main() -> int:
     """Plays, judges, replays; the exit status."""
+    argparse.ArgumentParser(prog="make demo", description=__doc__).parse_args()
     console = Console(highlight=False)
     began = time.monotonic()
     try:

@@ -10,7 +10,7 @@ from chassis.ids import uuid7
 from contracts.envelope import Event
 from contracts.feedback import Evaluated
 from contracts.fields import Attachment, Point
-from contracts.request import Acknowledge, FileReport, RequestExtension, Resolve, SetOut, Where
+from contracts.request import Acknowledge, FileReport, ReportedPlace, RequestExtension, Resolve, SetOut
 from contracts.request import Arrive as OnScene
 from contracts.request import Note as Remark
 from contracts.triage import Assignment, Dispatched, Merged
@@ -181,7 +181,7 @@ class Scenario:
         for n in range(BY_CITIZENS + BY_ACCEPTOR, BY_CITIZENS + BY_ACCEPTOR + BY_HOTLINE):
             case = uuid7(self._stage.now())
             spot = self._place(n + 1)
-            where = Where(point=Point(**spot["point"]), address=spot["address"])
+            where = ReportedPlace(point=Point(**spot["point"]), address=spot["address"])
             self.play.merged.append(case)
             await self._trace.follow(case, f"resident {n + 1}")
             report = FileReport(channel="hotline", title=RESIDENTS[n % len(RESIDENTS)], place=where)

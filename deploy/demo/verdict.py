@@ -67,7 +67,7 @@ def _show_chain(chain: dict[str, Any], console: Console) -> None:
     console.rule("the chain, from audit, each event beneath its cause")
     depth: dict[str, int] = {}
     for event in chain["events"]:
-        level = depth[event["id"]] = depth.get(event["cause"], -1) + 1 if event["cause"] else 0
+        level = depth[event["event_id"]] = depth.get(event["causation_id"], -1) + 1 if event["causation_id"] else 0
         text = Text()
         text.append(f"#{event['index']:<6}", style="dim")
         text.append("   " * level + ("└ " if level else ""))

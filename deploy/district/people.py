@@ -67,11 +67,25 @@ def units(areas: Sequence[Area], organisation: Json, catalogue: Catalogue) -> li
 
 
 def members(areas: Sequence[Area], full_time: int, part_time: int, random: Random) -> list[Member]:
-    """Full-time members first, then part-time ones, in every grid; each grid has somebody on duty at any time."""
-    grids = [area for area in areas if area.level == "grid"]
-    full = _spread(len(grids), full_time, random)
-    part = _spread(len(grids), part_time, random)
-    return [member for grid, f, p in zip(grids, full, part, strict=True) for member in _of_grid(grid, f, p)]
+    """Full-time members first, then part-time ones, in every grid; each grid has somebody on duty at any time.
+
+    Part-time members stand on the sub-grids of their grid, in turn. Every grid has as many as its nights and weekends
+    take; those who are left are spread over the grids that have sub-grids. So a grid without sub-grids keeps no more
+    than it needs, and no sub-grid is without a member.
+    """
+    grids = [area.path for area in areas if area.level == "grid"]
+    subgrids: dict[str, list[str]] = {grid: [] for grid in grids}
+    for area in areas:
+        if area.level == "subgrid":
+            subgrids[area.path.rpartition("/")[0]].append(area.path)
+    divided = [grid for grid in grids if subgrids[grid]]
+    full = dict(zip(grids, _spread(len(grids), full_time, random), strict=True))
+    more = dict(zip(divided, _spread(len(divided), part_time - len(grids) * len(PART_TIME), random), strict=True))
+    return [
+        member
+        for grid in grids
+        for member in _of_grid(grid, full[grid], len(PART_TIME) + more.get(grid, 0), subgrids[grid])
+    ]
 
 
 def places(areas: Sequence[Area], random: Random) -> list[Place]:
@@ -158,15 +172,17 @@ def _spread(places: int, total: int, random: Random) -> list[int]:
     return [fewest + (i in lucky) for i in range(places)]
 
 
-def _of_grid(grid: Area, full: int, part: int) -> Iterator[Member]:
-    *_, community, number = grid.path.split("/")
+def _of_grid(grid: str, full: int, part: int, subgrids: Sequence[str]) -> Iterator[Member]:
+    *_, community, number = grid.split("/")
     for order in range(full + part):
-        shifts = FULL_TIME[min(order, 1)] if order < full else (*PART_TIME, BACKUP)[min(order - full, len(PART_TIME))]
+        full_time = order < full
+        shifts = FULL_TIME[min(order, 1)] if full_time else (*PART_TIME, BACKUP)[min(order - full, len(PART_TIME))]
         yield Member(
             id=f"member:{community}-{number}-{order + 1}",
-            unit=f"grid:{grid.path}",
-            grid=grid.path,
-            full_time=order < full,
+            unit=f"grid:{grid}",
+            grid=grid,
+            subgrid=None if full_time or not subgrids else subgrids[(order - full) % len(subgrids)],
+            full_time=full_time,
             order=order,
             shifts=shifts,
         )

@@ -12,8 +12,8 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
+from contracts.fields import FROM, TO
 from contracts.reference import Partner
-from contracts.wire import FROM, TO
 from deploy.partners import Installation, Unacceptable, Wanted, read, register, unregister
 from deploy.stack.plan import from_environment
 from deploy.stack.problem import Problem

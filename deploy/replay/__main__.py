@@ -30,7 +30,8 @@ from deploy.replay.feed import Feed
 from deploy.replay.people import People
 from deploy.replay.play import Play, Stuck
 from deploy.replay.rows import Reject, Report, Unreadable
-from deploy.simulation.city import PORTS, City, Person, Refusal
+from deploy.simulation.city import City, Person, Refusal
+from deploy.stack.plan import SERVICES
 from deploy.stack.problem import Problem
 
 _AUDIT_SECONDS = 60
@@ -75,7 +76,7 @@ async def _replay(options: argparse.Namespace, console: Console) -> dict[str, An
     reports = sorted((item for item in read if isinstance(item, Report)), key=lambda item: item.reported_at)
     run = f"{options.format}:{uuid7(now)[:18]}"
     console.print(f"{options.file.name}: {len(read)} rows, {len(reports)} to be filed as {run}:<id>. {chosen.places}")
-    async with SwiftCity(options.data / "run") as city:
+    async with SwiftCity(options.data) as city:
         await _ready(city)
         people = People(city, known)
         auditor = people.auditor()
@@ -94,13 +95,13 @@ async def _replay(options: argparse.Namespace, console: Console) -> dict[str, An
         differences = await _compare(play, auditor, f"{run}:")
         parked = summary.first(await city.parked(play.cases))
     rejects = [item for item in read if isinstance(item, Reject)] + play.rejects
-    found = report.of(play, len(read), reports, rejects, differences, parked, stuck)
+    found = report.of(play, len(read), reports, rejects, report.Findings(differences, parked, stuck))
     _write(options.output, found, rejects)
     return found
 
 
 async def _ready(city: City) -> None:
-    for name in PORTS:
+    for name in SERVICES:
         try:
             async with asyncio.timeout(10):
                 await city.call("GET", name, "/ready")

@@ -138,8 +138,8 @@ class _Connection(asyncio.Protocol):
 class SwiftCity(City):
     """The city, called through `Client`."""
 
-    def __init__(self, run: Path) -> None:
-        super().__init__(Addresses.of_stack(run), Client())
+    def __init__(self, folder: Path) -> None:
+        super().__init__(Addresses.of_stack(folder), Client())
 
     async def __aenter__(self) -> Self:
         return self

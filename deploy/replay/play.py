@@ -210,7 +210,7 @@ class Play:
         cursor = None
         while True:
             async with self._gate:
-                page = await acceptor.get("triage", "/queue", kind=queue, limit=_PAGE, cursor=cursor)
+                page = await acceptor.get("triage", "/queue", queue=queue, limit=_PAGE, cursor=cursor)
             for item in page["items"]:
                 if self._waiting.pop(item["case_id"], None) is not None:
                     case = self.cases[item["case_id"]]

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -18,14 +19,17 @@ _CATEGORIES = 12
 _COLUMNS = ("reported", "filed", "merged", "closed", "late")
 
 
+@dataclass(frozen=True)
+class Findings:
+    """What is wrong after a replay, if anything: against audit, parked, or why it got stuck."""
+
+    differences: list[str]
+    parked: list[str]
+    stuck: str | None
+
+
 def of(
-    play: Play,
-    rows: int,
-    reports: Sequence[Report],
-    rejects: Sequence[Reject],
-    differences: list[str],
-    parked: list[str],
-    stuck: str | None,
+    play: Play, rows: int, reports: Sequence[Report], rejects: Sequence[Reject], findings: Findings
 ) -> dict[str, Any]:
     """Everything worth knowing of a replay; `equal` only if each case was closed, none parked, and audit agrees."""
     cases = list(play.cases.values())
@@ -42,11 +46,11 @@ def of(
         "merged_into_cases_of_others": sum(bool(case.merged_into) and case.merged_into not in own for case in cases),
         "seconds": round(play.seconds, 3),
         "closed_per_second": round(seen["closed"] / play.seconds, 1) if play.seconds else None,
-        "stuck": stuck,
+        "stuck": findings.stuck,
         "failures": dict(failures.most_common()),
-        "differences_from_audit": differences,
-        "parked": parked,
-        "equal": not differences and not parked and not failures and stuck is None and seen["open"] == 0,
+        "differences_from_audit": findings.differences,
+        "parked": findings.parked,
+        "equal": not (findings.differences or findings.parked or findings.stuck or failures or seen["open"]),
     }
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import httpx
 
-from deploy.stack import secrets, token
+from deploy.stack import asked, secrets, token
+from deploy.stack.plan import SERVICES, from_environment
 
-PORTS = {"intake": 8001, "triage": 8002, "dispatch": 8003, "feedback": 8004, "audit": 8005}
 _TRIES = 60
 _PAGE = 200
 
@@ -35,13 +35,10 @@ class Addresses:
     jwt_key: str
 
     @classmethod
-    def of_stack(cls, run: Path = Path(".data/run")) -> "Addresses":
-        """Of the embedded stack whose secrets lie in that folder."""
-        return cls(
-            os.environ.get("KAFKA_BOOTSTRAP_SERVERS", f"127.0.0.1:{os.environ.get('KAFKA_PORT', '19092')}"),
-            {name: f"http://127.0.0.1:{os.environ.get(name.upper() + '_PORT', port)}" for name, port in PORTS.items()},
-            secrets.load(run).jwt_key,
-        )
+    def of_stack(cls, folder: Path) -> "Addresses":
+        """Of the embedded stack in that folder, as it was started. Raises `Problem` if the environment is wrong."""
+        plan = asked.as_asked(from_environment({**os.environ, "CASEGRID_DATA": str(folder)}))
+        return cls(plan.bootstrap, {name: plan.url(name) for name in SERVICES}, secrets.load(plan.run).jwt_key)
 
 
 class City:

@@ -10,8 +10,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from chassis.ids import uuid7
 from contracts.envelope import CONTENT_TYPE
-from contracts.fields import Fact
-from contracts.wire import FROM, TO, build, parse
+from contracts.fields import FROM, TO, Fact
+from contracts.wire import Circumstances, build, parse
 
 HEADERS = [("content-type", CONTENT_TYPE)]
 
@@ -28,15 +28,17 @@ def request(
     """The id and the bytes of a partner's request, as its system would write it."""
     now = at or datetime.now(UTC)
     event, raw = build(
-        event_id=uuid7(now),
-        source=f"/partners/{partner}",
-        subject=case,
-        time=now,
-        recorded=now,
-        sequence=None,
-        data=data,
-        cause=cause,
-        actor=actor or "system",
+        data,
+        Circumstances(
+            event_id=uuid7(now),
+            source=f"/partners/{partner}",
+            subject=case,
+            time=now,
+            recorded=now,
+            sequence=None,
+            cause=cause,
+            actor=actor or "system",
+        ),
     )
     return event.id, raw
 

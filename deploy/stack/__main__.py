@@ -1,20 +1,28 @@
-"""`python -m deploy.stack up | down | reset | status | token | setup`: what the Makefile and the containers run."""
+"""`python -m deploy.stack up | down | reset | status | token | setup`: what the Makefile and the containers run.
+
+Exit status: 0 done; 1 not done, standard error says why; 2 the command line makes no sense, or lacks something.
+Of `status`: 0 everything that should run is ready; 3 something is not, and the reasons are printed; 4 nothing runs.
+"""
 
 import argparse
 import asyncio
 import json
+import logging
 import sys
 
-from deploy.stack import lifecycle, status
-from deploy.stack.plan import from_environment
+from deploy.stack import asked, lifecycle, status
+from deploy.stack.plan import PARTS, Plan, from_environment
 from deploy.stack.problem import Problem
 from deploy.stack.secrets import load
 from deploy.stack.setup import setup
-from deploy.stack.token import issue
+from deploy.stack.token import borne, issue, require_known, roles_in_words
 
 
 def main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
+    logging.getLogger("aiokafka").addHandler(
+        logging.NullHandler()
+    )  # what it logs is said again by the faults it raises
     try:
         if options.command == "setup":
             asyncio.run(setup())
@@ -28,15 +36,9 @@ def main(arguments: list[str]) -> int:
             case "reset":
                 asyncio.run(lifecycle.reset(plan))
             case "status":
-                if options.json:
-                    print(json.dumps(status.as_json(plan), indent=2))
-                else:
-                    status.print_table(plan)
+                return _status(asked.as_asked(plan), as_json=options.json)
             case _:
-                areas = [area for area in options.areas.split(",") if area]
-                roles = options.role.split(",")
-                key = load(plan.run).jwt_key
-                print(issue(key, subject=options.subject, roles=roles, unit=options.unit or None, areas=areas))
+                return _token(asked.as_asked(plan), options)
     except Problem as fault:
         print(fault, file=sys.stderr)
         return 1
@@ -45,17 +47,50 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def _status(plan: Plan, *, as_json: bool) -> int:
+    found = asyncio.run(status.rows(plan))
+    if as_json:
+        print(json.dumps(status.as_json(found), indent=2))
+    else:
+        status.print_table(plan, found)
+    return status.exit_status(found)
+
+
+def _token(plan: Plan, options: argparse.Namespace) -> int:
+    roles = [borne(role) for role in _listed(options.role)]
+    if not roles:
+        print(f"make token ROLE=dispatcher [SUBJECT=...] [UNIT=...] [AREAS=...]\n{roles_in_words()}", file=sys.stderr)
+        return 2
+    unit, areas = options.unit or None, _listed(options.areas)
+    if warning := require_known(plan.district, unit, areas):
+        print(warning, file=sys.stderr)
+    print(issue(load(plan.run).jwt_key, subject=options.subject, roles=roles, unit=unit, areas=areas))
+    return 0
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="deploy.stack", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="deploy.stack",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
     commands = parser.add_subparsers(dest="command", required=True)
-    up = commands.add_parser("up", help="start everything and wait until it is healthy")
-    up.add_argument("--only", default="", help="only these, e.g. kafka,postgres")
+    up = commands.add_parser("up", help="start everything and wait until it is ready", allow_abbrev=False)
+    up.add_argument(
+        "--only", default="", help=f"start these, separated by commas; others that run stay: {', '.join(PARTS)}"
+    )
     commands.add_parser("down", help="end everything, keep data")
     commands.add_parser("reset", help="end everything, drop data")
-    commands.add_parser("status", help="what runs").add_argument("--json", action="store_true")
+    shown = commands.add_parser("status", help="what runs, and why something is not ready", allow_abbrev=False)
+    shown.add_argument("--json", action="store_true")
     commands.add_parser("setup", help="in a container: topics, schemas and district, from the environment")
-    token = commands.add_parser("token", help="print a development token")
-    token.add_argument("--role", required=True, help="one or more, separated by commas")
+    token = commands.add_parser("token", help="print a development token", allow_abbrev=False)
+    token.add_argument("--role", default="", help="one or more, separated by commas; none: lists the roles")
     token.add_argument("--subject", default="developer")
     token.add_argument("--unit", default="")
     token.add_argument("--areas", default="", help="area paths, separated by commas; none: everywhere")

@@ -136,7 +136,10 @@ def settings(port: int, controller_port: int, data: Path) -> dict[str, str]:
 
 
 async def answering(bootstrap: str, timeout_seconds: float, check: Callable[[], None] = lambda: None) -> None:
-    """Waits until the broker answers a request; `check` may raise to end the wait. Raises `Problem` when time is up."""
+    """Waits until the broker answers a request; `check` may raise to end the wait. Raises `Problem` when time is up.
+
+    Without any time it asks once.
+    """
     host, _, port = bootstrap.split(",")[0].rpartition(":")
     deadline = time.monotonic() + timeout_seconds
     while True:
@@ -157,7 +160,8 @@ async def answering(bootstrap: str, timeout_seconds: float, check: Callable[[], 
         except (OSError, TimeoutError, aiokafka.errors.KafkaError) as refused:
             fault = refused
         if time.monotonic() > deadline:
-            raise Problem(f"the broker at {bootstrap} does not answer after {timeout_seconds:.0f} s: {fault!r}")
+            waited = f" after {timeout_seconds:.0f} s" if timeout_seconds else ""
+            raise Problem(f"the broker at {bootstrap} does not answer{waited}: {str(fault) or type(fault).__name__}")
         await asyncio.sleep(0.1)
 
 

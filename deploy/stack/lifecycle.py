@@ -9,9 +9,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+from pydantic import ValidationError
+
+from chassis.settings import Settings
 from deploy import partners
-from deploy.stack import fallback, identity, kafka, ports, postgres, provision, readiness, topics
-from deploy.stack.plan import DATABASE, PORTS, Plan, source_digest
+from deploy.district.check import check
+from deploy.district.check.reading import PARTNERS
+from deploy.stack import asked, fallback, identity, kafka, ports, postgres, provision, readiness, topics
+from deploy.stack.plan import DATABASE, PARTS, PORTS, Plan, source_digest
 from deploy.stack.problem import Problem
 from deploy.stack.process import ROOT, Specification
 from deploy.stack.secrets import Secrets, load
@@ -20,36 +25,52 @@ from deploy.stack.supervise import Supervisor
 CLOCK = "clock.json"
 """In the run folder: moves the services' clocks while it is there."""
 
+_GIVEN_SECONDS = 10
+"""For the answer of a server that should run already."""
+
 Say = Callable[[str], None]
 
 
 async def up(plan: Plan, say: Say = print) -> None:
     """Starts what does not run, and waits until all of it answers; again when all runs already it changes nothing.
 
-    A service whose code or settings changed is restarted. Raises `Problem`.
+    It only adds: what runs beyond the plan stays. A service whose code or settings changed is restarted. Whatever makes
+    no sense is found before anything is changed. Raises `Problem`.
     """
     began = time.monotonic()
     with _alone(plan):
         supervisor = Supervisor(plan)
-        if not supervisor.alive():
-            await supervisor.end()  # what a killed manager may have left
+        alive = supervisor.alive()
+        before = frozenset(await supervisor.states()) if alive else frozenset()
+        if alive:
+            plan = _with_what_runs(plan, before, say)
+        asked.require_servers(plan)
         _check_ports(plan)
-        with _step(say, "district and secrets"):
+        with _step(say, "district, partners, settings"):
             if plan.services:
                 await asyncio.to_thread(_district, plan)
             registered = partners.read(plan.partners)
             secrets = load(plan.run)
+            _check_settings(plan, secrets)
+            await _given_servers(plan)
+            if alive and "postgres" in plan.only and await _database_answers(plan, secrets):
+                await _migrate(plan, secrets, say)  # what it refuses must not have ended a service before
+        if not alive:
+            await supervisor.end()  # what a killed manager may have left
         with _step(say, " and ".join(plan.infrastructure) or "servers given by the environment"):
             infrastructure = await asyncio.gather(
                 *(asyncio.to_thread(_specify, plan, name, secrets, say) for name in plan.infrastructure)
             )
             kind = "fallback" if any(fallback.KIND in one.environment for one in infrastructure) else "kafka"
             services = [_service(plan, name, secrets, kind) for name in plan.services]
-            await supervisor.apply([*infrastructure, *services])
+            asked.note(plan.run, asked.Asked.of(plan, kind))
+            begun = await supervisor.apply([*infrastructure, *services])
+            await supervisor.start(plan.infrastructure)
             await _answering(plan, supervisor, secrets)
         with _step(say, "database, schemas, topics"):
             if "postgres" in plan.only:
-                await provision.database(_cluster_url(plan, secrets), secrets.postgres, plan.services)
+                for name in await _migrate(plan, secrets, say):
+                    await asyncio.to_thread(provision.rebuild, name, services_environment(plan, name, secrets))
             if "kafka" in plan.only:
                 wanted = topics.of_installation(registered.by_id, plan.topic_prefix)
                 await topics.create(plan.bootstrap, wanted, plan.partitions)
@@ -57,6 +78,8 @@ async def up(plan: Plan, say: Say = print) -> None:
             with _step(say, "services ready"):
                 await supervisor.start(plan.services)
                 await readiness.services(plan, supervisor)
+    if changed := [name for name in begun if name in before]:
+        say(f"  started again, for their code or settings changed: {', '.join(changed)}")
     for name in plan.services:
         say(f"  {name:<10} {plan.url(name)}  (API: {plan.url(name)}/docs)")
     if "kafka" in plan.only:
@@ -66,10 +89,28 @@ async def up(plan: Plan, say: Say = print) -> None:
     say(f"up in {time.monotonic() - began:.1f} s; logs in {plan.logs}; `make status`, `make down`")
 
 
+async def _database_answers(plan: Plan, secrets: Secrets) -> bool:
+    try:
+        await postgres.answering(_cluster_url(plan, secrets), 0)
+    except Problem:
+        return False
+    return True
+
+
+async def _migrate(plan: Plan, secrets: Secrets, say: Say) -> list[str]:
+    """Makes or upgrades the schemas in place; which services must be rebuilt before they start. Raises `Problem`."""
+    migrated = await provision.database(_cluster_url(plan, secrets), secrets.postgres, plan.services)
+    for name, done in migrated.items():
+        if done.applied:
+            say(f"  {name}: applied {', '.join(done.applied)}")
+    return [name for name, done in migrated.items() if done.rebuild]
+
+
 async def down(plan: Plan, say: Say = print) -> None:
     """Ends everything this stack started; data stay."""
     with _alone(plan):
         ended = await Supervisor(plan).end()
+        asked.forget(plan.run)
         if "kafka" in ended:
             _broker(plan).keep_class_data()
     say(f"ended {', '.join(ended)}" if ended else "nothing was running")
@@ -139,13 +180,43 @@ def _cluster_url(plan: Plan, secrets: Secrets) -> str:
     return plan.database_url or _server(plan, secrets).url()
 
 
+def _with_what_runs(plan: Plan, programs: frozenset[str], say: Say) -> Plan:
+    running = asked.read(plan.run) or asked.Asked(programs, {})
+    together = asked.joined(plan, running)
+    if others := [name for name in PARTS if name in running.parts - plan.only]:
+        say(f"ONLY only adds: {', '.join(others)} stay as well, `make down` ends everything")
+    return together
+
+
+def _check_settings(plan: Plan, secrets: Secrets) -> None:
+    """Raises `Problem` naming what no service could start with; they would end one after the other otherwise."""
+    for name in plan.services:
+        given = services_environment(plan, name, secrets)
+        try:
+            Settings.model_validate({key if key.startswith("CASEGRID_") else key.lower(): given[key] for key in given})
+        except ValidationError as refused:
+            findings = [f"{error['loc'][0]} is {error['input']!r}: {error['msg']}" for error in refused.errors()]
+            raise Problem("\n".join(findings)) from None
+
+
+async def _given_servers(plan: Plan) -> None:
+    """Raises `Problem` where a server of the user's does not answer."""
+    try:
+        if "postgres" in plan.only and plan.database_url:
+            await postgres.answering(plan.database_url, _GIVEN_SECONDS)
+        if "kafka" in plan.only and plan.kafka_bootstrap_servers:
+            await kafka.answering(plan.kafka_bootstrap_servers, _GIVEN_SECONDS)
+    except Problem as fault:
+        raise Problem(f"{fault}; DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS name servers that must run already") from None
+
+
 async def _answering(plan: Plan, supervisor: Supervisor, secrets: Secrets) -> None:
     watch = readiness.Watch(plan, plan.infrastructure)
     watcher = asyncio.create_task(_watching(watch, supervisor))
     waits = []
-    if "postgres" in plan.only:
+    if "postgres" in plan.infrastructure:
         waits.append(postgres.answering(_cluster_url(plan, secrets), 60))
-    if "kafka" in plan.only:
+    if "kafka" in plan.infrastructure:
         waits.append(kafka.answering(plan.bootstrap, 60))
     together = asyncio.gather(*waits)
     try:
@@ -165,23 +236,35 @@ async def _watching(watch: readiness.Watch, supervisor: Supervisor) -> None:
 
 
 def _district(plan: Plan) -> None:
-    """Generates the reference district where it is missing or stale. Raises `Problem` where there is none."""
+    """Generates the reference district where it is missing or stale; checks another. Raises `Problem`."""
     if plan.district == ROOT / ".data" / "district" / "full":
         command = (sys.executable, "-m", "deploy.district", "--scale", "full", "--out", str(plan.district))
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise Problem(f"the reference district could not be generated: {(done.stderr or done.stdout)[-400:]}")
-    if not (plan.district / "areas.json").exists():
+    elif not (plan.district / "areas.json").exists():
         raise Problem(
             f"CASEGRID_DISTRICT is {plan.district}, which holds no district: "
             f"`python -m deploy.district --out {plan.district}` writes the reference district there"
         )
+    elif findings := [found for found in check(plan.district).findings if found.file != PARTNERS]:
+        raise Problem(
+            "\n".join(
+                [
+                    f"the district in {plan.district} is not usable:",
+                    *(f"  {finding}" for finding in findings[:5]),
+                    f"`python -m deploy.district check {plan.district}` names all {len(findings)}",
+                ]
+            )
+        )
 
 
 def _check_ports(plan: Plan) -> None:
+    """Raises `Problem` where a port is in use by anything but the process of this stack that it is for."""
     wanted = [*plan.infrastructure, *plan.services] + (["kafka controller"] if "kafka" in plan.infrastructure else [])
     for what in wanted:
-        if identity.noted(plan.run, what.split()[0]) is None:
+        pid = identity.noted(plan.run, what.split()[0])
+        if pid is None or not ports.held_by(plan.ports[what], pid):
             ports.require_free(plan.ports[what], what, PORTS[what][0])
 
 

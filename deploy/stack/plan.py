@@ -5,15 +5,16 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from contracts.status import SERVICES
 from deploy.stack import ports
 from deploy.stack.problem import Problem
 from deploy.stack.process import ROOT
 
-SERVICES = ("intake", "triage", "dispatch", "feedback", "audit")
-"""In the order of a case's way through them."""
-
 INFRASTRUCTURE = ("postgres", "kafka")
+PARTS = INFRASTRUCTURE + SERVICES
+"""What ONLY may name."""
 MANAGER = "supervisord"
 DATABASE = "casegrid"
 
@@ -47,7 +48,7 @@ class Plan:
     """An administrator's URL of a server of the user's, instead of one of ours."""
     broker: str = "auto"
     """kafka, fallback, or auto: kafka where it can be had."""
-    only: frozenset[str] = frozenset(SERVICES + INFRASTRUCTURE)
+    only: frozenset[str] = frozenset(PARTS)
     passed_on: Mapping[str, str] = field(default_factory=dict)
     """Variables of the user's environment that the services are to see."""
 
@@ -82,17 +83,14 @@ class Plan:
 
 def from_environment(environment: Mapping[str, str] = os.environ, only: str = "") -> Plan:
     """The plan that `make up` follows. Raises `Problem` naming the variable that makes no sense."""
-    folder = Path(environment.get("CASEGRID_DATA", ROOT / ".data")).resolve()
-    broker = environment.get("CASEGRID_BROKER", "auto")
+    folder = Path(environment.get("CASEGRID_DATA") or ROOT / ".data").resolve()
+    broker = environment.get("CASEGRID_BROKER") or "auto"
     if broker not in ("auto", "kafka", "fallback"):
         raise Problem(f"CASEGRID_BROKER is {broker!r}: kafka, fallback or auto")
-    chosen = frozenset(only.split(",")) if only else frozenset(SERVICES + INFRASTRUCTURE)
-    if unknown := chosen - set(SERVICES + INFRASTRUCTURE):
-        raise Problem(f"--only names {', '.join(sorted(unknown))}: there are {', '.join(INFRASTRUCTURE + SERVICES)}")
     numbers = {name: _number(environment, variable, default, 65535) for name, (variable, default) in PORTS.items()}
     if len(set(numbers.values())) < len(numbers):
-        raise Problem(f"two ports are the same: {numbers}")
-    district = Path(environment.get("CASEGRID_DISTRICT", ROOT / ".data" / "district" / "full")).resolve()
+        raise Problem(f"two ports are the same: {_same(numbers)}")
+    district = Path(environment.get("CASEGRID_DISTRICT") or ROOT / ".data" / "district" / "full").resolve()
     return Plan(
         folder=folder,
         ports=numbers,
@@ -100,10 +98,10 @@ def from_environment(environment: Mapping[str, str] = os.environ, only: str = ""
         partners=Path(environment.get("CASEGRID_PARTNERS") or district.parent / "partners.json").resolve(),
         partitions=_number(environment, "CASEGRID_PARTITIONS", 6, 1000),
         topic_prefix=environment.get("CASEGRID_TOPIC_PREFIX", ""),
-        kafka_bootstrap_servers=environment.get("KAFKA_BOOTSTRAP_SERVERS") or None,
-        database_url=environment.get("DATABASE_URL") or None,
+        kafka_bootstrap_servers=_servers(environment, "KAFKA_BOOTSTRAP_SERVERS"),
+        database_url=_database(environment, "DATABASE_URL"),
         broker=broker,
-        only=chosen,
+        only=_parts(only) if only else frozenset(PARTS),
         passed_on={name: value for name, value in environment.items() if name.startswith(("CASEGRID_", "OTEL_"))},
     )
 
@@ -118,8 +116,45 @@ def source_digest(service: str) -> str:
     return digest.hexdigest()[:16]
 
 
+def _parts(only: str) -> frozenset[str]:
+    named = [name.strip() for name in only.split(",")]
+    if unknown := [repr(name) for name in named if name not in PARTS]:
+        raise Problem(f"ONLY names {', '.join(unknown)}: choose from {', '.join(PARTS)}, separated by commas")
+    return frozenset(named)
+
+
+def _same(numbers: Mapping[str, int]) -> str:
+    values = list(numbers.values())
+    return ", ".join(f"{PORTS[name][0]}={value}" for name, value in numbers.items() if values.count(value) > 1)
+
+
+def _servers(environment: Mapping[str, str], variable: str) -> str | None:
+    text = environment.get(variable) or None
+    for server in text.split(",") if text else ():
+        host, _, port = server.rpartition(":")
+        if not host or not port.isdecimal():
+            raise Problem(f"{variable} is {text!r}: servers as host:port, separated by commas, e.g. 127.0.0.1:9092")
+    return text
+
+
+def _database(environment: Mapping[str, str], variable: str) -> str | None:
+    """The URL may hold a password, so that the message does not repeat it."""
+    text = environment.get(variable) or None
+    if text and not _is_postgresql(text):
+        raise Problem(f"{variable} is not a URL of PostgreSQL: postgresql://user:password@host:port/database")
+    return text
+
+
+def _is_postgresql(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("postgresql", "postgres") and parts.port != 0
+    except ValueError:  # the port is no number
+        return False
+
+
 def _number(environment: Mapping[str, str], variable: str, default: int, limit: int) -> int:
     text = environment.get(variable) or str(default)
-    if not text.isdigit() or not 0 < int(text) <= limit:
+    if not text.isdecimal() or not 0 < int(text) <= limit:
         raise Problem(f"{variable} is {text!r}: a number from 1 to {limit}")
     return int(text)

@@ -50,6 +50,15 @@ def require_free(port: int, purpose: str, variable: str) -> None:
         )
 
 
+def held_by(port: int, pid: int) -> bool:
+    """Whether that process listens on the port."""
+    try:
+        connections = psutil.Process(pid).net_connections("tcp")
+    except psutil.Error:
+        return False
+    return any(one.status == psutil.CONN_LISTEN and one.laddr[-1:] == (port,) for one in connections)
+
+
 def _holder(port: int) -> str:
     try:
         connections = psutil.net_connections("tcp")

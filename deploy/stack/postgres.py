@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGINT, SIGKILL
+from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -138,18 +139,26 @@ class Postgres:
 
 
 async def answering(url: str, timeout_seconds: float, check: Callable[[], None] = lambda: None) -> None:
-    """Waits until the server takes a connection; `check` may raise to end the wait. Raises `Problem`."""
+    """Waits until the server takes a connection; `check` may raise to end the wait. Raises `Problem`.
+
+    Without any time it asks once.
+    """
     deadline = time.monotonic() + timeout_seconds
+    where = urlsplit(url).netloc.rpartition("@")[2]
     while True:
         check()
         try:
             connection = await asyncpg.connect(url, timeout=5)
-        except (OSError, TimeoutError, asyncpg.CannotConnectNowError) as refused:
+        except (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError) as refused:
             if time.monotonic() > deadline:
-                raise Problem(f"PostgreSQL does not answer after {timeout_seconds:.0f} s: {refused!r}") from refused
+                waited = f" after {timeout_seconds:.0f} s" if timeout_seconds else ""
+                said = str(refused) or type(refused).__name__
+                raise Problem(f"PostgreSQL at {where} does not answer{waited}: {said}") from refused
             await asyncio.sleep(0.05)
         except asyncpg.PostgresError as refused:
-            raise Problem(f"PostgreSQL refuses the administrator: {refused}; `make reset` makes a new one") from refused
+            raise Problem(f"PostgreSQL at {where} refuses the administrator: {refused}") from refused
+        except (asyncpg.InterfaceError, ValueError) as fault:
+            raise Problem(f"the URL of PostgreSQL at {where} is not usable: {fault}") from fault
         else:
             await connection.close()
             return

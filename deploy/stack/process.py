@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 
 from deploy.stack import identity
+from deploy.stack.logs import tail
 from deploy.stack.problem import Problem
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -149,13 +150,3 @@ def _kill(process: psutil.Process) -> None:
         process.kill()
     except psutil.NoSuchProcess:
         return
-
-
-def tail(log: Path, lines: int = 12) -> str:
-    """The end of a log file, introduced by its name; long lines cut."""
-    if not log.exists():
-        return f"no log at {log}"
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - 64_000))
-        last = file.read().decode(errors="replace").splitlines()[-lines:]
-    return "\n".join([f"the end of {log}:", *(f"  {line[:400]}" for line in last)])

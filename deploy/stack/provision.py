@@ -1,37 +1,46 @@
 """What the services find in PostgreSQL: the database, and in it a role and a schema each."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
+from importlib import import_module
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from chassis.migrate import migrate
+from chassis.store.migrations import Migrated, MigrationError, migrate
 from deploy.stack.plan import DATABASE, SERVICES
 from deploy.stack.problem import Problem
 from deploy.stack.process import ROOT
 
 
-async def database(cluster_url: str, passwords: Mapping[str, str], services: tuple[str, ...] = SERVICES) -> list[str]:
-    """Makes what is missing; the names of the schemas that are new. Raises `Problem`."""
+async def database(
+    cluster_url: str, passwords: Mapping[str, str], services: tuple[str, ...] = SERVICES
+) -> dict[str, Migrated]:
+    """Makes or upgrades the schemas; returns what was done for each service. Raises `Problem`."""
     connection = await asyncpg.connect(cluster_url, timeout=10)
     try:
         if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE):
             await connection.execute(f"CREATE DATABASE {DATABASE}")
     finally:
         await connection.close()
+    done = {}
     try:
-        return [
-            name
-            for name in services
-            if await migrate(
-                with_database(cluster_url, DATABASE),
-                name,
-                passwords[name],
-                (ROOT / "services" / name / "schema.sql").read_text(),
-            )
-        ]
-    except RuntimeError as fault:
+        for name in services:
+            migrations = import_module(f"services.{name}.service").MIGRATIONS
+            done[name] = await migrate(with_database(cluster_url, DATABASE), name, passwords[name], migrations)
+    except MigrationError as fault:
         raise Problem(str(fault)) from fault
+    return done
+
+
+def rebuild(name: str, environment: Mapping[str, str]) -> None:
+    """Rebuilds what is derived from a service's events, as a migration demands, and shows how far. Raises `Problem`."""
+    command = (sys.executable, "-m", f"services.{name}", "rebuild")
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=False)
+    if done.returncode != 0:
+        raise Problem(f"{name} could not be rebuilt (see above); `python -m services.{name} rebuild` tries again")
 
 
 def with_database(url: str, database: str, login: tuple[str, str] | None = None) -> str:

@@ -1,4 +1,4 @@
-"""Waiting until what was started answers, and saying why where it doesn't."""
+"""Whether what was started answers, waiting until it does, and saying why where it doesn't."""
 
 import asyncio
 import time
@@ -6,12 +6,16 @@ from collections.abc import Mapping, Sequence
 
 import httpx
 
+from deploy.stack.logs import tail, telling
 from deploy.stack.plan import Plan
 from deploy.stack.problem import Problem
-from deploy.stack.process import tail
 from deploy.stack.supervise import State, Supervisor
 
+ANSWER = "answer"
+"""The part that is named where a process gives no answer from which its own parts could be told."""
 _ENDS_TOO_MANY = 3
+_SECONDS = 8
+"""For one answer; a service asks database and broker meanwhile, and gives each up after two seconds."""
 
 
 class Watch:
@@ -23,45 +27,58 @@ class Watch:
         self._ended_at: dict[str, set[int]] = {}
 
     def look(self, states: Mapping[str, State]) -> None:
-        for name in self._names:
-            state = states[name]
-            ends = self._ended_at.setdefault(name, {state.ended_at})
-            ends.add(state.ended_at)
-            if state.given_up or len(ends) > _ENDS_TOO_MANY:
-                raise Problem(f"{name} does not stay up ({state.description}); {tail(self._plan.log(name))}")
+        failing = [name for name in self._names if self._keeps_ending(states[name])]
+        if failing:
+            others = f", nor {', '.join(failing[1:])}" if failing[1:] else ""
+            log = self._plan.log(failing[0])
+            raise Problem(f"{failing[0]} does not stay up{others}: {telling(log) or 'its log is empty'}\n{tail(log)}")
+
+    def _keeps_ending(self, state: State) -> bool:
+        ends = self._ended_at.setdefault(state.name, {state.ended_at})
+        ends.add(state.ended_at)
+        return state.given_up or len(ends) > _ENDS_TOO_MANY
 
 
 async def services(plan: Plan, supervisor: Supervisor, timeout_seconds: float = 90) -> None:
-    """Waits until every service's /ready says 200. Raises `Problem` with its own reason and the end of its log."""
-    waiting = dict.fromkeys(plan.services, "no answer")
+    """Waits until every service is ready. Raises `Problem` with the reasons of each that is not, and a log's end."""
+    waiting = dict.fromkeys(plan.services, "not asked yet")
     watch = Watch(plan, plan.services)
     deadline = time.monotonic() + timeout_seconds
-    async with httpx.AsyncClient(timeout=5) as client:
+    async with httpx.AsyncClient() as client:
         while waiting:
-            for name in tuple(waiting):
-                try:
-                    answer = await client.get(f"{plan.url(name)}/ready")
-                except httpx.HTTPError as fault:
-                    waiting[name] = f"no answer ({type(fault).__name__})"
-                    continue
-                if answer.status_code == 200:
-                    del waiting[name]
-                else:
-                    waiting[name] = f"{answer.status_code}: {answer.text[:300]}"
+            found = await asyncio.gather(*(faults(client, plan.url(name)) for name in waiting))
+            waiting = {name: in_words(parts) for name, parts in zip(waiting, found, strict=True) if parts}
             if waiting:
                 watch.look(await supervisor.states())
                 if time.monotonic() > deadline:
-                    name, answer_text = next(iter(waiting.items()))
-                    raise Problem(
-                        f"{', '.join(waiting)} not ready after {timeout_seconds:.0f} s; {name} says {answer_text}; "
-                        + tail(plan.log(name))
-                    )
+                    reasons = [f"  {name}: {words}" for name, words in waiting.items()]
+                    first = f"{', '.join(waiting)} not ready after {timeout_seconds:.0f} s:"
+                    raise Problem("\n".join([first, *reasons, tail(plan.log(next(iter(waiting))))]))
                 await asyncio.sleep(0.1)
 
 
-def ready(plan: Plan, name: str) -> bool:
-    """Whether the service's /ready says 200 now."""
+async def faults(client: httpx.AsyncClient, url: str) -> dict[str, str]:
+    """Part -> what is wrong with it, as the service at the URL says; empty when it is ready."""
     try:
-        return httpx.get(f"{plan.url(name)}/ready", timeout=2).status_code == 200
-    except httpx.HTTPError:
-        return False
+        answer = await client.get(f"{url}/ready", timeout=_SECONDS)
+    except httpx.TimeoutException:
+        return {ANSWER: f"GET {url}/ready gives none within {_SECONDS} s"}
+    except httpx.HTTPError as fault:
+        return {ANSWER: f"GET {url}/ready gives none: {fault or type(fault).__name__}"}
+    if answer.status_code == 200:
+        return {}
+    return _parts(answer) or {ANSWER: f"GET {url}/ready says {answer.status_code}: {answer.text[:200]}"}
+
+
+def in_words(parts: Mapping[str, str]) -> str:
+    return "; ".join(f"{part}: {fault}" for part, fault in parts.items())
+
+
+def _parts(answer: httpx.Response) -> dict[str, str]:
+    """Of the problem document; empty where the answer is none of a service's."""
+    try:
+        document = answer.json()
+    except ValueError:
+        return {}
+    parts = document.get("parts") if isinstance(document, dict) else None
+    return {str(part): str(fault) for part, fault in parts.items()} if isinstance(parts, dict) else {}

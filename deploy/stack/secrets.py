@@ -30,11 +30,11 @@ def load(run: Path) -> Secrets:
         postgres={name: secrets.token_urlsafe(18) for name in ("postgres", *SERVICES)} | known.get("postgres", {}),
     )
     if asdict(complete) != known:
-        _write_private(path, asdict(complete))
+        write_private(path, asdict(complete))
     return complete
 
 
-def _write_private(path: Path, value: Any) -> None:
+def write_private(path: Path, value: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     partial.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from deploy import partners
 from deploy.district.__main__ import main as write_district
 from deploy.stack import kafka, postgres, provision, topics
-from deploy.stack.plan import SERVICES
+from deploy.stack.plan import DATABASE, SERVICES
 from deploy.stack.problem import Problem
 
 _SECONDS = 60
@@ -28,10 +28,15 @@ async def setup(environment: Mapping[str, str] = os.environ) -> None:
     await topics.create(servers, wanted, int(environment.get("CASEGRID_PARTITIONS", "6")))
     print(f"topics: {', '.join(wanted)}")
     await postgres.answering(database_url, _SECONDS)
-    fresh = await provision.database(database_url, passwords)
-    print(f"schemas made: {', '.join(fresh) or 'none, all are there'}")
+    migrated = await provision.database(database_url, passwords)
+    applied = [f"{name}: {', '.join(one.applied)}" for name, one in migrated.items() if one.applied]
+    print(f"migrations applied: {'; '.join(applied) or 'none, all are there'}")
     if write_district(["--scale", environment.get("DISTRICT_SCALE", "full"), "--out", str(district)]) != 0:
         raise Problem(f"the reference district could not be written to {district}")
+    for name in (name for name, one in migrated.items() if one.rebuild):
+        login = (name, passwords[name])
+        url = provision.with_database(database_url, DATABASE, login)
+        provision.rebuild(name, {"DATABASE_URL": url, "CASEGRID_DISTRICT": str(district)})
 
 
 def _required(environment: Mapping[str, str], name: str) -> str:

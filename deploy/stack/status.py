@@ -1,70 +1,181 @@
-"""What of the stack runs: a table for people, JSON for programs."""
+"""What of the stack runs, and why something does not: a table for people, JSON for programs, an exit status."""
 
+import asyncio
 import time
-from dataclasses import asdict, dataclass
+import xmlrpc.client
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 
+import httpx
 import psutil
 from rich.console import Console
 from rich.table import Table
 
-from deploy.stack import identity, readiness
-from deploy.stack.plan import MANAGER, Plan
+from deploy.stack import asked, identity, kafka, logs, postgres, readiness
+from deploy.stack.plan import INFRASTRUCTURE, MANAGER, Plan
+from deploy.stack.problem import Problem
+from deploy.stack.secrets import load
+from deploy.stack.supervise import Silent, State, Supervisor
+
+ALL_READY, NOT_READY, NOTHING_RUNS = 0, 3, 4
+"""The exit status: everything that should run is ready; something is not; nothing runs at all."""
+
+_SECONDS = 4
+"""For the manager's, the database's and the broker's answer."""
+_RECENTLY_SECONDS = 120
+_COLOURS = {"ready": "green", "not ready": "yellow", "down": "red"}
 
 
 @dataclass(frozen=True)
 class Row:
+    """One process that should run, or a server of the user's."""
+
     name: str
     state: str
-    """ready, running, not ready, down, or given (a server of the user's)."""
+    """ready, not ready (it runs, or should, but does not answer as it must), or down."""
     pid: int | None
     uptime_seconds: int | None
     memory_mib: int | None
     """Resident, of the process and its children; memory that PostgreSQL's processes share is counted once."""
     address: str
     log: str
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """Part -> what is wrong with it; `answer` where the process does not answer at all."""
+    why: str | None = None
+    """Why it is not ready, in a line; None if it is."""
+    log_says: str | None = None
+    """The last warning or error of its log, where the process itself can't say what is wrong."""
 
 
-def rows(plan: Plan) -> list[Row]:
+async def rows(plan: Plan) -> list[Row]:
+    """Of everything that the plan says should run, the manager first; all are asked at the same time."""
     given = {"kafka": plan.kafka_bootstrap_servers, "postgres": plan.database_url}
-    names = [MANAGER, *(name for name in ("postgres", "kafka") if name in plan.only), *plan.services]
-    return [_given(name) if given.get(name) else _row(plan, name) for name in names]
+    manager, states = await _manager(plan)
+    names = [*(name for name in INFRASTRUCTURE if name in plan.only), *plan.services]
+    async with httpx.AsyncClient() as client:
+        found = [_given(plan, name) if given.get(name) else _process(plan, name, states, client) for name in names]
+        return [manager, *await asyncio.gather(*found)]
 
 
-def as_json(plan: Plan) -> list[dict[str, object]]:
-    return [asdict(row) for row in rows(plan)]
+def exit_status(found: Sequence[Row]) -> int:
+    """`ALL_READY`, `NOT_READY` or `NOTHING_RUNS`."""
+    if all(row.state == "ready" for row in found):
+        return ALL_READY
+    return NOT_READY if any(row.pid is not None for row in found) else NOTHING_RUNS
 
 
-def print_table(plan: Plan) -> None:
+def as_json(found: Sequence[Row]) -> list[dict[str, object]]:
+    return [asdict(row) for row in found]
+
+
+def print_table(plan: Plan, found: Sequence[Row]) -> None:
+    """The table, and below it the reasons of each process that is not ready."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for title in ("process", "state", "pid", "up", "memory", "address"):
         table.add_column(title, justify="right" if title in ("pid", "up", "memory") else "left", overflow="fold")
-    colours = {"ready": "green", "running": "green", "given": "green", "not ready": "yellow", "down": "red"}
-    for row in rows(plan):
+    for row in found:
         table.add_row(
             row.name,
-            f"[{colours[row.state]}]{row.state}[/]",
+            f"[{_COLOURS[row.state]}]{row.state}[/]",
             str(row.pid or ""),
             _duration(row.uptime_seconds),
             "" if row.memory_mib is None else f"{row.memory_mib} MiB",
             row.address,
         )
     Console().print(table)
+    if exit_status(found) == NOTHING_RUNS and asked.read(plan.run) is None:
+        print(f"nothing runs in {plan.folder}: `make up` starts it")
+        return
+    if exit_status(found) != ALL_READY:
+        print()
+    for row in found:
+        ended_with_manager = row.state == found[0].state == "down" and row is not found[0]
+        if row.state != "ready" and not ended_with_manager:
+            print(f"{row.name} is {row.state}" + ("" if row.parts else f": {row.why}"))
+            reasons = {**row.parts, **({"in its log": row.log_says} if row.log_says else {})}
+            for part, fault in reasons.items():
+                print(f"  {part:<10}  {fault}")
     print(f"logs in {plan.logs}")
 
 
-def _row(plan: Plan, name: str) -> Row:
+async def _manager(plan: Plan) -> tuple[Row, Mapping[str, State] | None]:
+    """And what the manager says of each program; None where it does not answer."""
+    pid = identity.noted(plan.run, MANAGER)
+    log = plan.log("manager")
+    if pid is None:
+        why = "what it ran ended with it, and `make up` starts all of it"
+        return Row(MANAGER, "down", None, None, None, "", str(log), why=why, log_says=logs.telling(log)), None
+    uptime, memory = _measured(pid, with_children=False)
+    try:
+        states = await Supervisor(plan, _SECONDS).states()
+    except (Silent, xmlrpc.client.Fault) as fault:
+        parts = {readiness.ANSWER: str(fault)}
+        return Row(MANAGER, "not ready", pid, uptime, memory, "", str(log), parts, str(fault)), None
+    return Row(MANAGER, "ready", pid, uptime, memory, "", str(log)), states
+
+
+async def _process(plan: Plan, name: str, states: Mapping[str, State] | None, client: httpx.AsyncClient) -> Row:
     pid = identity.noted(plan.run, name)
-    address = plan.url(name) if name in plan.services else f"127.0.0.1:{plan.ports[name]}" if name in plan.ports else ""
-    uptime = memory = None
-    state = "down"
-    if pid is not None:
-        state = "running" if name not in plan.services else "ready" if readiness.ready(plan, name) else "not ready"
-        uptime, memory = _measured(pid, with_children=name != MANAGER)
-    return Row(name, state, pid, uptime, memory, address, str(plan.log(name)))
+    log = plan.log(name)
+    address = plan.url(name) if name in plan.services else f"127.0.0.1:{plan.ports[name]}"
+    state = states.get(name) if states is not None else None
+    history = None if states is None else _history(plan, name, state)
+    if pid is None:
+        why = history or "nothing runs while the process manager does not: `make up` starts it"
+        says = logs.telling(log, since=state.ended_at - _RECENTLY_SECONDS if state else 0)
+        return Row(name, "down", None, None, None, address, str(log), why=why, log_says=says)
+    uptime, memory = _measured(pid, with_children=True)
+    if name in plan.services:
+        parts = await readiness.faults(client, plan.url(name))
+    else:
+        parts = await _server_faults(plan, name)
+    if not parts:
+        return Row(name, "ready", pid, uptime, memory, address, str(log))
+    says = None
+    if readiness.ANSWER in parts:
+        says = logs.telling(log, since=time.time() - (uptime or 0) - _RECENTLY_SECONDS)
+    if history:
+        parts = {**parts, "process": history}
+    return Row(name, "not ready", pid, uptime, memory, address, str(log), parts, readiness.in_words(parts), says)
 
 
-def _given(name: str) -> Row:
-    return Row(name, "given", None, None, None, "from the environment", "")
+async def _given(plan: Plan, name: str) -> Row:
+    parts = await _server_faults(plan, name)
+    state = "not ready" if parts else "ready"
+    why = readiness.in_words(parts) or None
+    return Row(name, state, None, None, None, "from the environment", "", parts, why)
+
+
+async def _server_faults(plan: Plan, name: str) -> dict[str, str]:
+    try:
+        async with asyncio.timeout(2 * _SECONDS):
+            if name == "kafka":
+                await kafka.answering(plan.bootstrap, 0)
+            else:
+                own = postgres.Server(plan.folder, plan.ports["postgres"], load(plan.run).postgres[postgres.ADMIN])
+                await postgres.answering(plan.database_url or own.url(), 0)
+    except TimeoutError:
+        return {readiness.ANSWER: f"no answer within {2 * _SECONDS} s"}
+    except Problem as fault:
+        return {readiness.ANSWER: str(fault)}
+    return {}
+
+
+def _history(plan: Plan, name: str, state: State | None) -> str | None:
+    """What the manager did of late with a process that is down or not ready; None where that is nothing."""
+    if state is None or not (state.running or state.ended_at):
+        return "was not started yet: `make up` starts it"
+    how = logs.ending(plan.log("manager"), name) or "ended"
+    ago = time.time() - state.ended_at
+    if state.given_up:
+        return f"{how}, and is not started again after too many failed starts: `make up` tries again"
+    if state.failing:
+        return f"{how}, {ago:.0f} s ago, and is about to be started again"
+    if not state.running:
+        return f"{how}, {_duration(int(ago))} ago: `make up` starts it"
+    if state.ended_at and ago < _RECENTLY_SECONDS:
+        return f"{how}, {ago:.0f} s ago, and was started again"
+    return None
 
 
 def _measured(pid: int, *, with_children: bool) -> tuple[int | None, int | None]:

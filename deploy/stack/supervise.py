@@ -21,18 +21,23 @@ from signal import SIGINT, SIGTERM
 from typing import Any
 
 from supervisor.states import ProcessStates
-from supervisor.xmlrpc import SupervisorTransport
+from supervisor.xmlrpc import SupervisorTransport, UnixStreamHTTPConnection
 
 from deploy.stack import identity
+from deploy.stack.logs import tail
 from deploy.stack.plan import INFRASTRUCTURE, MANAGER, SERVICES, Plan
 from deploy.stack.problem import Problem
-from deploy.stack.process import ROOT, Specification, end_noted, tail
+from deploy.stack.process import ROOT, Specification, end_noted
 
 _ALL = (MANAGER, *INFRASTRUCTURE, *SERVICES)
 _STOP_SIGNALS = {"postgres": SIGINT}
 """PostgreSQL's SIGTERM would wait for its clients to leave."""
 _PATIENCE_SECONDS = 60
 """Until what was asked to end is killed; a broker's first end also records classes."""
+_ANSWER_SECONDS = 75
+"""Longer than a program may take to end, which the manager's answer may wait for."""
+_USERS_OWN = ("CASEGRID_", "OTEL_")
+"""Variables that a service gets with its specification only: one that is not set any more must not linger."""
 _STOPPED = (ProcessStates.STOPPED, ProcessStates.EXITED, ProcessStates.FATAL, ProcessStates.UNKNOWN)
 
 
@@ -46,12 +51,19 @@ class State:
     ended_at: int
     """When it last ended, POSIX seconds; 0 if never."""
     given_up: bool
+    failing: bool
+    """It ended by itself, and its next start waits."""
     description: str
 
 
+class Silent(Problem):
+    """The process manager does not answer."""
+
+
 class Supervisor:
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, answer_seconds: float = _ANSWER_SECONDS) -> None:
         self.plan = plan
+        self._answer_seconds = answer_seconds
 
     def alive(self) -> bool:
         return identity.noted(self.plan.run, MANAGER) is not None
@@ -70,7 +82,7 @@ class Supervisor:
         return await asyncio.to_thread(self._reload)
 
     async def start(self, names: Sequence[str]) -> None:
-        """Starts those of the programs that don't run."""
+        """Starts those of the programs that don't run, at once also those whose next start waits after a failure."""
         await asyncio.to_thread(self._start, names)
 
     async def states(self) -> dict[str, State]:
@@ -80,7 +92,7 @@ class Supervisor:
         """Ends services, infrastructure and manager, also what a killed manager left; gives what had been running."""
         before = [name for name in _ALL if identity.noted(self.plan.run, name) is not None]
         if self.alive():
-            with contextlib.suppress(OSError, xmlrpc.client.Error):  # a manager that no longer answers ends below
+            with contextlib.suppress(Silent, xmlrpc.client.Fault):  # a manager that no longer answers ends below
                 await asyncio.to_thread(self._stop_services)
         for names in ((MANAGER,), SERVICES, INFRASTRUCTURE):
             ends = (self._end_noted(name) for name in names)
@@ -103,6 +115,7 @@ class Supervisor:
             manager = subprocess.Popen(
                 specification.write(self.plan.run),
                 cwd=ROOT,
+                env={name: value for name, value in os.environ.items() if not name.startswith(_USERS_OWN)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -112,7 +125,7 @@ class Supervisor:
         while manager.poll() is None:
             try:
                 self._states()
-            except (OSError, xmlrpc.client.Error):
+            except Silent:
                 if time.monotonic() > deadline:
                     raise Problem(f"the process manager does not answer; {tail(out)}") from None
                 time.sleep(0.05)
@@ -136,7 +149,12 @@ class Supervisor:
     def _start(self, names: Sequence[str]) -> None:
         with self._remote() as remote:
             for name, state in self._states().items():
-                if name in names and not state.running:
+                if name not in names or (state.running and not state.failing):
+                    continue
+                if state.failing:
+                    with contextlib.suppress(xmlrpc.client.Fault):  # it was started, or ended, in between
+                        remote.stopProcess(name)
+                with contextlib.suppress(xmlrpc.client.Fault):  # whoever waits for the program sees that it failed
                     remote.startProcess(name, False)
 
     def _stop_services(self) -> None:
@@ -162,6 +180,7 @@ class Supervisor:
                     stopping=info["state"] == ProcessStates.STOPPING,
                     ended_at=info["stop"],
                     given_up=info["state"] == ProcessStates.FATAL,
+                    failing=info["state"] in (ProcessStates.BACKOFF, ProcessStates.EXITED),
                     description=info["description"],
                 )
                 for info in remote.getAllProcessInfo()
@@ -169,9 +188,12 @@ class Supervisor:
 
     @contextlib.contextmanager
     def _remote(self) -> Iterator[Any]:
-        transport = SupervisorTransport(None, None, f"unix://{self._socket}")
+        """Raises `Silent`."""
+        transport = _Transport(self._socket, self._answer_seconds)
         try:
             yield xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+        except (OSError, xmlrpc.client.ProtocolError) as fault:
+            raise Silent(f"the process manager does not answer ({fault}): `make down` ends it") from fault
         finally:
             transport.close()
 
@@ -234,3 +256,21 @@ class Supervisor:
                 for title, values in sections.items()
             )
         )
+
+
+class _Transport(SupervisorTransport):
+    """Like its base, but a manager that hangs is not waited for without end."""
+
+    def __init__(self, path: Path, seconds: float) -> None:
+        super().__init__(None, None, f"unix://{path}")
+        self._get_connection = lambda: _Connection(path, seconds)
+
+
+class _Connection(UnixStreamHTTPConnection):
+    def __init__(self, path: Path, seconds: float) -> None:
+        super().__init__("localhost", timeout=seconds)
+        self.socketfile = str(path)
+
+    def connect(self) -> None:
+        super().connect()
+        self.sock.settimeout(self.timeout)

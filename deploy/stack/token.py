@@ -1,12 +1,22 @@
 """Development tokens: what an identity provider would issue in production."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TypeVar
 
 import jwt
+from pydantic import ValidationError
+
+from contracts.reference import Areas, Reference, Units
+from contracts.roles import PEOPLE, Role
+from deploy.stack.problem import Problem
 
 ISSUER = "casegrid-dev"
 AUDIENCE = "casegrid"
+
+R = TypeVar("R", bound=Reference)
 
 
 def issue(
@@ -18,16 +28,68 @@ def issue(
     areas: Iterable[str] = (),
     ttl_seconds: int = 43_200,
 ) -> str:
-    """A signed token (HS256). `areas` are area path prefixes the person may act in; none means everywhere."""
+    """A signed token (HS256). `areas` are area path prefixes the person may act in; none means everywhere.
+
+    Raises `Problem` naming a role that no token may bear.
+    """
     now = datetime.now(UTC)
     claims = {
         "iss": ISSUER,
         "aud": AUDIENCE,
         "sub": subject,
-        "roles": list(roles),
+        "roles": [borne(role) for role in roles],
         "unit": unit,
         "areas": list(areas),
         "iat": now,
         "exp": now + timedelta(seconds=ttl_seconds),
     }
     return jwt.encode(claims, key, algorithm="HS256")
+
+
+def borne(name: str) -> Role:
+    """The role of that name. Raises `Problem` where no token may bear it."""
+    if name == Role.PARTNER:
+        raise Problem(
+            "ROLE names 'partner', which no token bears: a partner's system sends its client key (`make partner`)"
+        )
+    if name not in PEOPLE:
+        raise Problem(f"ROLE names {name!r}: choose from {', '.join(PEOPLE)}; several are separated by commas")
+    return Role(name)
+
+
+def require_known(district: Path, unit: str | None, areas: Iterable[str]) -> str | None:
+    """Raises `Problem` naming a unit or an area that the district does not have.
+
+    Where there is no district yet, a warning that says so; else None.
+    """
+    areas = tuple(areas)
+    if unit is None and not areas:
+        return None
+    if not district.exists():
+        return f"warning: UNIT and AREAS were not checked, there is no district in {district} yet: `make up` makes it"
+    if unit is not None:
+        _require("UNIT", unit, _read(district / "units.json", Units).by_id, district / "units.json")
+    if areas:
+        known = _read(district / "areas.json", Areas).by_path
+        for area in areas:
+            _require("AREAS", area, known, district / "areas.json")
+    return None
+
+
+def roles_in_words() -> str:
+    """Each role that a token may bear, with what it may do, a line each."""
+    return "\n".join(f"  {role:<14}  {role.description}" for role in PEOPLE)
+
+
+def _require(variable: str, name: str, known: Collection[str], file: Path) -> None:
+    if name not in known:
+        near = get_close_matches(name, known, n=3, cutoff=0.5)
+        hint = f"; near it are {', '.join(near)}" if near else ""
+        raise Problem(f"{variable} names {name!r}, which {file} does not have{hint}")
+
+
+def _read(path: Path, model: type[R]) -> R:
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        raise Problem(f"{path} can't be used: `python -m deploy.district check {path.parent}` says why") from None

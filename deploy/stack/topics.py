@@ -10,7 +10,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import NoError, TopicAlreadyExistsError, for_code
 
-from contracts.wire import FROM, TO, TOPICS
+from contracts.fields import FROM, TO
+from contracts.wire import TOPICS
 from deploy.stack.problem import Problem
 
 Configuration = Mapping[str, str]

@@ -1,4 +1,4 @@
-"""What the topics hold beyond the log: their ends, asked of the broker itself."""
+"""The ends of the topics, asked of the broker itself: what it has beyond the log, and what it has lost."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -10,18 +10,18 @@ from chassis.settings import Settings
 
 _DEADLINE_SECONDS = 10.0
 
-Ends = Mapping[tuple[str, int], int]
-"""(topic without prefix, partition) -> the offset the next record will get."""
+EndOffsets = Mapping[tuple[str, int], int]
+"""(topic without prefix, partition) -> the offset that the next record gets."""
 
 
-async def ends(settings: Settings, topics: Iterable[str]) -> Ends:
-    """The ends of all partitions now. Raises `ConnectionError` where the broker does not tell."""
+async def end_offsets(settings: Settings, topics: Iterable[str]) -> EndOffsets:
+    """The end of every partition now. Raises `ConnectionError` if the broker does not tell it."""
     names = {settings.topic_prefix + topic: topic for topic in topics}
     kafka = AIOKafkaConsumer(
         *names,
         bootstrap_servers=settings.kafka_bootstrap_servers,
         client_id=f"{settings.topic_prefix}audit-ends",
-        group_id=None,  # it joins nobody, and is given all partitions
+        group_id=None,  # outside the group it is assigned all partitions
         auto_offset_reset="latest",
         isolation_level="read_committed",
         request_timeout_ms=int(_DEADLINE_SECONDS * 1000),

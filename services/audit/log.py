@@ -1,53 +1,47 @@
-"""The log's one writer: records in, each stored once as exact bytes under the next index, the cases brought up to date.
+"""The one writer of the log: it stores each record once, as exact bytes under the next index, and updates the cases.
 
-    1  read every record (no state needed)    -> what it says, or why it says nothing
-    2  lock                                   one writer at a time, whichever process it is in
-    3  look up the next index, coordinates that are there already, first records of the same events
-    4  copy the records in, in one statement
-    5  fold them into their cases, write those; COMMIT releases the lock
+    1  parse every record (this needs no state)    -> its event, or why it has none
+    2  lock                                        one writer at a time, in whichever process
+    3  look up the next index, the coordinates that are stored already, and the first records of the same events
+    4  copy the new records in, with one statement
+    5  fold their facts into the cases and write those; COMMIT releases the lock
 
-A record is never refused. Redelivered ones are known by their coordinates, republished ones by source, id and case: the
-former are passed over, the latter stored as duplicates. An id that comes again under a second case is an event of that
-case, too.
+No record is refused. A redelivered record has known coordinates and is skipped. An event that was published again has
+the same source, id and case, and is stored as a duplicate. An id that comes again under a second case is an event of
+that case as well.
 """
 
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 import orjson
+from pydantic import TypeAdapter
 
-from chassis.database import PASSING, Connection, Database
-from chassis.records import Record, read
+from chassis.kafka.records import Record, read
+from chassis.store.database import TRANSIENT_ERRORS, Connection, Database
+from contracts.causes import kind, label
 from contracts.envelope import AnyEvent
+from contracts.fields import FROM
 from contracts.notice import AcceptanceNotice, RefusalNotice
 from contracts.progress import Discarded, Retried
-from contracts.wire import FROM, TOPICS, Invalid, identity, reread
-from services.audit.domain.case import Case, evolve, fold, tells
-from services.audit.views import plain, states, write, write_all
+from contracts.wire import Invalid, identity
+from services.audit.domain.case import Case, evolve, is_case_fact
+from services.audit.records import SIZE
+from services.audit.views import CASES
 
 log = logging.getLogger(__name__)
 
-_KINDS = {
-    "ReportFiled": "kind",
-    "Assigned": "ruling",
-    "Resolved": "outcome",
-    "Evaluated": "verdict",
-    "Progressed": "step",
-    "Request": "kind",
-    "Notice": "kind",
-}
-"""Name of a type -> the field that tells what it says apart."""
-_CASES_AT_A_TIME = 500
-_REMEMBERED = 20_000
-LASTING = (*PASSING, asyncpg.IntegrityConstraintViolationError)
-"""Faults that storing the bytes alone would not mend: of the surroundings, or of the log itself."""
+_STATE: TypeAdapter[Case] = TypeAdapter(Case)
+_CACHED_CASES = 20_000
+_BATCH_ERRORS = (*TRANSIENT_ERRORS, asyncpg.IntegrityConstraintViolationError)
+"""Errors of the surroundings or of the log itself, which storing the records one by one would not avoid."""
 
-# The lock goes when the commit is visible, so the next writer sees all indexes given before it looks for the last one.
-_LOCK = "SELECT pg_advisory_xact_lock(hashtext(current_schema()), hashtext('log'))"
-_NEXT = "SELECT coalesce(max(index), -1) + 1 FROM log"
+# The lock is released when the commit is visible, so the next writer sees every index before it looks up the last one.
+LOCK = "SELECT pg_advisory_xact_lock(hashtext(current_schema()), hashtext('log'))"
+"""Admits one writer at a time, until the end of its transaction."""
 _STORED = """
 SELECT topic, partition, "offset", body FROM log
   JOIN unnest($1::text[], $2::integer[], $3::bigint[]) AS u (topic, partition, "offset")
@@ -57,24 +51,20 @@ _FIRSTS = """
 SELECT index, source, event_id, case_id FROM log
  WHERE event_id = ANY($1::text[]) AND duplicate_of IS NULL AND valid
 """
+_STATES = "SELECT case_id, state FROM cases WHERE case_id = ANY($1::text[])"
 _COLUMNS = (
     *("index", "topic", "partition", "offset", "key", "headers", "body", "valid", "invalidity", "reason", "source"),
-    *("event_id", "case_id", "type", "kind", "time", "recorded_time", "sequence", "causation_id", "actor", "answers"),
-    *("settles", "duplicate_of"),
+    *("event_id", "case_id", "type", "kind", "label", "time", "recorded_time", "sequence", "causation_id", "actor"),
+    *("answers", "settles", "duplicate_of"),
 )
-_OF_CASES = """
-SELECT index, topic, case_id, body FROM log
- WHERE case_id = ANY($1::text[]) AND topic = ANY($2::text[]) AND duplicate_of IS NULL AND valid
- ORDER BY case_id, index
-"""
 
 _Identity = tuple[str, str, str]
-"""Source, id and case: what is the same in all three is the same event."""
+"""Source, id and case: events that share all three are the same event."""
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """A record, and the event in it, or why there is none: `invalidity` is `invalid` or `forged`."""
+class ParsedRecord:
+    """A record, and the event in it, or why it has none: `invalidity` is `invalid` or `forged`."""
 
     record: Record
     event: AnyEvent | None
@@ -88,179 +78,143 @@ class Finding:
         return None if event is None else (event.source, event.id, event.subject)
 
 
-def find(record: Record) -> Finding:
-    """Reads a record as the services do."""
+def _parse(record: Record) -> ParsedRecord:
+    """Reads a record as the deciding services do."""
     try:
-        return Finding(record, read(record))
-    except Invalid as finding:
-        return Finding(record, None, finding.kind, str(finding))
-
-
-def _settled(data: Any) -> str | None:
-    """The parked record that a service's step speaks of, where it is about one."""
-    if isinstance(data, Retried | Discarded):
-        return plain(f"{data.parked_topic}/{data.partition}@{data.offset}")
-    return None
-
-
-def _answered(data: Any) -> str | None:
-    """The request that a notice answers; one that could not be read by its coordinates."""
-    match data:
-        case AcceptanceNotice() | RefusalNotice(request=str()):
-            return data.request
-        case RefusalNotice(partition=int(), offset=int()):
-            return f"{FROM}{data.to}/{data.partition}@{data.offset}"
-        case _:
-            return None
+        return ParsedRecord(record, read(record))
+    except Invalid as fault:
+        return ParsedRecord(record, None, fault.kind, str(fault))
 
 
 class Log:
-    """Takes records in for ever. Any number of these, in any processes, write one gapless log."""
+    """Stores records. Any number of instances, in any processes, write one gapless log."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._memory = Memory()
+        self._cache = CaseCache()
 
     async def process(self, records: Sequence[Record]) -> None:
-        """Stores a batch. Returns when it is durable. Raises one of `PASSING` where nothing could be done now."""
+        """Stores a batch. Returns when it is durable. Raises one of `TRANSIENT_ERRORS` if it cannot be now."""
         try:
-            await self._store([find(record) for record in records])
-        except LASTING:
+            await self._store([_parse(record) for record in records])
+        except _BATCH_ERRORS:
             raise
-        except Exception as fault:  # of one of them, or of ours with one of them: it must not cost the others
-            log.warning("a batch of %d records failed, taking them one by one: %r", len(records), fault)
+        except Exception as fault:  # a defect with one record must not cost the others
+            log.warning("a batch of %d records failed; storing them one by one: %r", len(records), fault)
             for record in records:
                 await self._store_alone(record)
 
     async def _store_alone(self, record: Record) -> None:
         try:
-            await self._store([find(record)])
-        except LASTING:
+            await self._store([_parse(record)])
+        except _BATCH_ERRORS:
             raise
         except Exception as fault:
             log.exception("%s is stored as bytes only", record.coordinates)
-            reason = f"cannot be taken in: {type(fault).__name__}: {fault}"
-            await self._store([Finding(record, None, "invalid", reason)])
+            reason = f"cannot be folded: {type(fault).__name__}: {fault}"
+            await self._store([ParsedRecord(record, None, "invalid", reason)])
 
-    async def _store(self, findings: Sequence[Finding]) -> None:
-        self._memory.learn(await self._database.transact(lambda c: _append(c, findings, self._memory)))
+    async def _store(self, parsed: Sequence[ParsedRecord]) -> None:
+        self._cache.update(await self._database.transact(lambda c: _append(c, parsed, self._cache)))
 
 
 @dataclass(frozen=True, slots=True)
-class _Written:
-    """What one transaction did: the indexes it gave, the end excluded, and the cases as they are after it."""
+class _Appended:
+    """What one transaction did: the indexes it gave, `end` excluded, and the cases as they are after it."""
 
-    since: int
-    until: int
-    cases: Mapping[str, Case | None]
+    first: int
+    end: int
+    cases: Mapping[str, Case]
 
 
-class Memory:
-    """The cases this process wrote last; good for as long as nobody else writes, which the next index tells."""
+class CaseCache:
+    """The cases this process wrote last. It is valid while no other process writes, which the next index shows."""
 
     def __init__(self) -> None:
-        self._next = 0
+        self._next_index = 0
         self._cases: dict[str, Case] = {}
 
-    def at(self, index: int) -> Mapping[str, Case]:
-        """What is remembered, if the log goes on at `index`."""
-        return self._cases if index == self._next else {}
+    def valid_at(self, next_index: int) -> Mapping[str, Case]:
+        """The cases, if the log continues at that index; else none."""
+        return self._cases if next_index == self._next_index else {}
 
-    def learn(self, written: _Written) -> None:
-        """Takes in what has been committed."""
-        if written.since != self._next:
+    def update(self, appended: _Appended) -> None:
+        """Stores the cases of a committed transaction."""
+        if appended.first != self._next_index:
             self._cases.clear()
-        self._next = written.until
-        for case_id, case in written.cases.items():
-            self._cases.pop(case_id, None)  # so that the order is that of use
-            if case is not None:
-                self._cases[case_id] = case
-        while len(self._cases) > _REMEMBERED:
+        self._next_index = appended.end
+        for case_id, case in appended.cases.items():
+            self._cases.pop(case_id, None)  # keeps the order of the last use
+            self._cases[case_id] = case
+        while len(self._cases) > _CACHED_CASES:
             del self._cases[next(iter(self._cases))]
 
 
-async def rebuild(database: Database) -> int:
-    """Makes the table of cases anew from the log, while nobody writes; the number of cases."""
-
-    async def work(connection: Connection) -> int:
-        await connection.execute(_LOCK)
-        return await write_all(connection, _all_folded(connection))
-
-    return await database.transact(work)
-
-
-async def _all_folded(connection: Connection) -> AsyncIterator[Mapping[str, Case | None]]:
-    after = ""
-    while rows := await connection.fetch(
-        "SELECT DISTINCT case_id FROM log WHERE case_id > $1 ORDER BY case_id LIMIT $2", after, _CASES_AT_A_TIME
-    ):
-        after = rows[-1]["case_id"]
-        yield await _folded_anew(connection, [row["case_id"] for row in rows])
-
-
-async def _append(connection: Connection, findings: Sequence[Finding], memory: Memory) -> _Written:
-    await connection.execute(_LOCK)
-    fresh = await _not_stored(connection, findings)
-    since = await connection.fetchval(_NEXT)
-    if not fresh:
-        return _Written(since, since, {})
-    firsts = await _firsts(connection, fresh)
+async def _append(connection: Connection, parsed: Sequence[ParsedRecord], cache: CaseCache) -> _Appended:
+    await connection.execute(LOCK)
+    new = await _not_stored(connection, parsed)
+    first_index: int = await connection.fetchval(SIZE)
+    if not new:
+        return _Appended(first_index, first_index, {})
+    firsts = await _first_records(connection, new)
     rows: list[tuple[Any, ...]] = []
-    new: list[tuple[AnyEvent, int]] = []
-    for index, finding in enumerate(fresh, start=since):
+    facts: list[tuple[AnyEvent, int]] = []
+    for index, one in enumerate(new, start=first_index):
         duplicate_of = None
-        if finding.event is not None and finding.identity is not None:
-            first = firsts.setdefault(finding.identity, index)
+        if one.event is not None and one.identity is not None:
+            first = firsts.setdefault(one.identity, index)
             if first != index:
                 duplicate_of = first
-            elif tells(finding.event):
-                new.append((finding.event, index))
-        rows.append(_row(index, finding, duplicate_of))
+            elif is_case_fact(one.event):
+                facts.append((one.event, index))
+        rows.append(_row(index, one, duplicate_of))
     await connection.copy_records_to_table("log", records=rows, columns=_COLUMNS)
-    return _Written(since, since + len(rows), await _bring_up_to_date(connection, new, memory.at(since)))
+    cases = await _update_cases(connection, facts, cache.valid_at(first_index))
+    return _Appended(first_index, first_index + len(rows), cases)
 
 
-async def _not_stored(connection: Connection, findings: Sequence[Finding]) -> list[Finding]:
-    """Those whose coordinates are not in the log yet, each once."""
-    pending = {(f.record.topic, f.record.partition, f.record.offset): f for f in findings}
+async def _not_stored(connection: Connection, parsed: Sequence[ParsedRecord]) -> list[ParsedRecord]:
+    """The records whose coordinates are not in the log yet, each once."""
+    pending = {(one.record.topic, one.record.partition, one.record.offset): one for one in parsed}
     for row in await connection.fetch(_STORED, *zip(*pending, strict=True)):
-        finding = pending.pop((row["topic"], row["partition"], row["offset"]))
-        if finding.record.value != row["body"]:
+        record = pending.pop((row["topic"], row["partition"], row["offset"])).record
+        if record.value != row["body"]:
             raise ConnectionError(
-                f"{finding.record.coordinates} is in the log with other bytes: this is another topic of the same name;"
-                " nothing is stored until it gets a log of its own"
+                f"{record.coordinates} is in the log with other bytes, so this is another topic of the same name;"
+                " nothing is stored until the new topics have a database of their own"
             )
     return list(pending.values())
 
 
-async def _firsts(connection: Connection, fresh: Iterable[Finding]) -> dict[_Identity, int]:
-    ids = [finding.event.id for finding in fresh if finding.event is not None]
+async def _first_records(connection: Connection, new: Iterable[ParsedRecord]) -> dict[_Identity, int]:
+    """Event -> index of its first record, for those of these events that are in the log already."""
+    ids = [one.event.id for one in new if one.event is not None]
     rows = await connection.fetch(_FIRSTS, ids) if ids else []
     return {(row["source"], row["event_id"], row["case_id"]): row["index"] for row in rows}
 
 
-def _row(index: int, finding: Finding, duplicate_of: int | None) -> tuple[Any, ...]:
-    record, event = finding.record, finding.event
-    coordinates = (index, record.topic, record.partition, record.offset, record.key, _headers(record), record.value)
+def _row(index: int, parsed: ParsedRecord, duplicate_of: int | None) -> tuple[Any, ...]:
+    record, event = parsed.record, parsed.event
+    stored = (index, record.topic, record.partition, record.offset, record.key, _headers(record), record.value)
     if event is None:
         source, event_id = (identity(record.value) if record.value else None) or (None, None)
-        reason = (plain(finding.reason) or "")[:2000]
-        said = (source, event_id, record.stream_id, *(None,) * 10)
-        return (*coordinates, False, finding.invalidity, reason, *said)
+        reason = (parsed.reason or "").replace("\0", "\ufffd")[:2000]
+        return (*stored, False, parsed.invalidity, reason, source, event_id, record.stream_id, *(None,) * 11)
     return (
-        *(*coordinates, True, None, None),
+        *(*stored, True, None, None),
         event.source,
         event.id,
         event.subject,
         event.type,
-        getattr(event.data, _KINDS[event.data.name]),
+        kind(event.data),
+        label(event.data),
         event.time,
         event.recordedtime,
         None if event.sequence is None else int(event.sequence),
         event.causationid,
-        plain(event.actor),
-        _answered(event.data),
-        _settled(event.data),
+        event.actor,
+        _answered_request(event.data),
+        _settled_record(event.data),
         duplicate_of,
     )
 
@@ -270,22 +224,36 @@ def _headers(record: Record) -> str:
     return orjson.dumps(named).decode()
 
 
-async def _bring_up_to_date(
-    connection: Connection, new: Sequence[tuple[AnyEvent, int]], remembered: Mapping[str, Case]
-) -> Mapping[str, Case | None]:
-    touched = {event.subject for event, _ in new}
-    cases: dict[str, Case | None] = {case_id: remembered[case_id] for case_id in touched & remembered.keys()}
-    if unknown := touched - cases.keys():
-        cases |= await states(connection, unknown)
-    for event, index in new:
-        cases[event.subject] = evolve(cases.get(event.subject), event, index)
-    await write(connection, cases.items())
+def _answered_request(data: Any) -> str | None:
+    """The id of the request that a notice answers; the coordinates of one that could not be read."""
+    match data:
+        case AcceptanceNotice() | RefusalNotice(request=str()):
+            return data.request
+        case RefusalNotice(partition=int(), offset=int()):
+            return f"{FROM}{data.to}/{data.partition}@{data.offset}"
+        case _:
+            return None
+
+
+def _settled_record(data: Any) -> str | None:
+    """The coordinates of the parked record that an operator retried or discarded."""
+    if isinstance(data, Retried | Discarded):
+        return f"{data.parked_topic}/{data.partition}@{data.offset}"
+    return None
+
+
+async def _update_cases(
+    connection: Connection, facts: Sequence[tuple[AnyEvent, int]], cached: Mapping[str, Case]
+) -> Mapping[str, Case]:
+    """The cases of these (fact, index) after them, as written."""
+    touched = {event.subject for event, _ in facts}
+    cases = {case_id: cached[case_id] for case_id in touched & cached.keys()}
+    if missing := touched - cases.keys():
+        rows = await connection.fetch(_STATES, list(missing))
+        cases |= {row["case_id"]: _STATE.validate_json(row["state"]) for row in rows}
+    for event, index in facts:
+        case = evolve(cases.get(event.subject), event, index)
+        if case is not None:
+            cases[event.subject] = case
+    await CASES.write(connection, cases.items())
     return cases
-
-
-async def _folded_anew(connection: Connection, case_ids: Sequence[str]) -> dict[str, Case | None]:
-    """Cases folded from the log alone: every fact once, in the log's order."""
-    events: dict[str, list[tuple[AnyEvent, int]]] = {}
-    for row in await connection.fetch(_OF_CASES, case_ids, TOPICS):
-        events.setdefault(row["case_id"], []).append((reread(row["topic"], row["body"]), row["index"]))
-    return {case_id: fold(found) for case_id, found in events.items()}

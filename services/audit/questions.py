@@ -1,45 +1,52 @@
 """What completeness asks of the log, in SQL: each question in two texts, one for the whole log and one for a case.
 
-Two texts instead of one with "or $1 is null": a plan for one case must not scan the log. Of a request, causes are asked
-only once it was accepted: what it claims in vain is told by its refusal.
+One text with "or $1 is null" would not do, because the plan for one case must not scan the log. The causes of a request
+are checked only if it was accepted; a refused one may claim anything.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.audit.reference import ALLOWED
-from services.audit.views import SHOWN
+from services.audit.views import ITEM_COLUMNS
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """`text` with places for what limits it to one case; `order` of the findings; `fault` says them in a verdict."""
+    """A query over the log.
+
+    `text` has placeholders for what limits it to one case; `order` is that of the findings; `fault` names the findings
+    in the reasons of a verdict, and is None if they are no fault.
+    """
 
     text: str
-    order: str
+    order: str = ""
     fault: str | None = None
 
     @property
-    def of_all(self) -> str:
+    def of_log(self) -> str:
         """The query over the whole log."""
-        return self.text.format(only="", ids="SELECT event_id FROM log GROUP BY event_id HAVING count(*) > 1", one="")
+        ids = "SELECT event_id FROM log GROUP BY event_id HAVING count(*) > 1"
+        return self.text.format(and_case="", ids=ids, and_in_case="")
 
     @property
     def of_case(self) -> str:
         """The query over the records of one case, `$1`."""
         return self.text.format(
-            only="AND l.case_id = $1",
+            and_case="AND l.case_id = $1",
             ids="SELECT event_id FROM log WHERE case_id = $1",
-            one="AND bool_or(l.case_id = $1)",
+            and_in_case="AND bool_or(l.case_id = $1)",
         )
 
 
-_NAMED = 'l.case_id, l.index, l.topic, l.partition, l."offset", l.source, l.event_id, l.kind'
-_COUNTS = "l.valid AND l.duplicate_of IS NULL"
+_COLUMNS = 'l.case_id, l.index, l.topic, l.partition, l."offset", l.source, l.event_id, l.kind'
+_EVENT = "l.valid AND l.duplicate_of IS NULL"
 _ANSWERS = "FROM log a WHERE a.answers = l.event_id AND a.topic = l.notices AND a.valid AND a.duplicate_of IS NULL"
-_BOUND = f"(l.topic NOT LIKE 'from.%' OR l.kind <> 'report' AND EXISTS (SELECT {_ANSWERS} AND a.kind = 'accepted'))"
-_ITS = f"(l.topic NOT LIKE 'from.%' OR NOT EXISTS (SELECT {_ANSWERS} AND a.case_id <> l.case_id))"
-"""What belongs to the case: no request that is answered elsewhere, for anybody may ask under any case's key."""
+_CAUSE_CHECKED = (
+    f"(l.topic NOT LIKE 'from.%' OR l.kind <> 'report' AND EXISTS (SELECT {_ANSWERS} AND a.kind = 'accepted'))"
+)
+_OF_THE_CASE = f"(l.topic NOT LIKE 'from.%' OR NOT EXISTS (SELECT {_ANSWERS} AND a.case_id <> l.case_id))"
+"""Leaves out requests that were answered under another case, because a partner may send one under any case."""
 _PAIRS = ", ".join(f"'{pair}'" for pair in ALLOWED)
 
 QUESTIONS: Mapping[str, Question] = {
@@ -48,7 +55,7 @@ QUESTIONS: Mapping[str, Question] = {
 SELECT case_id, source, before + 1 AS since, sequence - 1 AS until, index AS before_index FROM (
     SELECT l.case_id, l.source, l.sequence, l.index,
            lag(l.sequence, 1, 0::bigint) OVER (PARTITION BY l.case_id, l.source ORDER BY l.sequence, l.index) AS before
-      FROM log l WHERE l.valid AND l.duplicate_of IS NULL AND l.sequence IS NOT NULL AND {_ITS} {{only}}) numbered
+      FROM log l WHERE {_EVENT} AND l.sequence IS NOT NULL AND {_OF_THE_CASE} {{and_case}}) numbered
  WHERE sequence > before + 1
 """,
         "before_index, since",
@@ -57,26 +64,26 @@ SELECT case_id, source, before + 1 AS since, sequence - 1 AS until, index AS bef
     "repeated_sequences": Question(
         f"""
 SELECT l.case_id, l.source, l.sequence, count(*) AS times, min(l.index) AS first_index, max(l.index) AS last_index
-  FROM log l WHERE l.valid AND l.duplicate_of IS NULL AND l.sequence IS NOT NULL AND {_ITS} {{only}}
+  FROM log l WHERE {_EVENT} AND l.sequence IS NOT NULL AND {_OF_THE_CASE} {{and_case}}
  GROUP BY l.case_id, l.source, l.sequence HAVING count(*) > 1
 """,
         "first_index",
-        "numbers of a source's sequence that two events bear",
+        "sequence numbers that two events of one source have",
     ),
     "conflicting_ids": Question(
         """
 SELECT l.source, l.event_id, count(DISTINCT l.case_id) AS cases, count(*) AS times,
        min(l.index) AS first_index, max(l.index) AS last_index
   FROM log l WHERE l.valid AND l.event_id IN ({ids})
- GROUP BY l.source, l.event_id HAVING count(DISTINCT sha256(l.body)) > 1 {one}
+ GROUP BY l.source, l.event_id HAVING count(DISTINCT sha256(l.body)) > 1 {and_in_case}
 """,
         "first_index",
-        "ids that came again with other bytes, or under a second case",
+        "ids that came again with other bytes or under a second case",
     ),
     "open_causes": Question(
         f"""
-SELECT {_NAMED}, l.causation_id FROM log l
- WHERE {_COUNTS} {{only}} AND l.causation_id IS NOT NULL AND {_BOUND}
+SELECT {_COLUMNS}, l.causation_id FROM log l
+ WHERE {_EVENT} {{and_case}} AND l.causation_id IS NOT NULL AND {_CAUSE_CHECKED}
    AND NOT EXISTS (SELECT FROM log c WHERE c.event_id = l.causation_id)
 """,
         "index",
@@ -84,9 +91,10 @@ SELECT {_NAMED}, l.causation_id FROM log l
     ),
     "wrong_causes": Question(
         f"""
-SELECT {_NAMED}, l.causation_id,
+SELECT {_COLUMNS}, l.causation_id,
        (SELECT c.label FROM log c WHERE c.event_id = l.causation_id ORDER BY c.index LIMIT 1) AS cause FROM log l
- WHERE {_COUNTS} {{only}} AND l.causation_id IS NOT NULL AND {_BOUND} AND l.label || ' < any' NOT IN ({_PAIRS})
+ WHERE {_EVENT} {{and_case}} AND l.causation_id IS NOT NULL AND {_CAUSE_CHECKED}
+   AND l.label || ' < any' NOT IN ({_PAIRS})
    AND EXISTS (SELECT FROM log c WHERE c.event_id = l.causation_id)
    AND NOT EXISTS (
     SELECT FROM log c WHERE c.event_id = l.causation_id AND c.valid AND CASE
@@ -94,12 +102,12 @@ SELECT {_NAMED}, l.causation_id,
         ELSE l.label || ' < ' || c.label IN ({_PAIRS}) END)
 """,
         "index",
-        "events that name a cause which cannot be theirs",
+        "events with a cause of a kind that cannot be theirs",
     ),
     "missing_causes": Question(
         f"""
-SELECT {_NAMED} FROM log l
- WHERE {_COUNTS} {{only}} AND l.causation_id IS NULL AND {_BOUND}
+SELECT {_COLUMNS} FROM log l
+ WHERE {_EVENT} {{and_case}} AND l.causation_id IS NULL AND {_CAUSE_CHECKED}
    AND NOT (l.topic = 'Progressed' AND l.kind IN ('retried', 'discarded'))
    AND (l.answers IS NULL OR l.answers NOT LIKE 'from.%')
    AND NOT (l.topic = 'ReportFiled' AND l.kind = 'new' AND NOT EXISTS (
@@ -107,36 +115,36 @@ SELECT {_NAMED} FROM log l
                         AND e.valid AND e.duplicate_of IS NULL))
 """,
         "index",
-        "events that name no cause",
+        "events without a cause",
     ),
     "unanswered": Question(
         f"""
-SELECT {_NAMED}, l.stored_at FROM log l
- WHERE {_COUNTS} {{only}} AND l.topic LIKE 'from.%' AND NOT EXISTS (SELECT {_ANSWERS})
+SELECT {_COLUMNS}, l.stored_at FROM log l
+ WHERE {_EVENT} {{and_case}} AND l.topic LIKE 'from.%' AND NOT EXISTS (SELECT {_ANSWERS})
    AND NOT EXISTS (SELECT FROM log s WHERE s.settles = l.coordinates AND s.kind = 'discarded')
 """,
         "index",
-        "requests that have no answer and were not discarded",
+        "requests without an answer that were not discarded",
     ),
     "answered_twice": Question(
         f"""
-SELECT {_NAMED}, (SELECT count(*) {_ANSWERS}) AS answers FROM log l
- WHERE {_COUNTS} {{only}} AND l.topic LIKE 'from.%' AND (SELECT count(*) {_ANSWERS}) > 1
+SELECT {_COLUMNS}, (SELECT count(*) {_ANSWERS}) AS answers FROM log l
+ WHERE {_EVENT} {{and_case}} AND l.topic LIKE 'from.%' AND (SELECT count(*) {_ANSWERS}) > 1
 """,
         "index",
-        "requests that have more than one answer",
+        "requests with more than one answer",
     ),
     "invalid": Question(
         """
 SELECT l.index, l.topic, l.partition, l."offset", l.case_id, l.source, l.stored_at, l.invalidity, l.reason,
        EXISTS (SELECT FROM log s WHERE s.settles = l.coordinates) AS settled,
        EXISTS (SELECT FROM log a WHERE a.answers = l.coordinates AND a.valid) AS answered
-  FROM log l WHERE NOT l.valid {only}
+  FROM log l WHERE NOT l.valid {and_case}
 """,
         "index",
     ),
     "open_cases": Question(
-        f"SELECT {SHOWN} FROM cases l WHERE l.status IS DISTINCT FROM 'closed' {{only}}",
+        f"SELECT {', '.join(ITEM_COLUMNS)} FROM cases l WHERE l.status IS DISTINCT FROM 'closed' {{and_case}}",
         "first_index",
     ),
 }
@@ -146,11 +154,10 @@ WAITING = Question(
     f"""
 SELECT count(*) FROM ({QUESTIONS["invalid"].text}) i
  WHERE NOT settled AND topic <> 'Progressed' AND topic NOT LIKE 'to.%'
-""",
-    "",
+"""
 )
-"""The number of invalid records that wait for somebody. Nobody parks what is wrong on Progressed or `to.*`: it is told,
-but there is nothing to settle."""
+"""The number of invalid records that wait for an operator. Those on Progressed and `to.*` are not counted, because no
+service parks them and so nobody can settle them."""
 
-DUPLICATES = Question("SELECT count(*) FROM log l WHERE l.duplicate_of IS NOT NULL {only}", "")
-"""The number of records that brought an event again."""
+DUPLICATES = Question("SELECT count(*) FROM log l WHERE l.duplicate_of IS NOT NULL {and_case}")
+"""The number of records with an event that had been stored before."""

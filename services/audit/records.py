@@ -1,4 +1,4 @@
-"""Reading the log: records as they were stored, and the chain of a case."""
+"""Reads the log: records as they were stored, and the events of a case."""
 
 import base64
 from datetime import datetime
@@ -7,16 +7,19 @@ from typing import Any
 import asyncpg
 import orjson
 
-from chassis.database import Database
+from chassis.store.database import Database
 from contracts.wire import read_json, reread
-from services.audit.domain.chain import Entry
-from services.audit.domain.words import words
+from services.audit.domain.chain import LoggedEvent
+from services.audit.domain.summaries import summary
+
+SIZE = "SELECT coalesce(max(index), -1) + 1 FROM log"
+"""The number of records, which is the next index."""
 
 _COLUMNS = """index, topic, partition, "offset", key, headers, body, stored_at, valid, invalidity, reason, source,
 event_id, case_id, type, kind, time, recorded_time, sequence, causation_id, actor, answers, settles, duplicate_of"""
 
-_FROM = f"SELECT {_COLUMNS} FROM log WHERE index >= $1 ORDER BY index LIMIT $2"
-_ONE = f"SELECT {_COLUMNS} FROM log WHERE index = $1"
+_FROM_INDEX = f"SELECT {_COLUMNS} FROM log WHERE index >= $1 ORDER BY index LIMIT $2"
+_AT_INDEX = f"SELECT {_COLUMNS} FROM log WHERE index = $1"
 _OF_CASE = f"SELECT {_COLUMNS} FROM log WHERE case_id = $1 AND index > $2 ORDER BY index LIMIT $3"
 _EVENTS = """
 SELECT index, topic, partition, "offset", stored_at, body FROM log
@@ -27,34 +30,29 @@ SELECT index, topic, partition, "offset", stored_at, body FROM log
 
 async def size(database: Database) -> int:
     """The number of records, which is the next index."""
-    return (await database.fetch("SELECT coalesce(max(index), -1) + 1 FROM log"))[0][0]
+    return (await database.fetch(SIZE))[0][0]
 
 
-async def since(database: Database, index: int, limit: int) -> list[dict[str, Any]]:
+async def from_index(database: Database, first: int, limit: int) -> list[dict[str, Any]]:
     """Records from that index on."""
-    return [_shown(row) for row in await database.fetch(_FROM, index, limit)]
+    return [_item(row) for row in await database.fetch(_FROM_INDEX, first, limit)]
 
 
-async def one(database: Database, index: int) -> dict[str, Any] | None:
+async def at_index(database: Database, index: int) -> dict[str, Any] | None:
     """The record at that index."""
-    row = await database.fetchrow(_ONE, index)
-    return None if row is None else _shown(row)
+    row = await database.fetchrow(_AT_INDEX, index)
+    return None if row is None else _item(row)
 
 
 async def of_case(database: Database, case_id: str, after: int, limit: int) -> list[dict[str, Any]]:
-    """Every record routed to a case or about it, valid or not, duplicates too, from behind that index."""
-    return [_shown(row) for row in await database.fetch(_OF_CASE, case_id, after, limit)]
+    """Every record with this case id, invalid ones and duplicates too, behind the index `after`."""
+    return [_item(row) for row in await database.fetch(_OF_CASE, case_id, after, limit)]
 
 
-async def known(database: Database, case_id: str) -> bool:
-    """Whether there is any record routed to a case or about it."""
-    return await database.fetchrow("SELECT 1 FROM log WHERE case_id = $1 LIMIT 1", case_id) is not None
-
-
-async def events(database: Database, case_id: str, at: datetime | None) -> list[Entry]:
-    """The events of a case in the log's order, each once; with `at`, those that had happened by then."""
+async def events_of(database: Database, case_id: str, at: datetime | None) -> list[LoggedEvent]:
+    """The events of a case in the log's order, each once; with `at`, those whose own time is not later."""
     return [
-        Entry(
+        LoggedEvent(
             row["index"],
             reread(row["topic"], row["body"]),
             row["topic"],
@@ -67,16 +65,16 @@ async def events(database: Database, case_id: str, at: datetime | None) -> list[
     ]
 
 
-def _shown(row: asyncpg.Record) -> dict[str, Any]:
-    found = dict(row)
-    body, key = found.pop("body"), found.pop("key")
-    found["key_base64"] = _base64(key)
-    found["headers"] = [
+def _item(row: asyncpg.Record) -> dict[str, Any]:
+    item = dict(row)
+    body, key = item.pop("body"), item.pop("key")
+    item["key_base64"] = _base64(key)
+    item["headers"] = [
         (name, None if value is None else _base64(bytes.fromhex(value))) for name, value in orjson.loads(row["headers"])
     ]
-    found["body_base64"] = _base64(body)
-    found["summary"] = words(reread(row["topic"], body)) if row["valid"] else None
-    return found
+    item["body_base64"] = _base64(body)
+    item["summary"] = summary(reread(row["topic"], body)) if row["valid"] else None
+    return item
 
 
 def _base64(content: bytes | None) -> str | None:

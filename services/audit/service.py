@@ -1,24 +1,21 @@
-"""Audit's wiring: every topic in, a log instead of decisions, one table of cases."""
+"""Audit's wiring: every topic in; a log instead of decisions, and one table of cases derived from it."""
 
-from pathlib import Path
-
-from chassis.service import Service
+from chassis.service import Service, migrations
 from chassis.settings import Settings
-from services.audit.api import ROLES, router
-from services.audit.domain.case import DECIDER
+from chassis.web.application import Routes
+from chassis.worker import Recorder
+from services.audit import api
 from services.audit.log import Log
-from services.audit.reference import READ
+from services.audit.rebuild import rebuild
+from services.audit.reference import ALL_TOPICS
+
+MIGRATIONS = migrations("audit", __file__, decides=False)
 
 
 def build(_: Settings) -> Service:
-    """The service; it needs nothing of a district."""
+    """The service; it needs no reference files of a district."""
     return Service(
-        name="audit",
-        topics=READ,
-        decider=DECIDER,
-        views=(),
-        router=router,
-        roles=ROLES,
-        schema=Path(__file__).with_name("schema.sql"),
-        processor=lambda runtime: Log(runtime.database),
+        model=Recorder(name="audit", topics=ALL_TOPICS, processor=Log, rebuild=rebuild),
+        routes=Routes(api.router, api.ROLES, api.TAGS),
+        migrations=MIGRATIONS,
     )

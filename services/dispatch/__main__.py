@@ -1,7 +1,7 @@
-"""Runs the dispatch service: `python -m services.dispatch`."""
+"""Runs dispatch: `python -m services.dispatch`; `python -m services.dispatch rebuild` rebuilds its derived tables."""
 
-from chassis.runtime import main
-from chassis.settings import Settings
+from chassis.command_line import main
 from services.dispatch.service import build
 
-main(build(Settings()))
+if __name__ == "__main__":
+    main(build)

@@ -1,280 +1,311 @@
-"""HTTP of dispatch: what the units do, what the centre controls, and what both see."""
+"""Dispatch over HTTP: what units do, what the centre controls, and what both see.
 
-from collections.abc import Sequence
-from dataclasses import replace
-from datetime import datetime
-from typing import Annotated, Any, Literal
+GET  /assignments                       assignments by filters
+GET  /queue                             assignments that no unit has acknowledged and that can be offered to no other
+GET  /assignments/{assignment_id}       one assignment
+GET  /cases/{case_id}                   a case with all its assignments
+GET  .../actions                        what the caller may do with the assignment, or with each of the case
+GET  /board, /board/stream              numbers of assignments, now and as they change
+POST /assignments/{assignment_id}/...   steps of the unit, and control by the centre
+"""
 
-import orjson
-from fastapi import APIRouter, Depends, Header, Path, Query
-from fastapi import Response as HttpResponse
+from collections.abc import Iterable, Mapping
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
-from chassis.commands import Request
-from chassis.http import Cursor, Json, Limit, NotFound, answer, caller_of, command_request, page, position
-from chassis.identity import Caller, Forbidden, partner_behind
-from chassis.runtime import Runtime
-from contracts.envelope import Event
-from contracts.fields import AreaPath, AssignmentId, CaseId, ClaimedInstant
-from services.dispatch.board import stream
-from services.dispatch.bodies import (
-    AssignmentPage,
-    AssignmentShown,
-    BoardShown,
-    CaseShown,
-    Decision,
-    Ending,
-    HandingOn,
-    Refusal,
-    Remark,
-    Step,
-    Supervising,
-    Urging,
-)
-from services.dispatch.domain.commands import (
-    Acknowledge,
-    Arrive,
-    By,
-    Command,
-    DecideExtension,
-    HandOn,
-    Note,
-    RequestExtension,
-    Resolve,
-    Return,
-    SetOut,
-    Supervise,
-    Urge,
-)
-from services.dispatch.domain.reckoning import Reckoning
-from services.dispatch.domain.state import Case
-from services.dispatch.domain.state import Status as OfAssignment
-from services.dispatch.queries import Filters, assignment, assignments, board, case
-from services.dispatch.views import item, lit
-
-UNITS = frozenset({"handling_unit", "grid_member", "partner"})
-CENTRE = frozenset({"dispatcher", "shift_leader"})
-READERS = UNITS | CENTRE | {"acceptor", "evaluator", "auditor", "administrator"}
+from chassis.engine.commands import CommandRequest
+from chassis.web.actions import ActionList, Actions, actions_answer
+from chassis.web.errors import Json
+from contracts.fields import AssignmentId, CaseId, case_of
+from contracts.roles import Role
+from services.dispatch import bodies, queries
+from services.dispatch.board import ENDED, LiveBoard
+from services.dispatch.bodies import AssignmentDetail, UnitFilters
+from services.dispatch.callers import CENTRE, PEOPLE, READERS, UNITS, WATCHERS, ActionDep, ByDep, Reading, ReadingDep
+from services.dispatch.domain import commands
+from services.dispatch.domain.permissions import By
 
 ROLES: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/assignments"): READERS,
     ("GET", "/assignments/{assignment_id}"): READERS,
+    ("GET", "/assignments/{assignment_id}/actions"): READERS,
     ("GET", "/cases/{case_id}"): READERS,
-    ("GET", "/queue"): CENTRE | {"auditor", "administrator"},
-    ("GET", "/board"): READERS - {"partner"},
-    ("GET", "/board/stream"): READERS - {"partner"},
+    ("GET", "/cases/{case_id}/actions"): READERS,
+    ("GET", "/queue"): CENTRE | WATCHERS,
+    ("GET", "/board"): PEOPLE,
+    ("GET", "/board/stream"): PEOPLE,
     ("POST", "/assignments/{assignment_id}/acknowledge"): UNITS,
     ("POST", "/assignments/{assignment_id}/en-route"): UNITS,
     ("POST", "/assignments/{assignment_id}/on-scene"): UNITS,
     ("POST", "/assignments/{assignment_id}/resolve"): UNITS,
     ("POST", "/assignments/{assignment_id}/return"): UNITS,
     ("POST", "/assignments/{assignment_id}/hand-on"): UNITS | CENTRE,
-    ("POST", "/assignments/{assignment_id}/note"): UNITS | CENTRE | {"acceptor"},
-    ("POST", "/assignments/{assignment_id}/urge"): (READERS - {"partner"}) | {"reporter"},
+    ("POST", "/assignments/{assignment_id}/note"): UNITS | CENTRE | {Role.ACCEPTOR},
+    ("POST", "/assignments/{assignment_id}/urge"): PEOPLE | {Role.REPORTER},
     ("POST", "/assignments/{assignment_id}/supervise"): CENTRE,
     ("POST", "/assignments/{assignment_id}/request-extension"): UNITS,
     ("POST", "/assignments/{assignment_id}/decide-extension"): CENTRE,
 }
+TAGS = {
+    "assignments": "Assignments, by what is due first, and what may be done with them.",
+    "cases": "Cases with their assignments.",
+    "board": "Numbers of assignments, now and as they change.",
+    "unit": "What the people of a unit do with an assignment.",
+    "control": "How the centre, and whoever watches, controls an assignment.",
+}
+OPERATIONS: Mapping[type[commands.Command], str] = {
+    commands.Acknowledge: "acknowledge_assignment",
+    commands.SetOut: "set_out",
+    commands.Arrive: "arrive",
+    commands.Resolve: "resolve_assignment",
+    commands.Return: "return_assignment",
+    commands.HandOn: "hand_on_assignment",
+    commands.Note: "add_note",
+    commands.Urge: "urge_assignment",
+    commands.Supervise: "supervise_assignment",
+    commands.RequestExtension: "request_extension",
+    commands.DecideExtension: "decide_extension",
+}
+"""Command -> its route."""
 
-Status = Literal["open"] | OfAssignment
-Unit = Annotated[
-    str | None, Query(max_length=200, examples=["dept:water"], description="What this unit has or is offered.")
+# For requests without a body.
+_STEP, _RESOLUTION, _URGE = bodies.StepBody(), bodies.ResolutionBody(), bodies.UrgeBody()
+_STREAM = 'id: 1\nevent: snapshot\ndata: {"board": {"open": 3}, "assignments": [], "more": false}\n\n: heartbeat\n\n'
+
+AssignmentPath = Annotated[
+    AssignmentId,
+    Path(description="The assignment: case, round, and number in the round.", examples=[bodies.ASSIGNMENT]),
 ]
-Area = Annotated[AreaPath | None, Query(examples=["CH/shengdeng"], description="This area and everything in it.")]
-Id = Annotated[AssignmentId, Path(examples=["01971b2e-7c00-7000-8000-000000000001.1.2"])]
-Who = Annotated[Caller, Depends(caller_of)]
-Asked = Annotated[Request, Depends(command_request)]
-_STEP, _ENDING, _URGING = Step(), Ending(), Urging()  # a request of these may have no body
+CasePath = Annotated[CaseId, Path(description="The case, as filing its report gave it.", examples=[bodies.CASE])]
+LastEventId = Annotated[
+    str | None, Header(description="Of a client that comes back; it gets a new snapshot.", examples=["17"])
+]
+
+router = APIRouter()
 
 
-def router(runtime: Runtime, reckoning: Reckoning) -> APIRouter:
-    """The routes of dispatch."""
-    routes = APIRouter()
+@router.get("/assignments", tags=["assignments"], response_model=bodies.AssignmentPage)
+async def list_assignments(filters: Annotated[bodies.AssignmentFilters, Query()], reading: ReadingDep) -> Response:
+    """Lists assignments, the earliest deadline first.
 
-    def by(caller: Caller, centre: frozenset[str] = CENTRE) -> By:
-        partner = partner_behind(caller, runtime.registry, "steps")
-        if partner is not None:
-            return By(frozenset(partner.units), caller.areas, partner=partner.id)
-        return By(frozenset({caller.unit} if caller.unit else ()), caller.areas, bool(caller.roles & centre))
+    The deadline is `acknowledge_by` until the assignment is acknowledged, then `resolve_by`. Callers see the areas of
+    their token; a partner sees what its units have or are offered.
+    """
+    reading.refuse_unknown(filters)
+    return Json(await queries.assignments(reading.database, filters, reading.scope, reading.now))
 
-    def confined(caller: Caller, filters: Filters) -> Filters:
-        """What of these the caller may see: a person's areas, a partner's units."""
-        return replace(filters, within=caller.areas, units=_units_of(caller, runtime))
 
-    def seen(caller: Caller, area: str | None, found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """What of a case's assignments the caller may see. Raises `Forbidden` where that is nothing."""
-        if not caller.covers(area):
-            raise Forbidden(f"{area or 'a case without an area'} is not one of your areas")
-        units = _units_of(caller, runtime)
-        if units is None:
-            return [*found]
-        own = [one for one in found if units.intersection((one["unit"], *one["offered_to"]))]
-        if not own:
-            raise Forbidden(f"{caller.source} has no unit that this is given or offered to")
-        return own
+@router.get("/queue", tags=["assignments"], response_model=bodies.AssignmentPage)
+async def list_queue(filters: Annotated[bodies.QueueFilters, Query()], reading: ReadingDep) -> Response:
+    """Lists the assignments that nobody has acknowledged, with no unit left to offer them to.
 
-    async def execute(command: Command, request: Request, at: datetime | None) -> Any:
-        case_id = command.assignment_id.partition(".")[0]
+    They wait until the centre hands them on, or a unit acknowledges them after all.
+    """
+    reading.refuse_unknown(filters)
+    return Json(await queries.queue(reading.database, filters, reading.scope, reading.now))
 
-        def respond(state: Case, _: Sequence[Event[Any]]) -> tuple[int, Any]:
-            shown = item(reckoning, case_id, state.work[command.assignment_id])
-            shown = lit(shown, shown["yellow_at"], shown["red_at"], runtime.clock())
-            return 200, orjson.Fragment(orjson.dumps(shown, option=orjson.OPT_UTC_Z))
 
-        return answer(await runtime.commands.execute(case_id, command, request, respond, at=at))
+@router.get("/assignments/{assignment_id}", tags=["assignments"], response_model=AssignmentDetail)
+async def get_assignment(assignment_id: AssignmentPath, reading: ReadingDep) -> Response:
+    """Shows an assignment. Its ETag is the version of its case."""
+    shown, version = await reading.assignment(assignment_id)
+    return Json(shown, headers={"ETag": f'"{version}"'})
 
-    async def listed(filters: Filters, limit: int, cursor: str | None) -> Any:
-        after = position(cursor, datetime, str)
-        found = await assignments(runtime.database, filters, runtime.clock(), limit=limit + 1, after=after)
-        paged = page(found, limit, lambda one: [one.due_at.isoformat(), one.shown["assignment_id"]])
-        return Json({**paged, "items": [one.shown for one in paged["items"]]})
 
-    @routes.get("/assignments", tags=["assignments"], response_model=AssignmentPage)
-    async def list_assignments(
-        caller: Who,
-        unit: Unit = None,
-        area: Area = None,
-        status: Annotated[Status | None, Query(description="`open`: not ended, in a case not closed.")] = None,
-        light: Annotated[Literal["green", "yellow", "red", "none"] | None, Query(description="Of open ones.")] = None,
-        due_before: Annotated[
-            ClaimedInstant | None, Query(description="What is to be done next is due before.")
-        ] = None,
-        lead: bool | None = None,
-        limit: Limit = 50,
-        cursor: Cursor = None,
-    ) -> Any:
-        """Assignments by what is due first: acknowledge_by until it is acknowledged, then resolve_by."""
-        filters = Filters(unit=unit, area=area, status=status, light=light, due_before=due_before, lead=lead)
-        return await listed(confined(caller, filters), limit, cursor)
+@router.get("/assignments/{assignment_id}/actions", tags=["assignments"], response_model=ActionList)
+async def list_assignment_actions(assignment_id: AssignmentPath, reading: ReadingDep, by: ByDep) -> Response:
+    """Lists what may be done with an assignment, and for each action whether the caller may take it now, or the rule.
 
-    @routes.get("/queue", tags=["assignments"], response_model=AssignmentPage)
-    async def the_queue(
-        caller: Who, unit: Unit = None, area: Area = None, limit: Limit = 50, cursor: Cursor = None
-    ) -> Any:
-        """What nobody acknowledged and nobody is left to be offered: it waits until the centre hands it on, or somebody
-        acknowledges it after all.
-        """
-        return await listed(confined(caller, Filters(unit=unit, area=area, waiting=True)), limit, cursor)
+    Whoever may read the assignment may ask. The commands themselves are decided by the same rules. Rules about what is
+    entered are not asked.
+    """
+    await reading.assignment(assignment_id)
+    return await _actions(case_of(assignment_id), [assignment_id], reading, by)
 
-    @routes.get("/assignments/{assignment_id}", tags=["assignments"], response_model=AssignmentShown)
-    async def one_assignment(assignment_id: Id, caller: Who) -> Any:
-        """One assignment; its ETag is the version of its case."""
-        found = await assignment(runtime.database, assignment_id, runtime.clock())
-        if found is None:
-            raise NotFound(f"there is no assignment {assignment_id}")
-        shown, version = found
-        seen(caller, shown["area"], [shown])
-        return Json(shown, headers={"ETag": f'"{version}"'})
 
-    @routes.get("/cases/{case_id}", tags=["cases"], response_model=CaseShown)
-    async def one_case(case_id: CaseId, caller: Who) -> Any:
-        """A case that triage has ruled on, with all its assignments, round after round."""
-        found = await case(runtime.database, case_id, runtime.clock())
-        if found is None:
-            raise NotFound(f"dispatch has no case {case_id}")
-        shown, version = found
-        shown["assignments"] = seen(caller, shown["area"], shown["assignments"])
-        return Json(shown, headers={"ETag": f'"{version}"'})
+@router.get("/cases/{case_id}", tags=["cases"], response_model=bodies.CaseDetail)
+async def get_case(case_id: CasePath, reading: ReadingDep) -> Response:
+    """Shows a case that triage has ruled on, with its assignments, round after round.
 
-    @routes.get("/board", tags=["board"], response_model=BoardShown)
-    async def the_board(
-        caller: Who,
-        unit: Unit = None,
-        area: Area = None,
-        since: Annotated[
-            ClaimedInstant | None, Query(description="Ended ones are counted from here; a day back.")
-        ] = None,
-    ) -> Any:
-        """How many are open, by status and light, and how many have ended, by outcome."""
-        now = runtime.clock()
-        filters = confined(caller, Filters(unit=unit, area=area))
-        return Json(await board(runtime.database, filters, now, since or now - stream.ENDED))
+    A partner sees only the assignments that its units have or are offered.
+    """
+    shown, version = await reading.case(case_id)
+    return Json(shown, headers={"ETag": f'"{version}"'})
 
-    @routes.get(
-        "/board/stream",
-        tags=["board"],
-        response_class=StreamingResponse,
-        responses={200: {"content": {"text/event-stream": {"example": _EXAMPLE}}}},
+
+@router.get("/cases/{case_id}/actions", tags=["cases"], response_model=ActionList)
+async def list_actions(case_id: CasePath, reading: ReadingDep, by: ByDep) -> Response:
+    """Lists what may be done with each assignment of a case, in the same way as for one assignment.
+
+    Nothing may be done with assignments that have ended (`assignment.ended`).
+    """
+    shown, _ = await reading.case(case_id)
+    return await _actions(case_id, [one["assignment_id"] for one in shown["assignments"]], reading, by)
+
+
+@router.get("/board", tags=["board"], response_model=bodies.Board)
+async def get_board(filters: Annotated[bodies.BoardFilters, Query()], reading: ReadingDep) -> Response:
+    """Counts the open assignments, by status and light, and those that have ended, by outcome.
+
+    A list with the same filters shows the assignments behind each number.
+    """
+    reading.refuse_unknown(filters)
+    now = reading.now
+    return Json(await queries.board(reading.database, filters, reading.scope, now, filters.since or now - ENDED))
+
+
+@router.get(
+    "/board/stream",
+    tags=["board"],
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {"example": _STREAM}}}},
+)
+async def stream_board(
+    filters: Annotated[UnitFilters, Query()],
+    reading: ReadingDep,
+    last_event_id: LastEventId = None,
+) -> Response:
+    """Streams the board as server-sent events, as it changes.
+
+    The first event is a `snapshot`: the board and the open assignments. Each `change` after it has the board and the
+    changed assignments. A comment comes when nothing has changed for 15 seconds.
+    """
+    reading.refuse_unknown(filters)
+    process = reading.process
+    return StreamingResponse(
+        LiveBoard(process.database, process.changes, process.clock, filters, reading.scope).messages(),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
-    async def the_stream(
-        caller: Who,
-        unit: Unit = None,
-        area: Area = None,
-        last_event_id: Annotated[str | None, Header(description="Answered with a new snapshot.")] = None,
-    ) -> HttpResponse:
-        """Server-sent events: `snapshot` (board, open assignments), then `change` (board, changed assignments)."""
-        filters = confined(caller, Filters(unit=unit, area=area))
-        return StreamingResponse(
-            stream.messages(runtime, filters),
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-        )
-
-    @routes.post("/assignments/{assignment_id}/acknowledge", tags=["unit"], response_model=AssignmentShown)
-    async def acknowledge(assignment_id: Id, caller: Who, request: Asked, body: Step = _STEP) -> Any:
-        """The unit takes the assignment on: the one it was given to, or one it is offered to; the first has it."""
-        return await execute(Acknowledge(assignment_id, by(caller)), request, body.at)
-
-    @routes.post("/assignments/{assignment_id}/en-route", tags=["unit"], response_model=AssignmentShown)
-    async def en_route(assignment_id: Id, caller: Who, request: Asked, body: Step = _STEP) -> Any:
-        """The unit is on its way."""
-        return await execute(SetOut(assignment_id, by(caller)), request, body.at)
-
-    @routes.post("/assignments/{assignment_id}/on-scene", tags=["unit"], response_model=AssignmentShown)
-    async def on_scene(assignment_id: Id, caller: Who, request: Asked, body: Step = _STEP) -> Any:
-        """The unit is on the scene; from now on the assignment cannot be returned."""
-        return await execute(Arrive(assignment_id, by(caller)), request, body.at)
-
-    @routes.post("/assignments/{assignment_id}/resolve", tags=["unit"], response_model=AssignmentShown)
-    async def resolve(assignment_id: Id, caller: Who, request: Asked, body: Ending = _ENDING) -> Any:
-        """The task is done: the assignment ends as fixed."""
-        return await execute(Resolve(assignment_id, by(caller), body.note, body.evidence), request, body.at)
-
-    @routes.post("/assignments/{assignment_id}/return", tags=["unit"], response_model=AssignmentShown)
-    async def give_back(assignment_id: Id, caller: Who, request: Asked, body: Refusal) -> Any:
-        """Not the unit's to do: the assignment ends as returned, and triage plans anew. Only before work begins."""
-        return await execute(Return(assignment_id, by(caller), body.reason), request, body.at)
-
-    @routes.post("/assignments/{assignment_id}/hand-on", tags=["unit"], response_model=AssignmentShown)
-    async def hand_on(assignment_id: Id, caller: Who, request: Asked, body: HandingOn) -> Any:
-        """A superior that has it or is offered it, or the centre, gives it to a unit below; before work begins."""
-        return await execute(HandOn(assignment_id, by(caller), body.unit, body.reason), request, body.at)
-
-    @routes.post("/assignments/{assignment_id}/note", tags=["unit"], response_model=AssignmentShown)
-    async def note(assignment_id: Id, caller: Who, request: Asked, body: Remark) -> Any:
-        """A remark on the assignment."""
-        who = by(caller, CENTRE | {"acceptor"})
-        return await execute(Note(assignment_id, who, body.note, body.evidence), request, body.at)
-
-    @routes.post("/assignments/{assignment_id}/request-extension", tags=["unit"], response_model=AssignmentShown)
-    async def request_extension(assignment_id: Id, caller: Who, request: Asked, body: Refusal) -> Any:
-        """The unit asks for one more original limit; before it is overdue, and not more often than the policy says."""
-        return await execute(RequestExtension(assignment_id, by(caller), body.reason), request, body.at)
-
-    @routes.post("/assignments/{assignment_id}/decide-extension", tags=["control"], response_model=AssignmentShown)
-    async def decide_extension(assignment_id: Id, caller: Who, request: Asked, body: Decision) -> Any:
-        """The centre grants the extension or refuses it; a refusal does not count."""
-        command = DecideExtension(assignment_id, by(caller), body.granted, body.reason)
-        return await execute(command, request, body.at)
-
-    @routes.post("/assignments/{assignment_id}/urge", tags=["control"], response_model=AssignmentShown)
-    async def urge(assignment_id: Id, caller: Who, request: Asked, body: Urging = _URGING) -> Any:
-        """Asks the unit to hurry; there is a cooldown between two, and a daily cap."""
-        return await execute(Urge(assignment_id, by(caller), body.reason), request, body.at)
-
-    @routes.post("/assignments/{assignment_id}/supervise", tags=["control"], response_model=AssignmentShown)
-    async def supervise(assignment_id: Id, caller: Who, request: Asked, body: Supervising) -> Any:
-        """The centre puts the assignment under supervision, and may demand a reply by a time."""
-        command = Supervise(assignment_id, by(caller), body.level, body.reason, body.reply_by)
-        return await execute(command, request, body.at)
-
-    return routes
 
 
-def _units_of(caller: Caller, runtime: Runtime) -> frozenset[str] | None:
-    """The units of a partner's system; None of a person. Raises `Forbidden` where it may not say what units do."""
-    partner = partner_behind(caller, runtime.registry, "steps")
-    return frozenset(partner.units) if partner is not None else None
+@router.post("/assignments/{assignment_id}/acknowledge", tags=["unit"], response_model=AssignmentDetail)
+async def acknowledge_assignment(
+    assignment_id: AssignmentPath, action: ActionDep, body: bodies.StepBody = _STEP
+) -> Response:
+    """Takes an assignment on for the caller's unit.
+
+    The unit must have it or be offered it (`assignment.unit`). The first unit to acknowledge has it; for the others it
+    is taken (`assignment.taken`). As for every action, it must not have ended (`assignment.ended`), and a step that was
+    taken before has no further effect. If 59 people have acted on it, nobody else may (`assignment.handlers`).
+    """
+    return await action.execute(commands.Acknowledge(assignment_id, action.by), body.at)
 
 
-_EXAMPLE = 'id: 1\nevent: snapshot\ndata: {"board": {"open": 3}, "assignments": [], "more": false}\n\n: heartbeat\n\n'
+@router.post("/assignments/{assignment_id}/en-route", tags=["unit"], response_model=AssignmentDetail)
+async def set_out(assignment_id: AssignmentPath, action: ActionDep, body: bodies.StepBody = _STEP) -> Response:
+    """Says that the unit is on its way.
+
+    The unit must have acknowledged the assignment, and not be on the scene yet (`step.order`).
+    """
+    return await action.execute(commands.SetOut(assignment_id, action.by), body.at)
+
+
+@router.post("/assignments/{assignment_id}/on-scene", tags=["unit"], response_model=AssignmentDetail)
+async def arrive(assignment_id: AssignmentPath, action: ActionDep, body: bodies.StepBody = _STEP) -> Response:
+    """Says that the unit is on the scene, where work begins.
+
+    The unit must have acknowledged the assignment (`step.order`). From now on it can be neither returned nor handed on.
+    """
+    return await action.execute(commands.Arrive(assignment_id, action.by), body.at)
+
+
+@router.post("/assignments/{assignment_id}/resolve", tags=["unit"], response_model=AssignmentDetail)
+async def resolve_assignment(
+    assignment_id: AssignmentPath, action: ActionDep, body: bodies.ResolutionBody = _RESOLUTION
+) -> Response:
+    """Says that the task is done. The assignment ends as fixed.
+
+    The unit must have acknowledged the assignment (`step.order`). When all work of the round is done, it is checked.
+    """
+    return await action.execute(commands.Resolve(assignment_id, action.by, body.note, body.evidence), body.at)
+
+
+@router.post("/assignments/{assignment_id}/return", tags=["unit"], response_model=AssignmentDetail)
+async def return_assignment(assignment_id: AssignmentPath, action: ActionDep, body: bodies.ReturnBody) -> Response:
+    """Returns an assignment that is not the unit's to do. It ends as returned, and triage plans again.
+
+    The unit must have it, not only be offered it (`step.order`), and not be on the scene (`return.begun`).
+    """
+    return await action.execute(commands.Return(assignment_id, action.by, body.reason), body.at)
+
+
+@router.post("/assignments/{assignment_id}/hand-on", tags=["unit"], response_model=AssignmentDetail)
+async def hand_on_assignment(assignment_id: AssignmentPath, action: ActionDep, body: bodies.HandOnBody) -> Response:
+    """Hands an assignment on to another unit, which is to acknowledge it.
+
+    A superior that has it or is offered it hands it on to a unit below; the centre hands it on to any unit
+    (`hand_on.unit`). Nobody may be on the scene (`hand_on.begun`).
+    """
+    return await action.execute(commands.HandOn(assignment_id, action.by, body.unit, body.reason), body.at)
+
+
+@router.post("/assignments/{assignment_id}/note", tags=["unit"], response_model=AssignmentDetail)
+async def add_note(assignment_id: AssignmentPath, action: ActionDep, body: bodies.NoteBody) -> Response:
+    """Adds a remark to an assignment.
+
+    It is the unit's if the caller's unit has the assignment or is offered it, else the centre's. If 50 people of units
+    have acted on it, no other may remark (`assignment.handlers`).
+    """
+    return await action.execute(commands.Note(assignment_id, action.by, body.note, body.evidence), body.at)
+
+
+@router.post("/assignments/{assignment_id}/request-extension", tags=["unit"], response_model=AssignmentDetail)
+async def request_extension(
+    assignment_id: AssignmentPath, action: ActionDep, body: bodies.ExtensionRequestBody
+) -> Response:
+    """Asks for one more original limit of time to resolve an assignment.
+
+    The unit must have acknowledged it (`step.order`). It must not be overdue (`extension.overdue`), have no other
+    request pending (`extension.pending`), and have been extended less often than the policy allows (`extension.limit`).
+    """
+    return await action.execute(commands.RequestExtension(assignment_id, action.by, body.reason), body.at)
+
+
+@router.post("/assignments/{assignment_id}/decide-extension", tags=["control"], response_model=AssignmentDetail)
+async def decide_extension(
+    assignment_id: AssignmentPath, action: ActionDep, body: bodies.ExtensionDecisionBody
+) -> Response:
+    """Grants or refuses an extension. A refusal does not count as one.
+
+    One must have been requested (`extension.none`), and the caller must not have acted on the assignment
+    (`extension.self`).
+    """
+    return await action.execute(commands.DecideExtension(assignment_id, action.by, body.granted, body.reason), body.at)
+
+
+@router.post("/assignments/{assignment_id}/urge", tags=["control"], response_model=AssignmentDetail)
+async def urge_assignment(assignment_id: AssignmentPath, action: ActionDep, body: bodies.UrgeBody = _URGE) -> Response:
+    """Asks the unit to hurry.
+
+    There is a cooldown (`urge.cooldown`), and a limit for a local day (`urge.daily_cap`), both in the policy.
+    """
+    return await action.execute(commands.Urge(assignment_id, action.by, body.reason), body.at)
+
+
+@router.post("/assignments/{assignment_id}/supervise", tags=["control"], response_model=AssignmentDetail)
+async def supervise_assignment(
+    assignment_id: AssignmentPath, action: ActionDep, body: bodies.SupervisionBody
+) -> Response:
+    """Supervises an assignment, and may demand a reply by a time.
+
+    The level can only rise (`supervise.level`), and the time must be later than now (`supervise.reply_by`).
+    """
+    command = commands.Supervise(assignment_id, action.by, body.level, body.reason, body.reply_by)
+    return await action.execute(command, body.at)
+
+
+async def _actions(case_id: str, assignment_ids: Iterable[str], reading: Reading, by: By) -> Response:
+    """What the caller may do with these assignments of the case."""
+    stream, inputs = await reading.process.commands.consider(case_id, CommandRequest(reading.caller.subject))
+    offered = Actions(router, ROLES, reading.caller)
+    items = [
+        offered.item(OPERATIONS[command], refused, assignment_id=name)
+        for name in assignment_ids
+        for command, refused in commands.actions(
+            by, stream.state.assignments[name], inputs, reading.district.rules
+        ).items()
+    ]
+    return actions_answer(case_id, stream.version, items)

@@ -1,196 +1,308 @@
-"""The bodies of dispatch's HTTP: what a request may say, what an answer shows."""
+"""What dispatch's routes take and give, with examples of the reference district."""
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from contracts.fields import Attachments, ClaimedInstant, Count, Instant, Line, Name, Place, Text
+from chassis.web.paging import PageQuery
+from contracts.dispatch import Outcome
+from contracts.feedback import CaseOutcome, Verdict
+from contracts.fields import AreaPath, Attachments, ClaimedInstant, Count, FilledText, Instant, Line, Name, Place, Text
 from contracts.status import Status as CaseStatus
-from services.dispatch.domain.state import Status
+from contracts.triage import Because, Priority, Round
+from services.dispatch.domain.assignment import Stage, Status
 
-_PHOTO = {"uri": "s3://evidence/valve.jpg", "media_type": "image/jpeg"}
+CASE = "019e0a9c-1f78-7c3e-8b1a-0c8f7e0d4a11"
+ASSIGNMENT = f"{CASE}.1.1"
+_GRID, _CATEGORY, _WATER = "CH/shuangqiaozi/shuangqiaolubei/g001", "event.emergency.water-main", "dept:water"
+_TITLE, _TASK = "Water main burst by the metro site", "Shut the valves, repair the main, restore supply"
+_CLOSING, _WHY_LONGER = "Supply restored, road passable, residents told", "The pipe has to come from Deyang."
+_WHY_NOT_LONGER, _WHY_SUPERVISED = "The depot has one in stock.", "4,000 households without water."
+_REPLY_BY = "2026-05-09T14:00:00+08:00"
+_ASSIGNED, _ACKNOWLEDGED, _ARRIVED = "2026-05-09T01:12:07Z", "2026-05-09T01:14:30Z", "2026-05-09T01:41:00Z"
+_YELLOW, _RED = "2026-05-09T10:48:07Z", "2026-05-09T13:12:07Z"
+_EVIDENCE = Field(
+    default=(),
+    description="Photos, recordings and documents; 50 at most.",
+    examples=[[{"uri": "https://photos.example/valve.jpg", "media_type": "image/jpeg"}]],
+)
+
+Light = Literal["green", "yellow", "red", "none"]
 
 
-class _Asked(BaseModel):
-    """Unknown fields are refused: a misspelt one would be lost without a word."""
+class UnitFilters(BaseModel):
+    """The assignments of a unit, in an area."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    unit: Name | None = Field(default=None, description="The unit has it or is offered it.", examples=[_WATER])
+    area: AreaPath | None = Field(default=None, description="This area and all in it.", examples=["CH/shuangqiaozi"])
+
+
+class QueueFilters(PageQuery, UnitFilters):
+    """Which assignments of the queue."""
+
+
+class AssignmentFilters(PageQuery, UnitFilters):
+    """Which assignments."""
+
+    status: Literal["open"] | Status | None = Field(
+        default=None, description="Its status; `open`: it has not ended.", examples=["open", "on_scene"]
+    )
+    light: Light | None = Field(
+        default=None, description="It is open and has this light; `none`: late entries.", examples=["red"]
+    )
+    due_before: ClaimedInstant | None = Field(
+        default=None, description="The next deadline is before this instant.", examples=[_REPLY_BY]
+    )
+    lead: bool | None = Field(default=None, description="Whether its unit leads the case.", examples=[True])
+
+
+class BoardFilters(UnitFilters):
+    """Which assignments the board counts."""
+
+    since: ClaimedInstant | None = Field(
+        default=None,
+        description="Counts what has ended since this instant; by default since a day ago.",
+        examples=["2026-05-09T00:00:00+08:00"],
+    )
+
+
+class _Body(BaseModel):
+    """A request body. Unknown fields are refused, because a misspelt one would be lost."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     at: ClaimedInstant | None = Field(
         default=None,
-        description="When it happened, where that was not now: a handset that was offline, a record kept elsewhere."
-        " It stands beside the instant that counts, which is when this arrived; in a late entry it counts itself.",
+        description="When it happened, if not now: the handset was offline, or the record was kept elsewhere. It is"
+        " stored beside the time of arrival, which counts; in a late entry it counts itself.",
         examples=["2026-05-09T10:21:00+08:00"],
     )
 
 
-class Step(_Asked):
-    """The unit came one step further."""
+class StepBody(_Body):
+    """A step of the unit."""
 
 
-class Ending(_Asked):
+class ResolutionBody(_Body):
     """The task is done."""
 
-    note: Text | None = Field(default=None, examples=["Main replaced, pressure back to 0.3 MPa."])
-    evidence: Attachments = Field(default=(), examples=[[_PHOTO]])
+    note: Text | None = Field(
+        default=None, description="What was done.", examples=["Main replaced, pressure back to 0.3 MPa."]
+    )
+    evidence: Attachments = _EVIDENCE
 
 
-class Refusal(_Asked):
-    """A request of the unit's that needs a reason."""
+class ReturnBody(_Body):
+    """Why the task is not the unit's to do."""
 
-    reason: Line = Field(examples=["The pavement is the construction site's to excavate."])
-
-
-class HandingOn(_Asked):
-    """To which unit it is handed on, and why."""
-
-    unit: Name = Field(examples=["street:CH/shengdeng"])
-    reason: Line = Field(examples=["Their crew is next door."])
+    reason: Line = Field(description="Why, in words.", examples=["The metro's builder has to close its pit first."])
 
 
-class Remark(_Asked):
+class ExtensionRequestBody(_Body):
+    """Why the unit needs more time."""
+
+    reason: Line = Field(description="Why, in words.", examples=[_WHY_LONGER])
+
+
+class HandOnBody(_Body):
+    """The unit that the assignment is handed on to, and why."""
+
+    unit: Name = Field(description="A unit of the district, below the caller's.", examples=["dept:drainage"])
+    reason: Line = Field(description="Why, in words.", examples=["Their crew is next door."])
+
+
+class NoteBody(_Body):
     """A remark, with or without evidence."""
 
-    note: Annotated[Text, Field(min_length=1)] = Field(examples=["Two trucks on their way, 6 m3 each."])
-    evidence: Attachments = Field(default=(), examples=[[_PHOTO]])
+    note: FilledText = Field(description="The remark.", examples=["Two trucks on their way, 6 m3 each."])
+    evidence: Attachments = _EVIDENCE
 
 
-class Urging(_Asked):
-    """Why the unit is to hurry."""
+class UrgeBody(_Body):
+    """Why the unit should hurry."""
 
-    reason: Line | None = Field(default=None, examples=["Residents call every few minutes."])
-
-
-class Supervising(_Asked):
-    """A supervision: how high it is watched from, why, and by when a reply is demanded."""
-
-    level: Annotated[int, Field(ge=1, le=3)] = Field(default=1, examples=[2])
-    reason: Line = Field(examples=["4,000 households without water."])
-    reply_by: ClaimedInstant | None = Field(default=None, examples=["2026-05-09T14:00:00+08:00"])
+    reason: Line | None = Field(
+        default=None, description="Why, in words.", examples=["Residents call every few minutes."]
+    )
 
 
-class Decision(_Asked):
-    """The centre's answer to a request for an extension; a refusal needs a reason."""
+class SupervisionBody(_Body, json_schema_extra={"examples": [{"level": 2, "reason": _WHY_SUPERVISED}]}):
+    """The level of supervision, why, and by when a reply is demanded."""
 
-    granted: bool = Field(examples=[True])
-    reason: Line | None = Field(default=None, examples=["The pipe has to come from Deyang."])
+    level: int = Field(default=1, ge=1, le=3, description="From 1 to 3. It can only rise.", examples=[2])
+    reason: Line = Field(description="Why, in words.", examples=[_WHY_SUPERVISED])
+    reply_by: ClaimedInstant | None = Field(
+        default=None, description="By when the unit must reply; later than now.", examples=[_REPLY_BY]
+    )
+
+
+class ExtensionDecisionBody(
+    _Body, json_schema_extra={"examples": [{"granted": True}, {"granted": False, "reason": _WHY_NOT_LONGER}]}
+):
+    """The decision on a requested extension; a refusal needs a reason."""
+
+    granted: bool = Field(description="Whether the unit gets more time.", examples=[True, False])
+    reason: Line | None = Field(
+        default=None, description="Why, in words; required for a refusal.", examples=[_WHY_NOT_LONGER]
+    )
 
     @model_validator(mode="after")
     def _reasoned(self) -> Self:
         if not self.granted and self.reason is None:
-            raise ValueError("reason is required where granted is false")
+            raise ValueError("reason is required if granted is false")
         return self
 
 
-class ExtensionRequest(BaseModel):
-    """Asked for, not decided on yet."""
-
-    by: str | None
-    at: Instant
-    reason: str
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True)
 
 
-class SupervisionShown(BaseModel):
+class ExtensionRequest(_Answer):
+    """A requested extension that has not been decided yet."""
+
+    by: Name | None = Field(description="Who requested it.", examples=["li"])
+    at: Instant = Field(description="When.", examples=[_ARRIVED])
+    reason: Line = Field(description="Why, in the unit's words.", examples=[_WHY_LONGER])
+
+
+class Supervision(_Answer):
     """The supervision in force."""
 
-    level: int
-    reply_by: Instant | None
-    reason: str | None
+    level: Count = Field(description="From 1 to 3.", examples=[2])
+    reply_by: Instant | None = Field(description="By when a reply is demanded, if one is.", examples=[_RED])
+    reason: Line = Field(description="Why, in the centre's words.", examples=[_WHY_SUPERVISED])
 
 
-class AssignmentShown(BaseModel):
-    """One assignment. `light` is null where it is not open, and for late entries, which raise no alarm."""
+class AssignmentDetail(_Answer):
+    """An assignment, with its case in short, its deadlines, and how far it has come."""
 
-    assignment_id: str = Field(examples=["01971b2e-7c00-7000-8000-000000000001.1.2"])
-    case_id: str = Field(examples=["01971b2e-7c00-7000-8000-000000000001"])
-    status: Status = Field(examples=["en_route"])
-    open: bool
-    light: Literal["green", "yellow", "red"] | None = Field(examples=["green"])
-    unit: str = Field(description="Whose it is now.", examples=["dept:water"])
-    named: str = Field(description="The unit that triage gave it to.", examples=["dept:water"])
-    offered_to: tuple[str, ...] = Field(description="Who else may acknowledge it now; the first to do so has it.")
-    waiting: bool = Field(description="In dispatch's queue: nobody acknowledged it, and nobody is left to offer it to.")
-    lead: bool
-    task: str = Field(examples=["repair the main"])
-    member: str | None = Field(examples=["member:g012-1"])
-    backups: tuple[str, ...]
-    round: int = Field(examples=[1])
-    because: str = Field(examples=["first"])
-    because_reason: str | None = Field(
-        description="In words: of who returned it, found it wanting at the check, ruled by hand, or handed it on."
+    assignment_id: str = Field(description="Case, round, and number in the round.", examples=[ASSIGNMENT])
+    case_id: str = Field(description="The case it belongs to.", examples=[CASE])
+    status: Status = Field(description="How far the unit has come, or how it ended.", examples=["on_scene"])
+    open: bool = Field(description="Whether it has not ended.", examples=[True])
+    light: Literal["green", "yellow", "red"] | None = Field(
+        description="How much of the time is used up; null if it has ended, and for late entries.", examples=["green"]
     )
-    replaces: str | None
-    title: str = Field(examples=["Water main burst on Shuangqiao Road"])
-    category: str = Field(examples=["event.emergency.water-main-burst"])
-    condition: str = Field(examples=["a"])
-    closing: str = Field(description="When it counts as done.", examples=["cover fitted and firm"])
-    priority: int = Field(examples=[1])
-    area: str = Field(examples=["CH/shuangqiaozi/shuangqiaolu/g003"])
-    place: Place
-    retrospective: bool
-    started_at: Instant
-    acknowledge_by: Instant = Field(description="When it is offered on, unless somebody acknowledges it before.")
-    yellow_at: Instant
-    red_at: Instant
-    resolve_by: Instant = Field(description="In force, after extensions.")
-    acknowledged_at: Instant | None
-    en_route_at: Instant | None
-    arrived_at: Instant | None
-    ended_at: Instant | None
-    ended_by: str | None = Field(description="The source that said so.", examples=["/services/dispatch"])
-    reason: str | None = Field(description="Why it ended, unless it was fixed.")
-    late_by_seconds: Count | None
-    extensions: Count
-    extension_request: ExtensionRequest | None
-    urged: Count
-    last_urged_at: Instant | None
-    supervision: SupervisionShown | None
-    escalation_level: Count
-    escalated_to: tuple[str, ...] = Field(description="The superiors who have heard that it is overdue.")
-    escalation_failed: bool
-    handled_by: tuple[str, ...] = Field(description="Everybody who acted on it for its unit.")
+    unit: str = Field(description="The unit that has it, or is to acknowledge it first.", examples=[_WATER])
+    planned_unit: str = Field(description="The unit of triage's plan.", examples=[_WATER])
+    offered_to: tuple[str, ...] = Field(
+        description="Other units that may acknowledge it now; the first has it.", examples=[["district:CH"]]
+    )
+    waiting: bool = Field(
+        description="Whether it is in dispatch's queue: not acknowledged, and no unit is left to offer it to.",
+        examples=[False],
+    )
+    lead: bool = Field(description="Whether its unit leads the case.", examples=[True])
+    task: str = Field(description="What the unit is to do.", examples=[_TASK])
+    member: str | None = Field(
+        description="The member on duty, if the unit is a grid.", examples=["member:shuangqiaolubei-g001-1"]
+    )
+    backups: tuple[str, ...] = Field(
+        description="Other members of the grid, to whom it is offered first.",
+        examples=[["member:shuangqiaolubei-g001-2"]],
+    )
+    round: Round = Field(description="The round of triage's plans, from 1.", examples=[1])
+    because: Because = Field(description="Why triage planned the round.", examples=["first"])
+    because_reason: str | None = Field(
+        description="The same in the words of whoever returned it, failed the check, ruled by hand, or handed it on.",
+        examples=[None],
+    )
+    replaces: str | None = Field(
+        description="The assignment, returned or failed at the check, whose work it takes over.", examples=[None]
+    )
+    title: str = Field(description="What is wrong, in one line.", examples=[_TITLE])
+    category: str = Field(description="The category, from the catalogue.", examples=[_CATEGORY])
+    condition: str = Field(description="The condition of the category.", examples=["a"])
+    closing: str = Field(description="When the task counts as done.", examples=[_CLOSING])
+    priority: Priority = Field(description="From 1, an emergency, to 4, which can wait.", examples=[1])
+    area: AreaPath = Field(description="The area of the case.", examples=[_GRID])
+    place: Place = Field(description="Where it is.", examples=[{"address": "Shuangqiao Road", "area": _GRID}])
+    retrospective: bool = Field(
+        description="Whether it is a late entry, which has no light and raises no alarm.", examples=[False]
+    )
+    started_at: Instant = Field(description="When its time began to run.", examples=[_ASSIGNED])
+    acknowledge_by: Instant = Field(
+        description="When it is offered on, unless a unit acknowledges it before.", examples=["2026-05-09T01:17:07Z"]
+    )
+    yellow_at: Instant = Field(description="When the light turns yellow.", examples=[_YELLOW])
+    red_at: Instant = Field(description="When the light turns red.", examples=[_RED])
+    resolve_by: Instant = Field(description="The deadline in force, after extensions.", examples=[_RED])
+    acknowledged_at: Instant | None = Field(description="When the unit acknowledged it.", examples=[_ACKNOWLEDGED])
+    en_route_at: Instant | None = Field(description="When the unit set out.", examples=["2026-05-09T01:20:00Z"])
+    arrived_at: Instant | None = Field(description="When the unit arrived on the scene.", examples=[_ARRIVED])
+    ended_at: Instant | None = Field(description="When it ended.", examples=[None])
+    reason: str | None = Field(description="Why it ended, unless it was fixed.", examples=[None])
+    late_by_seconds: Count | None = Field(description="How long after the deadline it ended.", examples=[None])
+    extensions: Count = Field(description="How many extensions were granted.", examples=[0])
+    extension_request: ExtensionRequest | None = Field(description="An extension that awaits a decision.")
+    urged: Count = Field(description="How often it was urged.", examples=[1])
+    last_urged_at: Instant | None = Field(description="When it was urged last.", examples=["2026-05-09T02:10:00Z"])
+    supervision: Supervision | None = Field(description="The centre's supervision, if it is supervised.")
+    escalation_level: Count = Field(description="How many superiors were told that it is overdue.", examples=[0])
+    escalated_to: tuple[str, ...] = Field(description="These superiors, lowest first.", examples=[["district:CH"]])
+    escalation_failed: bool = Field(
+        description="Whether no unit is left to offer it to, or no superior to tell that it is overdue.",
+        examples=[False],
+    )
+    handled_by: tuple[str, ...] = Field(
+        description="The people who acted on it for its unit. None of them may check the case.", examples=[["li"]]
+    )
 
 
-class AssignmentPage(BaseModel):
+class AssignmentPage(_Answer):
     """A page of assignments."""
 
-    items: list[AssignmentShown]
-    next: str | None = Field(description="`cursor` of the next page; null on the last.")
+    items: list[AssignmentDetail] = Field(description="The assignments, the earliest deadline first.")
+    next: str | None = Field(description="The `cursor` of the next page; null on the last one.", examples=[None])
 
 
-class CaseShown(BaseModel):
-    """A case as dispatch sees it; a partner sees only what its units have, or are offered."""
+class CaseDetail(_Answer):
+    """A case as dispatch knows it. What describes it is null if it was never assigned."""
 
-    case_id: str = Field(examples=["01971b2e-7c00-7000-8000-000000000001"])
-    status: CaseStatus = Field(description="As far as dispatch can tell; see the contract's table.")
-    title: str | None = Field(description="Null, like all that describes it, where it was never given out.")
-    category: str | None
-    condition: str | None
-    priority: int | None
-    area: str | None
-    round: int | None
-    filed_at: Instant | None
-    retrospective: bool | None
-    ruling: str | None
-    verdict: str | None
-    outcome: str | None
-    assignments: list[AssignmentShown]
+    case_id: str = Field(description="The case.", examples=[CASE])
+    status: CaseStatus = Field(description="The case's status, as far as dispatch can tell.", examples=["on_scene"])
+    title: str | None = Field(description="What is wrong, in one line.", examples=[_TITLE])
+    category: str | None = Field(description="The category, from the catalogue.", examples=[_CATEGORY])
+    condition: str | None = Field(description="The condition of the category.", examples=["a"])
+    priority: Priority | None = Field(description="From 1, an emergency, to 4, which can wait.", examples=[1])
+    area: AreaPath | None = Field(description="Where the case lies.", examples=[_GRID])
+    round: Round | None = Field(description="The number of the latest round of plans.", examples=[1])
+    filed_at: Instant | None = Field(description="When it was filed.", examples=[_ASSIGNED])
+    retrospective: bool | None = Field(description="Whether it was entered long after the fact.", examples=[False])
+    ended_by: Literal["merged", "rejected", "withdrawn"] | None = Field(
+        description="The ruling that ended its work, if one did.", examples=[None]
+    )
+    verdict: Verdict | None = Field(description="Feedback's latest verdict.", examples=["closed"])
+    outcome: CaseOutcome | None = Field(description="How the case was closed; null while it is open.", examples=[None])
+    assignments: list[AssignmentDetail] = Field(
+        description="Its assignments, round after round; for a partner, those its units have or are offered."
+    )
 
 
-class BoardShown(BaseModel):
-    """Counts of assignments; light `none` is of late entries."""
+class Board(_Answer):
+    """Counts of assignments."""
 
-    as_of: Instant
-    open: Count = Field(examples=[3])
-    by_status: dict[str, Count] = Field(examples=[{"assigned": 1, "acknowledged": 1, "en_route": 0, "on_scene": 1}])
-    by_light: dict[str, Count] = Field(examples=[{"green": 2, "yellow": 1, "red": 0, "none": 0}])
-    supervised: Count
-    urged: Count
-    extension_pending: Count
-    offered: Count = Field(description="Not acknowledged in time, or handed on: the first to acknowledge has it.")
-    waiting: Count = Field(description="In dispatch's queue.")
-    escalated: Count = Field(description="Overdue, and a superior has heard of it.")
-    escalation_failed: Count = Field(description="Nobody is left to turn to.")
-    ended_since: Instant
-    ended: dict[str, Count] = Field(examples=[{"fixed": 12, "returned": 1, "cancelled": 0}])
-    ended_late: Count
+    as_of: Instant = Field(description="When they were counted.", examples=["2026-05-09T02:15:00Z"])
+    open: Count = Field(description="Assignments that have not ended.", examples=[3])
+    by_status: dict[Stage, Count] = Field(
+        description="The open ones by status.",
+        examples=[{"assigned": 1, "acknowledged": 1, "en_route": 0, "on_scene": 1}],
+    )
+    by_light: dict[Light, Count] = Field(
+        description="The open ones by light; `none`: late entries.",
+        examples=[{"green": 2, "yellow": 1, "red": 0, "none": 0}],
+    )
+    supervised: Count = Field(description="Open ones that the centre supervises.", examples=[1])
+    urged: Count = Field(description="Open ones that were urged.", examples=[1])
+    extension_pending: Count = Field(description="Open ones with an extension to decide on.", examples=[0])
+    offered: Count = Field(description="Open ones that several units may acknowledge.", examples=[1])
+    waiting: Count = Field(description="Open ones in dispatch's queue.", examples=[0])
+    escalated: Count = Field(description="Open ones that are overdue, and a superior was told.", examples=[0])
+    escalation_failed: Count = Field(description="Open ones with nobody left to turn to.", examples=[0])
+    ended_since: Instant = Field(description="Since when ended ones are counted.", examples=["2026-05-08T02:15:00Z"])
+    ended: dict[Outcome, Count] = Field(
+        description="The ended ones by outcome.", examples=[{"fixed": 12, "returned": 1, "cancelled": 0}]
+    )
+    ended_late: Count = Field(description="The ended ones that ended after their deadline.", examples=[2])

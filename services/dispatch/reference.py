@@ -1,41 +1,26 @@
-"""Dispatch's own copy of the reference data it needs: catalogue, calendar, policy, units."""
+"""The district's reference files that dispatch needs, read once at the start."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
-from pydantic import ValidationError
-
-from contracts.reference import Calendar, Catalogue, Policy, Reference, Units
-
-R = TypeVar("R", bound=Reference)
+from chassis.reference import read
+from contracts.reference import Areas, Calendar, Catalogue, Policy, Units
+from services.dispatch.domain.clock import DeadlineClock
+from services.dispatch.domain.rules import Rules
 
 
 @dataclass(frozen=True)
-class Files:
-    """The reference files dispatch reads."""
+class District:
+    """What dispatch decides by, and the areas that its lists can be filtered by."""
 
-    catalogue: Catalogue
-    calendar: Calendar
-    policy: Policy
-    units: Units
+    rules: Rules
+    areas: frozenset[str]
 
 
-def load(folder: Path) -> Files:
-    """Reads the files. Raises `SystemExit` that names the file where one is missing or not valid."""
-    return Files(
-        catalogue=_read(folder, "catalogue.json", Catalogue),
-        calendar=_read(folder, "calendar.json", Calendar),
-        policy=_read(folder, "policy.json", Policy),
-        units=_read(folder, "units.json", Units),
+def load(district: Path) -> District:
+    """Reads the files. Raises `BadReference`."""
+    policy = read(district, Policy)
+    clock = DeadlineClock(
+        read(district, Catalogue), read(district, Calendar), policy.yellow_percent, policy.red_percent
     )
-
-
-def _read(folder: Path, name: str, kind: type[R]) -> R:
-    path = folder / name
-    try:
-        return kind.model_validate_json(path.read_bytes())
-    except OSError as fault:
-        raise SystemExit(f"reference file {path} cannot be read ({fault.strerror}): set CASEGRID_DISTRICT") from None
-    except ValidationError as fault:
-        raise SystemExit(f"reference file {path} is not valid: {fault}") from None
+    return District(Rules(clock, read(district, Units), policy), frozenset(read(district, Areas).by_path))

@@ -1,43 +1,46 @@
-"""Dispatch wired up: topics in, decider, requests, views, routes."""
+"""Dispatch's wiring: rulings, verdicts, supplements and partners' requests in; steps, ends and notices out."""
 
-from pathlib import Path
-from typing import Any
-
-from chassis.partners import EVERY_FROM
-from chassis.requests import Requests
-from chassis.service import Service
+from chassis.engine.model import Model
+from chassis.engine.partner_requests import PartnerRequests
+from chassis.registry import EVERY_FROM
+from chassis.service import Service, migrations
 from chassis.settings import Settings
+from chassis.web.application import Routes
+from contracts.envelope import AnyEvent
 from contracts.intake import Supplement
-from services.dispatch.api import ROLES, router
-from services.dispatch.domain import Reckoning, decider
-from services.dispatch.domain.requests import answered, command, involved, told
-from services.dispatch.newcomers import tell_newcomers
+from services.dispatch import api
+from services.dispatch.domain import decider, requests
+from services.dispatch.newly_responsible import notify_newly_responsible
 from services.dispatch.reference import load
 from services.dispatch.views import views
 
+MIGRATIONS = migrations("dispatch", __file__)
+
 
 def build(settings: Settings) -> Service:
-    """The service, under the reference files of the settings' district."""
-    files = load(settings.district)
-    policy = files.policy
-    reckoning = Reckoning(files.catalogue, files.calendar, policy.yellow_percent, policy.red_percent)
-
-    return Service(
+    """The service on the reference district that the settings name."""
+    district = load(settings.district)
+    model = Model(
         name="dispatch",
         topics=("Assigned", "Evaluated", "ReportFiled", EVERY_FROM),
-        decider=decider(reckoning, files.units, policy),
-        views=views(reckoning),
-        router=lambda runtime: router(runtime, reckoning),
-        roles=ROLES,
-        schema=Path(__file__).with_name("schema.sql"),
         parks=("Assigned",),
         wants=_wanted,
-        requests=Requests(command, involved, told, answered),
+        decider=decider(district.rules),
+        views=views(district.rules.clock),
+        partner_requests=PartnerRequests(
+            command=requests.command, involved=requests.involved, told=requests.told, answered=requests.answered
+        ),
         announces=True,
-        tasks=(tell_newcomers,),
+    )
+    return Service(
+        model=model,
+        routes=Routes(api.router, api.ROLES, api.TAGS),
+        migrations=MIGRATIONS,
+        reference=district,
+        tasks=(notify_newly_responsible,),
     )
 
 
-def _wanted(event: Any) -> bool:
-    """Of reports only what is added to them: new ones and withdrawals are triage's to rule on."""
+def _wanted(event: AnyEvent) -> bool:
+    """Of reports only supplements: triage rules on new ones and on withdrawals."""
     return event.data.name != "ReportFiled" or isinstance(event.data, Supplement)

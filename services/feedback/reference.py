@@ -1,10 +1,22 @@
-"""Feedback's own copy of the one reference file it needs, the policy."""
+"""The district's reference files that feedback needs, read once at the start."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from contracts.reference import Policy
+from chassis.reference import read
+from contracts.reference import Areas, Catalogue, Policy, Units
 
 
-def load(district: Path) -> Policy:
-    """The policy in `district`. Raises OSError where it is missing, ValidationError where it is unusable."""
-    return Policy.model_validate_json((district / "policy.json").read_bytes())
+@dataclass(frozen=True)
+class District:
+    """The policy that feedback decides by, and what its lists can be filtered by."""
+
+    policy: Policy
+    catalogue: Catalogue
+    units: Units
+    areas: Areas
+
+
+def load(district: Path) -> District:
+    """Reads the files. Raises `BadReference`."""
+    return District(read(district, Policy), read(district, Catalogue), read(district, Units), read(district, Areas))

@@ -1,31 +1,36 @@
-"""Feedback's wiring: topics in, decider, views, routes."""
+"""Feedback's wiring: rulings, ends and extensions in; verdicts and the steps of the check out."""
 
-from pathlib import Path
-from typing import Any
-
-from chassis.service import Service
+from chassis.engine.model import Model
+from chassis.service import Service, migrations
 from chassis.settings import Settings
-from contracts.envelope import Event
+from chassis.web.application import Routes
+from contracts.envelope import AnyEvent
 from contracts.progress import Extended
-from services.feedback import api, reference, views
+from services.feedback import api, views
 from services.feedback.domain import decider
+from services.feedback.reference import load
+
+MIGRATIONS = migrations("feedback", __file__)
 
 
 def build(settings: Settings) -> Service:
-    """The service on the district that the settings name."""
+    """The service on the reference district that the settings name."""
+    district = load(settings.district)
     return Service(
-        name="feedback",
-        topics=("Assigned", "Resolved", "Progressed"),
-        decider=decider(reference.load(settings.district)),
-        views=views.VIEWS,
-        router=api.router,
-        roles=api.ROLES,
-        schema=Path(__file__).with_name("schema.sql"),
-        sources={"Progressed": "/services/dispatch"},
-        wants=_wanted,
+        model=Model(
+            name="feedback",
+            topics=("Assigned", "Resolved", "Progressed"),
+            sources={"Progressed": "/services/dispatch"},
+            wants=_wanted,
+            decider=decider(district.policy),
+            views=views.VIEWS,
+        ),
+        routes=Routes(api.router, api.ROLES, api.TAGS),
+        migrations=MIGRATIONS,
+        reference=district,
     )
 
 
-def _wanted(event: Event[Any]) -> bool:
-    """Of dispatch's steps the extensions alone: they move deadlines of which no end has told yet."""
+def _wanted(event: AnyEvent) -> bool:
+    """Of dispatch's steps only extensions: they move deadlines of assignments that have not ended."""
     return event.data.name != "Progressed" or isinstance(event.data, Extended)

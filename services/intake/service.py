@@ -1,26 +1,34 @@
-"""Intake's wiring: rulings, verdicts and what partners ask in; reports, and notices to partners out."""
+"""Intake's wiring: rulings, verdicts and partners' requests in; reports, and notices to partners out."""
 
-from pathlib import Path
-
-from chassis.partners import EVERY_FROM
-from chassis.service import Service
+from chassis.engine.model import Model
+from chassis.engine.partner_requests import PartnerRequests
+from chassis.registry import EVERY_FROM
+from chassis.service import Service, migrations
 from chassis.settings import Settings
-from services.intake import api, domain, merges, reference, views
-from services.intake.requests import REQUESTS
+from chassis.web.application import Routes
+from services.intake import api, reference, reference_lists, views
+from services.intake.context import load_context
+from services.intake.domain import decider, requests
+from services.intake.domain.commands import Rules
+
+MIGRATIONS = migrations("intake", __file__)
 
 
 def build(settings: Settings) -> Service:
     """The service on the reference district that the settings name."""
     district = reference.load(settings.district)
-    return Service(
+    model = Model(
         name="intake",
         topics=("Assigned", "Evaluated", EVERY_FROM),
         parks=(EVERY_FROM,),
-        decider=domain.decider(district.policy, district.territory.locate),
+        decider=decider(Rules.of(district.policy, district.territory.locate)),
         views=(views.REPORTS,),
-        router=api.router,
-        roles=api.ROLES,
-        schema=Path(__file__).with_name("schema.sql"),
-        gather=merges.read,
-        requests=REQUESTS,
+        load_context=load_context,
+        partner_requests=PartnerRequests(
+            requests.command, requests.involved, requests.told, requests.answered, answers_unreadable=True
+        ),
     )
+    routes = Routes(api.router, api.ROLES, api.TAGS) | Routes(
+        reference_lists.router, reference_lists.ROLES, reference_lists.TAGS
+    )
+    return Service(model=model, routes=routes, migrations=MIGRATIONS, reference=district)

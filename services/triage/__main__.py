@@ -1,7 +1,7 @@
-"""Runs the triage service: `python -m services.triage`."""
+"""Runs triage: `python -m services.triage`; `python -m services.triage rebuild` rebuilds its derived tables."""
 
-from chassis.runtime import main
-from chassis.settings import Settings
+from chassis.command_line import main
 from services.triage.service import build
 
-main(build(Settings()))
+if __name__ == "__main__":
+    main(build)

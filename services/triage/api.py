@@ -1,225 +1,222 @@
 """Triage over HTTP: the queue, verification, rulings, and what triage knows of a case.
 
 GET  /queue                          what waits for a person
-POST /cases/{case_id}/verification   a grid member has looked
+POST /cases/{case_id}/verification   a grid member has looked at the place
 POST /cases/{case_id}/ruling         a person decides what the rules could not
 GET  /cases                          cases by status, category, area, time
-GET  /cases/{case_id}                ruling, explanation, plans and assignments of one
+GET  /cases/{case_id}                ruling, explanation, plans and assignments of one case
+GET  /cases/{case_id}/actions        what the caller may do with a case now
+
+GET  /units                          in reference_lists.py
 """
 
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Response
+from pydantic import BaseModel
 
-from chassis.commands import Request, Unusable
-from chassis.http import Cursor, Json, Limit, NotFound, answer, caller_of, command_request, page, position
-from chassis.identity import Caller, Forbidden
-from chassis.journal import Journal
-from contracts.fields import CASE_ID, ClaimedInstant
-from contracts.status import Status
-from services.triage import views
-from services.triage.bodies import CaseDetail, CasePage, Outcome, QueuePage, Ruling, Verification
-from services.triage.domain.case import Awaited, Case
-from services.triage.domain.commands import Charge, Command, File, Merge, Reject, Verify
+from chassis.engine.commands import CommandRequest, Unusable
+from chassis.web.actions import ActionList, Actions, actions_answer
+from chassis.web.errors import Json
+from chassis.web.filters import require_area, require_categories, require_category, require_status, require_unit
+from chassis.web.requests import CallerDep, CommandRequestDep, CommandsDep, DatabaseDep, answer, reference_of
+from contracts.fields import CASE_ID
+from contracts.roles import Role
+from services.triage import queries
+from services.triage.bodies import (
+    CaseChange,
+    CaseDetail,
+    CaseFilters,
+    CasePage,
+    QueueFilters,
+    QueuePage,
+    RulingBody,
+    VerificationBody,
+)
+from services.triage.context import claim_target
+from services.triage.domain import decider
+from services.triage.domain.case import Case
+from services.triage.domain.commands import Action, By, Dispatch, Merge, NamedUnit, Reject, Ruling, Verify, actions
 from services.triage.domain.rulebook import Rulebook
+from services.triage.examples import CASE
 
-if TYPE_CHECKING:
-    from chassis.runtime import Runtime
-
-RULERS = frozenset({"acceptor", "dispatcher", "shift_leader"})
-READERS = RULERS | {"grid_member", "evaluator", "auditor", "administrator"}
+RULERS = frozenset({Role.ACCEPTOR, Role.DISPATCHER, Role.SHIFT_LEADER})
+READERS = RULERS | {Role.GRID_MEMBER, Role.EVALUATOR, Role.AUDITOR, Role.ADMINISTRATOR}
 
 ROLES: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/queue"): READERS,
-    ("POST", "/cases/{case_id}/verification"): frozenset({"grid_member"}),
+    ("POST", "/cases/{case_id}/verification"): frozenset({Role.GRID_MEMBER}),
     ("POST", "/cases/{case_id}/ruling"): RULERS,
     ("GET", "/cases"): READERS,
     ("GET", "/cases/{case_id}"): READERS,
+    ("GET", "/cases/{case_id}/actions"): READERS,
 }
 
-CaseId = Annotated[str, Path(pattern=CASE_ID.pattern, examples=["019a2b3c-4d5e-7f60-8123-456789abcdef"])]
-Prefix = Annotated[str | None, Query(max_length=200, description="With everything below it.")]
-Asked = Annotated[Request, Depends(command_request)]
-Calling = Annotated[Caller, Depends(caller_of)]
+TAGS = {"triage": "What the rules find of a report, and what a person must decide."}
+_OPERATIONS: Mapping[Action, str] = {"verify": "verify_case", "rule": "rule_on_case"}
+"""What may be done with a case -> the route that does it."""
+
+CasePath = Annotated[
+    str, Path(pattern=CASE_ID.pattern, description="The case, as filing its report gave it.", examples=[CASE])
+]
+Rules = Annotated[Rulebook, Depends(reference_of)]
+
+router = APIRouter(tags=["triage"])
 
 
-def routes(runtime: "Runtime", rules: Rulebook) -> APIRouter:
-    """The routes of triage."""
-    router = APIRouter(tags=["triage"])
-
-    @router.get("/queue", response_model=QueuePage)
-    async def queue(
-        caller: Calling,
-        kind: Awaited | None = None,
-        area: Prefix = None,
-        overdue: bool | None = None,
-        limit: Limit = 50,
-        cursor: Cursor = None,
-    ) -> Any:
-        """What waits for a person, the earliest deadline first; of the caller's areas, where the token names any."""
-        found = await views.queue(
-            runtime.database,
-            kind=kind,
-            areas=caller.areas,
-            area=area,
-            overdue=overdue,
-            after=position(cursor, datetime, str),
-            limit=limit + 1,
-        )
-        items = [{**item, "etag": f'"{item.pop("version")}"'} for item in found]
-        return Json(page(items, limit, lambda item: [item["due_at"].isoformat(), item["case_id"]]))
-
-    @router.post(
-        "/cases/{case_id}/verification",
-        response_model=Outcome,
-        responses={404: {"description": "No such case."}, 409: {"description": "It does not wait to be verified."}},
-    )
-    async def verification(case_id: CaseId, body: Verification, request: Asked) -> Any:
-        """What a grid member found at the place: confirmed, the case is filed and given out; else it is rejected."""
-        await allow(request.caller, case_id)
-        command = Verify(body.confirmed, body.why or "not_reproducible", body.note, body.evidence)
-        return await execute(case_id, command, request, body.at)
-
-    @router.post(
-        "/cases/{case_id}/ruling",
-        response_model=Outcome,
-        responses={
-            404: {"description": "No such case."},
-            409: {"description": "A rule forbids it; which one is in `rule`."},
-            412: {"description": "The case has changed since."},
-            428: {"description": "If-Match is missing."},
-        },
-    )
-    async def ruling(case_id: CaseId, body: Ruling, request: Asked) -> Any:
-        """A person's decision on a case that waits: given out, merged into another, or rejected. Needs If-Match."""
-        await allow(request.caller, case_id, body.area)
-        command = _command(body, rules, "shift_leader" in request.caller.roles)
-        also = partial(views.claim_target, into=command.into) if isinstance(command, Merge) else None
-        return await execute(case_id, command, request, body.at, also=also, match_required=True)
-
-    @router.get("/cases", response_model=CasePage)
-    async def cases(
-        status: Status | None = None,
-        category: Prefix = None,
-        area: Prefix = None,
-        since: ClaimedInstant | None = None,
-        until: ClaimedInstant | None = None,
-        merged_into: str | None = None,
-        external_ref: str | None = None,
-        limit: Limit = 50,
-        cursor: Cursor = None,
-    ) -> Any:
-        """Cases, the latest report first; `since` and `until` bound when it was seen."""
-        found = await views.cases(
-            runtime.database,
-            status=status,
-            category=category,
-            area=area,
-            since=since,
-            until=until,
-            merged_into=merged_into,
-            external_ref=external_ref,
-            after=position(cursor, datetime, str),
-            limit=limit + 1,
-        )
-        return Json(page(found, limit, lambda item: [item["reported_at"].isoformat(), item["case_id"]]))
-
-    @router.get("/cases/{case_id}", response_model=CaseDetail, responses={404: {"description": "No such case."}})
-    async def case(case_id: CaseId) -> Any:
-        """What triage knows of a case; the ETag is what a ruling's If-Match must name."""
-        version, state = await load(case_id)
-        merged = await views.merged_count(runtime.database, case_id)
-        return Json(_detail(case_id, state, merged), headers={"ETag": f'"{version}"'})
-
-    async def load(case_id: str) -> tuple[int, Case]:
-        service = runtime.service
-        journal: Journal[Case] = Journal(service.source, service.decider, (), runtime.clock())
-        async with runtime.database.pool.acquire() as connection:
-            await journal.open(connection, [case_id])
-        stream = journal.streams[case_id]
-        if stream.state.report is None:
-            raise NotFound(f"there is no case {case_id}")
-        return stream.version, stream.state
-
-    async def allow(caller: Caller, case_id: str, area: str | None = None) -> None:
-        _, state = await load(case_id)
-        for one in (state.area, area or state.area):
-            if not caller.covers(one):
-                raise Forbidden(f"the caller's areas do not include {one or 'a case without an area'}")
-
-    async def execute(
-        case_id: str,
-        command: Command,
-        request: Request,
-        at: datetime | None,
-        *,
-        match_required: bool = False,
-        also: Any = None,
-    ) -> Any:
-        given = await runtime.commands.execute(
-            case_id,
-            command,
-            request,
-            lambda state, events: (200, _outcome(case_id, state)),
-            at=at,
-            also=also,
-            match_required=match_required,
-        )
-        return answer(given)
-
-    return router
+async def _permitted(case_id: CasePath, caller: CallerDep, database: DatabaseDep) -> str:
+    """The case of the path. Raises `Unknown`, and `Forbidden` if it lies outside the caller's areas."""
+    caller.require_area(await queries.area_of(database, case_id))
+    return case_id
 
 
-def _command(body: Ruling, rules: Rulebook, shift_leader: bool) -> File | Merge | Reject:
+async def _by(caller: CallerDep) -> By:
+    return By(shift_leader=Role.SHIFT_LEADER in caller.roles)
+
+
+PermittedCase = Annotated[str, Depends(_permitted)]
+ByDep = Annotated[By, Depends(_by)]
+
+
+@router.get("/queue", response_model=QueuePage)
+async def list_queue(
+    filters: Annotated[QueueFilters, Query()], caller: CallerDep, database: DatabaseDep, rules: Rules
+) -> Response:
+    """Lists the cases that wait for a person, the earliest deadline first.
+
+    A case waits if a grid member is to look at the place before it is filed, or if the rules cannot rule on it. A
+    caller whose token names areas sees only the cases in these areas.
+    """
+    require_area(filters.area, rules.areas)
+    return Json(await queries.queue(database, filters, caller))
+
+
+@router.post("/cases/{case_id}/verification", response_model=CaseChange)
+async def verify_case(
+    case_id: PermittedCase, body: VerificationBody, request: CommandRequestDep, commands: CommandsDep
+) -> Response:
+    """Says what a grid member found at the place of a report.
+
+    If it is confirmed, the case is filed and dispatched, else it is rejected. The case must wait to be verified
+    (`verification.state`).
+    """
+    command = Verify(body.confirmed, body.why or "not_reproducible", body.note, body.evidence)
+    request = replace(request, claimed_at=body.at)
+    return answer(await commands.execute(case_id, command, request, partial(_case_change, case_id)))
+
+
+@router.post("/cases/{case_id}/ruling", response_model=CaseChange, responses={428: {}})
+async def rule_on_case(
+    case_id: PermittedCase,
+    body: RulingBody,
+    caller: CallerDep,
+    by: ByDep,
+    request: CommandRequestDep,
+    commands: CommandsDep,
+    rules: Rules,
+) -> Response:
+    """Rules on a case that waits: dispatches it, merges it into another, or rejects it.
+
+    If-Match must name the version that the decision is based on. The case must wait (`ruling.state`). After a second
+    return only the shift leader rules (`ruling.second_return`).
+
+    To dispatch, name what the rules could not find: the category (`ruling.category`), the area (`ruling.area`), or,
+    after a return, the units, if none is left above (`ruling.units`). Units that are named must take over all returned
+    work (`ruling.incomplete`), and only such work (`ruling.replaces`). A case cannot be merged into itself
+    (`merge.self`), nor into one that is over (`merge.target`).
+    """
+    if body.area is not None:
+        caller.require_area(body.area)
+    command = _command(body, rules, by)
+    request = replace(request, claimed_at=body.at, match_required=True)
+    in_transaction = partial(claim_target, into=command.into) if isinstance(command, Merge) else None
+    return answer(await commands.execute(case_id, command, request, partial(_case_change, case_id), in_transaction))
+
+
+@router.get("/cases", response_model=CasePage)
+async def list_cases(
+    filters: Annotated[CaseFilters, Query()], caller: CallerDep, database: DatabaseDep, rules: Rules
+) -> Response:
+    """Lists cases, the latest report first.
+
+    A caller whose token names areas sees only the cases in these areas. A status that triage cannot tell is refused,
+    and the error names what triage shows instead.
+    """
+    require_area(filters.area, rules.areas)
+    require_status(filters.status, "triage")
+    require_categories(filters.category, rules.catalogue)
+    return Json(await queries.cases(database, filters, caller))
+
+
+@router.get("/cases/{case_id}", response_model=CaseDetail)
+async def get_case(case_id: PermittedCase, database: DatabaseDep, rules: Rules) -> Response:
+    """Shows what triage knows of a case: its report, what it waits for, its rulings with the reasons, its assignments.
+
+    The ETag is what If-Match must name in a ruling.
+    """
+    stream = await queries.case(database, decider(rules), case_id)
+    merged = await queries.merged_count(database, case_id)
+    return Json(_case_detail(case_id, stream.state, merged), headers={"ETag": f'"{stream.version}"'})
+
+
+@router.get("/cases/{case_id}/actions", response_model=ActionList)
+async def list_actions(case_id: PermittedCase, caller: CallerDep, by: ByDep, commands: CommandsDep) -> Response:
+    """Lists what may be done with a case, and for each action whether the caller may take it now, or else the rule.
+
+    Whoever may read the case may ask. The commands themselves are decided by the same rules. Rules about what is
+    entered are not asked.
+    """
+    stream, inputs = await commands.consider(case_id, CommandRequest(caller.subject))
+    offered = Actions(router, ROLES, caller)
+    found = actions(by, stream.state, inputs)
+    items = [offered.item(_OPERATIONS[action], refused, case_id=case_id) for action, refused in found.items()]
+    return actions_answer(case_id, stream.version, items)
+
+
+def _command(body: RulingBody, rules: Rulebook, by: By) -> Ruling:
+    """Raises `Unusable` if the body names what the district does not have."""
     if body.merge_into is not None:
-        return Merge(body.merge_into, body.reason, shift_leader)
+        return Merge(body.merge_into, body.reason, by)
     if body.reject:
         assert body.why is not None
         assert body.reason is not None
-        return Reject(body.why, body.reason, shift_leader)
-    if body.category is not None and body.category not in rules.catalogue.by_code:
-        raise Unusable("category", f"{body.category} is not in catalogue {rules.catalogue.version}")
+        return Reject(body.why, body.reason, by)
+    require_category(body.category, rules.catalogue)
     if body.condition is not None:
         if body.category is None:
-            raise Unusable("condition", "needs the category it is one of")
+            raise Unusable("condition", "needs the category that it is a condition of")
         known = [condition.code for condition in rules.catalogue.by_code[body.category].conditions]
         if body.condition not in known:
             raise Unusable("condition", f"{body.condition} is not one of {', '.join(known)}")
-    if body.area is not None and body.area not in rules.areas:
-        raise Unusable("area", f"{body.area} is not an area of the district")
-    for n, charge in enumerate(body.units):
-        if charge.unit not in rules.units.by_id:
-            raise Unusable(f"units.{n}.unit", f"{charge.unit} is not a unit of the district")
-    units = tuple(Charge(charge.unit, charge.task, charge.replaces) for charge in body.units)
-    return File(body.category, body.condition, body.area, body.priority, units, body.reason, shift_leader)
+    require_area(body.area, rules.areas)
+    for n, named in enumerate(body.units):
+        require_unit(named.unit, rules.units.by_id, f"units.{n}.unit")
+    units = tuple(NamedUnit(named.unit, named.task, named.replaces) for named in body.units)
+    return Dispatch(body.category, body.condition, body.area, body.priority, units, body.reason, by)
 
 
-def _outcome(case_id: str, state: Case) -> dict[str, Any]:
+def _case_change(case_id: str, state: Case, _: Sequence[Any]) -> tuple[int, dict[str, Any]]:
+    return 200, {"case_id": case_id, "status": state.standing.status, "ruling": _published(state.ruling)}
+
+
+def _case_detail(case_id: str, state: Case, merged: int) -> dict[str, Any]:
+    report, waiting, verdict = state.report, state.waiting, state.verdict
+    assert report is not None
     return {
         "case_id": case_id,
         "status": state.standing.status,
-        "ruling": _published(state.ruling),
-    }
-
-
-def _detail(case_id: str, state: Case, merged: int) -> dict[str, Any]:
-    """A case as `GET /cases/{case_id}` shows it."""
-    event, waiting = state.report, state.waiting
-    assert event is not None
-    return {
-        "case_id": case_id,
-        "status": state.standing.status,
-        "report": _published(event.data),
-        "reported_at": event.time,
+        "report": _published(report.data),
+        "reported_at": report.time,
         "category": state.category,
         "area": state.area,
         "supplements": [_published(supplement) for supplement in state.supplements],
         "waiting": None
         if waiting is None
         else {
-            "kind": waiting.queue,
+            "queue": waiting.queue,
             "since": waiting.since,
             "due_at": waiting.due_at,
             "overdue": waiting.overdue,
@@ -227,23 +224,25 @@ def _detail(case_id: str, state: Case, merged: int) -> dict[str, Any]:
             "words": waiting.words.split("\n"),
         },
         "ruling": _published(state.ruling),
-        "rounds": [_published(filed) for filed in state.rounds],
+        "rounds": [_published(ruling) for ruling in state.rounds],
         "assignments": [
             {
-                "id": work.assignment_id,
-                "unit": work.unit,
-                "task": work.task,
-                "lead": work.lead,
-                "outcome": work.end,
-                "failed": work.failed,
-                "replaced": work.replaced,
+                "assignment_id": assignment_id,
+                "unit": assignment.unit,
+                "task": assignment.plan.task,
+                "lead": assignment.plan.lead,
+                "outcome": assignment.outcome,
+                "failed": assignment.failed,
+                "replaced": assignment.replaced,
             }
-            for work in state.works.values()
+            for assignment_id, assignment in state.assignments.items()
         ],
         "merged_reports": merged,
-        "verdict": _published(state.verdict),
+        "verdict": verdict.verdict if verdict else None,
+        "outcome": verdict.outcome if verdict else None,
+        "verdict_reason": verdict.reason if verdict else None,
     }
 
 
-def _published(fact: Any) -> dict[str, Any] | None:
+def _published(fact: BaseModel | None) -> dict[str, Any] | None:
     return None if fact is None else fact.model_dump(mode="json", exclude_none=True)

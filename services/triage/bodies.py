@@ -1,211 +1,392 @@
-"""What triage's routes take and give."""
+"""What triage's routes take and give, with examples of the reference district."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from contracts.fields import AreaPath, AssignmentId, Attachments, CaseId, ClaimedInstant, Instant, Line, Name, Text
+from chassis.web.filters import AreaPrefix, CategoryPrefix, ReportedSince, ReportedUntil
+from chassis.web.paging import Next, PageQuery
+from chassis.web.requests import When
+from contracts.dispatch import Outcome
+from contracts.feedback import CaseOutcome, Verdict
+from contracts.fields import (
+    AreaPath,
+    AssignmentId,
+    Attachments,
+    CaseId,
+    FilledText,
+    Instant,
+    Line,
+    Name,
+)
+from contracts.intake import Channel, NewReport, Supplement
 from contracts.status import Status
-from contracts.triage import Priority, Why
+from contracts.triage import Assigned, Dispatched, Priority, RejectionReason
+from services.triage import examples
 from services.triage.domain.case import Awaited
 
-CASE = "019a2b3c-4d5e-7f60-8123-456789abcdef"
-GRID = "CH/shuangqiaozi/shuangqiaolubei/g001"
-When = Annotated[
-    ClaimedInstant | None,
-    Field(description="When it happened, where that was not now. It stands beside the time of arrival, which counts."),
+# What several bodies have in common.
+CaseOut = Annotated[CaseId, Field(description="The case.", examples=[examples.CASE])]
+StatusOut = Annotated[
+    Status, Field(description="The case's status, as far as triage can tell.", examples=["dispatched"])
+]
+AreaOut = Annotated[
+    AreaPath | None,
+    Field(description="Where the case lies; null: a person must decide that.", examples=[examples.GRID]),
+]
+CategoryOut = Annotated[
+    Name | None, Field(description="What the case is; null: a person must decide that.", examples=[examples.WATER_MAIN])
+]
+TitleOut = Annotated[Line, Field(description="What is wrong, in one line.", examples=[examples.TITLE])]
+ChannelOut = Annotated[Channel, Field(description="How the report came in.", examples=["handset"])]
+ReportedAt = Annotated[
+    Instant,
+    Field(
+        description="When the report arrived; in a case entered long after the fact, its own time.",
+        examples=[examples.REPORTED],
+    ),
+]
+ExternalOut = Annotated[
+    Name | None, Field(description="The report's number in the system it came from.", examples=[examples.EXTERNAL])
+]
+RoundOut = Annotated[
+    int, Field(description="The number of the latest round; 0 before the first.", examples=[1], ge=0, le=9999)
+]
+OutcomeOut = Annotated[
+    CaseOutcome | None, Field(description="How the case was closed; null while it is open.", examples=["fixed"])
+]
+AwaitedOut = Annotated[
+    Awaited,
+    Field(
+        description="What the case waits for: a look at the place (`verify`), or a ruling because it has no area, no"
+        " category, was returned twice, or no unit is left to give it to.",
+        examples=["unclassified"],
+    ),
+]
+SinceOut = Annotated[Instant, Field(description="Since when it waits.", examples=[examples.FILED])]
+DueAtOut = Annotated[Instant, Field(description="Until when it should be decided.", examples=["2026-05-09T01:27:07Z"])]
+OverdueOut = Annotated[
+    bool, Field(description="Whether that time passed before anybody decided. The clock said so.", examples=[False])
+]
+WaitingUnit = Annotated[
+    Name | None,
+    Field(
+        description="The grid whose members are to look at the place; null for a ruling.",
+        examples=[f"grid:{examples.GRID}"],
+    ),
 ]
 
 
+class QueueFilters(PageQuery):
+    """Which of the waiting cases."""
+
+    queue: Annotated[Awaited | None, Field(description="What the case waits for.", examples=["verify"])] = None
+    area: AreaPrefix = None
+    overdue: Annotated[bool | None, Field(description="Whether the deadline has passed.", examples=[True])] = None
+
+
+class CaseFilters(PageQuery):
+    """Which cases."""
+
+    status: Annotated[
+        Status | None,
+        Field(
+            description="The case's status. Triage tells `reported`, `verifying`, `filed`, `dispatched`, `fixed`,"
+            " `rework`, `closed`, `rejected`, `merged` and `withdrawn`.",
+            examples=["dispatched"],
+        ),
+    ] = None
+    category: CategoryPrefix = None
+    area: AreaPrefix = None
+    since: ReportedSince = None
+    until: ReportedUntil = None
+    merged_into: Annotated[
+        CaseId | None, Field(description="Merged into this case, not through others.", examples=[examples.LEADER])
+    ] = None
+    external_ref: Annotated[
+        Name | None, Field(description="The report's number in the system it came from.", examples=[examples.EXTERNAL])
+    ] = None
+
+
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Verification(_Body):
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class VerificationBody(_Body):
     """What a grid member found at the place."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"confirmed": True, "note": "a hole of 40 cm in the carriageway"},
-                {"confirmed": False, "why": "not_reproducible", "note": "nothing to be seen at the address"},
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": examples.VERIFICATIONS})
 
-    confirmed: bool
-    why: Why | None = None
-    note: Text | None = None
-    evidence: Attachments = ()
+    confirmed: Annotated[bool, Field(description="Whether it is as reported.", examples=[True])]
+    why: Annotated[
+        RejectionReason | None,
+        Field(
+            description="Only if it is not confirmed: what it is instead; by default `not_reproducible`.",
+            examples=["not_reproducible"],
+        ),
+    ] = None
+    note: Annotated[
+        FilledText | None,
+        Field(description="What was seen; required if it is not confirmed.", examples=[examples.NOTE]),
+    ] = None
+    evidence: Annotated[
+        Attachments, Field(description="Photos and recordings of the place; 50 at most.", examples=[[examples.PHOTO]])
+    ] = ()
     at: When = None
 
     @model_validator(mode="after")
     def _reasoned(self) -> Self:
         if self.confirmed and self.why is not None:
-            raise ValueError("why is for what was not confirmed")
-        if not self.confirmed and not self.note:
+            raise ValueError("why is only allowed where confirmed is false")
+        if not self.confirmed and self.note is None:
             raise ValueError("note is required where confirmed is false")
         return self
 
 
-class ChargedUnit(_Body):
-    """A unit that is given work: `task` by default the catalogue's, or that of the assignment it `replaces`."""
+class NamedUnitBody(_Body):
+    """A unit to assign."""
 
-    unit: Name
-    task: Line | None = None
-    replaces: AssignmentId | None = None
+    unit: Annotated[Name, Field(description="The unit, as `GET /units` lists it.", examples=["dept:transport"])]
+    task: Annotated[
+        Line | None,
+        Field(
+            description="What it is to do; by default the catalogue's task of the lead, or that of the assignment whose"
+            " work it takes over.",
+            examples=[examples.DIG],
+        ),
+    ] = None
+    replaces: Annotated[
+        AssignmentId | None,
+        Field(
+            description="The returned assignment whose work it takes over; by default the next one in their order.",
+            examples=[examples.FIRST],
+        ),
+    ] = None
 
 
-class Ruling(_Body):
-    """One of three: give it out (what is not said stays as the rules have it), `merge_into` a case, or `reject` it."""
+class RulingBody(_Body):
+    """One of three: `merge_into` a case, `reject` it, or dispatch it; what is absent stays as the rules have it."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"category": "event.emergency.water-main", "area": GRID},
-                {"units": [{"unit": "dept:water"}, {"unit": "dept:transport", "task": "excavate"}], "reason": "shared"},
-                {"merge_into": CASE, "reason": "the same burst main"},
-                {"reject": True, "why": "not_ours", "reason": "lies in the next district"},
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": examples.RULINGS})
 
-    category: Name | None = None
-    condition: Name | None = None
-    area: AreaPath | None = None
-    priority: Priority | None = None
-    units: Annotated[tuple[ChargedUnit, ...], Field(max_length=20)] = ()
-    """The first leads. Where work came back: who takes it over, in its order or as `replaces` says."""
-    merge_into: CaseId | None = None
-    reject: bool = False
-    why: Why | None = None
-    reason: Line | None = None
+    category: Annotated[
+        Name | None, Field(description="Dispatch it as this category of the catalogue.", examples=[examples.WATER_MAIN])
+    ] = None
+    condition: Annotated[
+        Name | None,
+        Field(description="The condition of that category that it meets; by default the first.", examples=["a"]),
+    ] = None
+    area: Annotated[
+        AreaPath | None, Field(description="Dispatch it as lying in this area.", examples=[examples.GRID])
+    ] = None
+    priority: Annotated[
+        Priority | None,
+        Field(description="From 1, an emergency, to 4, which can wait; by default the category's.", examples=[1]),
+    ] = None
+    units: Annotated[
+        tuple[NamedUnitBody, ...],
+        Field(
+            max_length=20,
+            description="Who is assigned; the first unit leads. After a return: who takes the work over, in order or as"
+            " `replaces` says. By default the rules name the units.",
+            examples=[[{"unit": "dept:water"}]],
+        ),
+    ] = ()
+    merge_into: Annotated[
+        CaseId | None,
+        Field(description="Merge it into this case, which is about the same matter.", examples=[examples.LEADER]),
+    ] = None
+    reject: Annotated[bool, Field(description="Whether the case is rejected.", examples=[False])] = False
+    why: Annotated[
+        RejectionReason | None,
+        Field(description="The kind of rejection; required with `reject`, else not allowed.", examples=["not_ours"]),
+    ] = None
+    reason: Annotated[
+        Line | None, Field(description="Why it is ruled so; required with `reject`.", examples=[examples.REASON])
+    ] = None
     at: When = None
 
     @model_validator(mode="after")
     def _one_of_three(self) -> Self:
-        given_out = any((self.category, self.condition, self.area, self.priority, self.units))
-        if (self.merge_into is not None) + self.reject + given_out > 1:
-            raise ValueError("give the case out, or merge_into, or reject: only one of the three")
+        dispatches = any((self.category, self.condition, self.area, self.priority, self.units))
+        if (self.merge_into is not None) + self.reject + dispatches > 1:
+            raise ValueError(
+                "merge_into, reject, or what the case is dispatched with: only one of the three is allowed"
+            )
         if self.reject and (self.why is None or self.reason is None):
             raise ValueError("why and reason are required with reject")
         if not self.reject and self.why is not None:
-            raise ValueError("why goes with reject")
+            raise ValueError("why is only allowed with reject")
         return self
 
 
-class Outcome(BaseModel):
-    """What became of the case: its status, and the ruling as published on `Assigned`."""
+class CaseChange(_Answer):
+    """What became of the case."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"case_id": CASE, "status": "merged", "ruling": {"ruling": "merged", "into": CASE}}]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": examples.CHANGES})
 
-    case_id: CaseId
-    status: Status
-    ruling: dict[str, Any] | None
+    case_id: CaseOut
+    status: StatusOut
+    ruling: Annotated[
+        Assigned | None, Field(description="The ruling, as published on `Assigned`.", examples=[examples.MERGED])
+    ]
 
 
-class QueueItem(BaseModel):
-    """A case that waits for a person. `etag` is what a ruling's If-Match must name."""
+class QueueItem(_Answer):
+    """A case that waits for a person."""
 
-    case_id: CaseId
-    etag: Annotated[str, Field(examples=['"2"'])]
-    queue: Awaited
-    words: Annotated[str, Field(examples=["no category: none of the words is known"])]
-    since: Instant
-    due_at: Instant
-    overdue: bool
-    unit: Name | None
-    category: Name | None
-    area: Annotated[AreaPath | None, Field(examples=[GRID])]
-    title: Line
-    channel: str
-    reported_at: Instant
-    external_ref: Name | None
-    round: int
+    case_id: CaseOut
+    etag: Annotated[
+        str, Field(description="Of the case's version; send it as If-Match with a ruling.", examples=['"2"'])
+    ]
+    queue: AwaitedOut
+    words: Annotated[
+        str,
+        Field(
+            description="The rules that led there, a line for each; the last one says why.", examples=[examples.WORDS]
+        ),
+    ]
+    since: SinceOut
+    due_at: DueAtOut
+    overdue: OverdueOut
+    unit: WaitingUnit
+    category: CategoryOut
+    area: AreaOut
+    title: TitleOut
+    channel: ChannelOut
+    reported_at: ReportedAt
+    external_ref: ExternalOut
+    round: RoundOut
 
 
-class QueuePage(BaseModel):
+class QueuePage(_Answer):
     """A page of the queue."""
 
-    items: list[QueueItem]
-    next: str | None
+    items: Annotated[list[QueueItem], Field(description="The cases, the earliest deadline first.")]
+    next: Next
 
 
-class CaseItem(BaseModel):
+class CaseItem(_Answer):
     """A case in a list."""
 
-    case_id: CaseId
-    status: Status
-    queue: Awaited | None
-    category: Name | None
-    priority: Priority | None
-    area: Annotated[AreaPath | None, Field(examples=[GRID])]
-    title: Line
-    channel: str
-    external_ref: Name | None
-    reported_at: Instant
-    retrospective: bool
-    round: int
-    merged_into: CaseId | None
-    outcome: str | None
+    case_id: CaseOut
+    status: StatusOut
+    queue: Annotated[
+        Awaited | None, Field(description="What it waits for; null if for nothing.", examples=["unclassified"])
+    ]
+    category: CategoryOut
+    priority: Annotated[
+        Priority | None,
+        Field(description="From 1, an emergency, to 4; null before it is first dispatched.", examples=[1]),
+    ]
+    area: AreaOut
+    title: TitleOut
+    channel: ChannelOut
+    external_ref: ExternalOut
+    reported_at: ReportedAt
+    retrospective: Annotated[
+        bool,
+        Field(description="Whether it was entered long after the fact; its own times count then.", examples=[False]),
+    ]
+    round: RoundOut
+    merged_into: Annotated[
+        CaseId | None, Field(description="The case it was merged into; null if into none.", examples=[examples.LEADER])
+    ]
+    outcome: OutcomeOut
 
 
-class CasePage(BaseModel):
+class CasePage(_Answer):
     """A page of cases."""
 
-    items: list[CaseItem]
-    next: str | None
+    items: Annotated[list[CaseItem], Field(description="The cases, the latest report first.")]
+    next: Next
 
 
-class CaseDetail(BaseModel):
-    """What triage knows of a case: the report, what it waits for, its rulings with explanations, its assignments."""
+class CaseWaiting(_Answer):
+    """What the case waits for, since when and until when."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "case_id": CASE,
-                    "status": "dispatched",
-                    "report": {"kind": "new", "channel": "handset", "title": "water gushes out of the road"},
-                    "reported_at": "2026-05-09T01:12:00Z",
-                    "category": "event.emergency.water-main",
-                    "area": GRID,
-                    "supplements": [],
-                    "waiting": None,
-                    "ruling": {"ruling": "dispatched", "round": 1, "because": "first"},
-                    "rounds": [{"ruling": "dispatched", "round": 1, "because": "first"}],
-                    "assignments": [
-                        {
-                            "id": f"{CASE}.1.1",
-                            "unit": "dept:water",
-                            "task": "repair the main",
-                            "lead": True,
-                            "outcome": None,
-                            "failed": False,
-                            "replaced": False,
-                        }
-                    ],
-                    "merged_reports": 17,
-                    "verdict": None,
-                }
-            ]
-        }
-    )
+    queue: AwaitedOut
+    since: SinceOut
+    due_at: DueAtOut
+    overdue: OverdueOut
+    unit: WaitingUnit
+    words: Annotated[
+        list[str],
+        Field(
+            description="The rules that led there, in their order; the last one says why.", examples=[[examples.WORDS]]
+        ),
+    ]
 
-    case_id: CaseId
-    status: Status
-    report: dict[str, Any]
-    reported_at: Instant
-    category: Name | None
-    area: AreaPath | None
-    supplements: list[dict[str, Any]]
-    waiting: dict[str, Any] | None
-    ruling: dict[str, Any] | None
-    rounds: list[dict[str, Any]]
-    assignments: list[dict[str, Any]]
-    merged_reports: int
-    verdict: dict[str, Any] | None
+
+class CaseAssignment(_Answer):
+    """An assignment of the case, and how it ended."""
+
+    assignment_id: Annotated[AssignmentId, Field(description="The assignment.", examples=[examples.FIRST])]
+    unit: Annotated[
+        Name,
+        Field(description="Who it was given to; once it has ended, who had it at the end.", examples=["dept:water"]),
+    ]
+    task: Annotated[Line, Field(description="What is to be done.", examples=[examples.LEAD_TASK])]
+    lead: Annotated[bool, Field(description="Whether it leads the round.", examples=[True])]
+    outcome: Annotated[Outcome | None, Field(description="How it ended; null while it is open.", examples=["fixed"])]
+    failed: Annotated[bool, Field(description="Whether its work failed at the check.", examples=[False])]
+    replaced: Annotated[bool, Field(description="Whether a later assignment took its work over.", examples=[False])]
+
+
+class CaseDetail(_Answer):
+    """What triage knows of a case."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": examples.DETAILS})
+
+    case_id: CaseOut
+    status: StatusOut
+    report: Annotated[
+        NewReport,
+        Field(
+            description="The report, as published on `ReportFiled`.",
+            examples=[examples.REPORT],
+        ),
+    ]
+    reported_at: ReportedAt
+    category: CategoryOut
+    area: AreaOut
+    supplements: Annotated[
+        list[Supplement],
+        Field(
+            description="What was added to the report, in its order.",
+            examples=[[{"kind": "supplement", "text": "It has reached the cellars of number 14."}]],
+        ),
+    ]
+    waiting: Annotated[
+        CaseWaiting | None, Field(description="What it waits for; null if for nothing.", examples=[None])
+    ]
+    ruling: Annotated[
+        Assigned | None,
+        Field(
+            description="The latest ruling of any kind but `upheld`, which changes nothing.",
+            examples=[examples.DISPATCHED],
+        ),
+    ]
+    rounds: Annotated[
+        list[Dispatched],
+        Field(description="Every ruling that dispatched it, in their order.", examples=[[examples.DISPATCHED]]),
+    ]
+    assignments: Annotated[
+        list[CaseAssignment],
+        Field(description="The assignments of all rounds, in their order.", examples=[[examples.ASSIGNMENT]]),
+    ]
+    merged_reports: Annotated[
+        int, Field(description="How many cases were merged into this one, not through others.", examples=[17], ge=0)
+    ]
+    verdict: Annotated[
+        Verdict | None,
+        Field(description="The latest verdict of the check; null before the first.", examples=["closed"]),
+    ]
+    outcome: OutcomeOut
+    verdict_reason: Annotated[
+        Line | None, Field(description="Why the verdict is what it is.", examples=["Still leaking."])
+    ]

@@ -1,33 +1,35 @@
 """Triage's wiring: reports, results and verdicts in; rulings and steps out."""
 
-from pathlib import Path
+from functools import partial
 
-from chassis.service import Service
+from chassis.engine.model import Model
+from chassis.service import Service, migrations
 from chassis.settings import Settings
-from services.triage.api import ROLES, routes
+from chassis.web.application import Routes
+from services.triage import api, reference_lists
+from services.triage.context import load_context
 from services.triage.domain import decider
-from services.triage.domain.rulebook import Rulebook
 from services.triage.reference import load
-from services.triage.views import CASES, gathering
+from services.triage.views import CASES
 
 TOPICS = ("ReportFiled", "Resolved", "Evaluated")
+MIGRATIONS = migrations("triage", __file__)
 
 
 def build(settings: Settings) -> Service:
     """The service under the reference files of the settings' district."""
-    return service_of(load(settings.district))
-
-
-def service_of(rules: Rulebook) -> Service:
-    """The service under these rules."""
+    rules = load(settings.district)
+    lists = Routes(reference_lists.router, reference_lists.ROLES, reference_lists.TAGS)
     return Service(
-        name="triage",
-        topics=TOPICS,
-        parks=TOPICS,
-        decider=decider(rules),
-        views=(CASES,),
-        router=lambda runtime: routes(runtime, rules),
-        roles=ROLES,
-        schema=Path(__file__).with_name("schema.sql"),
-        gather=gathering(rules),
+        model=Model(
+            name="triage",
+            topics=TOPICS,
+            parks=TOPICS,
+            decider=decider(rules),
+            views=(CASES,),
+            load_context=partial(load_context, rules=rules),
+        ),
+        routes=Routes(api.router, api.ROLES, api.TAGS) | lists,
+        migrations=MIGRATIONS,
+        reference=rules,
     )

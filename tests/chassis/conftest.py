@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from chassis.database import Database
+from chassis.store.database import Database
 
 
 @pytest.fixture

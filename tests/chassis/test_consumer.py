@@ -10,8 +10,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import MessageSizeTooLargeError
 
-from chassis.consumer import Consumer
-from chassis.records import Record
+from chassis.kafka.consumer import Consumer, Reading
+from chassis.kafka.records import Record
 from tests.support.facts import case_id, fact_record, record_of, report
 from tests.support.services import eventually, publish
 
@@ -27,15 +27,8 @@ class Reader:
         self.records: list[Record] = []
         self.go_on = asyncio.Event()
         self.go_on.set()
-        self.consumer = Consumer(
-            servers=kafka,
-            group="reader",
-            topics=lambda: self.topics,
-            prefix=prefix,
-            batch=100,
-            process=self._take,
-            session_seconds=3,
-        )
+        reading = Reading(kafka, prefix, batch=100, session_seconds=3)
+        self.consumer = Consumer(reading, "reader", lambda: self.topics, self._take)
 
     async def _take(self, records: Sequence[Record]) -> None:
         await self.go_on.wait()

@@ -2,12 +2,17 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
-from chassis.http import encode_cursor
-from chassis.inbox import Inbox
+from chassis.engine.inbox import Inbox
+from chassis.runtime import Runtime, application
+from chassis.settings import Settings
+from chassis.web.paging import encode_cursor
+from chassis.web.roles import ANYONE
 from tests.support.facts import case_id, fact_record, record_of, report
 from tests.support.services import Running, running, token
 from tests.support.tally import TALLY
@@ -29,7 +34,6 @@ async def case(tally: Running) -> str:
 
 
 def inbox(tally: Running) -> Inbox:
-    assert tally.runtime.inbox is not None
     return tally.runtime.inbox
 
 
@@ -169,6 +173,35 @@ async def test_without_a_broker_it_is_alive_and_serves_but_is_not_ready(tally: R
     assert ready.headers["retry-after"] == "1"
     assert "consumer" in ready.json()["parts"]
     assert (await tally.client.post(f"/cases/{case}/notes", json={"text": "a"})).status_code == 201
+
+
+def test_a_route_without_roles_and_roles_without_a_route_do_not_start() -> None:
+    """Nobody opens a route by forgetting it, and no entry of the table is misspelt."""
+    for roles in ({}, {**TALLY.routes.roles, ("GET", "/caes"): ANYONE}):
+        service = replace(TALLY, routes=replace(TALLY.routes, roles=roles))
+        with pytest.raises(RuntimeError, match="routes without roles, or roles without routes"):
+            application(Runtime(service, Settings()))
+
+
+async def test_a_parameter_that_the_route_does_not_have_is_refused_and_named(tally: Running) -> None:
+    misspelt = await tally.client.get("/parked?satus=waiting&limit=2", headers=OPERATOR)
+    assert misspelt.status_code == 422
+    assert misspelt.json()["errors"][0]["field"] == "satus"
+    assert "status, case_id, limit, cursor" in misspelt.json()["detail"]
+    assert (await tally.client.get("/health?x=1")).status_code == 422
+
+
+async def test_the_docs_page_and_its_assets_come_from_the_process_itself(tally: Running) -> None:
+    page = (await tally.client.get("/docs")).text
+    assert re.findall(r"""(?:src|href)=["'](?:https?:)?//""", page) == []
+    assets = re.findall(r"""(?:src|href)=["']\./([^"']+)""", page)
+    assert len(assets) == 3
+    for asset in assets:
+        assert (await tally.client.get(f"/{asset}")).status_code == 200
+    assert (await tally.client.get("/openapi.json")).json()["components"]["securitySchemes"].keys() == {
+        "token",
+        "clientKey",
+    }
 
 
 async def test_a_character_no_text_column_takes_is_bad_input_wherever_it_stands(tally: Running, case: str) -> None:

@@ -8,25 +8,26 @@ from typing import Any
 import orjson
 import pytest
 
-from chassis import owed
 from chassis.clock import wall_clock
-from chassis.database import Database
-from chassis.decider import Refused
-from chassis.inbox import Inbox
-from chassis.records import Record
-from chassis.settling import Decision, settle
-from chassis.timers import Timers
+from chassis.engine import propagation
+from chassis.engine.decider import Refused
+from chassis.engine.inbox import Inbox
+from chassis.engine.settling import Decision, settle
+from chassis.engine.timers import Timers
+from chassis.kafka.records import Record
+from chassis.store.database import Database
+from chassis.store.streams import Cache
 from contracts.dispatch import Resolved
 from contracts.intake import Supplement, Withdrawal
 from tests.support.facts import case_id, event_of, fact_record, record_of, report
-from tests.support.tally import TALLY
+from tests.support.tally import MODEL
 
 NOW = datetime.now(UTC)
 
 
 @pytest.fixture
 def inbox(database: Database) -> Inbox:
-    return Inbox(TALLY, database, wall_clock)
+    return Inbox(MODEL, database, wall_clock)
 
 
 async def tally(database: Database, case: str) -> tuple[int, int] | None:
@@ -56,7 +57,7 @@ async def test_a_fact_takes_effect_once_however_often_and_in_whatever_batches_it
     new, more = fact_record(case, report()), fact_record(case, Supplement(text="still"), sequence=2)
     await inbox.process([new, more, new])
     await inbox.process([more, new])
-    await Inbox(TALLY, database, wall_clock).process([new, more])
+    await Inbox(MODEL, database, wall_clock).process([new, more])
     assert await tally(database, case) == (1, 1)
     sent = await database.fetch("SELECT type, aggregateid FROM outbox")
     assert [tuple(row) for row in sent] == [("casegrid.Progressed.v1", case)]
@@ -68,7 +69,7 @@ async def test_a_fact_takes_effect_once_however_often_and_in_whatever_batches_it
 async def test_two_workers_given_the_same_records_let_them_take_effect_once(inbox: Inbox, database: Database) -> None:
     cases = [case_id() for _ in range(40)]
     records = [fact_record(case, report()) for case in cases]
-    other = Inbox(TALLY, database, wall_clock)
+    other = Inbox(MODEL, database, wall_clock)
     await asyncio.gather(inbox.process(records), other.process(list(reversed(records))))
     assert [await tally(database, case) for case in cases] == [(0, 1)] * 40
     assert len(await database.fetch("SELECT 1 FROM outbox")) == 40
@@ -106,17 +107,17 @@ async def test_junk_under_a_cases_key_delays_no_valid_record_of_that_case(
 
 async def test_a_service_that_does_not_park_a_topic_counts_what_it_cannot_read_there(database: Database) -> None:
     case = case_id()
-    inbox = Inbox(replace(TALLY, parks=("Resolved",)), database, wall_clock)
+    inbox = Inbox(replace(MODEL, parks=("Resolved",)), database, wall_clock)
     await inbox.process([record_of(b"not json", case), fact_record(case, report())])
     assert await waiting(database) == []
     assert await tally(database, case) == (0, 1)
-    assert inbox.passed_over == {"ReportFiled": 1}
+    assert inbox.reader.passed_over == {"ReportFiled": 1}
 
 
 async def test_a_service_takes_from_a_topic_what_its_one_source_says_and_what_it_wants(database: Database) -> None:
     case = case_id()
     service = replace(
-        TALLY,
+        MODEL,
         sources={"ReportFiled": "/services/intake"},
         wants=lambda event: not isinstance(event.data, Supplement),
     )
@@ -174,7 +175,7 @@ async def test_a_defect_parks_its_record_and_a_retry_after_the_repair_lets_it_ta
         await settle(inbox, Decision(1, False, "operator", "try"))
     assert await tally(database, case) == (0, 1)
 
-    repaired = Inbox(replace(TALLY, decider=replace(TALLY.decider, react=lambda *_: [])), database, wall_clock)
+    repaired = Inbox(replace(MODEL, decider=replace(MODEL.decider, react=lambda *_: [])), database, wall_clock)
     await settle(repaired, Decision(1, False, "operator", "the defect is mended"))
     assert await tally(database, case) == (1, 1)
     rows = await database.fetch("SELECT status, settled_by FROM parked ORDER BY parked_id")
@@ -264,16 +265,18 @@ async def test_headers_that_are_null_or_hold_u0000_are_parked_like_any_other(inb
 async def test_other_cases_hear_of_it_some_at_once_and_the_rest_from_the_timers(
     inbox: Inbox, database: Database
 ) -> None:
-    teller, others = case_id(), sorted(case_id() for _ in range(owed.AT_ONCE + 60))
+    teller, others = case_id(), sorted(case_id() for _ in range(propagation.AT_ONCE + 60))
     await inbox.process([fact_record(teller, report()), *(fact_record(other, report()) for other in others)])
     told = fact_record(teller, Supplement(text="tell " + " ".join(others)), sequence=2)
     await inbox.process([told])
     await inbox.process([told])
-    assert len(await heard(database)) == owed.AT_ONCE
+    assert len(await heard(database)) == propagation.AT_ONCE
     with pytest.raises(ZeroDivisionError):
-        await owed.pay(replace(TALLY, gather=dying), database, wall_clock, await owed.debts(database))
-    timers = Timers(TALLY, database, wall_clock, inbox)
-    assert [await timers.pay() for _ in range(3)] == [owed.AT_ONCE, 10, 0]
+        await propagation.carry_out(
+            replace(MODEL, load_context=dying), database, wall_clock, await propagation.pending(database)
+        )
+    timers = Timers(MODEL, database, wall_clock, Cache())
+    assert [await timers.propagate() for _ in range(3)] == [propagation.AT_ONCE, 10, 0]
     bodies = await heard(database)
     assert sorted(body["subject"] for body in bodies) == others
     assert {body["causationid"] for body in bodies} == {event_id(told)}
@@ -292,7 +295,7 @@ async def test_nothing_is_judged_by_a_state_that_another_process_has_changed(inb
     case = case_id()
     end = Resolved(assignment_id=f"{case}.1.1", unit="dept:water", outcome="fixed", resolve_by=NOW, late_by_seconds=0)
     await inbox.process([fact_record(case, end)])
-    await Inbox(TALLY, database, wall_clock).process([fact_record(case, report())])
+    await Inbox(MODEL, database, wall_clock).process([fact_record(case, report())])
     await inbox.process([fact_record(case, Supplement(text="more"), sequence=2)])
     assert await waiting(database) == []
     assert await tally(database, case) == (1, 1)

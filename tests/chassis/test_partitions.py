@@ -4,7 +4,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.partitions import Partitioner, murmur2
+from chassis.kafka.partitions import Partitioner, murmur2
 
 
 @given(key=st.binary(max_size=80), count=st.integers(1, 100))

@@ -9,14 +9,14 @@ import httpx
 from aiokafka import AIOKafkaConsumer
 
 from chassis.clock import wall_clock
-from chassis.database import Database
-from chassis.inbox import Inbox
-from chassis.relay import Relay
+from chassis.engine.inbox import Inbox
+from chassis.kafka.relay import Relay
+from chassis.store.database import Database
 from contracts.envelope import Event
 from contracts.intake import Supplement
 from tests.support.facts import case_id, fact_record, report
 from tests.support.services import eventually, publish, read_topic, running
-from tests.support.tally import TALLY
+from tests.support.tally import MODEL, TALLY
 
 
 @asynccontextmanager
@@ -53,7 +53,7 @@ async def test_a_transaction_held_open_across_the_relays_polls_is_not_skipped(
             late,
             (fact_record(late, report()).value or b"").replace(b"ReportFiled", b"Progressed"),
         )
-        await Inbox(TALLY, database, wall_clock).process([fact_record(early, report())])
+        await Inbox(MODEL, database, wall_clock).process([fact_record(early, report())])
         await read_topic(kafka, topics, "Progressed", at_least(1))
         await eventually(lambda: drained(database), what="the visible outbox")
         await transaction.commit()
@@ -65,7 +65,7 @@ async def test_what_is_sent_are_the_bytes_that_were_stored_in_the_order_of_the_c
     kafka: str, topics: str, database: Database
 ) -> None:
     cases = [case_id() for _ in range(50)]
-    inbox = Inbox(TALLY, database, wall_clock)
+    inbox = Inbox(MODEL, database, wall_clock)
     await inbox.process([fact_record(case, report()) for case in cases])
     for _ in range(3):
         await inbox.process([fact_record(case, report(title="again"), sequence=2) for case in cases])
@@ -81,7 +81,7 @@ async def test_two_relays_at_once_and_one_stopped_midway_lose_nothing_and_keep_f
     kafka: str, topics: str, database: Database
 ) -> None:
     case = case_id()
-    inbox = Inbox(TALLY, database, wall_clock)
+    inbox = Inbox(MODEL, database, wall_clock)
     await inbox.process([fact_record(case, report())])
     for _ in range(400):
         await inbox.process([fact_record(case, report(title="again"))])
@@ -143,7 +143,7 @@ async def test_what_waits_for_a_topic_that_is_missing_holds_up_nothing_else(
     database: Database, kafka: str, topics: str, make_topics: Callable[..., Awaitable[list[str]]]
 ) -> None:
     case = case_id()
-    await Inbox(TALLY, database, wall_clock).process([fact_record(case, report())])
+    await Inbox(MODEL, database, wall_clock).process([fact_record(case, report())])
     await database.pool.execute(
         "INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload)"
         " SELECT id, 'to.nobody', aggregateid, type, payload FROM outbox"

@@ -6,17 +6,18 @@ from typing import Any
 
 import pytest
 
-from chassis import owed
-from chassis.database import Conflict, Database
-from chassis.decider import Facts, Inputs
-from chassis.inbox import Inbox
-from chassis.service import Service
-from chassis.timers import Timers
+from chassis.engine import propagation
+from chassis.engine.decider import Facts, Inputs
+from chassis.engine.inbox import Inbox
+from chassis.engine.model import Model
+from chassis.engine.timers import Timers
+from chassis.store.database import Conflict, Database
+from chassis.store.streams import Cache
 from contracts.fields import Attachment
 from contracts.intake import NewReport, Supplement
 from tests.support.facts import case_id, fact_record, report
 from tests.support.services import Hands
-from tests.support.tally import TALLIES, TALLY
+from tests.support.tally import MODEL, TALLIES
 
 PHOTOS = tuple([Attachment(uri="https://photos.example/" + "x" * 1900)] * 50)
 
@@ -30,7 +31,7 @@ async def overdue(database: Database) -> list[str]:
 
 async def file(database: Database, clock: Hands, cases: list[str], category: str = "timed") -> None:
     records = [fact_record(case, report(category=category), time=clock.at) for case in cases]
-    await Inbox(TALLY, database, clock).process(records)
+    await Inbox(MODEL, database, clock).process(records)
 
 
 async def test_a_deadline_is_a_fact_once_also_after_a_long_stop(database: Database) -> None:
@@ -38,9 +39,9 @@ async def test_a_deadline_is_a_fact_once_also_after_a_long_stop(database: Databa
     await file(database, clock, [case])
     await file(database, clock, [case_id()], category="untimed")
     clock.advance(minutes=59)
-    assert await Timers(TALLY, database, clock, None).look() == 0
+    assert await Timers(MODEL, database, clock, Cache()).look() == 0
     clock.advance(days=30)
-    started_anew = Timers(TALLY, database, clock, None)
+    started_anew = Timers(MODEL, database, clock, Cache())
     assert await started_anew.look() == 1
     assert await started_anew.look() == 0
     assert await overdue(database) == [case]
@@ -51,27 +52,27 @@ async def test_several_workers_at_the_same_deadlines_make_each_a_fact_once(datab
     await file(database, clock, cases)
     clock.advance(hours=2)
     outcomes = await asyncio.gather(
-        *(Timers(TALLY, database, clock, None).look() for _ in range(3)), return_exceptions=True
+        *(Timers(MODEL, database, clock, Cache()).look() for _ in range(3)), return_exceptions=True
     )
     assert all(isinstance(outcome, int | Conflict) for outcome in outcomes)
-    await Timers(TALLY, database, clock, None).look()
+    await Timers(MODEL, database, clock, Cache()).look()
     assert await overdue(database) == cases
 
 
-def broken_at(part: str, case: str) -> Service:
+def broken_at(part: str, case: str) -> Model:
     """The service with a defect in one part of it, which one case meets."""
 
-    def lapse(state: Any, inputs: Inputs) -> Facts:
-        if inputs.stream == case and part == "lapse":
+    def on_deadline(state: Any, inputs: Inputs) -> Facts:
+        if inputs.stream == case and part == "on_deadline":
             raise ZeroDivisionError
         if inputs.stream == case and part == "fact":
             return [NewReport(channel="sensor", title="too large", text="水" * 20_000, attachments=PHOTOS)]
-        return TALLY.decider.lapse(state, inputs)
+        return MODEL.decider.on_deadline(state, inputs)
 
     def evolve(state: Any, event: Any) -> Any:
         if event.subject == case and part == "evolve":
             raise ZeroDivisionError
-        return TALLY.decider.evolve(state, event)
+        return MODEL.decider.evolve(state, event)
 
     def rows(case_id: str, state: Any) -> list[tuple[Any, ...]]:
         if case_id == case and part == "view":
@@ -79,16 +80,16 @@ def broken_at(part: str, case: str) -> Service:
         found = list(TALLIES.rows(case_id, state))
         return [(*row[:-1], None) for row in found] if case_id == case and part == "row" else found
 
-    decider = replace(TALLY.decider, lapse=lapse, evolve=evolve)
-    return replace(TALLY, decider=decider, views=(replace(TALLIES, rows=rows),))
+    decider = replace(MODEL.decider, on_deadline=on_deadline, evolve=evolve)
+    return replace(MODEL, decider=decider, views=(replace(TALLIES, rows=rows),))
 
 
-@pytest.mark.parametrize("part", ["lapse", "fact", "evolve", "view", "row"])
+@pytest.mark.parametrize("part", ["on_deadline", "fact", "evolve", "view", "row"])
 async def test_a_case_whose_deadline_cannot_be_judged_stops_no_other(database: Database, part: str) -> None:
     clock, broken, sound = Hands(), case_id(), case_id()
     await file(database, clock, [broken, sound])
     clock.advance(hours=2)
-    timers = Timers(broken_at(part, broken), database, clock, None)
+    timers = Timers(broken_at(part, broken), database, clock, Cache())
     assert await timers.look() == 2
     assert await timers.look() == 0
     assert await overdue(database) == [sound]
@@ -97,24 +98,25 @@ async def test_a_case_whose_deadline_cannot_be_judged_stops_no_other(database: D
 async def test_a_case_that_cannot_hear_of_another_stops_no_other_and_hears_of_it_after_the_repair(
     database: Database,
 ) -> None:
-    clock, teller, others = Hands(), case_id(), sorted(case_id() for _ in range(owed.AT_ONCE + 3))
+    clock, teller, others = Hands(), case_id(), sorted(case_id() for _ in range(propagation.AT_ONCE + 3))
     await file(database, clock, [teller, *others], category="untimed")
     told = Supplement(text="tell " + " ".join(others))
-    await Inbox(TALLY, database, clock).process([fact_record(teller, told, sequence=2, time=clock.at)])
+    await Inbox(MODEL, database, clock).process([fact_record(teller, told, sequence=2, time=clock.at)])
     broken = others[-2]
 
-    def hear(event: Any, state: Any, inputs: Inputs) -> Facts:
+    def on_propagated(event: Any, state: Any, inputs: Inputs) -> Facts:
         if inputs.stream == broken:
             raise ZeroDivisionError
-        return TALLY.decider.hear(event, state, inputs)
+        return MODEL.decider.on_propagated(event, state, inputs)
 
-    timers = Timers(replace(TALLY, decider=replace(TALLY.decider, hear=hear)), database, clock, None)
-    assert [await timers.pay() for _ in range(2)] == [3, 0]
+    model = replace(MODEL, decider=replace(MODEL.decider, on_propagated=on_propagated))
+    timers = Timers(model, database, clock, Cache())
+    assert [await timers.propagate() for _ in range(2)] == [3, 0]
     assert await hearing(database) == [other for other in others if other != broken]
-    repaired = Timers(TALLY, database, clock, None)
-    assert await repaired.pay() == 0
-    await repaired.begin()
-    assert await repaired.pay() == 1
+    repaired = Timers(MODEL, database, clock, Cache())
+    assert await repaired.propagate() == 0
+    await repaired.start()
+    assert await repaired.propagate() == 1
     assert await hearing(database) == others
 
 

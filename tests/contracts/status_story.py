@@ -1,6 +1,8 @@
 """Facts of one case, as the folds of contracts/ take them."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -8,7 +10,7 @@ from contracts.dispatch import Outcome, Resolved
 from contracts.envelope import Event
 from contracts.fields import Fact, Place
 from contracts.triage import Assignment, Check, Dispatched, Explanation
-from contracts.wire import build
+from contracts.wire import Circumstances, build
 from tests.support.facts import home_of
 
 CASE = "019e0a4a-ae58-7000-8000-000000000001"
@@ -20,14 +22,16 @@ def event_of(data: Fact, sequence: int) -> Event[Any]:
     """An event of the one source that says such things; its id is made from source and number."""
     source = home_of(data)
     event, _ = build(
-        event_id=str(uuid5(NAMESPACE_URL, f"{source} {sequence}")),
-        source=source,
-        subject=CASE,
-        time=NOON,
-        recorded=NOON,
-        sequence=sequence,
-        data=data,
-        actor="person:test",
+        data,
+        Circumstances(
+            event_id=str(uuid5(NAMESPACE_URL, f"{source} {sequence}")),
+            source=source,
+            subject=CASE,
+            time=NOON,
+            recorded=NOON,
+            sequence=sequence,
+            actor="person:test",
+        ),
     )
     return event
 
@@ -37,8 +41,10 @@ def assignment(number: str) -> str:
     return f"{CASE}.{number}"
 
 
-def dispatched(*numbers: str, lead: str | None = None) -> Dispatched:
-    """A round that gives out these assignments; the first leads, or `lead`, or nobody where that is empty."""
+def dispatched(*numbers: str, lead: str | None = None, instead: Mapping[str, str] = MappingProxyType({})) -> Dispatched:
+    """A round that gives out these assignments; the first leads, or `lead`, or nobody where that is empty. `instead`:
+    assignment -> the one whose work it takes over.
+    """
     plan = tuple(
         Assignment(
             id=assignment(number),
@@ -47,6 +53,7 @@ def dispatched(*numbers: str, lead: str | None = None) -> Dispatched:
             task="mend it",
             acknowledge_by=NOON,
             resolve_by=NOON,
+            replaces=assignment(instead[number]) if number in instead else None,
         )
         for number in numbers
     )

@@ -15,9 +15,9 @@ from pydantic.fields import FieldInfo
 from contracts.dispatch import Resolved
 from contracts.envelope import EventId, Traceparent
 from contracts.feedback import Evaluated
-from contracts.fields import CASE_ID, EARLIEST, LATEST, CaseId, Name, Whole
+from contracts.fields import CASE_ID, EARLIEST, FROM, LATEST, CaseId, Filled, IntegerBetween, Name
 from contracts.progress import PUBLISHERS
-from contracts.wire import FROM, HOMES, TELLERS, TYPES, build
+from contracts.wire import HOMES, TELLERS, TYPES, Circumstances, build
 
 Strategy = st.SearchStrategy[Any]
 
@@ -74,7 +74,7 @@ def published(draw: st.DrawFn, name: str) -> tuple[str, Any, bytes]:
     if name == "Request" and draw(st.booleans()):
         circumstances["sequence"] = None
     topic = FROM + source.rpartition("/")[2] if name == "Request" else data.topic
-    return topic, *build(source=source, data=data, **circumstances)
+    return topic, *build(data, Circumstances(source=source, **circumstances))
 
 
 def writers(data: Any) -> list[str]:
@@ -89,7 +89,7 @@ def _scalar(annotation: Any, constraints: list[Any]) -> Strategy:
     if annotation is bool:
         return st.booleans()
     if annotation is int:
-        (limits,) = (each for each in constraints if isinstance(each, Whole))
+        (limits,) = (each for each in constraints if isinstance(each, IntegerBetween))
         return st.integers(limits.least, limits.most)
     if annotation is float:
         low, high = _bound(constraints, Ge, "ge"), _bound(constraints, Le, "le")
@@ -101,12 +101,18 @@ def _scalar(annotation: Any, constraints: list[Any]) -> Strategy:
         if pattern:
             return st.from_regex(pattern, fullmatch=True).filter(lambda text: not text.endswith("\n"))
         low, high = _sizes(constraints, _LETTERS)
-        return st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=low, max_size=high)
+        texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=low, max_size=high)
+        return texts.filter(_filled) if Filled in constraints else texts
     if annotation is datetime:
         return instants()
     if annotation is type(None):
         return st.none()
     raise NotImplementedError(f"no strategy for {annotation}")
+
+
+def _filled(text: str) -> bool:
+    """Whether something of it is no white space, whatever counts as such anywhere."""
+    return any(not character.isspace() and character not in "\u200b\ufeff" for character in text)
 
 
 def _sizes(constraints: list[Any], most: int) -> tuple[int, int]:

@@ -80,12 +80,17 @@ def test_the_kinds_of_the_facts_are_those_of_the_models() -> None:
     assert label(request.Withdraw(reason="x")) == "request"
 
 
-OF_PEOPLE = ("caller.", "urge.", "supervise.", "extension.none", "extension.self")
+OF_PEOPLE = ("urge.", "supervise.", "extension.none", "extension.self")
 """Rules of what only a city's own people may do."""
 
 
 def test_every_rule_by_which_a_partner_may_be_refused_is_told() -> None:
-    files = ("chassis/requests.py", "services/intake/domain/commands.py", "services/dispatch/domain/rules.py")
+    files = (
+        "chassis/engine/partner_requests.py",
+        "services/intake/domain/commands.py",
+        "services/dispatch/domain/commands.py",
+        "services/dispatch/domain/permissions.py",
+    )
     written = "".join((ROOT / file).read_text() for file in files)
     raised = set(re.findall(r'"([a-z_]+\.[a-z_]+)"', written)) | {
         "place.area",

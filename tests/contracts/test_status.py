@@ -86,6 +86,8 @@ def status(told: Iterable[Event[Any]]) -> Status | None:
 FILED = [REPORT, dispatched("1.1", "1.2")]
 DONE = [*FILED, resolved("1.1", "fixed"), resolved("1.2", "fixed")]
 FAILED = [*DONE, CHECKING, BAD, rework("1.1")]
+AGAIN = dispatched("2.1", instead={"2.1": "1.1"})
+SUPPORT_FAILED = [*DONE, CHECKING, BAD, rework("1.2"), dispatched("2.1", lead="", instead={"2.1": "1.2"})]
 TRANSITIONS: list[tuple[str, Sequence[Fact], Status | None]] = [
     ("nothing", [], None),
     ("what says nothing of it", [Noted(assignment_id=assignment("1.1"), note="x")], None),
@@ -116,10 +118,17 @@ TRANSITIONS: list[tuple[str, Sequence[Fact], Status | None]] = [
     ("checked", [*DONE, CHECKING, Verified()], "checking"),
     ("checked by rule", [*DONE, Verified(rule="x")], "checking"),
     ("failed its check", FAILED, "rework"),
-    ("given out again", [*FAILED, dispatched("2.1")], "dispatched"),
-    ("done again", [*FAILED, dispatched("2.1"), resolved("2.1", "fixed")], "fixed"),
-    ("waits for its second check", [*FAILED, dispatched("2.1"), resolved("2.1", "fixed"), CHECKING], "checking"),
-    ("failed again", [*FAILED, dispatched("2.1"), resolved("2.1", "fixed"), CHECKING, rework("2.1")], "rework"),
+    ("given out again", [*FAILED, AGAIN], "dispatched"),
+    ("done again", [*FAILED, AGAIN, resolved("2.1", "fixed")], "fixed"),
+    ("waits for its second check", [*FAILED, AGAIN, resolved("2.1", "fixed"), CHECKING], "checking"),
+    ("failed again", [*FAILED, AGAIN, resolved("2.1", "fixed"), CHECKING, rework("2.1")], "rework"),
+    ("one of two failures given out again", [*DONE, CHECKING, BAD, rework("1.1", "1.2"), AGAIN], "rework"),
+    ("a support's work given out again", SUPPORT_FAILED, "fixed"),
+    (
+        "the lead's work of the first round failed at the second check",
+        [*SUPPORT_FAILED, resolved("2.1", "fixed"), CHECKING, BAD, rework("1.1")],
+        "rework",
+    ),
     ("closed", [*DONE, CHECKING, Verified(), CLOSED], "closed"),
     ("rated", [*DONE, CHECKING, Verified(), CLOSED, Rated(rating=5)], "closed"),
     ("merged", [REPORT, MERGED], "merged"),
@@ -152,7 +161,7 @@ def lanes(told: Iterable[Event[Any]]) -> list[list[Event[Any]]]:
     """What each source said on each topic: only that is in order."""
     found: dict[tuple[str, str], list[Event[Any]]] = defaultdict(list)
     for event in told:
-        found[event.source, event.data.topic].append(event)
+        found[event.source, event.topic].append(event)
     return list(found.values())
 
 
@@ -170,7 +179,7 @@ _NUMBERS = ("1.1", "1.2", "2.1", "3.1")
 _ASSIGNMENTS = st.sampled_from(_NUMBERS)
 _FACTS = st.one_of(
     st.sampled_from([REPORT, VERIFYING, WAITS, VerifiedBeforeFiling(), Supplement(text="x")]),
-    st.sampled_from([dispatched("1.1", "1.2"), dispatched("1.1", lead=""), dispatched("2.1"), dispatched("3.1")]),
+    st.sampled_from([dispatched("1.1", "1.2"), dispatched("1.1", lead=""), AGAIN, dispatched("3.1")]),
     st.sampled_from([MERGED, Rejected(why="not_ours", reason="x"), Withdrawn(reason="x"), Upheld(reason="x")]),
     st.builds(took, _ASSIGNMENTS) | st.builds(left, _ASSIGNMENTS) | st.builds(came, _ASSIGNMENTS),
     st.builds(resolved, _ASSIGNMENTS, st.sampled_from(["fixed", "returned", "cancelled"])),
@@ -220,12 +229,12 @@ def seen(service: str, told: Iterable[Event[Any]]) -> list[Event[Any]]:
 
     def takes(event: Event[Any]) -> bool:
         if event.source == f"/services/{service}":
-            return event.data.topic in SENDS[service]
-        if service == "feedback" and event.data.topic == "Progressed":
+            return event.topic in SENDS[service]
+        if service == "feedback" and event.topic == "Progressed":
             return isinstance(event.data, Extended)
-        if service == "dispatch" and event.data.topic == "ReportFiled":
+        if service == "dispatch" and event.topic == "ReportFiled":
             return isinstance(event.data, Supplement)
-        return event.data.topic in RECEIVES[service]
+        return event.topic in RECEIVES[service]
 
     return [event for event in told if takes(event)]
 

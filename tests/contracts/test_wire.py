@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from chassis.records import Record, read
+from chassis.kafka.records import Record, read
 from contracts import wire
 from contracts.dispatch import Resolved
 from contracts.envelope import CONTENT_TYPE
@@ -19,7 +19,7 @@ from contracts.fields import MAX_INTEGER, Attachment
 from contracts.intake import REPORT_BYTES, NewReport, Supplement
 from contracts.progress import Verified
 from contracts.request import Arrive
-from contracts.wire import MAX_BYTES, TOPICS, TYPES, Invalid, TooLarge, build, identity, parse, reread
+from contracts.wire import MAX_BYTES, TOPICS, TYPES, Circumstances, Invalid, TooLarge, build, identity, parse, reread
 from tests.contracts import strategies
 from tests.contracts.oracle import VALIDATORS
 from tests.contracts.strategies import UNHURRIED
@@ -40,7 +40,7 @@ def attributes(name: str = "Resolved.fixed.v1.json") -> dict[str, Any]:
 
 def published(data: Any, **more: Any) -> tuple[Any, bytes]:
     given = {"event_id": OTHER, "source": home_of(data), "subject": CASE, "time": NOON, "recorded": NOON}
-    return build(**{**given, "sequence": 1, "data": data, "actor": "person:1", **more})
+    return build(data, Circumstances(**{**given, "sequence": 1, "actor": "person:1", **more}))
 
 
 def refusal(topic: str, spoilt: object) -> str:
@@ -121,7 +121,7 @@ def test_an_event_of_just_the_limit_passes_and_one_byte_more_does_not(most: int,
     missing = most - len(raw)
     event, raw = published(of(_filled(missing, most)))
     assert len(raw) == most
-    assert parse(event.data.topic, raw) == event
+    assert parse(event.topic, raw) == event
     with pytest.raises(TooLarge, match=f"{most + 1} bytes"):
         published(of(_filled(missing + 1, most)))
 

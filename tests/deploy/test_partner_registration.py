@@ -11,9 +11,10 @@ import pytest
 import yaml
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from chassis.identity import Identity, Unauthenticated
-from chassis.partners import Registry
+from chassis.registry import Registry
 from chassis.settings import Settings
+from chassis.web.errors import Unauthenticated
+from chassis.web.identity import Identity
 from deploy.district.__main__ import main as write_district
 from deploy.partners import Installation, Unacceptable, Wanted, read, register, unregister
 from deploy.stack import topics
@@ -238,6 +239,7 @@ async def test_the_setup_container_has_all_that_the_command_needs(installation: 
     """What docker-compose.yml gives it, with this machine's addresses and folders in place of the containers'."""
     setup = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["setup"]
     here = {
+        "DATABASE_URL": "postgresql://postgres@127.0.0.1:1/casegrid",  # nothing of it is asked
         "KAFKA_BOOTSTRAP_SERVERS": installation.bootstrap,
         "CASEGRID_DISTRICT": str(installation.district),
         "CASEGRID_PARTNERS": str(installation.partners),

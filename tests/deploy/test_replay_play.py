@@ -92,7 +92,7 @@ class Somebody:
     ask = post
 
     async def get(self, service: str, path: str, **parameters: Any) -> Any:
-        return {"items": [item for item in self.town.queue if item["queue"] == parameters["kind"]], "next": None}
+        return {"items": [item for item in self.town.queue if item["queue"] == parameters["queue"]], "next": None}
 
 
 @dataclass(frozen=True)

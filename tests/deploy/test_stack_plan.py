@@ -1,5 +1,6 @@
 """Ports, secrets and tokens of a stack."""
 
+import os
 import socket
 import stat
 import subprocess
@@ -8,9 +9,9 @@ from pathlib import Path
 import jwt
 import pytest
 
-from chassis.identity import Identity
-from chassis.partners import Registry
+from chassis.registry import Registry
 from chassis.settings import Settings
+from chassis.web.identity import Identity
 from deploy.stack import ports, secrets
 from deploy.stack.lifecycle import services_environment
 from deploy.stack.plan import from_environment
@@ -52,13 +53,37 @@ def test_free_ports_differ_and_are_free() -> None:
     [
         ({"INTAKE_PORT": "http"}, "INTAKE_PORT is 'http'"),
         ({"KAFKA_PORT": "70000"}, "KAFKA_PORT is '70000'"),
-        ({"INTAKE_PORT": "8002"}, "two ports are the same"),
+        ({"INTAKE_PORT": "8002"}, "two ports are the same: INTAKE_PORT=8002, TRIAGE_PORT=8002"),
         ({"CASEGRID_BROKER": "rabbit"}, "CASEGRID_BROKER is 'rabbit'"),
+        ({"KAFKA_BOOTSTRAP_SERVERS": "broker"}, "KAFKA_BOOTSTRAP_SERVERS is 'broker': servers as host:port"),
+        ({"KAFKA_BOOTSTRAP_SERVERS": "a:1,b:x"}, "KAFKA_BOOTSTRAP_SERVERS is 'a:1,b:x': servers as host:port"),
+        ({"DATABASE_URL": "db/postgres"}, "DATABASE_URL is not a URL of PostgreSQL: postgresql://user:password@"),
+        ({"DATABASE_URL": "postgresql://db:x/postgres"}, "DATABASE_URL is not a URL of PostgreSQL"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(environment: dict[str, str], named: str) -> None:
     with pytest.raises(Problem, match=named):
         from_environment(environment)
+
+
+@pytest.mark.parametrize(
+    ("only", "named"), [("kafka,postgrs", "'postgrs'"), (",", "''"), ("kafka postgres", "'kafka p")]
+)
+def test_a_part_that_is_none_is_named_with_those_there_are(only: str, named: str) -> None:
+    with pytest.raises(Problem, match=f"ONLY names {named}.*: choose from postgres, kafka, intake, .*, audit"):
+        from_environment({}, only=only)
+
+
+def test_parts_may_be_written_with_blanks() -> None:
+    assert from_environment({}, only="kafka, postgres").only == {"kafka", "postgres"}
+
+
+def test_a_port_is_known_to_be_held_by_its_own_process() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert ports.held_by(port, os.getpid())
+        assert not ports.held_by(port, os.getppid())
+    assert not ports.held_by(port, os.getpid())
 
 
 def test_servers_of_the_users_own_are_not_started() -> None:
@@ -113,3 +138,32 @@ def test_the_manual_names_every_target() -> None:
     manual = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     targets = next(line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith(".PHONY:"))
     assert [target for target in targets.split()[1:] if f"  make {target} " not in manual] == []
+
+
+@pytest.mark.parametrize("arguments", [("up", "OLNY=kafka"), ("up", "kafka"), ("token", "ROEL=dispatcher"), ("upp",)])
+def test_a_mistyped_goal_or_variable_ends_make_before_anything_is_done(arguments: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        ["make", "--no-print-directory", "-n", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert f"{arguments[-1].partition('=')[0]}: no such target or variable" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("goal", "variables", "command"),
+    [
+        ("up", ["ONLY=kafka, postgres", "INTAKE_PORT=1", "CASEGRID_BATCH=1"], 'deploy.stack up --only="$ONLY"'),
+        ("up", [], "deploy.stack up"),
+        ("status", ["JSON=1"], "deploy.stack status --json"),
+        ("status", ["JSON=0"], "deploy.stack status"),
+        ("token", [], "deploy.stack token"),
+        ("token", ["ROLE=auditor", "SUBJECT=o'brien"], 'deploy.stack token --role="$ROLE" --subject="$SUBJECT"'),
+    ],
+)
+def test_a_target_hands_on_what_it_is_given(goal: str, variables: list[str], command: str) -> None:
+    shown = subprocess.run(
+        ["make", "--no-print-directory", "-n", goal, *variables], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    last = shown[shown.index("-m deploy.stack") :].replace("\\\n", "")
+    assert " ".join(last.split()) == f"-m {command}"

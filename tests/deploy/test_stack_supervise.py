@@ -117,8 +117,36 @@ async def test_end_does_not_wait_for_what_keeps_failing(supervisor: Supervisor) 
 async def test_a_program_that_does_not_stay_up_is_named_with_the_end_of_its_log(supervisor: Supervisor) -> None:
     await supervisor.apply((*PROGRAMS[:2], Specification("intake", FAILS)))
     await supervisor.start(["intake"])
-    with pytest.raises(Problem, match=r"intake does not stay up .*\n.*no such setting"):
+    with pytest.raises(Problem, match=r"intake does not stay up: no such setting\n.*\n  no such setting"):
         await readiness.services(supervisor.plan, supervisor)
+
+
+async def test_what_waits_after_failures_is_started_at_once(supervisor: Supervisor, tmp_path: Path) -> None:
+    mended = tmp_path / "mended"
+    program = f"import pathlib, time; pathlib.Path({str(mended)!r}).stat(); time.sleep(600)"
+    await supervisor.apply((Specification("kafka", (sys.executable, "-c", program)),))
+
+    async def failing() -> bool:
+        return (await supervisor.states())["kafka"].failing
+
+    await eventually(failing, what="a failed start")
+    mended.touch()
+    await supervisor.start(["kafka"])
+    assert not await failing()
+    await pid_of(supervisor, "kafka")
+
+
+async def test_a_variable_that_is_no_longer_set_does_not_come_from_the_manager(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CASEGRID_BATCH", "7")
+    tells = (sys.executable, "-c", "import os, time; print(os.environ.get('CASEGRID_BATCH')); time.sleep(600)")
+    environment = {"PYTHONUNBUFFERED": "1"}
+    await supervisor.apply((Specification("kafka", tells, environment={**environment, "CASEGRID_BATCH": "7"}),))
+    log = supervisor.plan.log("kafka")
+    await until(lambda: log.exists() and log.read_text() == "7\n")
+    await supervisor.apply((Specification("kafka", tells, environment=environment),))
+    await until(lambda: log.read_text() == "7\nNone\n", f"a second life without it in {log}")
 
 
 async def test_a_folder_with_a_long_and_odd_name_will_do(tmp_path: Path) -> None:

@@ -71,6 +71,40 @@ def test_sensor_alarms_are_checked_by_rule(catalogue):
     assert all("连续" in condition.closing for category in by_rule for condition in category.conditions)
 
 
+PUBLIC_SAFETY = ("injury", "order", "property")
+
+
+def test_injury_order_and_property_cases_are_counted_apart(catalogue):
+    found = [category for category in catalogue.categories if "public-safety" in category.code]
+    assert [category.code for category in found] == [f"event.emergency.public-safety-{each}" for each in PUBLIC_SAFETY]
+    assert {category.lead.unit for category in found} == {"dept:police"}
+    assert all(len(category.conditions) == 2 and category.supports for category in found)
+
+
+def test_of_public_safety_words_only_names_of_the_police_stand_in_more_than_one_category(catalogue):
+    """They say nothing of the kind of case, so they weigh the same in all three and do not decide between them."""
+    weights: dict[str, list[float]] = {}
+    for each in PUBLIC_SAFETY:
+        for word, weight in catalogue.by_code[f"event.emergency.public-safety-{each}"].keywords.items():
+            weights.setdefault(word, []).append(weight)
+    shared = {word: found for word, found in weights.items() if len(found) > 1}
+    assert set(shared) == {"派出所", "公安局", "公安", "民警", "police"}
+    assert all(len(found) == 3 and len(set(found)) == 1 for found in shared.values())
+
+
+def test_kinds_about_persons_and_remainders_are_personal(catalogue):
+    """Of these, two reports of one place are two matters unless one person made both."""
+    for category in catalogue.categories:
+        if category.kind in ("dispute", "service") or category.code.endswith(".other"):
+            assert category.personal, category.code
+    others = [one.code for one in catalogue.categories if one.personal and one.kind in ("component", "event")]
+    assert [code for code in others if not code.endswith(".other")] == [
+        *(f"event.emergency.public-safety-{each}" for each in PUBLIC_SAFETY),
+        "event.street-order.taxi",
+        "event.other.fraud",
+    ]
+
+
 def test_no_keyword_is_a_category_s_only_by_half(catalogue):
     weak = [
         category.code
@@ -92,6 +126,23 @@ def test_no_keyword_is_a_category_s_only_by_half(catalogue):
         ("路灯不亮", "component.public-facilities.street-light"),
         ("Noise - Residential Loud Music/Party", "event.environment.noise-residential"),
         ("Pothole on Main Street", "component.road-traffic.surface"),
+        ("小区门口有人打架，一人被打伤流血", "event.emergency.public-safety-injury"),
+        ("邻居持刀砍伤保安，民警已到", "event.emergency.public-safety-injury"),
+        ("打架斗殴，已有两人被打伤", "event.emergency.public-safety-injury"),
+        ("Two men are fighting, one is bleeding", "event.emergency.public-safety-injury"),
+        ("A man was stabbed, police are on their way", "event.emergency.public-safety-injury"),
+        ("烧烤店门口聚众打架斗殴", "event.emergency.public-safety-order"),
+        ("广场上有人酗酒后寻衅滋事", "event.emergency.public-safety-order"),
+        ("麻将馆赌博，派出所多次未查处", "event.emergency.public-safety-order"),
+        ("小区治安很差", "event.emergency.public-safety-order"),
+        ("A drunken brawl outside the bar", "event.emergency.public-safety-order"),
+        ("Non-Emergency Police Matter Trespassing", "event.emergency.public-safety-order"),
+        ("昨晚家里被小偷入室盗窃，派出所民警已登记，公安局未破案", "event.emergency.public-safety-property"),
+        ("电动车的电瓶被偷", "event.emergency.public-safety-property"),
+        ("路口手机被抢，已报警", "event.emergency.public-safety-property"),
+        ("My bicycle was stolen from the courtyard", "event.emergency.public-safety-property"),
+        ("Burglary in building 3, police report filed", "event.emergency.public-safety-property"),
+        ("派出所民警说归公安局管", None),
         ("operation generation", None),
         ("", None),
     ],
@@ -158,6 +209,7 @@ def broken(model: Reference, **changes: object) -> dict[str, object]:
 def test_a_model_names_the_field_and_the_rule_it_breaks(catalogue, policy, calendar):
     category = catalogue.by_code["event.emergency.water-main"]
     light = catalogue.by_code["component.public-facilities.street-light"]
+    quarrel = catalogue.by_code["dispute.neighbour.quarrel"]
     unit = {"id": "grid:CH/a/b/g001", "name": "x", "name_en": "x", "kind": "grid", "area": "CH/a/b/g001"}
     unit["competences"] = []  # pyright: ignore[reportArgumentType] - JSON of mixed types
     square = [[104, 30], [105, 30], [105, 31], [104, 30]]
@@ -176,6 +228,7 @@ def test_a_model_names_the_field_and_the_rule_it_breaks(catalogue, policy, calen
         (Category, broken(category, keywords={"Burst": 1}), "must be lower case"),
         (Category, broken(light, lead={"unit": "grid", "task": "x", "task_en": "x"}), "never checks it"),
         (Category, broken(light, check={"method": "rule", "by": "grid"}), "by must be rule exactly where"),
+        (Category, broken(quarrel, personal=False), "personal of dispute.neighbour.quarrel must be true"),
         (Category, broken(light, supports=[light.lead.model_dump()]), "lead and supports of"),
         (Limit, {"amount": 2, "unit": "hours", "clock": "working_days"}, "unit of a working_days limit must be days"),
         (Limit, {"amount": 2, "unit": "days", "clock": "working_hours"}, "must be minutes or hours"),

@@ -18,6 +18,8 @@ COMMUNITY = "CH/shuangqiaozi/shuanglin"
 GRID, OTHER_GRID = f"{COMMUNITY}/g001", f"{COMMUNITY}/g002"
 SUBGRID = f"{GRID}/s01"
 MEMBER = "member:shuanglin-g001-1"
+HELPER = "member:shuanglin-g001-3"
+"""Works part time, on a sub-grid."""
 HOSPITAL = "place:shuangqiaozi-hospital"
 LIGHT = "component.public-facilities.street-light"
 BOW_TIE = [[104, 30], [105, 31], [105, 30], [104, 31], [104, 30]]
@@ -102,11 +104,6 @@ def test_nothing_is_wrong_with_the_reference_district(scale: str, tmp_path: Path
     [
         (
             "areas.json",
-            named(SUBGRID, path=f"{COMMUNITY}/g009/s01"),
-            "areas[{}/g009/s01].path: its parent {}/g009 is not",
-        ),
-        (
-            "areas.json",
             named(SUBGRID, polygon=BOW_TIE),
             "areas[{}/g001/s01].polygon: must be a ring that does not cross",
         ),
@@ -159,6 +156,26 @@ def test_nothing_is_wrong_with_the_reference_district(scale: str, tmp_path: Path
             "members.json",
             named(MEMBER, unit="dept:tax"),
             "members[" + MEMBER + "].unit: dept:tax works in another area",
+        ),
+        (
+            "members.json",
+            named(HELPER, subgrid=f"{GRID}/s09"),
+            "members[" + HELPER + "].subgrid: {}/g001/s09 is not an area of areas.json",
+        ),
+        (
+            "members.json",
+            named(HELPER, subgrid=f"{OTHER_GRID}/s01"),
+            "members[" + HELPER + "]: subgrid of " + HELPER + " must be one of the grid {}/g001, is {}/g002/s01",
+        ),
+        (
+            "members.json",
+            named(HELPER, subgrid=GRID),
+            "members[" + HELPER + "]: subgrid of " + HELPER + " must be one of the grid {}/g001, is {}/g001",
+        ),
+        (
+            "members.json",
+            named(MEMBER, subgrid=SUBGRID),
+            "members[" + MEMBER + "]: subgrid of " + MEMBER + " must be absent: a full-time member works in the whole",
         ),
         ("members.json", named(MEMBER, order=1), "members.order: 1 in {}/g001 is there 2 times, and must be unique"),
         ("members.json", twice(MEMBER), "members.id: " + MEMBER + " is there 2 times, and must be unique"),
@@ -248,6 +265,11 @@ def test_what_is_broken_is_named_and_nothing_else(district: Path, file: str, cha
     ("file", "change", "finding"),
     [
         (
+            "areas.json",
+            named(SUBGRID, path=f"{COMMUNITY}/g009/s01"),
+            f"areas.json: areas[{COMMUNITY}/g009/s01].path: its parent {COMMUNITY}/g009 is not",
+        ),
+        (
             "members.json",
             named(MEMBER, grid="CH/x/y/g001"),
             f"members.json: members[{MEMBER}].grid: CH/x/y/g001 is not an area",
@@ -324,6 +346,21 @@ def test_a_role_that_only_a_unit_above_fills_is_told_but_no_hindrance(district: 
         "catalogue.json: categories[event.emergency.water-main].supports.1.unit: nobody is dept:fire in "
         f"{GRID} and 3 other grids, so a unit further up takes its part"
     )
+
+
+def test_part_time_members_that_stand_on_a_divided_grid_are_told_but_no_hindrance(district: Path) -> None:
+    def stand_on_grids(content: dict[str, Any]) -> None:
+        for member in content["members"]:
+            member.pop("subgrid", None)
+
+    edit(district / "members.json", stand_on_grids)
+    found = check(district)
+    assert found.findings == ()
+    assert [str(note) for note in found.notes] == [
+        f"members.json: members.subgrid: part-time members of {GRID} and 1 other grid belong to none of its sub-grids",
+        f"members.json: members.subgrid: no part-time member belongs to {SUBGRID} and 4 other sub-grids, so backups"
+        " come from the whole grid",
+    ]
 
 
 def test_a_role_that_nobody_fills_is_named_with_the_grids(district: Path) -> None:

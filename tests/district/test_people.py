@@ -1,5 +1,6 @@
 """Units, members and places of a generated district."""
 
+from collections import Counter
 from datetime import datetime, timedelta
 
 from shapely.geometry import Point, Polygon
@@ -24,6 +25,30 @@ def test_every_grid_has_one_responsible_full_time_member_and_backups_in_order(di
         assert [member.order for member in team] == list(range(len(team)))
         assert team[0].full_time
         assert [member.full_time for member in team] == sorted((m.full_time for m in team), reverse=True)
+
+
+def test_part_time_members_belong_to_the_sub_grids_where_their_grid_has_any(district):
+    subgrids: dict[str, set[str]] = {area.path: set() for area in district.areas.areas if area.level == "grid"}
+    for area in district.areas.areas:
+        if area.level == "subgrid":
+            subgrids[area.parent].add(area.path)
+    staffed = {path: set() for path in subgrids}
+    for member in district.members.members:
+        if member.full_time or not subgrids[member.grid]:
+            assert member.subgrid is None, member.id
+        else:
+            staffed[member.grid].add(member.subgrid)
+    assert staffed == subgrids, "a sub-grid without a part-time member, or a member of an unknown one"
+
+
+def test_the_full_district_s_part_time_members_stand_on_all_its_sub_grids(full):
+    """A grid without sub-grids keeps the three that its nights and weekends take; all others stand on sub-grids."""
+    part_time = [member for member in full.members.members if not member.full_time]
+    undivided = Counter(member.grid for member in part_time if member.subgrid is None)
+    on_subgrids = Counter(member.subgrid for member in part_time if member.subgrid is not None)
+    assert (len(undivided), set(undivided.values())) == (394, {3})
+    assert (len(on_subgrids), set(on_subgrids.values())) == (973, {1, 2})
+    assert undivided.total() + on_subgrids.total() == 2900
 
 
 def test_somebody_of_every_grid_is_on_duty_at_any_time(district):

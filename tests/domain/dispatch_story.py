@@ -8,23 +8,27 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from chassis.decider import Inputs, Unfit, decided
+from chassis.engine.decider import Inputs, Unfit, decided
 from chassis.ids import uuid7
-from contracts import causes
+from contracts import causes, triage
 from contracts.envelope import Event
 from contracts.fields import Fact, Place, Point
 from contracts.intake import Supplement
 from contracts.reference import NO_PARTNERS, Calendar, Catalogue, Partner, Partners, Policy, Unit, Units
-from contracts.triage import Assignment, Check, Dispatched, Explanation, Merged
-from contracts.wire import build
-from services.dispatch.domain import Reckoning, decider
-from services.dispatch.domain.commands import Acknowledge, By, Command
-from services.dispatch.domain.state import Case, Work
+from contracts.triage import Check, Dispatched, Explanation, Merged
+from contracts.wire import Circumstances, build
+from services.dispatch.domain import decider
+from services.dispatch.domain.assignment import Assignment
+from services.dispatch.domain.case import Case
+from services.dispatch.domain.clock import DeadlineClock
+from services.dispatch.domain.commands import Acknowledge, Command
+from services.dispatch.domain.permissions import By
+from services.dispatch.domain.rules import Rules
 from tests.support.facts import case_id, event_of, home_of
 
 DISTRICT = Path(__file__).parents[2] / "deploy" / "district"
 POLICY = Policy.model_validate_json((DISTRICT / "policy.json").read_bytes())
-RECKONING = Reckoning(
+CLOCK = DeadlineClock(
     Catalogue.model_validate_json((DISTRICT / "catalogue.json").read_bytes()),
     Calendar.model_validate_json((DISTRICT / "calendar.json").read_bytes()),
     80,
@@ -64,7 +68,8 @@ UNITS = Units(
         _unit("dept:fire", CENTRAL),
     ),
 )
-DECIDER = decider(RECKONING, UNITS, POLICY)
+RULES = Rules(CLOCK, UNITS, POLICY)
+DECIDER = decider(RULES)
 
 
 def partners(**units: Sequence[str]) -> Partners:
@@ -90,7 +95,7 @@ def of(unit: str) -> By:
     return By(frozenset({unit}))
 
 
-def assignment(number: int, unit: str, *, of_round: int = 1, start: datetime = T0, **more: Any) -> Assignment:
+def assignment(number: int, unit: str, *, of_round: int = 1, start: datetime = T0, **more: Any) -> triage.Assignment:
     given_out = {
         "id": f"{CASE}.{of_round}.{number}",
         "unit": unit,
@@ -102,10 +107,10 @@ def assignment(number: int, unit: str, *, of_round: int = 1, start: datetime = T
         "escalated_to": LADDER,
         **more,
     }
-    return Assignment.model_validate(given_out)
+    return triage.Assignment.model_validate(given_out)
 
 
-def dispatched(*plan: Assignment, of_round: int = 1, **more: Any) -> Dispatched:
+def dispatched(*plan: triage.Assignment, of_round: int = 1, **more: Any) -> Dispatched:
     ruling = {
         "round": of_round,
         "because": "first",
@@ -146,15 +151,17 @@ class World:
         """An event of this case from now on."""
         self.sequences[source] = self.sequences.get(source, 0) + 1
         event, raw = build(
-            event_id=uuid7(at),
-            source=source,
-            subject=self.case,
-            time=at,
-            recorded=at,
-            sequence=self.sequences[source],
-            data=data,
-            cause=cause,
-            actor=actor,
+            data,
+            Circumstances(
+                event_id=uuid7(at),
+                source=source,
+                subject=self.case,
+                time=at,
+                recorded=at,
+                sequence=self.sequences[source],
+                cause=cause,
+                actor=actor,
+            ),
         )
         self.state = DECIDER.evolve(self.state, event)
         self.events.append(event)
@@ -176,11 +183,11 @@ class World:
         outcome = DECIDER.react(event, before, self.inputs(at))
         assert not isinstance(outcome, Unfit), outcome
         self.publish(outcome, at, cause=event)
-        return outcome, [*DECIDER.heard(event, self.state, self.inputs(at))]
+        return outcome, [*DECIDER.propagates_to(event, self.state, self.inputs(at))]
 
     def hears(self, event: Event[Any], at: datetime = T0) -> Sequence[Any]:
         """Another case's event, and what follows from it here."""
-        facts = DECIDER.hear(event, self.state, self.inputs(at))
+        facts = DECIDER.on_propagated(event, self.state, self.inputs(at))
         self.publish(facts, at, cause=event)
         return facts
 
@@ -192,7 +199,7 @@ class World:
 
     def passed(self, now: datetime) -> Sequence[Any]:
         """What the time says until `now`."""
-        facts = DECIDER.lapse(self.state, self.inputs(now, "clock"))
+        facts = DECIDER.on_deadline(self.state, self.inputs(now, "clock"))
         self.publish(facts, now, actor="clock")
         return facts
 
@@ -205,26 +212,26 @@ class World:
             found = causes.cause(fact, self.marks, since=first, given=cause)
             self.fold(fact, at, "/services/dispatch", found, actor)
 
-    def work(self, assignment_id: str = LEAD) -> Work:
-        return self.state.work[assignment_id]
+    def assignment(self, assignment_id: str = LEAD) -> Assignment:
+        return self.state.assignments[assignment_id]
 
     def notices(self, to: str | None = None) -> list[Any]:
         """What partners were told, or what this one was told."""
         return [fact for fact in self.own if fact.name == "Notice" and to in (None, fact.to)]
 
 
-def given_out(*plan: Assignment, to: Partners = NO_PARTNERS, **more: Any) -> World:
+def given_out(*plan: triage.Assignment, to: Partners = NO_PARTNERS, **more: Any) -> World:
     """A world in which the case was given out."""
     world = World(to)
     world.took(dispatched(*plan, **more))
     return world
 
 
-def acknowledged(*plan: Assignment, to: Partners = NO_PARTNERS, **more: Any) -> World:
+def acknowledged(*plan: triage.Assignment, to: Partners = NO_PARTNERS, **more: Any) -> World:
     """Given out, and acknowledged by every unit."""
     world = given_out(*plan, to=to, **more)
-    for work in world.state.open:
-        world.asked(Acknowledge(work.plan.id, of(work.plan.unit)))
+    for one in world.state.open_assignments:
+        world.asked(Acknowledge(one.plan.id, of(one.plan.unit)))
     return world
 
 

@@ -1,4 +1,4 @@
-"""One case as feedback's runtime would take it through its decider, for tests of the domain."""
+"""One case as feedback's runtime would take it through its decider, and any history of one, for tests of the domain."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,18 +7,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from chassis.decider import Decider, Inputs, Unfit, decided
+from hypothesis import strategies as st
+
+from chassis.engine.decider import Decider, Inputs, Unfit, decided
 from contracts.dispatch import Outcome, Resolved
 from contracts.envelope import Event
 from contracts.feedback import Evaluated
 from contracts.fields import Fact, Place
 from contracts.progress import Extended
 from contracts.reference import Policy
-from contracts.triage import Assignment, Check, CheckMethod, Dispatched, Explanation
-from contracts.wire import build
+from contracts.triage import Assignment, Check, CheckMethod, Dispatched, Explanation, Upheld, Withdrawn
+from contracts.wire import Circumstances, build
 from deploy.district import __main__ as district
-from services.feedback.domain import Case, Command, PassCheck, Person, decider
-from services.feedback.domain.case import deadline, lead
+from services.feedback.domain import decider
+from services.feedback.domain.case import Case, lead
+from services.feedback.domain.commands import By, Command, PassCheck
 from services.feedback.views import VIEWS
 from tests.support.facts import home_of
 
@@ -30,10 +33,10 @@ CASE = "019e0a9c-1f78-7c3e-8b1a-0c8f7e0d4a11"
 OTHER = "019e0a9c-1f78-7c3e-8b1a-0c8f7e0d4a12"
 AREA = "CH/shuangqiaozi/xinhong/g007"
 WATER, STREET, FIRE, GRID = "dept:water", "street:CH/shuangqiaozi", "dept:fire", f"grid:{AREA}"
-CHECKER = Person("member:g009-1", "grid:CH/shuangqiaozi/xinhong/g009")
-CALLER = Person("evaluator:1", evaluator=True)
-LEADER = Person("leader:1")
-REPORTER = Person("reporter:1")
+CHECKER = By("member:g009-1", "grid:CH/shuangqiaozi/xinhong/g009")
+CALLER = By("evaluator:1", evaluator=True)
+LEADER = By("leader:1")
+REPORTER = By("reporter:1")
 WHY = Explanation(rules=("category given",), catalogue="2026.1", policy="2026.1")
 
 
@@ -97,14 +100,16 @@ def event_of(fact: Fact, sequence: int, at: datetime, actor: str = "somebody", r
     source = home_of(fact)
     place = ("/services/triage", "/services/dispatch", "/services/feedback").index(source)
     return build(
-        event_id=f"019e0a9c-1f78-7c3e-8b1a-{place}{sequence:011x}",
-        source=source,
-        subject=CASE,
-        time=at,
-        recorded=recorded or at,
-        sequence=sequence,
-        data=fact,
-        actor=actor,
+        fact,
+        Circumstances(
+            event_id=f"019e0a9c-1f78-7c3e-8b1a-{place}{sequence:011x}",
+            source=source,
+            subject=CASE,
+            time=at,
+            recorded=recorded or at,
+            sequence=sequence,
+            actor=actor,
+        ),
     )[0]
 
 
@@ -146,9 +151,9 @@ class Desk:
         self._publish(facts, counted.at, command.by.subject, at)
         return list(facts)
 
-    def lapse(self, at: datetime) -> list[Fact]:
+    def on_deadline(self, at: datetime) -> list[Fact]:
         """Time passes."""
-        facts = FEEDBACK.lapse(self.state, Inputs(at, at, CASE))
+        facts = FEEDBACK.on_deadline(self.state, Inputs(at, at, CASE))
         self._publish(facts, at, "clock", at)
         return list(facts)
 
@@ -199,6 +204,81 @@ def row(desk: Desk, table: str) -> dict[str, Any]:
 
 
 def due_at(desk: Desk) -> Any:
-    task = lead(desk.state)
-    assert task is not None
-    return deadline(desk.state, task)
+    answers = lead(desk.state)
+    assert answers is not None
+    return answers.resolve_by
+
+
+TURNS = st.lists(st.integers(0, 2), max_size=80)
+
+
+@dataclass
+class Topics:
+    """What triage and dispatch say of one case, each topic in its own order."""
+
+    assigned: list[Event[Any]] = field(default_factory=list)
+    resolved: list[Event[Any]] = field(default_factory=list)
+    extended: list[Event[Any]] = field(default_factory=list)
+    said: int = 0
+    """How many facts dispatch has said, on both its topics."""
+
+    def ruling(self, fact: Fact) -> None:
+        self.assigned.append(event_of(fact, len(self.assigned) + 1, NOW))
+
+    def work(self, topic: list[Event[Any]], fact: Fact) -> None:
+        self.said += 1
+        topic.append(event_of(fact, self.said, NOW + timedelta(minutes=self.said)))
+
+    def interleaved(self, turns: list[int]) -> list[Event[Any]]:
+        """All topics in one order, each keeping its own."""
+        topics = [list(self.assigned), list(self.resolved), list(self.extended)]
+        order = [topics[turn].pop(0) for turn in turns if topics[turn]]
+        return order + [event for topic in topics for event in topic]
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> Topics:
+    """A case's rounds until everything is fixed or cancelled; some assignments are extended, some change hands.
+
+    In some the reporter withdraws before the end, and what is open is cancelled.
+    """
+    story = Topics()
+    method: CheckMethod = draw(st.sampled_from(["photo", "rule"]))
+    units = [WATER, STREET, FIRE, GRID]
+    given = [assignment(1, n + 1, unit, lead=n == 0) for n, unit in enumerate(units[: draw(st.integers(1, 4))])]
+    withdrawn_in = draw(st.integers(1, 8))
+    for round_ in range(1, 5):
+        story.ruling(plan(round_, *given, method=method))
+        if draw(st.booleans()):
+            story.ruling(Upheld(reason="the matter is urgent"))
+        back: list[Assignment] = []
+        for n, one in enumerate(given):
+            due_at = one.resolve_by
+            for count in range(1, draw(st.integers(1, 3))):
+                due_at += 4 * HOUR
+                story.work(story.extended, extended(one.id, count, due_at))
+            outcome: Outcome = draw(st.sampled_from(["fixed", "fixed", "returned", "cancelled"]))
+            if round_ == withdrawn_in:
+                outcome = "cancelled" if n == len(given) - 1 else draw(st.sampled_from(["fixed", "cancelled"]))
+            elif round_ == 4 or (outcome == "cancelled" and one.lead):
+                outcome = "fixed"
+            if outcome == "returned":
+                back.append(one)
+            story.work(
+                story.resolved,
+                ended(
+                    one.id,
+                    draw(st.sampled_from([one.unit, "district:CH"])),
+                    outcome,
+                    resolve_by=due_at,
+                    handled_by=draw(st.sampled_from([(), ("worker:1",)])),
+                    time_doubtful=draw(st.booleans()),
+                ),
+            )
+        if round_ == withdrawn_in:
+            story.ruling(Withdrawn(reason="a mistake"))
+            return story
+        if not back:
+            return story
+        given = [assignment(round_ + 1, n + 1, one.unit, lead=one.lead, replaces=one.id) for n, one in enumerate(back)]
+    raise AssertionError("the last round ends everything")

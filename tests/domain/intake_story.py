@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chassis.decider import Decider, Inputs, Refused, decided
+from chassis.engine.decider import Decider, Inputs, Refused, decided
 from contracts.envelope import Event
 from contracts.feedback import Evaluated
 from contracts.fields import Fact, Point
@@ -14,11 +14,11 @@ from contracts.fields import Place as Located
 from contracts.intake import NewReport
 from contracts.reference import Partner, Partners, Policy
 from contracts.triage import Assignment, Check, Dispatched, Explanation, Merged, Rejected
-from contracts.wire import build
+from contracts.wire import Circumstances, build
 from deploy.district import __main__ as district
 from services.intake.domain import decider
 from services.intake.domain.case import Case
-from services.intake.domain.commands import Command, File
+from services.intake.domain.commands import Command, File, Rules
 from services.intake.reference import UnknownArea
 from tests.support.facts import home_of
 
@@ -32,7 +32,7 @@ def somewhere(point: Point | None, address: str | None, area: str | None) -> Loc
     return Located(point=point, address=address, area=area)
 
 
-INTAKE: Decider[Command, Case] = decider(POLICY, somewhere)
+INTAKE: Decider[Command, Case] = decider(Rules.of(POLICY, somewhere))
 NOW = datetime(2026, 5, 9, 8, 0, tzinfo=UTC)
 CASE = "019e0a9c-1f78-7c3e-8b1a-0c8f7e0d4a11"
 OTHER = "019e0a9c-1f78-7c3e-8b1a-0c8f7e0d4a12"
@@ -52,14 +52,16 @@ def event(
 ) -> Event[Any]:
     """A fact with circumstances that matter little."""
     return build(
-        event_id=f"019e0a9c-1f78-7c3e-8b1a-{number:012x}",
-        source="/services/intake" if data.name == "Notice" else home_of(data),
-        subject=subject,
-        time=at,
-        recorded=NOW,
-        sequence=number,
-        data=data,
-        actor=actor,
+        data,
+        Circumstances(
+            event_id=f"019e0a9c-1f78-7c3e-8b1a-{number:012x}",
+            source="/services/intake" if data.name == "Notice" else home_of(data),
+            subject=subject,
+            time=at,
+            recorded=NOW,
+            sequence=number,
+            actor=actor,
+        ),
     )[0]
 
 
@@ -101,7 +103,7 @@ def dispatched(number: int = 1, **more: Any) -> Dispatched:
     base: dict[str, Any] = {
         "round": number,
         "because": "first" if number == 1 else "rework",
-        "category": "event.emergency.water-main-burst",
+        "category": "event.emergency.water-main",
         "condition": "a",
         "closing": "dry",
         "priority": 1,

@@ -5,18 +5,18 @@ from typing import Any
 
 import pytest
 
-from chassis.decider import Refused, Unfit, Unknown
+from chassis.engine.decider import Refused, Unfit, Unknown
 from contracts import request
 from contracts.dispatch import Resolved
 from contracts.feedback import Evaluated
 from contracts.fields import Fact
 from contracts.reference import Partner
 from contracts.triage import Rejected, Upheld, Withdrawn
-from services.dispatch.api import ROLES, UNITS
+from services.dispatch.api import ROLES
+from services.dispatch.callers import UNITS
 from services.dispatch.domain.commands import (
     Acknowledge,
     Arrive,
-    By,
     Command,
     DecideExtension,
     HandOn,
@@ -27,7 +27,9 @@ from services.dispatch.domain.commands import (
     SetOut,
     Supervise,
     Urge,
+    actions,
 )
+from services.dispatch.domain.permissions import By
 from services.dispatch.domain.requests import COMMANDS, command
 from tests.domain.dispatch_story import (
     CASE,
@@ -40,6 +42,7 @@ from tests.domain.dispatch_story import (
     LEAD,
     MINUTE,
     OTHER,
+    RULES,
     STREETS,
     SUPPORT,
     T0,
@@ -63,7 +66,7 @@ def refused(world: World, asked: Command, at: datetime = T0 + MINUTE, **more: An
 
 def test_a_plan_opens_all_its_assignments_at_once() -> None:
     world = given_out()
-    assert [(w.plan.unit, w.status) for w in world.state.open] == [
+    assert [(w.plan.unit, w.status) for w in world.state.open_assignments] == [
         ("dept:water", "assigned"),
         ("dept:fire", "assigned"),
     ]
@@ -95,7 +98,7 @@ def test_a_unit_goes_step_by_step_to_the_end_and_the_end_tells_it_all() -> None:
         urged=1,
         supervised=True,
     )
-    assert world.work().status == "fixed"
+    assert world.assignment().status == "fixed"
     assert world.state.standing.status == "fixed"  # the lead's work is done, the fire brigade's is open
 
 
@@ -143,12 +146,6 @@ def test_only_the_assignments_own_unit_acts_on_it(command: Command) -> None:
     assert refused(acknowledged(), command) == "assignment.unit"
 
 
-@pytest.mark.parametrize("own", ["CH/shuangqiaozi", "CH/shengdeng/hualin/g00"])
-def test_nobody_acts_outside_the_areas_of_his_token(own: str) -> None:
-    assert refused(given_out(), Urge(LEAD, By(areas=(own,)))) == "caller.area"
-    assert given_out().asked(Urge(LEAD, By(areas=("CH/shengdeng",))))
-
-
 def test_there_is_no_acting_on_what_is_unknown_or_has_ended() -> None:
     with pytest.raises(Unknown):
         World().asked(Acknowledge(LEAD, CREW))
@@ -183,7 +180,7 @@ def test_what_counts_is_the_arrival_and_what_is_claimed_stands_beside_it(
 ) -> None:
     world = given_out()
     [step] = world.asked(Acknowledge(LEAD, CREW), T0 + 10 * MINUTE, claimed=claimed)
-    assert world.work().acknowledged_at == T0 + 10 * MINUTE
+    assert world.assignment().acknowledged_at == T0 + 10 * MINUTE
     assert (step.claimed_at, step.time_doubtful) == (claimed, doubtful)
 
 
@@ -205,14 +202,14 @@ def test_a_claim_is_held_against_the_step_before_it() -> None:
 def test_of_a_late_entry_the_claimed_time_counts_within_its_bounds(claimed: datetime, counts: datetime) -> None:
     world = given_out(retrospective=True, filed_at=LONG_AGO)
     [step] = world.asked(Acknowledge(LEAD, CREW), T0 + MINUTE, claimed=claimed)
-    assert world.work().acknowledged_at == counts
+    assert world.assignment().acknowledged_at == counts
     assert step.claimed_at == (None if claimed == counts else claimed)
 
 
 def test_of_a_late_entry_a_partner_is_believed_only_by_right() -> None:
     world = given_out(retrospective=True, filed_at=LONG_AGO)
     world.asked(Acknowledge(LEAD, CREW), T0 + MINUTE, claimed=T0 - 89 * HOUR, believed=False)
-    assert world.work().acknowledged_at == T0 + MINUTE
+    assert world.assignment().acknowledged_at == T0 + MINUTE
 
 
 def test_what_has_begun_on_the_scene_is_not_returned() -> None:
@@ -228,7 +225,7 @@ def test_an_end_names_all_who_did_it_and_the_one_who_says_so() -> None:
     world = acknowledged()
     [end] = world.asked(Resolve(LEAD, CREW, handled_by=("water:7", "water:8")), who="water:desk")
     assert end.handled_by == ("li", "water:desk", "water:7", "water:8")
-    assert world.work().handled_by == end.handled_by
+    assert world.assignment().handled_by == end.handled_by
 
 
 def test_a_remark_is_the_units_or_the_centres_and_nobody_elses() -> None:
@@ -237,10 +234,10 @@ def test_a_remark_is_the_units_or_the_centres_and_nobody_elses() -> None:
     assert [note.unit for note in world.asked(Note(LEAD, CREW, "the valve is stuck"))] == ["dept:water"]
     both = By(frozenset({"dept:water"}), centre=True)
     assert [note.unit for note in world.asked(Note(LEAD, both, "on it"))] == ["dept:water"]
-    assert world.work().handled_by == ("li",)
+    assert world.assignment().handled_by == ("li",)
 
 
-EVE = By(frozenset({"dept:nothing"}))
+EVE = By(frozenset({"dept:nothing"}), partner="eve")
 STRANGE: list[Command] = [
     Acknowledge(LEAD, EVE),
     SetOut(LEAD, EVE),
@@ -273,17 +270,37 @@ def test_remarks_keep_nobody_from_taking_an_assignment_on_and_ending_it() -> Non
 
 
 @pytest.mark.parametrize("strange", STRANGE, ids=lambda strange: type(strange).__name__)
-def test_a_stranger_hears_nothing_of_an_assignment(strange: Command) -> None:
-    """Whose it is, whether it has ended, how and when: a refusal says none of it."""
+def test_a_strange_partner_hears_nothing_of_an_assignment(strange: Command) -> None:
+    """Whose it is, how far it has come, whether it has ended, how and when: a refusal says none of it."""
     words = set()
-    for ended in (False, True):
+    for so_far in ([], [Arrive(LEAD, CREW)], [Resolve(LEAD, CREW)]):
         world = acknowledged()
-        if ended:
-            world.asked(Resolve(LEAD, CREW))
+        for step in so_far:
+            world.asked(step)
         with pytest.raises(Refused) as caught:
             world.asked(strange, who="eve")
         words.add((caught.value.rule, str(caught.value)))
-    assert words == {("assignment.unit", "the assignment is not given to a unit of the caller's")}
+    assert words == {("assignment.unit", "the assignment is neither given nor offered to a unit of the caller")}
+
+
+@pytest.mark.parametrize("by", [CREW, FIRE, CENTRE, By()], ids=["own unit", "other unit", "centre", "no unit"])
+def test_with_an_assignment_that_has_ended_nobody_does_anything(by: By) -> None:
+    world = acknowledged()
+    world.asked(Resolve(LEAD, CREW))
+    found = actions(by, world.assignment(), world.inputs(T0 + HOUR, "anybody"), RULES)
+    assert {refused and refused.rule for refused in found.values()} == {"assignment.ended"}
+
+
+def test_an_acceptor_remarks_for_the_centre_and_hands_nothing_on() -> None:
+    world = acknowledged()
+    acceptor = By(acceptor=True)
+    assert [note.unit for note in world.asked(Note(LEAD, acceptor, "they call again"), who="wang")] == [None]
+    assert refused(world, HandOn(LEAD, acceptor, GRID, "near")) == "assignment.unit"
+
+
+def test_a_unit_with_nobody_below_hands_nothing_on_whatever_is_entered() -> None:
+    found = actions(CREW, acknowledged().assignment(), World().inputs(T0 + MINUTE, "li"), RULES)
+    assert str(found[HandOn]) == "no unit is below dept:water"
 
 
 def test_urging_has_a_cooldown_and_a_cap_for_the_local_day() -> None:
@@ -311,7 +328,7 @@ def test_a_granted_extension_moves_the_deadline_as_the_plan_says_and_twice_at_mo
         assert (wish.count, wish.due_at) == (n, T0 + (n + 1) * 4 * HOUR)
         assert refused(world, RequestExtension(LEAD, CREW, "no pipe")) == "extension.pending"
         world.asked(DecideExtension(LEAD, CENTRE, granted=True), who="dispatcher")
-        assert world.work().resolve_by == T0 + (n + 1) * 4 * HOUR
+        assert world.assignment().resolve_by == T0 + (n + 1) * 4 * HOUR
     assert refused(world, RequestExtension(LEAD, CREW, "no pipe")) == "extension.limit"
     [end] = world.asked(Resolve(LEAD, CREW), T0 + 11 * HOUR)
     assert (end.extensions, end.resolve_by, end.late_by_seconds) == (2, T0 + 12 * HOUR, 0)
@@ -324,7 +341,7 @@ def test_a_refused_extension_does_not_count() -> None:
         assert steps(world.asked(DecideExtension(LEAD, CENTRE, granted=False, reason="there is one"), who="d")) == [
             ("extension_refused", LEAD, None)
         ]
-    assert (world.work().extensions, world.work().resolve_by) == (0, T0 + 4 * HOUR)
+    assert (world.assignment().extensions, world.assignment().resolve_by) == (0, T0 + 4 * HOUR)
 
 
 def test_an_extension_is_asked_for_before_it_is_overdue_and_decided_by_somebody_else() -> None:
@@ -355,7 +372,7 @@ def test_what_is_open_is_cancelled_when_triage_takes_the_case_back(ruling: Fact,
 def test_a_withdrawal_that_is_not_followed_leaves_the_work_as_it_is() -> None:
     world = acknowledged()
     assert world.took(Upheld(reason="the road is still open")) == ()
-    assert len(world.state.open) == 2
+    assert len(world.state.open_assignments) == 2
 
 
 @pytest.mark.parametrize("verdict_first", [False, True])
@@ -366,13 +383,13 @@ def test_a_closed_case_has_no_open_work_whichever_comes_first(verdict_first: boo
         world.took(fact, T0 + HOUR)
     assert steps(world.own) == [("cancelled", LEAD, None), ("cancelled", SUPPORT, None)]
     assert {end.reason for end in world.own} == {"the case is closed as forced: by the leader"}
-    assert (world.state.open, world.state.standing.status) == ([], "closed")
+    assert (world.state.open_assignments, world.state.standing.status) == ([], "closed")
 
 
 def test_a_verdict_of_rework_cancels_nothing() -> None:
     world = acknowledged()
     assert world.took(Evaluated(verdict="rework", failed=(LEAD,))) == ()
-    assert len(world.state.open) == 2
+    assert len(world.state.open_assignments) == 2
 
 
 def test_a_later_round_opens_more_and_leaves_what_was_done() -> None:
@@ -380,17 +397,17 @@ def test_a_later_round_opens_more_and_leaves_what_was_done() -> None:
     world.asked(Return(LEAD, CREW, "not ours"))
     again = assignment(1, "street:CH/shengdeng", of_round=2, replaces=LEAD)
     world.took(dispatched(again, of_round=2, because="returned"))
-    assert [work.plan.id for work in world.state.open] == [SUPPORT, again.id]
-    assert world.work().end is not None
-    assert world.state.order is not None
-    assert world.state.order.round == 2
+    assert [one.plan.id for one in world.state.open_assignments] == [SUPPORT, again.id]
+    assert world.assignment().end is not None
+    assert world.state.ruling is not None
+    assert world.state.ruling.round == 2
 
 
 def test_a_plan_that_says_an_assignment_again_does_not_open_it_again() -> None:
     world = acknowledged()
-    before = dict(world.state.work)
+    before = dict(world.state.assignments)
     world.took(dispatched(assignment(1, "dept:other"), assignment(2, "dept:fire")))
-    assert world.state.work == before
+    assert world.state.assignments == before
 
 
 def test_what_dispatch_does_not_read_is_unfit_and_folds_to_nothing() -> None:
@@ -398,7 +415,7 @@ def test_what_dispatch_does_not_read_is_unfit_and_folds_to_nothing() -> None:
     event, _ = event_of(CASE, report("water"))
     assert isinstance(DECIDER.react(event, world.state, world.inputs(T0)), Unfit)
     after = DECIDER.evolve(world.state, event)
-    assert (after.work, after.supplements) == (world.state.work, ())
+    assert (after.assignments, after.supplements) == (world.state.assignments, ())
 
 
 def test_the_case_is_shown_as_far_as_its_newest_open_lead_has_come() -> None:

@@ -12,12 +12,12 @@ from services.dispatch.domain.commands import (
 )
 from tests.domain.dispatch_story import (
     CENTRE,
+    CLOCK,
     CREW,
     DECIDER,
     HOUR,
     LADDER,
     LEAD,
-    RECKONING,
     T0,
     World,
     acknowledged,
@@ -74,10 +74,11 @@ def test_yellow_is_a_share_of_the_limit_on_the_categorys_own_clock() -> None:
     plan = assignment(1, "dept:water", start=friday, resolve_by=monday)
     world = World()
     world.took(dispatched(plan, condition="b", filed_at=friday), friday)
-    assert RECKONING.yellow_at(world.work()) == datetime(2026, 5, 18, 6, 48, tzinfo=UTC)  # 12.8 of 16 working hours
-    assert RECKONING.escalates_at(world.work(), 2) == datetime(2026, 5, 20, 10, 0, tzinfo=UTC)
-    unknown = replace(world.work(), order=world.work().order.model_copy(update={"category": "event.new.kind"}))
-    assert RECKONING.yellow_at(unknown) == friday + (monday - friday) * 0.8
+    assert CLOCK.yellow_at(world.assignment()) == datetime(2026, 5, 18, 6, 48, tzinfo=UTC)  # 12.8 of 16 working hours
+    assert CLOCK.escalates_at(world.assignment(), 2) == datetime(2026, 5, 20, 10, 0, tzinfo=UTC)
+    newer = world.assignment().ruling.model_copy(update={"category": "event.new.kind"})
+    unknown = replace(world.assignment(), ruling=newer)
+    assert CLOCK.yellow_at(unknown) == friday + (monday - friday) * 0.8
 
 
 @pytest.mark.parametrize("resolve_by", [T0, T0 - HOUR])

@@ -15,7 +15,6 @@ from deploy.partners.entries import retired
 from services.dispatch.domain.commands import (
     Acknowledge,
     Arrive,
-    By,
     Command,
     DecideExtension,
     HandOn,
@@ -26,6 +25,7 @@ from services.dispatch.domain.commands import (
     Supervise,
     Urge,
 )
+from services.dispatch.domain.permissions import By
 from services.dispatch.domain.requests import involved
 from services.dispatch.domain.requests import told as was_told
 from tests.domain.dispatch_story import (
@@ -148,9 +148,6 @@ def test_of_its_own_steps_a_partner_hears_nothing(command: Command) -> None:
     assert told(world.asked(command)) == []
 
 
-# ------------------------------------------------------------------------------------------------ offers
-
-
 def test_an_offer_is_told_to_the_superiors_partner_as_an_offer() -> None:
     world = given_out(*ONE, to=CITY)
     notices = world.passed(T0 + 10 * MINUTE)
@@ -241,9 +238,6 @@ def test_a_partner_registered_amid_the_work_is_told_how_far_it_has_come_and_of_t
     assert (notices[1].level, notices[1].reason, notices[1].reply_by) == (2, "the street is flooded", T0 + HOUR)
 
 
-# ------------------------------------------------------------------------------------------------ ends and verdicts
-
-
 def test_a_ruling_that_takes_the_case_back_cancels_what_is_open() -> None:
     world = acknowledged(to=BOTH)
     world.asked(Resolve(SUPPORT, FIRE))
@@ -277,9 +271,6 @@ def test_a_plan_after_the_verdict_is_told_cancelled_and_closed() -> None:
     ]
 
 
-# ------------------------------------------------------------------------------------------------ supplements
-
-
 def test_what_is_added_is_told_to_who_has_open_work_and_to_a_partner_once() -> None:
     world = acknowledged(to=partners(water=["dept:water"], fire=["dept:fire"]))
     world.asked(Resolve(SUPPORT, FIRE))
@@ -309,9 +300,6 @@ def test_what_was_added_while_it_had_no_work_is_told_with_the_next() -> None:
     assert list(world.took(Supplement(text="it drips again"))) == []
     again = world.took(dispatched(assignment(1, "dept:water", of_round=2), of_round=2))
     assert [fact.kind for fact in again] == ["assigned", "supplement"]
-
-
-# ------------------------------------------------------------------------------------------------ registration
 
 
 def test_a_new_partner_is_told_of_every_open_assignment_of_its_units_once() -> None:
@@ -366,9 +354,6 @@ def test_nothing_is_told_to_who_is_registered_no_more() -> None:
     world.asked(Urge(LEAD, CENTRE))
     world.took(CLOSED)
     assert told(world.own) == [("water", "assigned", LEAD)]
-
-
-# ------------------------------------------------------------------------------------------------ what it may answer to
 
 
 def test_a_request_may_name_every_notice_to_that_partner_on_that_case_and_no_other() -> None:

@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from chassis.decider import Refused
+from chassis.engine.decider import Refused
 from services.dispatch.domain.commands import (
     Acknowledge,
     Arrive,
-    By,
     Command,
     HandOn,
     Note,
@@ -18,6 +17,7 @@ from services.dispatch.domain.commands import (
     Return,
     SetOut,
 )
+from services.dispatch.domain.permissions import By
 from tests.domain.dispatch_story import (
     CENTRAL,
     CENTRE,
@@ -82,9 +82,9 @@ def test_it_is_offered_to_the_backups_then_to_one_superior_after_the_other_and_t
         (50, "escalation_failed", GRID, 5, 50),
     ]
     assert [fact.to for fact in world.own[:2]] == [BACKUPS, ()]
-    assert (world.own[-1].because, world.work().unclaimed) == ("not_acknowledged", True)
+    assert (world.own[-1].because, world.assignment().unclaimed) == ("not_acknowledged", True)
     assert world.passed(T0 + 3 * HOUR) == []
-    assert world.work().end is None
+    assert world.assignment().end is None
 
 
 def test_after_a_long_stop_each_offer_is_told_once_and_the_deadline_to_resolve_it_passes_beside() -> None:
@@ -130,7 +130,7 @@ def test_the_first_to_acknowledge_has_it_the_unit_first_named_too(unit: str) -> 
     world = of_the_grid()
     world.passed(T0 + 30 * MINUTE)
     [step] = world.asked(Acknowledge(LEAD, of(unit)), T0 + 35 * MINUTE)
-    assert (step.unit, world.work().unit, world.work().status) == (unit, unit, "acknowledged")
+    assert (step.unit, world.assignment().unit, world.assignment().status) == (unit, unit, "acknowledged")
     assert world.passed(T0 + 2 * HOUR) == []  # it is offered to nobody any more
     for other in {GRID, COMMUNITY, STREET} - {unit}:
         assert refused(world, Acknowledge(LEAD, of(other))) == "assignment.taken"
@@ -176,12 +176,9 @@ def test_whoever_is_only_offered_it_may_not_return_it_for_the_others() -> None:
 def test_taken_from_the_queue_it_waits_there_no_more() -> None:
     world = given_out(assignment(1, "dept:water"))
     world.passed(T0 + HOUR)
-    assert world.work().unclaimed
+    assert world.assignment().unclaimed
     world.asked(Acknowledge(LEAD, CREW), T0 + HOUR)
-    assert not world.work().unclaimed
-
-
-# ------------------------------------------------------------------------------------------------ handing on
+    assert not world.assignment().unclaimed
 
 
 def offered_to_the_street() -> World:
@@ -212,9 +209,9 @@ def test_handed_on_and_not_acknowledged_it_is_offered_on_above_the_unit_that_han
 def test_handed_on_by_the_centre_it_is_offered_on_from_the_start_of_that_units_superiors() -> None:
     world = given_out(assignment(1, "dept:water"))
     world.passed(T0 + HOUR)
-    assert world.work().unclaimed
+    assert world.assignment().unclaimed
     [handed] = world.asked(HandOn(LEAD, CENTRE, GRID, "it is near"), T0 + HOUR, "dispatcher")
-    assert (handed.by, world.work().unclaimed) == (None, False)
+    assert (handed.by, world.assignment().unclaimed) == (None, False)
     passed = world.passed(T0 + 2 * HOUR)
     assert [unit for _, unit, _ in offers(passed)] == [COMMUNITY, STREET, CENTRAL]
     assert steps(passed)[-1] == ("escalation_failed", LEAD, 4)
@@ -225,18 +222,18 @@ def test_a_holder_that_hands_it_on_has_it_no_more() -> None:
     world.asked(Acknowledge(LEAD, STREETS), T0 + 11 * MINUTE)
     world.asked(SetOut(LEAD, STREETS), T0 + 12 * MINUTE)
     world.asked(HandOn(LEAD, STREETS, GRID, "it is near"), T0 + 13 * MINUTE)
-    assert (world.work().status, world.work().unit) == ("assigned", GRID)
+    assert (world.assignment().status, world.assignment().unit) == ("assigned", GRID)
     for unit in (STREET, "dept:water"):
         assert refused(world, Acknowledge(LEAD, of(unit))) == "assignment.taken"
     world.asked(Acknowledge(LEAD, of(GRID)), T0 + 14 * MINUTE)
-    assert (world.work().holder, world.work().acknowledged_at) == (GRID, T0 + 14 * MINUTE)
+    assert (world.assignment().holder, world.assignment().acknowledged_at) == (GRID, T0 + 14 * MINUTE)
 
 
 def test_the_centre_takes_it_from_its_holder() -> None:
     world = acknowledged(assignment(1, "dept:water"))
     world.asked(RequestExtension(LEAD, CREW, "no pipe"))
     world.asked(HandOn(LEAD, CENTRE, "dept:fire", "their pump is needed"), T0 + HOUR, "dispatcher")
-    assert (world.work().unit, world.work().request) == ("dept:fire", None)
+    assert (world.assignment().unit, world.assignment().extension_request) == ("dept:fire", None)
     assert world.asked(Acknowledge(LEAD, FIRE))
 
 

@@ -10,6 +10,7 @@ from contracts.envelope import Event
 from contracts.feedback import Evaluated
 from contracts.fields import Fact
 from contracts.intake import Supplement
+from contracts.progress import Supplemented
 from contracts.triage import Withdrawn
 from services.dispatch.domain.commands import Acknowledge, Resolve
 from tests.domain.dispatch_story import (
@@ -33,7 +34,7 @@ from tests.domain.dispatch_story import (
     partners,
     told,
 )
-from tests.support.facts import case_id
+from tests.support.facts import case_id, event_of
 
 WATER = partners(water=["dept:water"])
 BOTH = partners(water=["dept:water"], fire=["dept:fire"])
@@ -90,6 +91,15 @@ def test_what_a_merged_case_adds_is_a_step_of_the_leader_and_is_told_with_what_i
     [_, *supplements] = world.took(dispatched(assignment(2, "dept:fire", of_round=2), of_round=2))
     assert [fact.text for fact in supplements if fact.kind == "supplement"][-1] == "here, too"
     assert len(world.notices("fire")) == 1 + 1 + 4
+
+
+def test_what_the_case_itself_said_does_not_come_back_to_it_through_another_case() -> None:
+    world = acknowledged(to=WATER)
+    world.took(Supplement(text="still"))
+    step = Supplemented(case_id=CASE, supplement_id=world.events[-1].id, text="still")
+    before = list(world.own)
+    assert list(world.hears(event_of(OTHER, step, time=T0)[0])) == []
+    assert world.own == before
 
 
 def test_what_was_heard_is_not_heard_again() -> None:

@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from chassis.decider import Refused, Unknown
+from chassis.engine.decider import Refused, Unknown
 from contracts.progress import Rated
 from contracts.triage import Merged
-from services.feedback.domain import PassCheck, Person, Rate
+from services.feedback.domain.commands import By, PassCheck, Rate
 from tests.domain.feedback_story import (
     CHECKER,
     LEAD,
@@ -28,8 +28,6 @@ from tests.domain.feedback_story import (
     score,
 )
 
-# Ratings
-
 
 def test_a_reporter_rates_once_within_the_days_of_the_policy() -> None:
     desk = closed()
@@ -44,7 +42,7 @@ def test_a_reporter_rates_once_within_the_days_of_the_policy() -> None:
     with pytest.raises(Refused) as refusal:
         desk.give(Rate(REPORTER, 1))
     assert refusal.value.rule == "rating.once"
-    assert desk.give(Rate(Person("reporter:2"), 3))
+    assert desk.give(Rate(By("reporter:2"), 3))
 
 
 def test_what_is_open_merged_or_unknown_is_not_rated_nor_by_its_checker() -> None:
@@ -58,9 +56,6 @@ def test_what_is_open_merged_or_unknown_is_not_rated_nor_by_its_checker() -> Non
         merged.give(Rate(REPORTER, 5))
     with pytest.raises(Refused, match="checked"):
         closed().give(Rate(CHECKER, 5))
-
-
-# Scores
 
 
 def test_scores_of_a_case_with_a_late_support() -> None:

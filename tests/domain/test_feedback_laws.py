@@ -1,6 +1,6 @@
 """Laws of feedback's decider that hold for any history: no order between the topics matters, and folding is pure."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,111 +9,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts import causes
-from contracts.dispatch import Outcome
-from contracts.envelope import Event
 from contracts.feedback import Evaluated
 from contracts.fields import Fact
 from contracts.progress import Checking, CheckOverdue, Discarded, Rated, Retried
 from contracts.status import Standing
-from contracts.triage import Assignment, CheckMethod, Upheld, Withdrawn
-from contracts.wire import build, parse
-from services.feedback.domain import Case, FailCheck, PassCheck, Rate
-from services.feedback.domain.case import deadline
+from contracts.triage import Upheld, Withdrawn
+from contracts.wire import Circumstances, build, parse
+from services.feedback.domain.case import Case, spans
+from services.feedback.domain.commands import FailCheck, PassCheck, Rate
 from services.feedback.views import VIEWS
 from tests.domain.feedback_story import (
     CALLER,
     CASE,
     FEEDBACK,
     FIRE,
-    GRID,
     HOUR,
     LEAD,
     NOW,
     REPORTER,
-    STREET,
+    TURNS,
     WATER,
     Desk,
+    Topics,
     assignment,
     ended,
     event_of,
     extended,
     name,
     plan,
+    stories,
 )
-
-TURNS = st.lists(st.integers(0, 2), max_size=80)
-
-
-@dataclass
-class Story:
-    """What triage and dispatch say of one case, each topic in its own order."""
-
-    assigned: list[Event[Any]] = field(default_factory=list)
-    resolved: list[Event[Any]] = field(default_factory=list)
-    extended: list[Event[Any]] = field(default_factory=list)
-    said: int = 0
-    """How many facts dispatch has said, on both its topics."""
-
-    def ruling(self, fact: Fact) -> None:
-        self.assigned.append(event_of(fact, len(self.assigned) + 1, NOW))
-
-    def work(self, topic: list[Event[Any]], fact: Fact) -> None:
-        self.said += 1
-        topic.append(event_of(fact, self.said, NOW + timedelta(minutes=self.said)))
-
-    def interleaved(self, turns: list[int]) -> list[Event[Any]]:
-        """All topics in one order, each keeping its own."""
-        topics = [list(self.assigned), list(self.resolved), list(self.extended)]
-        order = [topics[turn].pop(0) for turn in turns if topics[turn]]
-        return order + [event for topic in topics for event in topic]
-
-
-@st.composite
-def stories(draw: st.DrawFn) -> Story:
-    """A case's rounds until everything is fixed or cancelled; some assignments are extended, some change hands.
-
-    In some the reporter withdraws before the end, and what is open is cancelled.
-    """
-    story = Story()
-    method: CheckMethod = draw(st.sampled_from(["photo", "rule"]))
-    units = [WATER, STREET, FIRE, GRID]
-    given = [assignment(1, n + 1, unit, lead=n == 0) for n, unit in enumerate(units[: draw(st.integers(1, 4))])]
-    withdrawn_in = draw(st.integers(1, 8))
-    for round_ in range(1, 5):
-        story.ruling(plan(round_, *given, method=method))
-        if draw(st.booleans()):
-            story.ruling(Upheld(reason="the matter is urgent"))
-        back: list[Assignment] = []
-        for n, one in enumerate(given):
-            due_at = one.resolve_by
-            for count in range(1, draw(st.integers(1, 3))):
-                due_at += 4 * HOUR
-                story.work(story.extended, extended(one.id, count, due_at))
-            outcome: Outcome = draw(st.sampled_from(["fixed", "fixed", "returned", "cancelled"]))
-            if round_ == withdrawn_in:
-                outcome = "cancelled" if n == len(given) - 1 else draw(st.sampled_from(["fixed", "cancelled"]))
-            elif round_ == 4 or (outcome == "cancelled" and one.lead):
-                outcome = "fixed"
-            if outcome == "returned":
-                back.append(one)
-            story.work(
-                story.resolved,
-                ended(
-                    one.id,
-                    draw(st.sampled_from([one.unit, "district:CH"])),
-                    outcome,
-                    resolve_by=due_at,
-                    handled_by=draw(st.sampled_from([(), ("worker:1",)])),
-                    time_doubtful=draw(st.booleans()),
-                ),
-            )
-        if round_ == withdrawn_in:
-            story.ruling(Withdrawn(reason="a mistake"))
-            return story
-        if not back:
-            return story
-        given = [assignment(round_ + 1, n + 1, one.unit, lead=one.lead, replaces=one.id) for n, one in enumerate(back)]
-    raise AssertionError("the last round ends everything")
 
 
 def known(case: Case) -> Case:
@@ -126,7 +51,7 @@ def rows(case: Case) -> list[list[tuple[Any, ...]]]:
 
 
 @given(story=stories(), turns=TURNS)
-def test_no_order_between_the_topics_matters(story: Story, turns: list[int]) -> None:
+def test_no_order_between_the_topics_matters(story: Topics, turns: list[int]) -> None:
     straight, other = Desk(), Desk()
     straight.hear(*story.interleaved([]))
     other.hear(*story.interleaved(turns))
@@ -143,23 +68,26 @@ def test_no_order_between_the_topics_matters(story: Story, turns: list[int]) -> 
 
 @given(story=stories(), turns=TURNS)
 def test_the_deadline_in_force_is_the_latest_that_dispatch_has_said_in_any_order(
-    story: Story, turns: list[int]
+    story: Topics, turns: list[int]
 ) -> None:
     """Also while the work is open: rulings and extensions alone, in any order."""
     story.resolved.clear()
     desk = Desk()
     desk.hear(*story.interleaved(turns))
-    for task in desk.state.tasks.values():
-        granted = [event.data.due_at for event in story.extended if event.data.assignment_id == task.assignment.id]
-        assert deadline(desk.state, task) == max([task.assignment.resolve_by, *granted])
+    for name_, one in desk.state.assignments.items():
+        assert one.plan is not None
+        granted = [event.data.due_at for event in story.extended if event.data.assignment_id == name_]
+        assert one.resolve_by == max([one.plan.resolve_by, *granted])
 
 
 @given(story=stories(), turns=TURNS, passes=st.booleans())
 def test_no_check_by_rule_passes_where_an_end_that_counts_is_doubtful(
-    story: Story, turns: list[int], passes: bool
+    story: Topics, turns: list[int], passes: bool
 ) -> None:
     desk = every_way_out(story, turns, passes)
-    gone = {task.assignment.replaces for task in desk.state.tasks.values()}
+    gone = {
+        given.replaces for event in story.assigned if event.data.ruling == "dispatched" for given in event.data.plan
+    }
     doubtful = [
         event
         for event in story.resolved
@@ -170,7 +98,7 @@ def test_no_check_by_rule_passes_where_an_end_that_counts_is_doubtful(
 
 
 @given(story=stories(), turns=TURNS, at=st.integers(0, 40))
-def test_facts_said_again_change_nothing(story: Story, turns: list[int], at: int) -> None:
+def test_facts_said_again_change_nothing(story: Topics, turns: list[int], at: int) -> None:
     order = story.interleaved(turns)
     desk = Desk()
     desk.hear(*order)
@@ -183,11 +111,11 @@ def test_facts_said_again_change_nothing(story: Story, turns: list[int], at: int
     assert twice.published == published
 
 
-def every_way_out(story: Story, turns: list[int], passes: bool) -> Desk:
+def every_way_out(story: Topics, turns: list[int], passes: bool) -> Desk:
     desk = Desk()
     desk.hear(*story.interleaved(turns))
     if desk.state.checking is not None:
-        desk.lapse(NOW + timedelta(days=1))
+        desk.on_deadline(NOW + timedelta(days=1))
         desk.give(PassCheck(CALLER) if passes else FailCheck(CALLER, "no"), NOW + timedelta(days=1))
     if desk.state.closing is not None:
         desk.give(Rate(REPORTER, 4), NOW + timedelta(days=2))
@@ -196,7 +124,7 @@ def every_way_out(story: Story, turns: list[int], passes: bool) -> Desk:
 
 @given(story=stories(), turns=TURNS, passes=st.booleans())
 def test_every_fact_of_feedback_finds_its_cause_in_what_it_heard_or_said(
-    story: Story, turns: list[int], passes: bool
+    story: Topics, turns: list[int], passes: bool
 ) -> None:
     marks: causes.Marks = {}
     for place, event in enumerate(every_way_out(story, turns, passes).events, start=1):
@@ -207,31 +135,33 @@ def test_every_fact_of_feedback_finds_its_cause_in_what_it_heard_or_said(
 
 @given(story=stories(), turns=TURNS, passes=st.booleans())
 def test_deciding_is_pure_and_folding_from_the_wire_gives_the_same_state(
-    story: Story, turns: list[int], passes: bool
+    story: Topics, turns: list[int], passes: bool
 ) -> None:
     desk, again = every_way_out(story, turns, passes), every_way_out(story, turns, passes)
     assert desk.published == again.published
     state = FEEDBACK.initial
     for event in desk.events:
         _, raw = build(
-            event_id=event.id,
-            source=event.source,
-            subject=event.subject,
-            time=event.time,
-            recorded=event.recordedtime,
-            sequence=int(event.sequence),
-            data=event.data,
-            actor=event.actor,
+            event.data,
+            Circumstances(
+                event_id=event.id,
+                source=event.source,
+                subject=event.subject,
+                time=event.time,
+                recorded=event.recordedtime,
+                sequence=int(event.sequence),
+                actor=event.actor,
+            ),
         )
         stranger = orjson.loads(raw)
         stranger["data"]["some_later_field"] = 1
-        assert parse(event.data.topic, orjson.dumps(stranger)) == event
-        state = FEEDBACK.evolve(state, parse(event.data.topic, raw))
+        assert parse(event.topic, orjson.dumps(stranger)) == event
+        state = FEEDBACK.evolve(state, parse(event.topic, raw))
     assert state == desk.state
 
 
 @given(story=stories(), turns=TURNS, passes=st.booleans())
-def test_a_row_once_there_never_disappears(story: Story, turns: list[int], passes: bool) -> None:
+def test_a_row_once_there_never_disappears(story: Topics, turns: list[int], passes: bool) -> None:
     state, seen = FEEDBACK.initial, {view.table: set[tuple[Any, ...]]() for view in VIEWS}
     for event in every_way_out(story, turns, passes).events:
         state = FEEDBACK.evolve(state, event)
@@ -268,6 +198,27 @@ ANY = (
     Upheld(reason="it goes on"),
     Withdrawn(reason="a mistake"),
 )
+
+
+RULINGS = st.lists(
+    st.tuples(st.integers(1, 6), st.integers(-6, 6)), min_size=1, max_size=6, unique_by=lambda found: found[0]
+)
+
+
+@given(rulings=RULINGS, hours=st.integers(-8, 8))
+def test_at_every_instant_the_latest_round_that_had_been_ruled_is_in_force(
+    rulings: list[tuple[int, int]], hours: int
+) -> None:
+    """In whatever order the rulings come, and also if a clock ran behind between two of them."""
+    desk = Desk()
+    for sequence, (round_, ruled) in enumerate(rulings, start=1):
+        desk.fold(event_of(plan(round_, assignment(round_, 1, WATER)), sequence, NOW + ruled * HOUR))
+    at = NOW + hours * HOUR
+    found = [
+        ruling.round for ruling, since, until in spans(desk.state) if since <= at and (until is None or at < until)
+    ]
+    before = [round_ for round_, ruled in rulings if ruled <= hours]
+    assert found == [max(before) if before else min(round_ for round_, _ in rulings)]
 
 
 @given(facts=st.lists(st.sampled_from(ANY), max_size=12))

@@ -5,12 +5,11 @@ from typing import Any
 
 import pytest
 
-from chassis.decider import Refused
+from chassis.engine.decider import Refused
 from contracts.feedback import Evaluated
 from contracts.progress import Rated
-from services.feedback.domain import FailCheck, ForceClose, PassCheck, Person, Rate
-from services.feedback.domain.case import deadline
-from services.feedback.domain.formulas import CLOSING_RATE
+from services.feedback.domain.commands import By, FailCheck, ForceClose, PassCheck, Rate
+from services.feedback.domain.formulas import CLOSING_RATE, FORMULAS
 from tests.domain.feedback_story import (
     CHECKER,
     HOUR,
@@ -31,8 +30,6 @@ from tests.domain.feedback_story import (
     plan,
     row,
 )
-
-# The deadline in force
 
 
 def test_an_extension_moves_the_deadline_of_an_open_assignment() -> None:
@@ -55,7 +52,7 @@ def test_the_latest_extension_counts_in_whatever_order_they_come_and_only_for_it
     desk = Desk()
     desk.take(plan(1, LEAD, SUPPORT), extended(LEAD.id, 2, NOW + 12 * HOUR), extended(LEAD.id, 1, NOW + 8 * HOUR))
     assert due_at(desk) == NOW + 12 * HOUR
-    assert deadline(desk.state, desk.state.tasks[SUPPORT.id]) == SUPPORT.resolve_by
+    assert desk.state.assignments[SUPPORT.id].resolve_by == SUPPORT.resolve_by
 
 
 def test_the_end_says_the_deadline_for_good() -> None:
@@ -77,7 +74,12 @@ def test_the_formula_says_that_extensions_move_the_deadline() -> None:
     assert "extensions granted by then" in CLOSING_RATE.definition
 
 
-# Which instant counts
+def test_every_figure_says_under_what_its_members_count() -> None:
+    figures = [one for one in FORMULAS if one.about == "group" and not one.definition.startswith("As ")]
+    assert len(figures) > 5
+    assert all(
+        "counts under the" in one.definition and "Later rulings change nothing" in one.definition for one in figures
+    )
 
 
 SKEW = timedelta(seconds=POLICY.max_future_skew_seconds)
@@ -114,7 +116,7 @@ def test_a_rating_follows_the_closing() -> None:
     desk = closed()
     (before,) = desk.give(Rate(REPORTER, 5), LATER, claimed=NOW - SKEW - timedelta(seconds=1))
     assert before == Rated(rating=5, claimed_at=NOW - SKEW - timedelta(seconds=1), time_doubtful=True)
-    (after,) = desk.give(Rate(Person("reporter:2"), 5), LATER, claimed=NOW + HOUR)
+    (after,) = desk.give(Rate(By("reporter:2"), 5), LATER, claimed=NOW + HOUR)
     assert after == Rated(rating=5, claimed_at=NOW + HOUR)
 
 
@@ -173,7 +175,7 @@ def test_a_case_entered_years_late_is_rated_from_when_its_closing_arrived() -> N
     assert desk.state.ratings[REPORTER.subject].at == NOW + 6 * HOUR
     with pytest.raises(Refused) as refusal:
         desk.give(
-            Rate(Person("reporter:2"), 5),
+            Rate(By("reporter:2"), 5),
             now + timedelta(days=POLICY.rating_days, seconds=1),
             claimed=NOW + 6 * HOUR,
         )

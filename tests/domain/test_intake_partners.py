@@ -13,13 +13,14 @@ from contracts.fields import Attachment, Fact
 from contracts.fields import Place as Located
 from contracts.intake import NewReport
 from contracts.notice import AcceptanceNotice, OutcomeNotice, RulingNotice
-from contracts.request import Where
+from contracts.request import ReportedPlace
 from contracts.triage import Merged, Upheld, Withdrawn
-from contracts.wire import build
+from contracts.wire import Circumstances, build
 from deploy.partners.entries import retired
+from services.intake.domain import requests
 from services.intake.domain.case import Case
+from services.intake.domain.commands import AddSupplement, File, Withdraw
 from services.intake.domain.merges import Merges
-from services.intake.requests import COMMANDS, REQUESTS
 from tests.domain.intake_story import (
     CASE,
     CLOSED,
@@ -50,8 +51,8 @@ WORDS: Mapping[type[Any], Any] = {
         reporter_ref="9",
         title="no water",
         text="none at all",
-        category="event.emergency.water-main-burst",
-        place=Where(address="Shuangqiao Road", area="CH/a"),
+        category="event.emergency.water-main",
+        place=ReportedPlace(address="Shuangqiao Road", area="CH/a"),
         attachments=(Attachment(uri="https://photos.example/7.jpg"),),
         base_records=("facility:9",),
         external_ref="H-1",
@@ -66,28 +67,34 @@ WORDS: Mapping[type[Any], Any] = {
 def asked(words: Fact) -> Any:
     """What a partner says, as an event on its topic."""
     return build(
-        event_id=OTHER,
-        source="/partners/hotline",
-        subject=CASE,
-        time=NOW,
-        recorded=NOW,
-        sequence=None,
-        data=words,
-        actor="agent 7",
+        words,
+        Circumstances(
+            event_id=OTHER,
+            source="/partners/hotline",
+            subject=CASE,
+            time=NOW,
+            recorded=NOW,
+            sequence=None,
+            actor="agent 7",
+        ),
     )[0]
 
 
 def test_every_request_about_reports_is_a_command_and_no_other() -> None:
-    assert tuple(COMMANDS) == request.REPORTS
+    assert tuple(WORDS) == request.REPORTS
+    commands = [requests.command(asked(words), HOTLINE) for words in WORDS.values()]
+    assert [type(command) for command in commands] == [File, AddSupplement, Withdraw]
     step = request.Acknowledge(assignment_id=f"{CASE}.1.1")
-    assert REQUESTS.command(asked(step), HOTLINE) is None
+    assert requests.command(asked(step), HOTLINE) is None
 
 
 @pytest.mark.parametrize("kind", request.REPORTS)
 def test_every_word_of_a_request_reaches_the_fact(kind: type[Any]) -> None:
     words = WORDS[kind]
     state = case(THEIRS) if kind is not request.FileReport else Case()
-    [fact] = decide(REQUESTS.command(asked(words), HOTLINE), state, "hotline:agent 7")
+    command = requests.command(asked(words), HOTLINE)
+    assert command is not None
+    [fact] = decide(command, state, "hotline:agent 7")
     said = words.model_dump(exclude={"kind", "place"})
     assert set(said) == set(type(words).model_fields) - {"kind", "place"}
     if kind is request.FileReport:
@@ -99,11 +106,11 @@ def test_every_word_of_a_request_reaches_the_fact(kind: type[Any]) -> None:
 
 def test_a_partner_is_involved_where_it_filed_and_remembers_what_it_was_told() -> None:
     state = case(THEIRS, AcceptanceNotice(to="hotline", request=OTHER), AcceptanceNotice(to="water", request=OTHER))
-    assert [REQUESTS.involved(state, one) for one in ("hotline", "water")] == [True, False]
-    assert not REQUESTS.involved(Case(), "hotline")
+    assert [requests.involved(state, one) for one in ("hotline", "water")] == [True, False]
+    assert not requests.involved(Case(), "hotline")
     notice = "019e0a9c-1f78-7c3e-8b1a-000000000002"
-    assert [REQUESTS.told(state, one, notice) for one in ("hotline", "water")] == [True, False]
-    assert not REQUESTS.told(state, "hotline", "019e0a9c-1f78-7c3e-8b1a-000000000001")
+    assert [requests.told(state, one, notice) for one in ("hotline", "water")] == [True, False]
+    assert not requests.told(state, "hotline", "019e0a9c-1f78-7c3e-8b1a-000000000001")
 
 
 # what partners are told
@@ -113,7 +120,7 @@ def test_nothing_is_told_to_who_is_registered_no_more() -> None:
     gone = inputs(partners=retired(REGISTERED, "hotline"))
     assert INTAKE.react(event(dispatched()), case(THEIRS), gone) == ()
     assert INTAKE.react(event(CLOSED), case(THEIRS), gone) == ()
-    assert INTAKE.hear(event(CLOSED), case(THEIRS), gone) == ()
+    assert INTAKE.on_propagated(event(CLOSED), case(THEIRS), gone) == ()
 
 
 def told(*facts: Fact) -> list[list[Fact]]:
@@ -182,7 +189,7 @@ def hears(data: Fact, subject: str, merges: Merges, *, theirs: bool) -> list[tup
     """(closed case, report that is to hear of it) because of this fact."""
     one = event(data, subject=subject, number=9)
     state = INTAKE.evolve(case(THEIRS if theirs else REPORT), one)
-    return [(found.subject, other) for found, other in INTAKE.heard(one, state, inputs(gathered=merges))]
+    return [(found.subject, other) for found, other in INTAKE.propagates_to(one, state, inputs(context=merges))]
 
 
 def test_of_a_closing_hears_every_partner_whose_report_is_part_of_the_case() -> None:
@@ -227,10 +234,10 @@ def test_merges_that_were_not_read_are_not_taken_for_none() -> None:
 
 def test_a_report_hears_of_its_leaders_outcome_once_and_of_nothing_else() -> None:
     closing = event(Evaluated(verdict="closed", outcome="forced", reason="the other reporter agrees"), subject=A)
-    assert list(INTAKE.hear(closing, case(THEIRS, MERGED), inputs())) == [ended("forced")]
-    assert list(INTAKE.hear(closing, case(THEIRS, MERGED, ended("forced")), inputs())) == []
-    assert list(INTAKE.hear(closing, case(REPORT, MERGED), inputs())) == []
-    assert list(INTAKE.hear(closing, Case(), inputs())) == []
+    assert list(INTAKE.on_propagated(closing, case(THEIRS, MERGED), inputs())) == [ended("forced")]
+    assert list(INTAKE.on_propagated(closing, case(THEIRS, MERGED, ended("forced")), inputs())) == []
+    assert list(INTAKE.on_propagated(closing, case(REPORT, MERGED), inputs())) == []
+    assert list(INTAKE.on_propagated(closing, Case(), inputs())) == []
 
 
 @given(
@@ -259,4 +266,4 @@ def test_what_is_read_and_what_is_learned_make_one_picture(
         return False
 
     expected = [names[one] for one in sorted(partners) if one != leader and part_of(one)]
-    assert sorted(merges.parts(names[leader])) == expected
+    assert sorted(merges.followers(names[leader])) == expected

@@ -109,6 +109,9 @@ def test_a_point_is_at_the_key_place_that_matters_most_then_the_nearest(
     [
         ("华林社区第2网格，近路口", "CH/a/b/g002"),
         ("华林社区", None),
+        ("华林社区 第2网格", "CH/a/b/g002"),
+        ("华林社区2网格3单元", "CH/a/b/g002"),
+        ("第2网格", "CH/a/b/g002"),
         ("Grid  12, South community", "CH/a/c/g012"),
         ("GRID 1", "CH/a/c/g001"),
         ("grid 123", None),
@@ -116,7 +119,7 @@ def test_a_point_is_at_the_key_place_that_matters_most_then_the_nearest(
         ("near school, grid 12", None),
         ("linear school", None),
         ("somewhere", None),
-        (" ", None),
+        (".", None),
     ],
 )
 def test_an_address_counts_where_its_names_agree_on_one_grid(address: str, area: str | None) -> None:

@@ -58,6 +58,7 @@ from tests.domain.triage_story import (
         ),
         (Where(area="CH/north", point=Point(lat=31, lon=104.005)), "CH/north", "no grid of it"),
         (Where(area="CH/gone/g009", point=Point(lat=30.005, lon=104.001)), f"{GRID}/s01", "by the position"),
+        (Where(point=Point(lat=30.005, lon=104.002)), GRID, "by the position"),  # on the edge of its sub-grid
     ],
 )
 def test_a_report_lies_in_the_grid_it_names_or_else_in_the_one_around_its_position(
@@ -69,7 +70,14 @@ def test_a_report_lies_in_the_grid_it_names_or_else_in_the_one_around_its_positi
 
 
 @pytest.mark.parametrize(
-    "place", [Where(), Where(address="by the river"), Where(area="XX/gone"), Where(point=Point(lat=31, lon=104.005))]
+    "place",
+    [
+        Where(),
+        Where(address="by the river"),
+        Where(area="XX/gone"),
+        Where(point=Point(lat=31, lon=104.005)),
+        Where(point=Point(lat=30.01, lon=104.005)),  # on the edge between two grids
+    ],
 )
 def test_a_report_that_lies_nowhere_waits_for_a_person(place: Where) -> None:
     story = Story()

@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chassis.decider import Inputs, Unfit
+from chassis.engine.decider import Inputs, Unfit
 from contracts.fields import Fact
 from contracts.fields import Place as Where
 from contracts.intake import Withdrawal
+from contracts.territory import metres_between
 from contracts.triage import Dispatched, Merged
 from services.triage.domain.case import Case
-from services.triage.domain.neighbours import Neighbourhood, metres_between, open_case
+from services.triage.domain.neighbours import Neighbourhood, open_case
 from tests.domain.triage_story import (
     CASE,
     CATALOGUE,
@@ -45,7 +46,7 @@ def second(place: Where, minutes: float = 0, category: str = MAIN, first: Where 
     story.hear(report(category, place=first or at(30.005), **more.pop("of_first", {})))
     assert story.near is not None
     again = told(place, minutes, category=category, **more)
-    inputs = Inputs(at=NOW, now=NOW, stream=OTHER, gathered=story.near)
+    inputs = Inputs(at=NOW, now=NOW, stream=OTHER, context=story.near)
     outcome = story.decider.react(again, Case(), inputs)
     assert not isinstance(outcome, Unfit)
     [fact] = outcome
@@ -94,16 +95,39 @@ def test_another_category_is_another_matter() -> None:
     assert isinstance(story.decider.react(told(PLACE), Case(), story.inputs()), list)
     near = story.near
     assert near is not None
-    assert near.twin(told(PLACE), CATALOGUE.by_code[MAIN], GRID) is None
-    assert near.twin(told(PLACE, category=POTHOLE), CATALOGUE.by_code[POTHOLE], GRID) is not None
+    assert near.duplicate(told(PLACE), CATALOGUE.by_code[MAIN], GRID) is None
+    assert near.duplicate(told(PLACE, category=POTHOLE), CATALOGUE.by_code[POTHOLE], GRID) is not None
 
 
-@pytest.mark.parametrize("category", ["service.finance.tax", "component.greening.other"])
-@pytest.mark.parametrize(("whose", "merged"), [("reporter:1", True), ("reporter:2", False), (None, False)])
-def test_what_concerns_a_person_is_repeated_by_that_person_only(category: str, whose: str, merged: bool) -> None:
-    first = {"reporter_ref": "reporter:1"}
-    fact = second(PLACE, category=category, reporter_ref=whose, of_first=first)
+PERSONAL = (
+    "event.emergency.public-safety-injury",
+    "event.emergency.public-safety-order",
+    "event.emergency.public-safety-property",
+    "dispute.family.violence",
+    "dispute.labour.wages",
+    "dispute.neighbour.quarrel",
+    "service.finance.tax",
+    "component.greening.other",
+)
+
+
+@pytest.mark.parametrize("category", PERSONAL)
+@pytest.mark.parametrize(
+    ("first", "again", "merged"),
+    [
+        ("reporter:1", "reporter:1", True),
+        ("reporter:1", "reporter:2", False),
+        ("reporter:1", None, False),
+        (None, None, False),
+    ],
+)
+def test_what_is_about_persons_is_repeated_by_the_same_reporter_only(
+    category: str, first: str | None, again: str | None, merged: bool
+) -> None:
+    fact = second(PLACE, category=category, reporter_ref=again, of_first={"reporter_ref": first})
     assert isinstance(fact, Merged) == merged
+    if isinstance(fact, Dispatched):
+        assert any("no open case" in rule and "by the same reporter" in rule for rule in fact.explanation.rules)
 
 
 def test_a_case_still_to_be_verified_is_merged_into_as_well() -> None:
@@ -116,28 +140,27 @@ def test_nothing_is_merged_into_a_case_that_is_over(end: Fact) -> None:
     story = Story()
     story.hear(report(place=PLACE))
     assert story.near is not None
-    assert story.near.twin(told(PLACE), CATALOGUE.by_code[MAIN], GRID) is not None
+    assert story.near.duplicate(told(PLACE), CATALOGUE.by_code[MAIN], GRID) is not None
     story.hear(end)
-    assert story.near.twin(told(PLACE), CATALOGUE.by_code[MAIN], GRID) is None
+    assert story.near.duplicate(told(PLACE), CATALOGUE.by_code[MAIN], GRID) is None
 
 
 spots = st.builds(
-    lambda north, east, point: (
-        at(30 + north / 20_000, 104 + east / 20_000) if point else Where(area=square_of(north, east))
-    ),
+    lambda north, east, point: corner(north, east) if point else Where(area=corner(north, east).area),
     st.integers(0, 599),
     st.integers(0, 199),
     st.booleans(),
 )
 
 
-def square_of(north: int, east: int) -> str | None:
-    return RULES.area_at(30 + north / 20_000, 104 + east / 20_000)
+def corner(north: int, east: int) -> Where:
+    """A point of a raster that avoids the edges of the grids."""
+    return at(30 + (north + 0.5) / 20_000, 104 + (east + 0.5) / 20_000)
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(spots, st.integers(0, 100)), min_size=1, max_size=30), spots, st.integers(0, 100))
-def test_the_nearest_twin_is_the_one_a_plain_search_finds(
+def test_the_nearest_duplicate_is_the_one_a_plain_search_finds(
     others: list[tuple[Where, int]], place: Where, hour: int
 ) -> None:
     category = CATALOGUE.by_code["component.public-facilities.public-toilet"]
@@ -159,8 +182,8 @@ def test_the_nearest_twin_is_the_one_a_plain_search_finds(
             metres, close = 1e9, one.area.split("/")[:4] == area.split("/")[:4]
         if apart and close:
             found.append((metres, one.reported_at, one.case_id))
-    twin = near.twin(new, category, area)
-    assert (twin.case_id if twin else None) == (min(found)[2] if found else None)
+    duplicate = near.duplicate(new, category, area)
+    assert (duplicate.case_id if duplicate else None) == (min(found)[2] if found else None)
     for one in cases:
         near.remove(one.case_id)
-    assert near.twin(new, category, area) is None
+    assert near.duplicate(new, category, area) is None

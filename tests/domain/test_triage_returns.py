@@ -1,32 +1,28 @@
-"""What comes back to triage: results, verdicts, withdrawals; what the case then is; and the laws of its decider."""
+"""What comes back to triage: results, verdicts, withdrawals; and what the case then is."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import permutations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from chassis.decider import Refused, Unfit
+from chassis.engine.decider import Refused
 from contracts.fields import Fact
-from contracts.intake import NewReport, Supplement, Withdrawal
+from contracts.intake import Supplement, Withdrawal
 from contracts.progress import AwaitingRuling
 from contracts.triage import Merged, Upheld, Withdrawn
-from services.triage.domain.case import Case, Work, evolve
-from services.triage.domain.commands import Charge, Command, File, Merge, Reject, Verify
-from services.triage.views import CASES
+from services.triage.domain.commands import Dispatch, NamedUnit, Reject
 from tests.domain.triage_story import (
     CASE,
     CENTRE,
     CLOSED,
     FIRE,
     GRID,
+    LEADER,
     MAIN,
     NOW,
     OTHER,
     POLICY,
     POSTER,
-    POTHOLE,
     STREET,
     WATER,
     Story,
@@ -36,6 +32,7 @@ from tests.domain.triage_story import (
     refused,
     report,
     result,
+    returned_twice,
     rework,
     rulebook,
     sole,
@@ -50,32 +47,24 @@ def test_returned_work_goes_up_with_its_task_and_never_back() -> None:
     story = filed()
     ruling = only(story.end(f"{CASE}.1.1", "returned"))
     [again] = ruling.plan
-    assert (ruling.round, ruling.because, again.id) == (2, "returned", f"{CASE}.2.1")
+    assert (ruling.round, ruling.because, ruling.reason) == (2, "returned", "for a reason")
+    assert again.id == f"{CASE}.2.1"
     assert (again.unit, again.replaces, again.lead, again.task) == (
         CENTRE,
         f"{CASE}.1.1",
         True,
-        story.state.works[f"{CASE}.1.1"].task,
+        story.state.assignments[f"{CASE}.1.1"].plan.task,
     )
     assert "for a reason" in ruling.explanation.rules[0]
     assert story.state.gaps == ()
 
 
-def returned_twice() -> Story:
-    story = filed()
-    story.end(f"{CASE}.1.1", "returned")
-    [step] = story.end(f"{CASE}.2.1", "returned")
-    assert isinstance(step, AwaitingRuling)
-    assert step.queue == "second_return"
-    return story
-
-
 def test_the_second_return_is_the_shift_leaders_who_may_split_the_work() -> None:
     story = returned_twice()
-    assert refused(story, File(units=(Charge(WATER),))) == "ruling.second_return"
+    assert refused(story, Dispatch(units=(NamedUnit(WATER),))) == "ruling.second_return"
     assert refused(story, Reject("not_ours", "no")) == "ruling.second_return"
-    charges = (Charge(WATER), Charge("dept:transport", "excavate"))
-    ruling = only(story.ask(File(units=charges, shift_leader=True)))
+    units = (NamedUnit(WATER), NamedUnit("dept:transport", "excavate"))
+    ruling = only(story.ask(Dispatch(units=units, by=LEADER)))
     assert [(one.unit, one.lead, one.replaces) for one in ruling.plan] == [
         (WATER, True, f"{CASE}.2.1"),
         ("dept:transport", False, f"{CASE}.2.1"),
@@ -89,13 +78,13 @@ def test_two_gaps_are_both_filled_or_the_ruling_is_refused() -> None:
     story.end(f"{CASE}.1.1", "returned")
     story.end(f"{CASE}.1.2", "returned")
     story.end(f"{CASE}.2.1", "returned")
-    assert {work.assignment_id for work in story.state.gaps} == {f"{CASE}.1.2", f"{CASE}.2.1"}
-    ask = [Charge(WATER, replaces=f"{CASE}.2.1"), Charge("dept:gas", "watch")]
-    assert refused(story, File(units=(ask[0],), shift_leader=True)) == "ruling.incomplete"
-    wrong = File(units=(Charge(WATER, replaces=f"{CASE}.1.1"),), shift_leader=True)
+    assert {gap.plan.id for gap in story.state.gaps} == {f"{CASE}.1.2", f"{CASE}.2.1"}
+    ask = [NamedUnit(WATER, replaces=f"{CASE}.2.1"), NamedUnit("dept:gas", "watch")]
+    assert refused(story, Dispatch(units=(ask[0],), by=LEADER)) == "ruling.incomplete"
+    wrong = Dispatch(units=(NamedUnit(WATER, replaces=f"{CASE}.1.1"),), by=LEADER)
     assert refused(story, wrong) == "ruling.replaces"
-    extra = Charge("dept:power", "light")
-    ruling = only(story.ask(File(units=(*ask, extra), shift_leader=True)))
+    extra = NamedUnit("dept:power", "light")
+    ruling = only(story.ask(Dispatch(units=(*ask, extra), by=LEADER)))
     assert [(one.unit, one.lead, one.replaces) for one in ruling.plan] == [
         (WATER, True, f"{CASE}.2.1"),
         ("dept:gas", False, f"{CASE}.1.2"),
@@ -111,10 +100,10 @@ def test_nobody_above_and_nobody_who_returned_is_given_the_work_without_a_person
     story.end(f"{CASE}.1.2", "returned")
     assert story.state.waiting is not None
     assert story.state.waiting.queue == "second_return"
-    named = (Charge(WATER, replaces=f"{CASE}.1.1"), Charge(FIRE))
+    named = (NamedUnit(WATER, replaces=f"{CASE}.1.1"), NamedUnit(FIRE))
     with pytest.raises(Refused, match=f"left above {CENTRE}"):
-        story.ask(File(shift_leader=True))
-    assert [one.unit for one in only(story.ask(File(units=named, shift_leader=True))).plan] == [WATER, FIRE]
+        story.ask(Dispatch(by=LEADER))
+    assert [one.unit for one in only(story.ask(Dispatch(units=named, by=LEADER))).plan] == [WATER, FIRE]
 
 
 def test_a_policy_that_allows_more_returns_still_never_gives_work_back() -> None:
@@ -134,7 +123,7 @@ def test_what_a_superior_took_over_goes_on_from_that_superior() -> None:
     ruling = only(story.end(f"{CASE}.1.1", "returned", unit="community:CH/north/mill"))
     assert (ruling.plan[0].unit, ruling.plan[0].replaces) == (STREET, f"{CASE}.1.1")
     assert ruling.explanation.rules[0].startswith("community:CH/north/mill returned assignment")
-    assert story.state.works[f"{CASE}.1.1"].unit == "community:CH/north/mill"
+    assert story.state.assignments[f"{CASE}.1.1"].unit == "community:CH/north/mill"
 
 
 def test_rework_goes_to_the_unit_that_failed_once() -> None:
@@ -145,6 +134,7 @@ def test_rework_goes_to_the_unit_that_failed_once() -> None:
     ruling = only(story.hear(rework(f"{CASE}.1.1")))
     [again] = ruling.plan
     assert (ruling.because, again.unit, again.replaces, again.lead) == ("rework", WATER, f"{CASE}.1.1", True)
+    assert ruling.reason == "still leaking"
     assert again.resolve_by == NOW + timedelta(hours=17)
     assert ruling.filed_at == NOW
     assert story.hear(rework(f"{CASE}.1.1")) == []
@@ -218,7 +208,7 @@ def test_what_is_said_of_an_assignment_that_was_not_given_out_does_not_fit(fact:
 def test_a_case_that_awaits_its_first_ruling_is_reported() -> None:
     story = waiting()
     assert story.status == "reported"
-    story.ask(File(category=MAIN, area=GRID))
+    story.ask(Dispatch(category=MAIN, area=GRID))
     assert story.status == "dispatched"
 
 
@@ -283,124 +273,3 @@ def test_a_case_into_which_others_were_merged_goes_on_and_says_so() -> None:
     assert story.status == "dispatched"
     story.hear(CLOSED)
     assert story.hear(Withdrawal(reason="again")) == []
-
-
-# laws
-
-
-END = st.sampled_from(["fixed", "returned", "cancelled"])
-MOVES = st.one_of(
-    st.tuples(st.just("end"), END, st.integers(0, 9)),
-    st.tuples(st.just("rework"), END, st.integers(0, 9)),
-    st.tuples(st.sampled_from(["close", "withdraw", "supplement", "report"]), END, st.just(0)),
-    st.tuples(st.sampled_from(["file", "reject", "merge", "confirm", "wait"]), END, st.integers(0, 9)),
-)
-
-
-def step_of(story: Story, move: tuple[str, str, int]) -> None:
-    """One thing that may happen to a case at any time."""
-    kind, outcome, number = move
-    works = list(story.state.works)
-    if kind in ("end", "rework") and not works:
-        return
-    name = works[number % len(works)] if works else ""
-    work = story.state.works.get(name)
-    if kind == "rework" and (story.status == "closed" or (work and work.end not in (None, "fixed"))):
-        return  # feedback's closing is its last word, and only what is fixed fails at a check
-    if work is not None and work.failed:
-        outcome = "fixed"
-    match kind:
-        case "end":
-            story.end(name, outcome)
-        case "rework":
-            story.hear(rework(name))
-        case "close":
-            story.hear(CLOSED)
-        case "withdraw":
-            story.hear(Withdrawal(reason="no"))
-        case "supplement":
-            story.hear(Supplement(text="more"))
-        case "report":
-            assert story.hear(report()) == []
-        case "wait":
-            story.wait(hours=number)
-        case _:
-            commands: dict[str, Command] = {
-                "file": File(POTHOLE, area=GRID, units=(Charge(FIRE),) * number, shift_leader=True),
-                "reject": Reject("not_ours", "no", shift_leader=True),
-                "merge": Merge(OTHER, shift_leader=True),
-                "confirm": Verify(True),
-            }
-            try:
-                story.ask(commands[kind])
-            except Refused:
-                return
-
-
-def all_heard(state: Case) -> tuple[Work, ...]:
-    """What failed, once the results of all of it were heard."""
-    return () if any(work.end is None for work in state.wanting) else state.wanting
-
-
-@settings(max_examples=300, deadline=None)
-@given(
-    st.sampled_from([report(), report(POSTER), report(POTHOLE, channel="citizen"), report(None, title="zzz")]),
-    st.lists(MOVES, max_size=25),
-)
-def test_whatever_happens_no_work_is_forgotten_and_the_story_folds_as_it_was_told(
-    new: NewReport, moves: list[tuple[str, str, int]]
-) -> None:
-    story = Story()
-    story.hear(new)
-    for move in moves:
-        step_of(story, move)
-        state = story.state
-        if not state.over:
-            assert not state.gaps or state.waiting is not None, "work that nobody does waits for a person"
-            assert all_heard(state) == (), "what failed is done again"
-            led = [work for work in state.works.values() if work.lead and not work.replaced]
-            assert len(led) == (1 if state.works else 0), "exactly one leads"
-        assert [filed.round for filed in state.rounds] == list(range(1, len(state.rounds) + 1))
-    given_out = [one.id for filed in story.state.rounds for one in filed.plan]
-    assert len(given_out) == len(set(given_out))
-    folded = Case()
-    for happened in story.told:
-        folded = evolve(folded, happened)
-    assert folded == story.state
-    [row] = CASES.rows(CASE, folded)
-    assert len(row) == len(CASES.columns)
-    assert list(CASES.rows(CASE, Case())) == []
-
-
-@given(st.lists(MOVES, max_size=8), MOVES)
-def test_reacting_is_pure_and_saying_the_same_again_changes_nothing(
-    moves: list[tuple[str, str, int]], last: tuple[str, str, int]
-) -> None:
-    story = filed()
-    for move in moves:
-        step_of(story, move)
-    if last[0] not in ("end", "rework", "close", "withdraw"):
-        return
-    before, known = story.state, len(story.told)
-    step_of(story, last)
-    heard = story.told[known] if len(story.told) > known else None
-    if heard is None:
-        return
-    inputs = story.inputs()
-    facts = story.decider.react(heard, before, inputs)
-    assert facts == story.decider.react(heard, before, inputs)
-    assert not isinstance(facts, Unfit)
-    assert list(facts) == [told.data for told in story.told[known + 1 :]]
-    after = story.state
-    again = story.decider.react(event(heard.data, number=77), after, inputs)
-    upheld = [fact for fact in facts if isinstance(fact, Upheld)]  # every withdrawal is answered
-    assert again == (upheld or ())
-
-
-@given(st.permutations([told.data for told in filed().told] + [CLOSED, rework(f"{CASE}.1.1"), Supplement(text="x")]))
-def test_evolve_never_refuses(order: list[Fact]) -> None:
-    state = Case()
-    for fact in order:
-        state = evolve(state, event(fact, when=datetime(2026, 1, 1, tzinfo=UTC)))
-    assert state.report is not None
-    assert state.filed is not None

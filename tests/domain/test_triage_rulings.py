@@ -5,17 +5,18 @@ from typing import Any, get_args
 
 import pytest
 
-from chassis.decider import Refused, Unknown
+from chassis.engine.decider import Refused, Unknown
 from contracts.fields import Attachment, Claimed
 from contracts.progress import VerifiedBeforeFiling
 from contracts.status import Status
 from contracts.times import Counted
 from contracts.triage import Dispatched, Merged, Rejected
-from services.triage.domain.commands import Charge, Command, File, Merge, Reject, Verify, refuse_target
+from services.triage.domain.commands import Command, Dispatch, Merge, NamedUnit, Reject, Verify, refuse_target
 from tests.domain.triage_story import (
     CASE,
     FIRE,
     GRID,
+    LEADER,
     MAIN,
     NOW,
     OTHER,
@@ -37,20 +38,20 @@ from tests.domain.triage_story import (
 
 def test_what_the_rules_could_not_find_a_person_says() -> None:
     story = waiting()
-    assert refused(story, File(area=GRID)) == "ruling.category"
-    assert refused(story, File(category=MAIN)) == "ruling.area"
-    ruling = only(story.ask(File(category=MAIN, condition="b", area=GRID, priority=2, reason="called back")))
+    assert refused(story, Dispatch(area=GRID)) == "ruling.category"
+    assert refused(story, Dispatch(category=MAIN)) == "ruling.area"
+    ruling = only(story.ask(Dispatch(category=MAIN, condition="b", area=GRID, priority=2, reason="called back")))
     assert (ruling.category, ruling.condition, ruling.area, ruling.place.area) == (MAIN, "b", GRID, GRID)
     assert (ruling.priority, ruling.because) == (2, "first")
     assert ruling.plan[0].resolve_by == NOW + timedelta(hours=6)
     words = "\n".join(ruling.explanation.rules)
     for part in ("ruled by wang", "priority 2 as ruled", "called back", "no position and no area"):
         assert part in words
-    assert refused(story, File()) == "ruling.state"
+    assert refused(story, Dispatch()) == "ruling.state"
 
 
 def test_a_person_may_choose_the_units_and_the_first_leads() -> None:
-    ruling = only(waiting().ask(File(MAIN, area=GRID, units=(Charge("dept:gas"), Charge(FIRE, "stand by")))))
+    ruling = only(waiting().ask(Dispatch(MAIN, area=GRID, units=(NamedUnit("dept:gas"), NamedUnit(FIRE, "stand by")))))
     assert [(one.unit, one.lead) for one in ruling.plan] == [("dept:gas", True), (FIRE, False)]
     assert "Shut the valves" in ruling.plan[0].task
     assert ruling.plan[1].task == "stand by"
@@ -81,7 +82,7 @@ def test_into_any_other_case_it_may_be(status: Any) -> None:
     refuse_target(OTHER, status)
 
 
-@pytest.mark.parametrize("command", [Verify(True), File(), Merge(OTHER), Reject("not_ours", "no")])
+@pytest.mark.parametrize("command", [Verify(True), Dispatch(), Merge(OTHER), Reject("not_ours", "no")])
 def test_a_case_that_does_not_exist_cannot_be_ruled_on(command: Command) -> None:
     with pytest.raises(Unknown):
         Story().ask(command)
@@ -96,14 +97,14 @@ def test_every_round_carries_what_the_reporter_said() -> None:
     story = Story(rulebook(policy=policy))
     rounds = story.hear(report(text="since this morning", attachments=(photo,)))
     story.end(f"{CASE}.1.1", "returned")
-    rounds += story.ask(File(units=(Charge("dept:gas"),), shift_leader=True))
+    rounds += story.ask(Dispatch(units=(NamedUnit("dept:gas"),), by=LEADER))
     story.end(f"{CASE}.2.1")
     rounds += story.hear(rework(f"{CASE}.2.1"))
     assert [only([ruling]).because for ruling in rounds] == ["first", "manual", "rework"]
     for ruling in rounds:
         assert (only([ruling]).text, only([ruling]).attachments) == ("since this morning", (photo,))
     by_hand, looked_at = waiting(text="by the river", attachments=(photo,)), verifying(text="deep")
-    ruling = only(by_hand.ask(File(category=MAIN, area=GRID)))
+    ruling = only(by_hand.ask(Dispatch(category=MAIN, area=GRID)))
     assert (ruling.text, ruling.attachments) == ("by the river", (photo,))
     assert only(looked_at.ask(Verify(True))[1:]).text == "deep"
 
@@ -132,7 +133,7 @@ def test_a_claimed_time_stands_beside_the_one_that_counts_and_is_never_refused(
     for story, command in (
         (verifying(), Verify(True)),
         (verifying(), Verify(False, note="nothing there")),
-        (waiting(), File(category=MAIN, area=GRID)),
+        (waiting(), Dispatch(category=MAIN, area=GRID)),
         (waiting(), Merge(OTHER)),
         (waiting(), Reject("not_ours", "no")),
     ):
@@ -147,7 +148,7 @@ def test_a_claimed_time_stands_beside_the_one_that_counts_and_is_never_refused(
 
 
 def test_without_a_claim_nothing_is_said_of_one() -> None:
-    ruling = only(waiting().ask(File(category=MAIN, area=GRID)))
+    ruling = only(waiting().ask(Dispatch(category=MAIN, area=GRID)))
     assert (ruling.claimed_at, ruling.time_doubtful) == (None, False)
 
 

@@ -8,30 +8,37 @@ from typing import Any
 
 import pytest
 
-from chassis.decider import Decider, Inputs, Refused, Unfit, decided
+from chassis.engine.decider import Decider, Inputs, Refused, Unfit, decided
 from contracts.dispatch import Resolved
 from contracts.envelope import Event
 from contracts.feedback import Evaluated
 from contracts.fields import Fact, Point
 from contracts.fields import Place as Where
 from contracts.intake import NewReport
+from contracts.progress import AwaitingRuling
 from contracts.reference import (
+    LEVELS,
+    Area,
+    Areas,
     Calendar,
     Catalogue,
+    Gazetteer,
     Member,
     Place,
+    Places,
     Policy,
     Shift,
     Unit,
     UnitKind,
     Units,
 )
+from contracts.territory import Territory
 from contracts.triage import Assignment, Dispatched
-from contracts.wire import HOMES, build, parse
+from contracts.wire import HOMES, Circumstances, build, parse
 from deploy import district
 from services.triage.domain import decider
 from services.triage.domain.case import Case
-from services.triage.domain.commands import Command
+from services.triage.domain.commands import By, Command
 from services.triage.domain.neighbours import Neighbourhood
 from services.triage.domain.rulebook import Rulebook
 
@@ -48,6 +55,7 @@ GRID = "CH/north/mill/g001"
 MAIN = "event.emergency.water-main"
 POTHOLE = "component.road-traffic.surface"
 POSTER = "event.advertising.poster"
+LEADER = By(shift_leader=True)
 
 AREAS = (
     "CH",
@@ -66,15 +74,37 @@ DAY = Shift(weekdays=(1, 2, 3, 4, 5, 6, 7), starts=time(8), ends=time(20))
 NIGHT = Shift(weekdays=(1, 2, 3, 4, 5, 6, 7), starts=time(20), ends=time(8))
 
 
-def square(lat: float, lon: float) -> str | None:
+SCHOOL = Place(
+    id="place:school",
+    name="school",
+    name_en="school",
+    kind="school",
+    point=(104.005, 30.005),
+    area=GRID,
+    radius_m=50,
+    priority_raise=1,
+)
+
+
+def _area(path: str, south: float = 30.00, north: float = 30.03, east: float = 104.01) -> Area:
+    ring = ((104.0, south), (east, south), (east, north), (104.0, north), (104.0, south))
+    level = LEVELS[path.count("/")]
+    return Area(path=path, level=level, name=path, name_en=path, households=1, polygon=ring)
+
+
+def _territory() -> Territory:
     """Grids are 0.01 degrees high: mill's two from 30.00, hill's one above; a sub-grid in the west of the first."""
-    if not 104.0 <= lon < 104.01:
-        return None
-    if 30.00 <= lat < 30.01:
-        return f"{GRID}/s01" if lon < 104.002 else GRID
-    if 30.01 <= lat < 30.02:
-        return "CH/north/mill/g002"
-    return "CH/north/hill/g001" if 30.02 <= lat < 30.03 else None
+    leaves = {
+        GRID: _area(GRID, 30.00, 30.01),
+        f"{GRID}/s01": _area(f"{GRID}/s01", 30.00, 30.01, 104.002),
+        "CH/north/mill/g002": _area("CH/north/mill/g002", 30.01, 30.02),
+        "CH/north/hill/g001": _area("CH/north/hill/g001", 30.02, 30.03),
+    }
+    areas = Areas(version="1", areas=tuple(leaves.get(path) or _area(path) for path in AREAS))
+    return Territory(areas, Places(version="1", places=(SCHOOL,)))
+
+
+TERRITORY = _territory()
 
 
 def _unit(name: str, kind: UnitKind, area: str, superior: str | None, *competences: str) -> Unit:
@@ -104,6 +134,13 @@ def _units() -> list[Unit]:
     return made
 
 
+def area(path: str, name: str | None = None) -> Area:
+    """An area; where it lies on the map does not matter here. Without a name of its own it is called as its path."""
+    called = name or path
+    ring = ((0, 0), (1, 0), (1, 1), (0, 0))
+    return Area(path=path, level=LEVELS[path.count("/")], name=called, name_en=called, households=1, polygon=ring)
+
+
 def rulebook(**changes: Any) -> Rulebook:
     """The rules of the small district."""
     members = [
@@ -117,16 +154,6 @@ def rulebook(**changes: Any) -> Rulebook:
         )
         for order, shift in enumerate((DAY, NIGHT, DAY))
     ]
-    school = Place(
-        id="place:school",
-        name="school",
-        name_en="school",
-        kind="school",
-        point=(104.005, 30.005),
-        area=GRID,
-        radius_m=150,
-        priority_raise=1,
-    )
     settled: dict[str, Any] = {
         "catalogue": CATALOGUE,
         "policy": POLICY,
@@ -134,9 +161,9 @@ def rulebook(**changes: Any) -> Rulebook:
         "units": Units(version="1", units=tuple(_units())),
         "members": {f"grid:{GRID}": tuple(members)},
         "areas": frozenset(AREAS),
-        "places": {school.id: school},
-        "area_at": square,
-        "key_place_at": lambda lat, lon: school.id if (round(lat, 3), round(lon, 3)) == (30.005, 104.005) else None,
+        "places": {SCHOOL.id: SCHOOL},
+        "addresses": Gazetteer(map(area, AREAS), [SCHOOL]),
+        "territory": TERRITORY,
     }
     return Rulebook(**{**settled, **changes})
 
@@ -151,8 +178,9 @@ def report(category: str | None = MAIN, **more: Any) -> NewReport:
 
 
 def at(lat: float, lon: float = 104.005, area: str | None = None, **more: Any) -> Where:
-    """A position, with the area that lies around it where none is given."""
-    return Where(point=Point(lat=lat, lon=lon), area=area or square(lat, lon), **more)
+    """A position, with the area that lies around it if none is given."""
+    point = Point(lat=lat, lon=lon)
+    return Where(point=point, area=area or TERRITORY.area_at(point), **more)
 
 
 def event(
@@ -166,14 +194,16 @@ def event(
     """A fact with circumstances that matter little, after a journey over the wire."""
     topic: str = data.topic  # pyright: ignore[reportAttributeAccessIssue]
     _, raw = build(
-        event_id=f"019e0a9c-1f78-7c3e-8b1a-{number:012x}",
-        source=HOMES.get(topic, "/services/triage"),
-        subject=case,
-        time=when,
-        recorded=when,
-        sequence=number,
-        data=data,
-        actor=actor,
+        data,
+        Circumstances(
+            event_id=f"019e0a9c-1f78-7c3e-8b1a-{number:012x}",
+            source=HOMES.get(topic, "/services/triage"),
+            subject=case,
+            time=when,
+            recorded=when,
+            sequence=number,
+            actor=actor,
+        ),
     )
     return parse(topic, raw)
 
@@ -228,14 +258,16 @@ class Story:
         """What follows from the time that passes, and only when something is due."""
         self.now += timedelta(**span)
         due = self.decider.due(self.state)
-        return self._publish(self.decider.lapse(self.state, self.inputs()), self.now) if due and due <= self.now else []
+        if due is None or due > self.now:
+            return []
+        return self._publish(self.decider.on_deadline(self.state, self.inputs()), self.now)
 
     def inputs(self, actor: str | None = None, **claim: Any) -> Inputs:
-        return Inputs(at=self.now, now=self.now, stream=self.case, actor=actor, gathered=self.near, **claim)
+        return Inputs(at=self.now, now=self.now, stream=self.case, actor=actor, context=self.near, **claim)
 
     def end(self, assignment: str, outcome: str = "fixed", **more: Any) -> list[Fact]:
         """What follows when an assignment ends, by default in the hands of the unit that it was given to."""
-        return self.hear(result(assignment, outcome, **{"unit": self.state.works[assignment].unit, **more}))
+        return self.hear(result(assignment, outcome, **{"unit": self.state.assignments[assignment].unit, **more}))
 
     def _publish(self, facts: Sequence[Fact], when: datetime) -> list[Fact]:
         for fact in facts:
@@ -281,6 +313,16 @@ def waiting(**more: Any) -> Story:
     """A case of which the rules know neither what nor where."""
     story = Story()
     story.hear(report(None, **{"title": "zzz", "place": Where(), **more}))
+    return story
+
+
+def returned_twice() -> Story:
+    """A case of which the same work was returned twice, so that only the shift leader rules on it."""
+    story = filed()
+    story.end(f"{CASE}.1.1", "returned")
+    [step] = story.end(f"{CASE}.2.1", "returned")
+    assert isinstance(step, AwaitingRuling)
+    assert step.queue == "second_return"
     return story
 
 

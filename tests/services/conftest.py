@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from chassis.migrate import migrate
 from chassis.service import Service
+from chassis.store.migrations import migrate
 from deploy.district import __main__ as district
 from tests.support.infrastructure import PASSWORD, Database
 
@@ -21,5 +21,5 @@ def district_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 async def url(empty_database: Database, service: Service) -> str:
     """Where the service's own tables are, empty."""
-    await migrate(empty_database.admin_url, service.name, PASSWORD, service.schema.read_text())
+    await migrate(empty_database.admin_url, service.name, PASSWORD, service.migrations)
     return empty_database.url(service.name)

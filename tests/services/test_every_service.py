@@ -1,53 +1,217 @@
-"""What holds for the APIs of all five services alike."""
+"""What holds for the APIs of all five services alike: the same question gets the same answer everywhere."""
 
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fastapi.routing import APIRoute
 
-from chassis.http import encode_cursor
-from chassis.migrate import migrate
+from chassis.service import Service
 from chassis.settings import Settings
+from chassis.store.migrations import migrate
+from chassis.web.paging import encode_cursor
+from chassis.web.roles import ANYONE, SIGNED_IN
+from contracts.roles import Role
 from tests.support.facts import case_id
 from tests.support.fleet import SERVICES
 from tests.support.infrastructure import PASSWORD, Database
-from tests.support.services import running, token
+from tests.support.services import Running, running, token
 
-EVERYBODY = token(
-    "everybody",
-    *("reporter", "grid_member", "acceptor", "dispatcher", "handling_unit", "supervisor", "shift_leader"),
-    *("evaluator", "auditor", "administrator"),
-)
+EVERYBODY = token("everybody", *(role for role in Role if role != "partner"))
 FORGED: tuple[list[Any], ...] = (
     *([], ["x"], [7], [-1], [2**63], [1.5], [None], [True], [["x"]], ["\0"], [{}]),
     *(["x", "x"], [7, "x"], ["2026-05-09", "x"], ["2026-05-09T08:00:00", "x"], ["0001-01-01T00:00:00Z", "x"]),
     *(["2026-05-09T08:00:00Z", 7], ["2026-05-09T08:00:00Z", "\0"], ["9999-12-31T23:59:59Z", "x"], [None, None]),
     ["x", "x", "x"],
 )
+INSTANTS = ("2026-05-09T08:00:00Z", "2026-05-09T16:00:00+08:00", "2026-05-09T08:00:00.123456-03:30")
+NO_INSTANTS = ("2026-05-09", "2026-05-09T08:00:00", "1899-12-31T00:00:00Z", "2026-02-29T00:00:00Z", "yesterday", "0")
+NO_AREAS = ("CH//x", "/CH", "CH/", "CH/a/b/c/d/e", "C H", "%")
 
 
-@pytest.mark.parametrize("name", SERVICES)
-async def test_a_forged_cursor_is_bad_input_in_every_list(
-    name: str, empty_database: Database, district_folder: Path
-) -> None:
-    service = import_module(f"services.{name}.service").build(
-        Settings.model_validate({"CASEGRID_DISTRICT": district_folder})
-    )
-    await migrate(empty_database.admin_url, name, PASSWORD, service.schema.read_text())
-    async with running(service, empty_database.url(name), role="api") as found:
-        routes = found.runtime.service.router(found.runtime).routes
-        lists = [
-            route.path.replace("{case_id}", case_id())
-            for route in routes
-            if isinstance(route, APIRoute) and "cursor" in [one.name for one in route.dependant.query_params]
-        ]
-        assert lists
-        for path in (*lists, "/parked"):
-            answers = {
-                (await found.client.get(path, headers=EVERYBODY, params={"cursor": encode_cursor(key)})).status_code
-                for key in FORGED
-            }
-            assert answers == {404} or 422 in answers, path
-            assert answers <= {200, 404, 422}, path
+@dataclass(frozen=True)
+class Operation:
+    """A method of a path, as the service's own document describes it."""
+
+    method: str
+    path: str
+    described: dict[str, Any]
+
+    def parameters(self, place: str = "query") -> Iterator[tuple[str, dict[str, Any]]]:
+        """(name, schema) of its parameters."""
+        for one in self.described.get("parameters", ()):
+            if one["in"] == place:
+                yield one["name"], one["schema"]
+
+    def required(self) -> dict[str, str]:
+        """Values for the parameters that must be there, from their examples."""
+        return {
+            one["name"]: one.get("example") or one["schema"]["examples"][0]
+            for one in self.described.get("parameters", ())
+            if one["in"] == "query" and one["required"]
+        }
+
+
+@pytest.fixture(params=SERVICES)
+def service(request: pytest.FixtureRequest, district_folder: Path) -> Service:
+    settings = Settings.model_validate({"CASEGRID_DISTRICT": district_folder})
+    return import_module(f"services.{request.param}.service").build(settings)
+
+
+@pytest.fixture
+async def api(empty_database: Database, service: Service) -> AsyncIterator[Running]:
+    await migrate(empty_database.admin_url, service.name, PASSWORD, service.migrations)
+    async with running(service, empty_database.url(service.name), role="api") as found:
+        yield found
+
+
+async def operations(api: Running, *methods: str) -> list[Operation]:
+    document = (await api.client.get("/openapi.json")).json()
+    return [
+        Operation(method, path.replace("{case_id}", case_id()).replace("{parked_id}", "1"), described)
+        for path, found in document["paths"].items()
+        for method, described in found.items()
+        if method in methods
+    ]
+
+
+async def ask(api: Running, operation: Operation, **query: Any) -> httpx.Response:
+    return await api.client.get(operation.path, headers=EVERYBODY, params={**operation.required(), **query})
+
+
+def named(answer: httpx.Response) -> list[str]:
+    assert answer.headers["content-type"] == "application/problem+json"
+    return [error["field"] for error in answer.json().get("errors", ())]
+
+
+def formats(schema: dict[str, Any]) -> set[str]:
+    every = [schema, *schema.get("anyOf", ())]
+    return {one["format"] for one in every if "format" in one}
+
+
+async def test_a_forged_cursor_is_bad_input_in_every_list(api: Running) -> None:
+    lists = [one for one in await operations(api, "get") if "cursor" in dict(one.parameters())]
+    assert lists
+    for operation in lists:
+        for key in FORGED:
+            answer = await ask(api, operation, cursor=encode_cursor(key))
+            assert answer.status_code in (200, 404, 422), operation.path
+            if answer.status_code == 422:
+                assert named(answer) == ["cursor"]
+        assert (await ask(api, operation, cursor="%21")).status_code in (404, 422)
+
+
+async def test_an_instant_may_have_any_offset_and_must_have_one(api: Running) -> None:
+    asked = 0
+    for operation in await operations(api, "get"):
+        for name, schema in operation.parameters():
+            if "date-time" not in formats(schema):
+                continue
+            asked += 1
+            for written in INSTANTS:
+                answer = await ask(api, operation, **{name: written})
+                assert answer.status_code != 422 or named(answer) != [name], (operation.path, name, answer.text)
+            for written in NO_INSTANTS:
+                answer = await ask(api, operation, **{name: written})
+                assert (answer.status_code, named(answer)) == (422, [name]), (operation.path, name, written)
+    assert asked >= 1
+
+
+async def test_an_area_that_is_none_is_refused_and_named(api: Running) -> None:
+    for operation in await operations(api, "get"):
+        if "area" not in dict(operation.parameters()):
+            continue
+        for written in NO_AREAS:
+            answer = await ask(api, operation, area=written)
+            assert (answer.status_code, named(answer)) == (422, ["area"]), (operation.path, written)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("area", "CH/nowhere"), ("category", "event.nowhere"), ("unit", "dept:no")]
+)
+async def test_a_filter_that_names_nothing_of_the_district_is_refused(api: Running, name: str, value: str) -> None:
+    """Audit has no district: it takes every well-formed name."""
+    for operation in await operations(api, "get"):
+        if name in dict(operation.parameters()):
+            answer = await ask(api, operation, **{name: value})
+            if api.runtime.service.name == "audit":
+                assert answer.status_code == 200
+            else:
+                assert (answer.status_code, named(answer)) == (422, [name]), operation.path
+
+
+async def test_a_parameter_that_a_route_does_not_have_is_refused_and_named(api: Running) -> None:
+    """A misspelt filter would return everything."""
+    for operation in await operations(api, "get"):
+        answer = await ask(api, operation, staus="open")
+        assert (answer.status_code, named(answer)) == (422, ["staus"]), operation.path
+
+
+async def test_every_route_asks_for_its_roles(api: Running) -> None:
+    service = api.runtime.service
+    for route in service.routes.router.routes:
+        assert isinstance(route, APIRoute)
+        for method in route.methods or ():
+            allowed = service.routes.roles[method, route.path]
+            if allowed == ANYONE:
+                continue
+            path = route.path.replace("{case_id}", case_id())
+            nobody = await api.client.request(method, path)
+            assert nobody.status_code == 401, path
+            assert nobody.headers["www-authenticate"] == "Bearer"
+            if allowed == SIGNED_IN:
+                continue
+            assert {*allowed} <= {*Role}, path
+            for role in {*Role} - allowed - {"partner"}:
+                answer = await api.client.request(method, path, headers=token("x", role))
+                assert answer.status_code == 403, (path, role)
+                assert all(one in answer.json()["detail"] for one in allowed)
+
+
+async def test_an_unknown_case_is_not_found(api: Running) -> None:
+    for operation in await operations(api, "get"):
+        if "case_id" in dict(operation.parameters("path")):
+            assert (await ask(api, operation)).status_code == 404, operation.path
+
+
+async def test_every_error_is_a_problem(api: Running) -> None:
+    answers = [
+        await api.client.get("/nowhere"),
+        await api.client.get("/me"),
+        await api.client.delete("/health"),
+        await api.client.get("/me", headers={"authorization": "Bearer x"}),
+        await api.client.get("/me?%00=1", headers=EVERYBODY),
+    ]
+    assert [answer.status_code for answer in answers] == [404, 401, 405, 401, 422]
+    for answer in answers:
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert {"type", "title", "status", "detail"} <= answer.json().keys()
+        assert answer.json()["status"] == answer.status_code
+
+
+async def test_everybody_is_told_who_they_are(api: Running) -> None:
+    me = (await api.client.get("/me", headers=token("li", "dispatcher", areas=("CH/x",), unit="dept:water"))).json()
+    assert me == {"subject": "li", "roles": ["dispatcher"], "unit": "dept:water", "areas": ["CH/x"], "source": None}
+
+
+async def test_the_document_describes_every_field_and_every_parameter_with_examples(api: Running) -> None:
+    document = (await api.client.get("/openapi.json")).json()
+    wanting = [
+        f"{name}.{field}"
+        for name, schema in document["components"]["schemas"].items()
+        for field, described in schema.get("properties", {}).items()
+        if not described.get("description")
+    ]
+    for path, found in document["paths"].items():
+        for method, operation in found.items():
+            wanting += [f"{method} {path}"] if not operation.get("description") else []
+            wanting += [
+                f"{method} {path} {one['name']}"
+                for one in operation.get("parameters", ())
+                if not one.get("description")
+            ]
+    assert wanting == []

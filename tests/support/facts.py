@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from chassis.ids import uuid7
-from chassis.records import Record
+from chassis.kafka.records import Record
 from contracts.envelope import CONTENT_TYPE
-from contracts.fields import Fact
+from contracts.fields import FROM, Fact
 from contracts.intake import NewReport
 from contracts.progress import PUBLISHERS
-from contracts.wire import FROM, HOMES, build
+from contracts.wire import HOMES, Circumstances, build
 
 _offsets = itertools.count()
 HEADERS = (("content-type", CONTENT_TYPE),)
@@ -42,15 +42,17 @@ def event_of(
     """An event, by default of the one source that says such things, and its bytes."""
     now = datetime.now(UTC)
     return build(
-        event_id=event_id or uuid7(now),
-        source=source or home_of(data),
-        subject=case,
-        time=time or now,
-        recorded=now,
-        sequence=sequence,
-        data=data,
-        cause=cause,
-        actor=actor or (None if cause else "person:test"),
+        data,
+        Circumstances(
+            event_id=event_id or uuid7(now),
+            source=source or home_of(data),
+            subject=case,
+            time=time or now,
+            recorded=now,
+            sequence=sequence,
+            cause=cause,
+            actor=actor or (None if cause else "person:test"),
+        ),
     )
 
 
@@ -78,7 +80,7 @@ def topic_of(event: Any) -> str:
     """Where an event is published."""
     if event.data.name == "Request":
         return FROM + event.source.rpartition("/")[2]
-    return event.data.topic
+    return event.topic
 
 
 def report(title: str = "water on the road", **more: Any) -> NewReport:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import httpx
 
+from contracts.status import SERVICES
 from tests.support.services import eventually
 
-SERVICES = ("intake", "triage", "dispatch", "feedback", "audit")
 ROOT = Path(__file__).parents[2]
 
 

@@ -11,20 +11,20 @@ import tempfile
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 
-from chassis.migrate import migrate
+from chassis.store.migrations import Migration, migrate
 from contracts.wire import TOPICS
 from deploy.stack import kafka as broker
 from deploy.stack import postgres as server
 from deploy.stack import topics
 from deploy.stack.plan import SERVICES
 from deploy.stack.ports import free
-from deploy.stack.process import ROOT
 from deploy.stack.provision import with_database
 
 PASSWORD = "test"
@@ -182,7 +182,12 @@ async def make_topics(kafka: str) -> AsyncIterator[Callable[..., Awaitable[list[
 async def migrate_services(admin_url: str, password: str = PASSWORD) -> None:
     """Applies every service's schema, and makes its role where the cluster has none."""
     for name in SERVICES:
-        await migrate(admin_url, name, password, (ROOT / "services" / name / "schema.sql").read_text())
+        await migrate(admin_url, name, password, migrations_of(name))
+
+
+def migrations_of(name: str) -> tuple[Migration, ...]:
+    """The migrations of a service."""
+    return import_module(f"services.{name}.service").MIGRATIONS
 
 
 async def execute(url: str, statement: str) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -13,13 +13,14 @@ import jwt
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from chassis.clock import Clock
-from chassis.database import Connection, Database
-from chassis.identity import AUDIENCE
-from chassis.records import Record
+from chassis.engine.model import Model
+from chassis.engine.timers import Timers
+from chassis.kafka.records import Record
 from chassis.runtime import Runtime, application
 from chassis.service import Service
 from chassis.settings import DEVELOPMENT_KEY, Settings
-from chassis.timers import Timers
+from chassis.store.database import Connection, Database
+from chassis.web.identity import AUDIENCE
 from contracts.envelope import Event
 from contracts.wire import reread
 
@@ -103,7 +104,7 @@ async def running(
     )
     runtime = Runtime(service, settings, clock=clock)
     if kafka == NOWHERE:  # there is no backlog to wait for
-        runtime.timers = Timers(runtime.service, runtime.database, runtime.clock, runtime.inbox)
+        assume_no_backlog(runtime)
     app = application(runtime)
     async with (
         app.router.lifespan_context(app),
@@ -111,6 +112,13 @@ async def running(
     ):
         await eventually(lambda: _reached(runtime), what=f"{service.name}'s database")
         yield Running(runtime, client)
+
+
+def assume_no_backlog(runtime: Runtime) -> None:
+    """Lets deadlines be decided without asking a broker how far the topics have been read."""
+    if isinstance(runtime.service.model, Model):
+        model = replace(runtime.service.model, registry=runtime.registry)
+        runtime.deciding.timers = Timers(model, runtime.database, runtime.clock, runtime.inbox.cache)
 
 
 async def _reached(runtime: Runtime) -> bool:

@@ -8,19 +8,19 @@ an hour after it arrived. A partner may file a report and make remarks on it.
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 
-from chassis.commands import Request
-from chassis.decider import Decider, Facts, Inputs, Refused, Unfit, Unknown
-from chassis.http import answer, command_request
-from chassis.identity import ANYONE
-from chassis.requests import Requests
-from chassis.runtime import Runtime
+from chassis.engine.decider import Decider, Facts, Inputs, Refused, Unfit, Unknown
+from chassis.engine.model import Model
+from chassis.engine.partner_requests import PartnerRequests
 from chassis.service import Service
-from chassis.views import View
+from chassis.store.migrations import STORE, Migration, read
+from chassis.store.views import View
+from chassis.web.application import Routes
+from chassis.web.requests import CommandRequestDep, CommandsDep, answer
+from chassis.web.roles import ANYONE
 from contracts import request as requested
 from contracts.dispatch import Resolved
 from contracts.fields import Attachment
@@ -121,19 +121,19 @@ def when(command: Note | File, state: Tally, inputs: Inputs) -> Counted:
     return counted(inputs.claimed, inputs.at, skew=timedelta(minutes=5))
 
 
-def lapse(state: Tally, inputs: Inputs) -> Facts:
+def on_deadline(state: Tally, inputs: Inputs) -> Facts:
     if state.due_at is not None and state.due_at <= inputs.now:
         return [CheckOverdue(due_at=state.due_at)]
     return []
 
 
-def heard(event: Any, state: Tally, inputs: Inputs) -> Iterable[tuple[Any, str]]:
+def propagates_to(event: Any, state: Tally, inputs: Inputs) -> Iterable[tuple[Any, str]]:
     if isinstance(event.data, Supplement) and event.data.text.startswith("tell "):
         return [(event, other) for other in event.data.text.split()[1:]]
     return ()
 
 
-def hear(event: Any, state: Tally, inputs: Inputs) -> Facts:
+def on_propagated(event: Any, state: Tally, inputs: Inputs) -> Facts:
     return () if event.id in state.heard else [Verified(rule=event.id, note=f"heard of {event.subject}")]
 
 
@@ -142,11 +142,11 @@ DECIDER: Decider[Note | File, Tally] = Decider(
     evolve=evolve,
     react=react,
     decide=decide,
-    lapse=lapse,
+    on_deadline=on_deadline,
     due=lambda state: state.due_at,
     counted=when,
-    heard=heard,
-    hear=hear,
+    propagates_to=propagates_to,
+    on_propagated=on_propagated,
 )
 
 TALLIES: View[Tally] = View(
@@ -161,21 +161,19 @@ TALLIES: View[Tally] = View(
 )
 
 
-def router(runtime: Runtime) -> APIRouter:
-    routes = APIRouter()
+router = APIRouter()
 
-    @routes.post("/cases/{case_id}/notes")
-    async def note(case_id: str, body: dict[str, str], request: Annotated[Request, Depends(command_request)]) -> Any:
-        return answer(
-            await runtime.commands.execute(
-                case_id,
-                Note(body["text"]),
-                request,
-                lambda state, events: (201, {"notes": state.notes, "event": events[0].id}),
-            )
+
+@router.post("/cases/{case_id}/notes")
+async def note(case_id: str, body: dict[str, str], commands: CommandsDep, request: CommandRequestDep) -> Any:
+    return answer(
+        await commands.execute(
+            case_id,
+            Note(body["text"]),
+            request,
+            lambda state, events: (201, {"notes": state.notes, "event": events[0].id}),
         )
-
-    return routes
+    )
 
 
 def command(event: Any, partner: Partner) -> Note | File | None:
@@ -188,20 +186,21 @@ def command(event: Any, partner: Partner) -> Note | File | None:
             return None
 
 
-TALLY = Service(
+MODEL = Model(
     name="tally",
     topics=("ReportFiled", "Resolved", "from.*"),
     decider=DECIDER,
     views=(TALLIES,),
-    router=router,
-    roles={("POST", "/cases/{case_id}/notes"): ANYONE},
-    schema=Path(__file__),
     parks=("ReportFiled", "Resolved", "from.*"),
-    requests=Requests(
+    partner_requests=PartnerRequests(
         command=command,
         involved=lambda state, partner: state.partner == partner,
         told=lambda state, partner, event_id: event_id in state.told,
         answered=lambda state, partner: len(state.told),
         answers_unreadable=True,
     ),
+)
+MIGRATIONS = (*read("store", STORE), Migration("tally", 1, "0001_tables", SCHEMA))
+TALLY = Service(
+    model=MODEL, routes=Routes(router, {("POST", "/cases/{case_id}/notes"): ANYONE}, {}), migrations=MIGRATIONS
 )

@@ -10,16 +10,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from chassis.database import Database
-from chassis.inbox import Inbox
-from chassis.partners import Registry
-from chassis.records import Record, read
-from chassis.service import Service
+from chassis.engine.inbox import Inbox
+from chassis.engine.model import Model
+from chassis.engine.timers import Timers
+from chassis.kafka.records import Record, read
+from chassis.registry import Registry
 from chassis.settings import Settings
-from chassis.timers import Timers
-from contracts.fields import Fact
+from chassis.store.database import Database
+from chassis.store.streams import Cache
+from contracts.fields import FROM, Fact
 from contracts.reference import Partner, Partners
-from contracts.wire import FROM, Invalid
+from contracts.wire import Invalid
 from services.dispatch import service as dispatch
 from services.feedback import service as feedback
 from services.intake import service as intake
@@ -39,33 +40,34 @@ def register(district: Path, *partners: Partner) -> Path:
     return file
 
 
-def services(district: Path) -> dict[str, Service]:
+def models(district: Path) -> dict[str, Model]:
     """The four services that decide, on the reference files of that folder."""
     settings = Settings.model_validate({"CASEGRID_DISTRICT": str(district)})
-    return {name: module.build(settings) for name, module in DECIDING.items()}
+    found = {name: module.build(settings).model for name, module in DECIDING.items()}
+    return {name: model for name, model in found.items() if isinstance(model, Model)}
 
 
 @dataclass
 class Node:
     """One service with its store; `clock` stands still unless a test moves it."""
 
-    service: Service
+    model: Model
     database: Database
     clock: Hands = field(default_factory=lambda: Hands(STARTED))
 
     @property
     def inbox(self) -> Inbox:
         """An inbox of a process that has just begun: it remembers nothing."""
-        return Inbox(self.service, self.database, self.clock)
+        return Inbox(self.model, self.database, self.clock)
 
     def reads(self, topic: str) -> bool:
         """Whether the service is given the records of a topic."""
-        return (f"{FROM}*" if topic.startswith(FROM) else topic) in self.service.topics
+        return (f"{FROM}*" if topic.startswith(FROM) else topic) in self.model.topics
 
     async def settle(self) -> None:
-        """Pays what it owes to other cases, and judges deadlines."""
-        timers = Timers(self.service, self.database, self.clock, None)
-        while await timers.pay():
+        """Reaches other cases, and decides deadlines."""
+        timers = Timers(self.model, self.database, self.clock, Cache())
+        while await timers.propagate():
             pass
         while await timers.look():
             pass
@@ -74,7 +76,7 @@ class Node:
         """Makes the store as it was on the first day."""
         rows = await self.database.fetch("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
         for row in rows:
-            if row["tablename"] != "schema_version":
+            if row["tablename"] != "migrations":
                 await self.database.pool.execute(f"DELETE FROM {row['tablename']}")
 
     async def outbox(self) -> list[Record]:
@@ -96,7 +98,7 @@ class Node:
     async def views(self) -> dict[str, list[tuple[Any, ...]]]:
         """The content of its read models."""
         found = {}
-        for view in self.service.views:
+        for view in self.model.views:
             columns = ", ".join(view.columns)
             rows = await self.database.fetch(f"SELECT {columns} FROM {view.table} ORDER BY {', '.join(view.key)}")
             found[view.table] = [tuple(row) for row in rows]
@@ -104,7 +106,7 @@ class Node:
 
     async def statuses(self) -> dict[str, str]:
         """Case -> the status it shows."""
-        table = "reports" if self.service.name == "intake" else "cases"
+        table = "reports" if self.model.name == "intake" else "cases"
         rows = await self.database.fetch(f"SELECT case_id, status FROM {table}")
         return {row["case_id"]: row["status"] for row in rows}
 
@@ -113,10 +115,10 @@ async def nodes(district: Path, urls: Urls, partners: Path | None = None) -> dic
     """The four, each with its store open."""
     registry = Registry(partners)
     found = {}
-    for name, service in services(district).items():
+    for name, model in models(district).items():
         database = Database(urls.url(name), name, size=3)
         await database.open()
-        found[name] = Node(replace(service, registry=registry), database)
+        found[name] = Node(replace(model, registry=registry), database)
     return found
 
 

@@ -13,10 +13,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from chassis.ids import uuid7
-from contracts.fields import Place
+from contracts.fields import FROM, TO, Place
 from contracts.reference import Areas
 from contracts.request import Acknowledge, Resolve
-from contracts.wire import FROM, TO
 from deploy.bench.chain import CATEGORY, PARTNER, places, report
 from deploy.simulation.partner import HEADERS, request
 from tests.support.fleet import Fleet

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chassis.records import Record, read
+from chassis.kafka.records import Record, read
 from contracts import status
 from contracts.causes import CAUSES, label
 from contracts.fields import Place
@@ -24,10 +24,10 @@ from contracts.request import (
     AddSupplement,
     Arrive,
     FileReport,
+    ReportedPlace,
     Resolve,
     Return,
     SetOut,
-    Where,
     Withdraw,
 )
 from contracts.wire import TOPICS
@@ -53,7 +53,7 @@ async def city(district: Path, database: Database) -> AsyncIterator[dict[str, No
 
 
 async def file(bus: Bus, case: str, place: Place, category: str = CATEGORY) -> None:
-    where = Where(point=place.point, area=place.area)
+    where = ReportedPlace(point=place.point, area=place.area)
     answer = await bus.ask(case, FileReport(channel="sensor", title="cover tilted", category=category, place=where))
     assert answer.data.kind == "accepted", answer
 
@@ -183,7 +183,7 @@ async def played(request: pytest.FixtureRequest, city: dict[str, Node], district
     bus = Bus(city)
     duplicate, original = await play(bus, district)
     node = city[request.param]
-    own = node.service.source
+    own = node.model.source
     records = [record for record in bus.log if node.reads(record.topic)]
     found = Played(node, records, constraints(records, bus.log, own, duplicate, original))
     found.said, found.shown = await node.published(), await node.views()

@@ -8,14 +8,14 @@ from typing import Any
 import orjson
 import pytest
 
-from chassis.records import Record
+from chassis.kafka.records import Record
 from contracts.dispatch import Resolved
 from contracts.feedback import Evaluated
 from contracts.fields import Fact, Place
 from contracts.intake import NewReport, Withdrawal
 from contracts.progress import Extended, Verified
 from contracts.reference import Areas, Partner
-from contracts.request import Acknowledge, AddSupplement, FileReport, Note, Resolve, Return, Where, Withdraw
+from contracts.request import Acknowledge, AddSupplement, FileReport, Note, ReportedPlace, Resolve, Return, Withdraw
 from contracts.triage import Rejected
 from deploy.bench.chain import CATEGORY, places
 from services.audit.log import Log
@@ -48,7 +48,7 @@ class Scene:
     async def own_case(self) -> tuple[str, str]:
         """A case of the rival's own, and the notice that it was accepted."""
         mine = case_id()
-        where = Where(point=self.spots[1].point, area=self.spots[1].area)
+        where = ReportedPlace(point=self.spots[1].point, area=self.spots[1].area)
         answer = await self.bus.ask(mine, FileReport(title="ours", place=where), partner="water")
         return mine, answer.id
 
@@ -62,7 +62,7 @@ async def scene(city: dict[str, Node], district: Path) -> Scene:
     areas = Areas.model_validate_json((district / "areas.json").read_bytes()).areas
     spots = places(areas, 3)
     case = case_id()
-    where = Where(point=spots[0].point, area=spots[0].area)
+    where = ReportedPlace(point=spots[0].point, area=spots[0].area)
     await bus.ask(case, FileReport(title="a cover tilts", category=CATEGORY, place=where), partner="drainage")
     return Scene(bus, case, bus.notice(case, "assigned").data.assignment_id, spots)
 
@@ -184,7 +184,7 @@ async def test_a_partner_cannot_state_its_own_lateness(
 async def test_a_partner_cannot_learn_another_units_task(scene: Scene) -> None:
     """In a case with three units each partner hears of its own assignment only, and of no reporter."""
     case = case_id()
-    where = Where(point=scene.spots[2].point, area=scene.spots[2].area)
+    where = ReportedPlace(point=scene.spots[2].point, area=scene.spots[2].area)
     report = FileReport(
         title="burst",
         category="event.emergency.water-main",
@@ -258,12 +258,14 @@ async def test_junk_under_a_cases_key_delays_no_valid_record_of_that_case(
     stored = await node.database.fetch("SELECT event_id FROM events WHERE stream_id = $1 AND NOT own", case)
     assert [row["event_id"] for row in stored] == [event.id]
     kinds = [row["kind"] for row in await node.database.fetch("SELECT kind FROM parked")]
-    assert {len(kinds), inbox.passed_over[fact.topic] // 2} == {0, len(junk)}, "each parked once, or counted each time"
+    assert {len(kinds), inbox.reader.passed_over[fact.topic] // 2} == {0, len(junk)}, (
+        "each parked once, or counted each time"
+    )
     assert set(kinds) <= {"invalid", "forged"}
 
 
 async def _audited(urls: Database, records: list[Record], case: str, event_id: str) -> None:
-    from chassis.database import Database as Store
+    from chassis.store.database import Database as Store
 
     store = Store(urls.url("audit"), "audit", size=2)
     await store.open()

@@ -27,13 +27,16 @@ def broken(files: Files) -> Iterator[Finding]:
 
 
 def remarks(files: Files) -> Iterator[Finding]:
-    """What is no hindrance: roles that only a unit above fills, and files that are not as the manifest says."""
+    """What is no hindrance: roles that only a unit above fills, sub-grids and part-time members without each other, and
+    files that are not as the manifest says.
+    """
     names = files.units.names or frozenset()
     for role, fields in _roles_by_field(files).items():
         above = [grid for grid in files.grids if filled_by(role, grid, names) not in (None, unit_for(role, grid))]
         for field in fields if above else ():
             rule = f"nobody is {role} in {_some(above)}, so a unit further up takes its part"
             yield Finding("catalogue.json", field, rule)
+    yield from _staffing(files)
     for name, digest in files.manifest.files.items() if files.manifest else ():
         path = path_of(files.folder, name)
         if not path.exists():
@@ -89,9 +92,26 @@ def _members(files: Files) -> Iterator[Finding]:
             yield Finding("members.json", f"{where}.grid", f"{member.grid} is not an area of areas.json")
         elif member.grid.count("/") != 3:
             yield Finding("members.json", f"{where}.grid", f"{member.grid} is an area of another level than a grid")
+        if member.subgrid is not None and files.areas.lacks(member.subgrid):
+            yield Finding("members.json", f"{where}.subgrid", f"{member.subgrid} is not an area of areas.json")
     once = {member.id: member for member in files.members.valid}.values()  # one that is repeated is named as such
     orders = (f"{member.order} in {member.grid}" for member in once)
     yield from repeated("members.json", "members.order", orders)
+
+
+def _staffing(files: Files) -> Iterator[Finding]:
+    """Backups come from a report's sub-grid first, so its part-time members should stand there."""
+    subgrids = [area.path for area in files.areas.valid if area.level == "subgrid"]
+    divided = {subgrid.rpartition("/")[0] for subgrid in subgrids}
+    staffed = {member.subgrid for member in files.members.valid}
+    apart = {member.grid for member in files.members.valid if not member.full_time and member.subgrid is None}
+    unstaffed = [subgrid for subgrid in subgrids if subgrid not in staffed]
+    if apart & divided:
+        rule = f"part-time members of {_some(sorted(apart & divided))} belong to none of its sub-grids"
+        yield Finding("members.json", "members.subgrid", rule)
+    if unstaffed and files.members.names is not None:
+        rule = f"no part-time member belongs to {_some(unstaffed, 'sub-grid')}, so backups come from the whole grid"
+        yield Finding("members.json", "members.subgrid", rule)
 
 
 def _places(files: Files) -> Iterator[Finding]:
@@ -149,5 +169,6 @@ def _roles_by_field(files: Files) -> Mapping[str, list[str]]:
     return found
 
 
-def _some(grids: list[str]) -> str:
-    return grids[0] if len(grids) == 1 else f"{grids[0]} and {len(grids) - 1} other grids"
+def _some(areas: list[str], kind: str = "grid") -> str:
+    others = len(areas) - 1
+    return f"{areas[0]} and {others} other {kind}{'s' if others > 1 else ''}" if others else areas[0]

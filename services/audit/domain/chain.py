@@ -1,4 +1,4 @@
-"""The events of a case in causal order, the delay of each after its cause, and the stages the case went through."""
+"""The events of a case in causal order, the delay of each after its cause, and the periods of the case's statuses."""
 
 import heapq
 from collections import defaultdict
@@ -16,7 +16,7 @@ _Rank = tuple[datetime, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LoggedEvent:
     """An event with its place in the log, and its data as published."""
 
     index: int
@@ -28,14 +28,14 @@ class Entry:
     data: Any
 
     @property
-    def asks(self) -> bool:
+    def is_request(self) -> bool:
         """Whether it is a partner's request, whose times are by the partner's clock."""
         return self.event.data.name == "Request"
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """A status and how long it lasted; `until` is None for the last one."""
+class StatusPeriod:
+    """A status and how long the case had it; `until` is None for the last one."""
 
     status: str
     since: datetime
@@ -47,96 +47,98 @@ class Stage:
         return None if self.until is None else (self.until - self.since).total_seconds()
 
 
-def belonging(entries: Sequence[Entry]) -> list[Entry]:
-    """Without what partners asked under the case's key that had no part in it, as anybody may ask: it is in the log."""
-    causes = {entry.event.causationid for entry in entries}
-    return [entry for entry in entries if not entry.asks or entry.event.id in causes]
+def without_stray_requests(events: Sequence[LoggedEvent]) -> list[LoggedEvent]:
+    """Leaves out partners' requests from which nothing in the case followed: anybody may send one under any case."""
+    causes = {one.event.causationid for one in events}
+    return [one for one in events if not one.is_request or one.event.id in causes]
 
 
-def causal(entries: Iterable[Entry]) -> list[Entry]:
-    """Each event after its cause, and after what its source said before it; where neither decides, by time, then index.
+def in_causal_order(events: Iterable[LoggedEvent]) -> list[LoggedEvent]:
+    """Each event after its cause and after its source's earlier events; else by time, then by index.
 
-    Claims that contradict each other (a mistake, or a forgery) are overruled at the earliest of the events concerned,
-    so that every event is there once, whatever was claimed.
+    Every event is in the result once, whatever it claims. Where claims contradict each other, by mistake or forgery,
+    the earliest of the events concerned comes first.
     """
-    known = {entry.index: entry for entry in entries}
+    known = {one.index: one for one in events}
     rank = _ranks(known.values())
-    after, waiting = _claims(list(known.values()), rank)
+    successors, waiting = _constraints(list(known.values()), rank)
     ready = [rank[index] for index in known if not waiting[index]]
     heapq.heapify(ready)
-    in_time = iter(sorted(rank.values()))
-    left, order = set(known), list[Entry]()
+    by_rank = iter(sorted(rank.values()))
+    left, order = set(known), list[LoggedEvent]()
     while left:
-        index = heapq.heappop(ready)[1] if ready else next(index for _, index in in_time if index in left)
+        index = heapq.heappop(ready)[1] if ready else next(index for _, index in by_rank if index in left)
         left.discard(index)
         order.append(known[index])
-        for other in after[index]:
+        for other in successors[index]:
             waiting[other] -= 1
             if waiting[other] == 0 and other in left:
                 heapq.heappush(ready, rank[other])
     return order
 
 
-def _claims(entries: Sequence[Entry], rank: Mapping[int, _Rank]) -> tuple[Mapping[int, list[int]], dict[int, int]]:
-    """For each index what comes after it, and of how many it must wait."""
-    causes = by_id(entries)
-    after: defaultdict[int, list[int]] = defaultdict(list)
-    waiting = dict.fromkeys((entry.index for entry in entries), 0)
-    streams: defaultdict[str, list[Entry]] = defaultdict(list)
-    for entry in entries:
-        streams[entry.event.source].append(entry)
-        cause = causes.get(entry.event.causationid or "")
-        if cause is not None and cause is not entry:
-            after[cause.index].append(entry.index)
-            waiting[entry.index] += 1
+def _constraints(
+    events: Sequence[LoggedEvent], rank: Mapping[int, _Rank]
+) -> tuple[Mapping[int, list[int]], dict[int, int]]:
+    """(index -> indexes that come after it, index -> how many events it waits for)."""
+    causes = by_id(events)
+    successors: defaultdict[int, list[int]] = defaultdict(list)
+    waiting = dict.fromkeys((one.index for one in events), 0)
+    streams: defaultdict[str, list[LoggedEvent]] = defaultdict(list)
+    for one in events:
+        streams[one.event.source].append(one)
+        cause = causes.get(one.event.causationid or "")
+        if cause is not None and cause is not one:
+            successors[cause.index].append(one.index)
+            waiting[one.index] += 1
     for stream in streams.values():
-        # A partner need not number what it asks; its own topic has it in order.
-        stream.sort(key=lambda entry: entry.index if entry.asks else (entry.event.sequence, *rank[entry.index]))
+        # A partner need not number its requests; the offsets of its own topic order them.
+        stream.sort(key=lambda one: one.index if one.is_request else (one.event.sequence, *rank[one.index]))
         for earlier, later in pairwise(stream):
-            after[earlier.index].append(later.index)
+            successors[earlier.index].append(later.index)
             waiting[later.index] += 1
-    return after, waiting
+    return successors, waiting
 
 
-def _ranks(entries: Iterable[Entry]) -> dict[int, _Rank]:
-    """Index -> its place where nothing else decides. A request has the time of what it led to: its own is a claim."""
-    reached: dict[str, datetime] = {}
-    for entry in entries:
-        if entry.event.causationid is not None and not entry.asks:
-            at = reached.setdefault(entry.event.causationid, entry.event.time)
-            reached[entry.event.causationid] = min(at, entry.event.time)
+def _ranks(events: Iterable[LoggedEvent]) -> dict[int, _Rank]:
+    """Index -> (time, index). A request has the time of its first effect, because its own time is a claim."""
+    effects: dict[str, datetime] = {}
+    for one in events:
+        if one.event.causationid is not None and not one.is_request:
+            at = effects.setdefault(one.event.causationid, one.event.time)
+            effects[one.event.causationid] = min(at, one.event.time)
     return {
-        entry.index: (reached.get(entry.event.id, entry.event.time) if entry.asks else entry.event.time, entry.index)
-        for entry in entries
+        one.index: (effects.get(one.event.id, one.event.time) if one.is_request else one.event.time, one.index)
+        for one in events
     }
 
 
-def by_id(entries: Iterable[Entry]) -> Mapping[str, Entry]:
-    """Event id -> the event; a service's, should a partner have taken the same."""
-    return {entry.event.id: entry for entry in sorted(entries, key=lambda entry: not entry.asks)}
+def by_id(events: Iterable[LoggedEvent]) -> Mapping[str, LoggedEvent]:
+    """Event id -> the event; if a partner used an id of a service, the service's event."""
+    return {one.event.id: one for one in sorted(events, key=lambda one: not one.is_request)}
 
 
-def delay_ms(entry: Entry, causes: Mapping[str, Entry]) -> int | None:
+def delay_ms(one: LoggedEvent, causes: Mapping[str, LoggedEvent]) -> int | None:
     """Milliseconds between the recording of an event and that of its cause.
 
-    None where no cause is known, or where one of the two was recorded by a partner's clock.
+    None if no cause is known, or if a partner's clock recorded one of the two.
     """
-    cause = causes.get(entry.event.causationid or "")
-    if cause is None or cause.asks or entry.asks:
+    cause = causes.get(one.event.causationid or "")
+    if cause is None or cause.is_request or one.is_request:
         return None
-    return (entry.event.recordedtime - cause.event.recordedtime) // _MILLISECOND
+    return (one.event.recordedtime - cause.event.recordedtime) // _MILLISECOND
 
 
-def stages(chain: Iterable[Entry]) -> list[Stage]:
-    """The statuses of a case along its chain. An event with an earlier time than what led to it counts from then."""
-    found: list[Stage] = []
+def status_periods(chain: Iterable[LoggedEvent]) -> list[StatusPeriod]:
+    """The statuses of a case along its chain. A status never begins before the one that precedes it."""
+    found: list[StatusPeriod] = []
     case: Case | None = None
-    for entry in chain:
-        case = evolve(case, entry.event, entry.index)
+    for one in chain:
+        case = evolve(case, one.event, one.index)
         if case is None or case.status is None or (found and found[-1].status == case.status):
             continue
-        since = max(entry.event.time, found[-1].since) if found else entry.event.time
+        since = max(one.event.time, found[-1].since) if found else one.event.time
         if found:
-            found[-1] = Stage(found[-1].status, found[-1].since, since)
-        found.append(Stage(case.status, since, None))
+            found[-1] = StatusPeriod(found[-1].status, found[-1].since, since)
+        found.append(StatusPeriod(case.status, since, None))
     return found

@@ -1,42 +1,38 @@
 """What dispatch decides, and nothing else: no clock, no identifiers, no I/O.
 
-state.py      a case, its assignments, and what partners were told
-folding.py    the state after one more event
-commands.py   what people and partners' systems may ask of an assignment
-rules.py      which of it is allowed, and what follows
-requests.py   what a partner's system says -> a command
-reactions.py  what follows from rulings, verdicts, supplements and other cases
-deadlines.py  which deadlines pass when, and what follows
-reckoning.py  clock arithmetic on an assignment's limits
-notices.py    what partners are told
+case.py        a case as dispatch knows it, folded from facts
+assignment.py  one assignment of a case, and its state after each step
+commands.py    what may be asked of an assignment, and what follows
+permissions.py who may ask it now
+requests.py    a partner's request as a command
+reactions.py   what follows from rulings, verdicts, supplements and other cases
+deadlines.py   which deadlines pass when, and what follows
+notices.py     what partners are told
+rules.py       the reference data that all of this is decided by
+clock.py       the instants between an assignment's given deadlines
 """
 
-from chassis.decider import Decider
-from contracts.reference import Policy, Units
-from services.dispatch.domain.commands import Command
-from services.dispatch.domain.deadlines import Deadlines
-from services.dispatch.domain.folding import evolve
-from services.dispatch.domain.reactions import hear, heard, react
-from services.dispatch.domain.reckoning import Reckoning
+from functools import partial
+
+from chassis.engine.decider import Decider
+from services.dispatch.domain.case import Case, evolve
+from services.dispatch.domain.commands import Command, counted, decide
+from services.dispatch.domain.deadlines import due, on_deadline
+from services.dispatch.domain.reactions import on_propagated, propagates_to, react
 from services.dispatch.domain.rules import Rules
-from services.dispatch.domain.state import Case
-
-__all__ = ["Reckoning", "decider"]
 
 
-def decider(reckoning: Reckoning, units: Units, policy: Policy) -> Decider[Command, Case]:
-    """Dispatch's decider under this policy."""
-    deadlines = Deadlines(reckoning, units)
-    rules = Rules(reckoning, units, policy)
+def decider(rules: Rules) -> Decider[Command, Case]:
+    """Dispatch's decider under these rules."""
     found: Decider[Command, Case] = Decider(
         initial=Case(),
         evolve=evolve,
         react=react,
-        decide=rules.decide,
-        lapse=deadlines.lapse,
-        due=deadlines.due,
-        counted=rules.counted,
-        heard=heard,
-        hear=hear,
+        decide=partial(decide, rules=rules),
+        on_deadline=partial(on_deadline, rules=rules),
+        due=partial(due, rules=rules),
+        counted=partial(counted, rules=rules),
+        propagates_to=propagates_to,
+        on_propagated=on_propagated,
     )
     return found

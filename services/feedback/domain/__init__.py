@@ -1,11 +1,32 @@
-"""Feedback's domain: pure, and right in whatever order the topics bring their facts.
+"""What feedback decides, and nothing else: no clock, no identifiers, no I/O; right in any order of the topics.
 
-case.py       what is known of a case, and what follows from it
-formulas.py   the scores of one case, by name and version
-decisions.py  commands, and what is published in answer to them, to facts and to the time that passes
+case.py       a case as feedback knows it, folded from facts
+formulas.py   the scores of one case and the definitions of all figures, by name and version
+verdicts.py   the verdict that closes a case
+commands.py   what people may ask: check, close by force, rate
+reactions.py  what follows from rulings and from the ends of assignments
+deadlines.py  what follows when nobody has checked in time
 """
 
-from services.feedback.domain.case import Case, evolve
-from services.feedback.domain.decisions import Command, FailCheck, ForceClose, PassCheck, Person, Rate, decider
+from functools import partial
 
-__all__ = ["Case", "Command", "FailCheck", "ForceClose", "PassCheck", "Person", "Rate", "decider", "evolve"]
+from chassis.engine.decider import Decider
+from contracts.reference import Policy
+from services.feedback.domain.case import Case, evolve
+from services.feedback.domain.commands import Command, counted, decide
+from services.feedback.domain.deadlines import due, on_deadline
+from services.feedback.domain.reactions import react
+
+
+def decider(policy: Policy) -> Decider[Command, Case]:
+    """Feedback's decider under a policy."""
+    found: Decider[Command, Case] = Decider(
+        initial=Case(),
+        evolve=evolve,
+        react=react,
+        decide=partial(decide, policy=policy),
+        on_deadline=on_deadline,
+        due=due,
+        counted=partial(counted, policy=policy),
+    )
+    return found

@@ -1,28 +1,30 @@
 """A case as feedback knows it, folded from facts in whatever order the topics bring them.
 
-Plans, extensions and ends of work are kept side by side under the assignment they are about, and what they mean is
-worked out when it is asked for. So an end that comes before its plan waits here for it, and nothing is held back.
+An end or an extension may come before the plan that names its assignment: it is kept with the assignment, and nothing
+is held back. What the facts mean together is derived when it is asked for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from contracts import status
+from contracts import status, triage
 from contracts.dispatch import Resolved
 from contracts.envelope import Event
 from contracts.feedback import CaseOutcome, Evaluated, Score
+from contracts.fields import EARLIEST, LATEST
 from contracts.progress import Checking, CheckOverdue, Extended, Rated
 from contracts.status import Standing
-from contracts.triage import Assignment, Check, Dispatched, Merged
+from contracts.triage import Because, Check, Dispatched, Merged
 
 
 @dataclass(frozen=True, slots=True)
-class Filing:
-    """What triage says the case is, in the newest round known."""
+class Ruling:
+    """What triage said the case is in one of its rounds, and when."""
 
     round: int
+    ruled_at: datetime
     category: str
     condition: str
     priority: int
@@ -34,17 +36,7 @@ class Filing:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """One assignment of a plan, as it was given out."""
-
-    assignment: Assignment
-    round: int
-    because: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
+class End:
     """How and when an assignment ended. `resolved.unit` had it in the end, whoever it was given to."""
 
     resolved: Resolved
@@ -53,7 +45,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """An extension of an assignment: its number from 1, when it was granted, and the deadline from then on."""
+    """A granted extension: its number from 1, when it was granted, and the deadline from then on."""
 
     count: int
     granted_at: datetime
@@ -61,8 +53,57 @@ class Extension:
 
 
 @dataclass(frozen=True, slots=True)
+class Assignment:
+    """An assignment, as far as it is known: its plan may come after its extensions and its end."""
+
+    assignment_id: str
+    plan: triage.Assignment | None = None
+    round: int = 0
+    because: Because = "first"
+    dispatched_at: datetime | None = None
+    """When the ruling was made that gave it; `round` and `because` are those of that ruling."""
+    end: End | None = None
+    extensions: tuple[Extension, ...] = ()
+    """In the order in which they were granted."""
+    failed_at: datetime | None = None
+    """When a check found its work wanting."""
+
+    @property
+    def lead(self) -> bool:
+        """Whether it answers for the case while no other takes it over."""
+        return self.plan is not None and self.plan.lead
+
+    @property
+    def unit(self) -> str:
+        """The unit that had it in the end, else the unit of the plan, which must be known then."""
+        return self.unit_at(LATEST)
+
+    def unit_at(self, at: datetime) -> str:
+        """The same as of an instant: the unit of the plan until the assignment ended."""
+        if self.end is not None and self.end.at <= at:
+            return self.end.resolved.unit
+        assert self.plan is not None
+        return self.plan.unit
+
+    @property
+    def resolve_by(self) -> datetime:
+        """The deadline in force: as the end says, else as the latest extension says, else as planned."""
+        if self.end is not None:
+            return self.end.resolved.resolve_by
+        if self.extensions:
+            return self.extensions[-1].due_at
+        assert self.plan is not None
+        return self.plan.resolve_by
+
+    @property
+    def late_by_seconds(self) -> int | None:
+        """How late the work was, as dispatch measured it; None while it has not ended."""
+        return self.end.resolved.late_by_seconds if self.end is not None else None
+
+
+@dataclass(frozen=True, slots=True)
 class OpenCheck:
-    """The work is done and waits for its check; of a retrospective entry, since it was done."""
+    """The work is done and waits for its check since then; in a retrospective case since the work was done."""
 
     since: datetime
     due_at: datetime
@@ -97,41 +138,46 @@ class Rating:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Everything feedback took in and published about one case."""
+    """Everything feedback decides and answers by."""
 
-    filing: Filing | None = None
+    rulings: tuple[Ruling, ...] = ()
+    """Triage's dispatching rulings, by round."""
     merged_into: str | None = None
-    tasks: Mapping[str, Task] = field(default_factory=dict)
-    extensions: Mapping[str, tuple[Extension, ...]] = field(default_factory=dict)
-    """Assignment -> its extensions in their order."""
-    ends: Mapping[str, Result] = field(default_factory=dict)
-    """Assignment -> its one end."""
-    failed: Mapping[str, datetime] = field(default_factory=dict)
-    """Assignment -> when a check found its work wanting."""
+    assignments: Mapping[str, Assignment] = field(default_factory=dict[str, Assignment])
     reworks: int = 0
     checking: OpenCheck | None = None
     closing: Closing | None = None
-    ratings: Mapping[str, Rating] = field(default_factory=dict)
-    """Person -> what they gave."""
+    ratings: Mapping[str, Rating] = field(default_factory=dict[str, Rating])
+    """Person -> rating."""
     standing: Standing = field(default_factory=Standing)
     """What the public status follows from."""
 
+    @property
+    def ruling(self) -> Ruling | None:
+        """The dispatching ruling in force: that of the newest round."""
+        return self.rulings[-1] if self.rulings else None
+
+    @property
+    def retrospective(self) -> bool:
+        """Whether the case was entered long after the fact."""
+        return self.ruling is not None and self.ruling.retrospective
+
 
 def evolve(case: Case, event: Event[Any]) -> Case:
-    """Folds any fact of the case; what has no meaning here leaves it as it is."""
+    """The case after an event; an event that says nothing new leaves it as it is."""
     return replace(_folded(case, event), standing=status.evolve(case.standing, event))
 
 
 def _folded(case: Case, event: Event[Any]) -> Case:
     match event.data:
-        case Dispatched() as plan:
-            return _planned(case, plan, event.time)
+        case Dispatched() as ruling:
+            return _dispatched(case, ruling, event.time)
         case Merged(into=into):
             return replace(case, merged_into=into)
         case Extended() as extended:
             return _extended(case, extended, event.time)
-        case Resolved(assignment_id=assignment) as resolved:
-            return replace(case, ends={assignment: Result(resolved, event.time), **case.ends})
+        case Resolved() as resolved:
+            return _resolved(case, resolved, event.time)
         case Evaluated() as evaluated:
             return _evaluated(case, evaluated, event)
         case Checking(due_at=due_at):
@@ -140,51 +186,75 @@ def _folded(case: Case, event: Event[Any]) -> Case:
             return replace(case, checking=replace(case.checking, overdue=True))
         case Rated(rating=rating, comment=comment) if event.actor is not None:
             return replace(case, ratings={**case.ratings, event.actor: Rating(rating, comment, event.time)})
-        case _:  # of the rulings that end a case, the verdict that follows says all
+        case _:  # a ruling that ends the case is followed by a verdict, which says everything
             return case
 
 
-def _planned(case: Case, plan: Dispatched, at: datetime) -> Case:
-    given = {one.id: Task(one, plan.round, plan.because, at) for one in plan.plan}
-    filing = case.filing
-    if filing is None or plan.round > filing.round:
-        filing = Filing(
-            round=plan.round,
-            category=plan.category,
-            condition=plan.condition,
-            priority=plan.priority,
-            title=plan.title,
-            area=plan.area,
-            filed_at=plan.filed_at,
-            retrospective=plan.retrospective,
-            check=plan.check,
-        )
-    after = replace(case, filing=filing, tasks={**given, **case.tasks})
-    # Work added while the case waited for its check makes the check wait for that work.
+def _dispatched(case: Case, ruling: Dispatched, at: datetime) -> Case:
+    assignments = dict(case.assignments)
+    for plan in ruling.plan:
+        known = _assignment(case, plan.id)
+        if known.plan is None:
+            assignments[plan.id] = replace(
+                known, plan=plan, round=ruling.round, because=ruling.because, dispatched_at=at
+            )
+    after = replace(case, rulings=_with_ruling(case.rulings, ruling, at), assignments=assignments)
+    # Work added while the case waits for its check makes the check wait for that work.
     return after if after.checking is None or ready(after) else replace(after, checking=None)
 
 
+def _with_ruling(rulings: tuple[Ruling, ...], ruling: Dispatched, at: datetime) -> tuple[Ruling, ...]:
+    if any(known.round == ruling.round for known in rulings):
+        return rulings
+    new = Ruling(
+        round=ruling.round,
+        ruled_at=at,
+        category=ruling.category,
+        condition=ruling.condition,
+        priority=ruling.priority,
+        title=ruling.title,
+        area=ruling.area,
+        filed_at=ruling.filed_at,
+        retrospective=ruling.retrospective,
+        check=ruling.check,
+    )
+    return tuple(sorted((*rulings, new), key=lambda one: one.round))
+
+
 def _extended(case: Case, extended: Extended, at: datetime) -> Case:
-    known = case.extensions.get(extended.assignment_id, ())
-    if any(one.count == extended.count for one in known):
+    known = _assignment(case, extended.assignment_id)
+    if any(one.count == extended.count for one in known.extensions):
         return case
-    every = sorted((*known, Extension(extended.count, at, extended.due_at)), key=lambda one: one.count)
-    return replace(case, extensions={**case.extensions, extended.assignment_id: tuple(every)})
+    extensions = (*known.extensions, Extension(extended.count, at, extended.due_at))
+    return _with(case, replace(known, extensions=tuple(sorted(extensions, key=lambda one: one.count))))
+
+
+def _resolved(case: Case, resolved: Resolved, at: datetime) -> Case:
+    known = _assignment(case, resolved.assignment_id)
+    return case if known.end is not None else _with(case, replace(known, end=End(resolved, at)))
+
+
+def _assignment(case: Case, assignment_id: str) -> Assignment:
+    return case.assignments.get(assignment_id) or Assignment(assignment_id)
+
+
+def _with(case: Case, assignment: Assignment) -> Case:
+    return replace(case, assignments={**case.assignments, assignment.assignment_id: assignment})
 
 
 def _checking_since(case: Case, at: datetime) -> datetime:
     """From when a check that began at `at` can be made, in the times of the case."""
-    retrospective = case.filing is not None and case.filing.retrospective
-    return finished_at(case) if retrospective and done(case) else at
+    return finished_at(case) if case.retrospective and done(case) else at
 
 
 def _evaluated(case: Case, evaluated: Evaluated, event: Event[Any]) -> Case:
     if evaluated.verdict == "rework":
-        failed = {**dict.fromkeys(evaluated.failed, event.time), **case.failed}
-        return replace(case, checking=None, failed=failed, reworks=case.reworks + 1)
+        failed = [_assignment(case, name) for name in evaluated.failed]
+        marked = {one.assignment_id: replace(one, failed_at=one.failed_at or event.time) for one in failed}
+        return replace(case, checking=None, assignments={**case.assignments, **marked}, reworks=case.reworks + 1)
     if evaluated.outcome is None or case.closing is not None:
         return case
-    task = lead(case)
+    answers = lead(case)
     closing = Closing(
         outcome=evaluated.outcome,
         at=event.time,
@@ -194,62 +264,82 @@ def _evaluated(case: Case, evaluated: Evaluated, event: Event[Any]) -> Case:
         due_at=evaluated.due_at,
         late_by_seconds=evaluated.late_by_seconds,
         scores=evaluated.scores,
-        lead=task.assignment.id if task is not None else None,
+        lead=answers.assignment_id if answers is not None else None,
     )
     return replace(case, checking=None, closing=closing)
 
 
 def replaced(case: Case) -> frozenset[str]:
     """The assignments whose work another took over."""
-    return frozenset(task.assignment.replaces for task in case.tasks.values() if task.assignment.replaces is not None)
+    plans = (one.plan for one in case.assignments.values())
+    return frozenset(plan.replaces for plan in plans if plan is not None and plan.replaces is not None)
 
 
-def current(case: Case) -> list[Task]:
-    """The assignments no other took over, leads first, newest round first."""
+def current(case: Case) -> list[Assignment]:
+    """The planned assignments that no other took over, leads first, newest round first."""
     gone = replaced(case)
-    found = [task for name, task in case.tasks.items() if name not in gone]
-    return sorted(found, key=lambda task: (not task.assignment.lead, -task.round, task.assignment.id))
+    found = [one for name, one in case.assignments.items() if one.plan is not None and name not in gone]
+    return sorted(found, key=lambda one: (not one.lead, -one.round, one.assignment_id))
 
 
-def lead(case: Case) -> Task | None:
+def lead(case: Case) -> Assignment | None:
     """The assignment that answers for the case."""
     first = next(iter(current(case)), None)
-    return first if first is not None and first.assignment.lead else None
+    return first if first is not None and first.lead else None
 
 
-def done(case: Case) -> list[tuple[Task, Result]]:
+def lead_unit(case: Case) -> str | None:
+    """The unit that answers for the case; once it is closed, the unit that answered for it then."""
+    if case.closing is None:
+        answers = lead(case)
+        return answers.unit if answers is not None else None
+    if case.closing.lead is None:
+        return None
+    answers = case.assignments[case.closing.lead]
+    # `fixed` rests on the end of the lead. Any other verdict may come before that end, which then changes nothing.
+    return answers.unit if case.closing.outcome == "fixed" else answers.unit_at(case.closing.at)
+
+
+def spans(case: Case) -> Iterator[tuple[Ruling, datetime, datetime | None]]:
+    """The rulings, latest round first, each with when it came into force and when no longer; None: still in force.
+
+    At every instant one ruling is in force: that of the latest round that had been ruled by then. The first ruling is
+    in force before it was made, too, because work may have ended before, in a case entered long after the fact or by a
+    clock that runs behind.
+    """
+    until = None
+    for place, ruling in reversed([*enumerate(case.rulings)]):
+        since = ruling.ruled_at if place > 0 else EARLIEST
+        yield ruling, since, until
+        until = since if until is None else min(since, until)
+
+
+def done(case: Case) -> list[tuple[Assignment, End]]:
     """The work that is the case's outcome: what is fixed, with how it ended; leads first."""
-    return [
-        (task, end)
-        for task in current(case)
-        if (end := case.ends.get(task.assignment.id)) is not None and end.resolved.outcome == "fixed"
-    ]
+    return [(one, one.end) for one in current(case) if one.end is not None and one.end.resolved.outcome == "fixed"]
 
 
-def lead_done(case: Case) -> tuple[Task, Result] | None:
+def lead_done(case: Case) -> tuple[Assignment, End] | None:
     """The lead and its end, once that is fixed."""
     first = next(iter(done(case)), None)
-    return first if first is not None and first[0].assignment.lead else None
+    return first if first is not None and first[0].lead else None
 
 
-def cancelled(case: Case) -> list[Task]:
+def cancelled(case: Case) -> list[Assignment]:
     """The assignments that were cancelled and taken over by no other."""
-    return [
-        task
-        for task in current(case)
-        if (end := case.ends.get(task.assignment.id)) is not None and end.resolved.outcome == "cancelled"
-    ]
+    return [one for one in current(case) if one.end is not None and one.end.resolved.outcome == "cancelled"]
 
 
 def ready(case: Case) -> bool:
     """Whether the work is done: every assignment has ended, what came back was given out anew, the lead is fixed."""
-    taken_over = replaced(case)
-    for name in case.tasks:
-        end = case.ends.get(name)
-        if end is None:
+    gone = replaced(case)
+    for name, one in case.assignments.items():
+        if one.plan is None:
+            continue
+        if one.end is None:
             return False
-        came_back = end.resolved.outcome == "returned" or name in case.failed
-        if came_back and name not in taken_over:
+        came_back = one.end.resolved.outcome == "returned" or one.failed_at is not None
+        if came_back and name not in gone:
             return False
     return lead_done(case) is not None
 
@@ -260,52 +350,38 @@ def finished_at(case: Case) -> datetime:
 
 
 def last_known_at(case: Case) -> datetime | None:
-    """When the latest happened of what is known of the work on a case; None of one that was never filed."""
-    if case.filing is None:
+    """The latest instant that is known of the work on a case; None of a case that was never filed."""
+    if case.ruling is None:
         return None
-    return max((case.filing.filed_at, *(end.at for end in case.ends.values()), *case.failed.values()))
+    known = [(one.end.at if one.end is not None else None, one.failed_at) for one in case.assignments.values()]
+    return max([case.ruling.filed_at, *(at for pair in known for at in pair if at is not None)])
 
 
-def unit(case: Case, task: Task) -> str:
-    """Whose task it is: the unit that had it in the end, else the one it was given to."""
-    end = case.ends.get(task.assignment.id)
-    return end.resolved.unit if end else task.assignment.unit
-
-
-def deadline(case: Case, task: Task) -> datetime:
-    """When the task is to be done: as its end says, else the latest extension, else the plan."""
-    end = case.ends.get(task.assignment.id)
-    if end is not None:
-        return end.resolved.resolve_by
-    extensions = case.extensions.get(task.assignment.id)
-    return extensions[-1].due_at if extensions else task.assignment.resolve_by
-
-
-def late_by_seconds(case: Case, task: Task) -> int | None:
-    """How late the task's work was, as dispatch measured it; None while it has not ended."""
-    end = case.ends.get(task.assignment.id)
-    return end.resolved.late_by_seconds if end is not None else None
-
-
-def given_at(case: Case, task: Task) -> datetime:
-    """When the unit got the task; for a retrospective entry, when the case was filed, or, of a task that took over from
-    another, when that one ended.
+def given_at(case: Case, assignment: Assignment) -> datetime:
+    """When the unit got a planned assignment. In a retrospective case: when the case was filed, or, if it took over
+    from another assignment, when that one ended.
     """
-    if case.filing is None or not case.filing.retrospective:
-        return task.at
-    if task.round == 1:
-        return case.filing.filed_at
-    before = case.ends.get(task.assignment.replaces) if task.assignment.replaces is not None else None
-    return before.at if before else task.at
+    assert assignment.plan is not None
+    assert assignment.dispatched_at is not None
+    if case.ruling is None or not case.ruling.retrospective:
+        return assignment.dispatched_at
+    if assignment.round == 1:
+        return case.ruling.filed_at
+    before = case.assignments.get(assignment.plan.replaces) if assignment.plan.replaces is not None else None
+    return before.end.at if before is not None and before.end is not None else assignment.dispatched_at
 
 
 def handlers(case: Case) -> frozenset[str]:
     """Everybody who acted on the case, in any of its rounds."""
-    return frozenset(who for end in case.ends.values() for who in end.resolved.handled_by)
+    return frozenset(who for end in _ends(case) for who in end.resolved.handled_by)
 
 
 def handling_units(case: Case) -> frozenset[str]:
     """The units that did, or began, some of the work."""
     return frozenset(
-        end.resolved.unit for end in case.ends.values() if end.resolved.outcome == "fixed" or end.resolved.handled_by
+        end.resolved.unit for end in _ends(case) if end.resolved.outcome == "fixed" or end.resolved.handled_by
     )
+
+
+def _ends(case: Case) -> list[End]:
+    return [one.end for one in case.assignments.values() if one.end is not None]

@@ -10,8 +10,11 @@ from datetime import datetime
 from typing import Literal
 
 from contracts.feedback import Score
-from services.feedback.domain.case import Case, Result, cancelled, done, given_at, late_by_seconds, lead_done, unit
+from services.feedback.domain.case import Case, End, cancelled, done, given_at, lead_done
 
+About = Literal["case", "unit", "group"]
+"""One case; one unit's work on one case; or the cases of a unit, an area or a category in a period."""
+Measure = Literal["hours", "seconds", "share", "count", "stars", "verdict"]
 _MOST_UNITS = 90
 """Scores by unit in one verdict, which has room for a hundred."""
 
@@ -22,9 +25,8 @@ class Formula:
 
     name: str
     version: int
-    about: Literal["case", "unit", "group"]
-    """One case; one unit's work on one case; or the cases of a unit, an area or a category in a period."""
-    measure: Literal["hours", "seconds", "share", "count", "stars", "verdict"]
+    about: About
+    measure: Measure
     definition: str
 
     @property
@@ -64,12 +66,21 @@ CHECK_RULE = Formula(
     " ended. Else a person checks.",
 )
 
-_ENDED = "assignments that ended in the period, cancelled ones aside"
+_IN_FORCE = (
+    "In force at an instant is triage's latest ruling made by then; before the first ruling, the first. Later rulings"
+    " change nothing."
+)
 _DUE = (
     "Due = the cases closed in the period as fixed or forced, and the cases filed before its end that are open at"
     " `as_of` with the deadline passed that was then in force for their lead of that instant: as planned, or as moved"
     " by the extensions granted by then. Merged, rejected and withdrawn cases are not due, nor is an open case inside"
-    " its limit."
+    " its limit. A case counts under the category and the area in force, and under the unit that answered for it, when"
+    f" it was closed, or, if it is open, at `as_of`. {_IN_FORCE}"
+)
+_ENDED = "assignments that ended in the period, cancelled ones aside"
+_UNDER = (
+    " An assignment counts under the unit that had it in the end, and under the category and the area in force when it"
+    f" ended. {_IN_FORCE}"
 )
 CLOSING_RATE = Formula("closing-rate", 1, "group", "share", f"Closed / due. {_DUE}")
 ON_TIME_CLOSING_RATE = Formula(
@@ -87,7 +98,8 @@ ACKNOWLEDGEMENT_P50 = Formula(
     1,
     "group",
     "seconds",
-    f"Median, interpolated, of the time from being given out to acknowledgement, over the {_ENDED}, that have one.",
+    f"Median, interpolated, of the time from being given out to acknowledgement, over the {_ENDED}, that have one."
+    f"{_UNDER}",
 )
 ACKNOWLEDGEMENT_P90 = Formula(
     "acknowledgement-p90", 1, "group", "seconds", "As acknowledgement-p50.v1, but the ninetieth percentile."
@@ -97,15 +109,24 @@ ARRIVAL_P50 = Formula(
     1,
     "group",
     "seconds",
-    f"Median, interpolated, of the time from being given out to arrival, over the {_ENDED}, that have one.",
+    f"Median, interpolated, of the time from being given out to arrival, over the {_ENDED}, that have one.{_UNDER}",
 )
 ARRIVAL_P90 = Formula("arrival-p90", 1, "group", "seconds", "As arrival-p50.v1, but the ninetieth percentile.")
 DISPATCH_ACCURACY = Formula(
-    "dispatch-accuracy", 1, "group", "share", f"(Dispatched - returned) / dispatched, over the {_ENDED}."
+    "dispatch-accuracy", 1, "group", "share", f"(Dispatched - returned) / dispatched, over the {_ENDED}.{_UNDER}"
 )
-URGES = Formula("urges", 1, "group", "count", f"How often the {_ENDED}, were urged.")
-SUPERVISIONS = Formula("supervisions", 1, "group", "count", f"How many of the {_ENDED}, were under supervision.")
-SATISFACTION = Formula("satisfaction", 1, "group", "stars", "Mean of the ratings, 1 to 5, given in the period.")
+URGES = Formula("urges", 1, "group", "count", f"How often the {_ENDED}, were urged.{_UNDER}")
+SUPERVISIONS = Formula(
+    "supervisions", 1, "group", "count", f"How many of the {_ENDED}, were under supervision.{_UNDER}"
+)
+SATISFACTION = Formula(
+    "satisfaction",
+    1,
+    "group",
+    "stars",
+    "Mean of the ratings, 1 to 5, given in the period. A rating counts under the unit that answered for the case when"
+    f" the case was closed, and under the category and the area in force when the rating was given. {_IN_FORCE}",
+)
 
 FORMULAS: Sequence[Formula] = (
     ON_TIME,
@@ -142,41 +163,41 @@ def scores(case: Case) -> tuple[Score, ...]:
 
 def _of_case(case: Case) -> Iterator[tuple[Formula, float | None]]:
     finished = lead_done(case)
-    if case.filing is None or finished is None:
+    if case.ruling is None or finished is None:
         return
-    task, end = finished
-    given = given_at(case, task)
-    yield ON_TIME, float(late_by_seconds(case, task) == 0)
+    assignment, end = finished
+    given = given_at(case, assignment)
+    yield ON_TIME, float(assignment.late_by_seconds == 0)
     yield HOURS_TO_ACKNOWLEDGE, _hours(given, end.resolved.acknowledged_at)
     yield HOURS_TO_ARRIVE, _hours(given, end.resolved.arrived_at)
-    yield HOURS_TO_RESOLVE, _hours(case.filing.filed_at, end.at)
+    yield HOURS_TO_RESOLVE, _hours(case.ruling.filed_at, end.at)
 
 
 def _punctuality(case: Case) -> dict[str, float]:
     punctual: dict[str, list[bool]] = {}
-    for task, _ in done(case):
-        punctual.setdefault(unit(case, task), []).append(late_by_seconds(case, task) == 0)
+    for assignment, _ in done(case):
+        punctual.setdefault(assignment.unit, []).append(assignment.late_by_seconds == 0)
     return {name: sum(each) / len(each) for name, each in punctual.items()}
 
 
 def _hours(since: datetime, until: datetime | None) -> float | None:
-    """Rounded to the ten-thousandth; an instant from a clock that runs behind counts as no time at all."""
+    """Rounded to four decimals; an instant before `since`, from a clock that runs behind, counts as no time at all."""
     return None if until is None else round(max(0.0, (until - since).total_seconds()) / 3600, 4)
 
 
 def doubt(case: Case) -> str | None:
     """What speaks against a check by rule; None where nothing does."""
-    for task in cancelled(case):  # a ruling that ends the case may be on its way
-        return f"assignment {task.assignment.id} was cancelled"
-    for task, end in done(case):
+    for assignment in cancelled(case):  # a ruling that ends the case may be on its way
+        return f"assignment {assignment.assignment_id} was cancelled"
+    for assignment, end in done(case):
         if end.resolved.time_doubtful:
-            return f"the time at which assignment {task.assignment.id} ended is doubtful"
+            return f"the time at which assignment {assignment.assignment_id} ended is doubtful"
         if not _in_order(end):
-            return f"the times of assignment {task.assignment.id} contradict one another"
+            return f"the times of assignment {assignment.assignment_id} contradict one another"
     return None
 
 
-def _in_order(end: Result) -> bool:
+def _in_order(end: End) -> bool:
     stated = (end.resolved.acknowledged_at, end.resolved.arrived_at, end.at)
     known = [at for at in stated if at is not None]
     return known == sorted(known)

@@ -1,6 +1,6 @@
 """A report as intake knows it, and what became of it: folded from intake's own facts, rulings and verdicts.
 
-Within a topic the order counts, between topics it does not.
+The order of the facts of one topic matters, the order between topics does not.
 """
 
 from collections.abc import Mapping
@@ -18,16 +18,16 @@ from contracts.triage import Dispatched, Merged, Rejected, Upheld, Withdrawn
 
 
 @dataclass(frozen=True, slots=True)
-class Filed:
-    """What is kept of a report beside its event."""
+class Report:
+    """What the state keeps of a report; its words stay in its event."""
 
-    at: datetime
-    since: datetime
-    """The earliest instant that what follows it may claim: `at`, or when it was seen by the reporter's word."""
-    by: str
-    """Whose report it is: the person who filed it, or `partner:<id>`."""
-    partner: str | None
-    """The partner whose system sent it in."""
+    reported_at: datetime
+    earliest: datetime
+    """The earliest instant that later facts may claim: `reported_at`, or when the reporter claims to have seen it."""
+    filed_by: str
+    """Who owns the report: the person who filed it, or `partner:<id>`."""
+    reported_by: str | None
+    """The partner whose system filed it."""
     channel: Channel
     title: str
     category: str | None
@@ -41,11 +41,11 @@ class Filed:
 class Case:
     """A report and what became of it."""
 
-    filed: Filed | None = None
-    supplements: int = 0
-    withdrawal_asked: bool = False
+    report: Report | None = None
+    supplement_count: int = 0
+    withdrawal_requested: bool = False
     upheld_reason: str | None = None
-    """Why the case goes on although its report was taken back."""
+    """Why the case goes on although its report was withdrawn."""
     ruling_reason: str | None = None
     merged_into: str | None = None
     category: str | None = None
@@ -55,39 +55,39 @@ class Case:
     outcome: CaseOutcome | None = None
     closed_at: datetime | None = None
     standing: status.Standing = field(default_factory=status.Standing)
-    told: Mapping[str, Ids] = field(default_factory=dict)
+    notices: Mapping[str, Ids] = field(default_factory=dict[str, Ids])
     """Partner -> the ids of intake's notices to it on this case."""
     outcome_told: bool = False
-    """Whether the partner that filed the report has been told what became of it."""
+    """Whether the partner that filed the report has been told the outcome."""
 
     @property
     def partner(self) -> str | None:
         """The partner that filed the report."""
-        return self.filed.partner if self.filed is not None else None
+        return self.report.reported_by if self.report is not None else None
 
     @property
     def status(self) -> status.Status:
-        """Of this report alone; one that was merged speaks through the case it was merged into."""
+        """Of this report alone; for a merged report, readers show the status of the case it was merged into."""
         return self.standing.status or "reported"
 
     @property
     def reason(self) -> str | None:
-        """Why it ended as it did, in words, where somebody said so."""
+        """Why it ended as it did, if somebody gave a reason."""
         return self.verdict_reason or self.ruling_reason
 
 
-def owner(partner: str) -> str:
-    """Whose the reports of a partner are, whether they came by topic or over HTTP."""
+def partner_owner(partner: str) -> str:
+    """The owner of a partner's reports, whether they came by topic or over HTTP."""
     return f"partner:{partner}"
 
 
-def is_news(event: Event[Any], state: Case) -> bool:
-    """Whether a ruling is later than the ones heard of before."""
+def supersedes(event: Event[Any], state: Case) -> bool:
+    """Whether a ruling is later than all rulings known so far."""
     return int(event.sequence) > state.standing.ruling_sequence
 
 
 def evolve(state: Case, event: Event[Any]) -> Case:
-    """The case after an event, whatever came before it."""
+    """The case after an event, in whatever order the topics bring their events."""
     changed, standing = _changed(state, event), status.evolve(state.standing, event)
     return changed if standing is state.standing else replace(changed, standing=standing)
 
@@ -95,25 +95,25 @@ def evolve(state: Case, event: Event[Any]) -> Case:
 def _changed(state: Case, event: Event[Any]) -> Case:
     match event.data:
         case NewReport() as report:
-            return state if state.filed else replace(state, filed=_filed(event, report))
+            return state if state.report else replace(state, report=_report(event, report))
         case Supplement():
-            return replace(state, supplements=state.supplements + 1)
+            return replace(state, supplement_count=state.supplement_count + 1)
         case Withdrawal():
-            return replace(state, withdrawal_asked=True)
+            return replace(state, withdrawal_requested=True)
         case Dispatched() | Merged() | Rejected() | Withdrawn() as ruling:
-            return _ruled(state, ruling) if is_news(event, state) else state
+            return _ruled(state, ruling) if supersedes(event, state) else state
         case Upheld(reason=reason):
             return replace(state, upheld_reason=reason)
         case Evaluated() as verdict:
-            return _judged(state, event, verdict)
+            return _evaluated(state, event, verdict)
         case RulingNotice() | OutcomeNotice() | AcceptanceNotice() | RefusalNotice() as notice:
-            ids = state.told.get(notice.to, Ids())
+            ids = state.notices.get(notice.to, Ids())
             return replace(
                 state,
-                told={**state.told, notice.to: ids.plus(event.id)},
+                notices={**state.notices, notice.to: ids.plus(event.id)},
                 outcome_told=state.outcome_told or isinstance(notice, OutcomeNotice),
             )
-        case _:  # steps, and partners' requests: what follows from them is said by other facts
+        case _:  # steps and partners' requests: other facts say what follows from them
             return state
 
 
@@ -140,7 +140,7 @@ def _ruled(state: Case, ruling: Dispatched | Merged | Rejected | Withdrawn) -> C
             return replace(state, ruling_reason=ruling.reason, merged_into=None)
 
 
-def _judged(state: Case, event: Event[Any], verdict: Evaluated) -> Case:
+def _evaluated(state: Case, event: Event[Any], verdict: Evaluated) -> Case:
     if int(event.sequence) <= state.standing.verdict_sequence:
         return state
     closed = verdict.verdict == "closed"
@@ -152,13 +152,14 @@ def _judged(state: Case, event: Event[Any], verdict: Evaluated) -> Case:
     )
 
 
-def _filed(event: Event[Any], report: NewReport) -> Filed:
+def _report(event: Event[Any], report: NewReport) -> Report:
     claimed = report.claimed_at if not report.time_doubtful else None
-    return Filed(
-        at=event.time,
-        since=min(event.time, claimed) if claimed is not None else event.time,
-        by=owner(report.reported_by) if report.reported_by is not None else event.actor or event.source,
-        partner=report.reported_by,
+    partner = report.reported_by
+    return Report(
+        reported_at=event.time,
+        earliest=min(event.time, claimed) if claimed is not None else event.time,
+        filed_by=partner_owner(partner) if partner is not None else event.actor or event.source,
+        reported_by=partner,
         channel=report.channel,
         title=report.title,
         category=report.category,

@@ -1,146 +1,191 @@
-"""What may be asked about a report, by people over HTTP and by partners on their topics alike, and the rules about it.
+"""What people over HTTP and partners on their topics may ask about a report, and the rules for both alike.
 
 File            -> NewReport
 AddSupplement   -> Supplement    by whoever filed it, or on their behalf
-Withdraw        -> Withdrawal    likewise, while nothing final has been ruled; triage rules on it
+Withdraw        -> Withdrawal    likewise, until a final ruling; triage rules on it
+
+`may_add_supplement` and `may_withdraw` hold the rules that depend only on who asks and on the report. `decide` and
+`actions` both ask them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from chassis.decider import Facts, Inputs, Refused, Unknown
+from chassis.engine.decider import Facts, Inputs, Refused, Unknown, refusal
+from contracts import times
 from contracts.fields import Attachment, Place, Point
 from contracts.intake import Channel, NewReport, Supplement, Withdrawal
-from contracts.reference import Partner
-from contracts.request import Where
-from contracts.times import Counted, counted
-from services.intake.domain.case import Case, Filed
+from contracts.reference import Policy
+from contracts.request import ReportedPlace
+from services.intake.domain.case import Case, Report
 
 Locate = Callable[[Point | None, str | None, str | None], Place]
-"""(point, address, area) -> the place. Raises a `Refused` that names the rule where there is no such area."""
+"""(point, address, area) -> the place. Raises a `Refused` that names the rule if there is no such area."""
 
+MAX_SUPPLEMENTS = 200
+"""The most supplements to one report, because whoever works on it is told all of them."""
 _ENDED = ("closed", "rejected", "withdrawn")
 
 
 @dataclass(frozen=True, slots=True)
+class Rules:
+    """What the district decides: where places are, and which claimed times count."""
+
+    locate: Locate
+    late_after: timedelta
+    """A report about a time further back is retrospective, if the claimed time is believed."""
+    skew: timedelta
+    """How far a reporter's clock may be ahead of ours."""
+
+    @classmethod
+    def of(cls, policy: Policy, locate: Locate) -> "Rules":
+        """The rules of a policy in a territory."""
+        return cls(
+            locate,
+            late_after=timedelta(hours=policy.retrospective_after_hours),
+            skew=timedelta(seconds=policy.max_future_skew_seconds),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who asks, beside the actor: a person for themselves unless it says otherwise."""
+
+    partner: str | None = None
+    """The partner whose system asks."""
+    on_behalf: bool = False
+    """Whether the actor may speak for whoever filed a report."""
+
+
+@dataclass(frozen=True, slots=True)
 class File:
-    """Take this report in. Where it lies, and whether it is retrospective, are decided here."""
+    """File a report. The decision locates it and says whether it is retrospective."""
 
     channel: Channel
     title: str
     text: str = ""
     category: str | None = None
-    place: Where = field(default_factory=Where)
+    place: ReportedPlace = field(default_factory=ReportedPlace)
     attachments: tuple[Attachment, ...] = ()
     base_records: tuple[str, ...] = ()
     external_ref: str | None = None
     reporter_ref: str | None = None
-    partner: Partner | None = None
-    """Whose system sends it in, where a partner's does."""
+    by: By = By()
 
 
 @dataclass(frozen=True, slots=True)
 class AddSupplement:
-    """Say more about a report. `on_behalf`: the actor may speak for whoever filed it."""
+    """Add to a report."""
 
     text: str
     attachments: tuple[Attachment, ...] = ()
-    on_behalf: bool = False
-    partner: Partner | None = None
+    by: By = By()
 
 
 @dataclass(frozen=True, slots=True)
 class Withdraw:
-    """Take a report back. `on_behalf`: the actor may speak for whoever filed it."""
+    """Withdraw a report."""
 
     reason: str
-    on_behalf: bool = False
-    partner: Partner | None = None
+    by: By = By()
 
 
 Command = File | AddSupplement | Withdraw
-SUPPLEMENTS = 200
-"""The most supplements to one report: whoever works on it is told all of them."""
 
 
-@dataclass(frozen=True)
-class Commanding:
-    """Decides under these limits.
+def counted(command: Command, state: Case, inputs: Inputs, *, rules: Rules) -> times.Counted:
+    """The instant that counts: the arrival, unless the case is retrospective and the claim is believed."""
+    claimed, arrived, believed = inputs.claimed, inputs.at, inputs.believed
+    if isinstance(command, File):
+        late = claimed is not None and arrived - claimed > rules.late_after
+        found = times.counted(claimed, arrived, skew=rules.skew, believed=late and believed)
+        return replace(found, doubtful=True) if late and not believed else found
+    report = state.report
+    if report is None:
+        return times.Counted(arrived)
+    believed = believed and report.retrospective
+    return times.counted(claimed, arrived, skew=rules.skew, earliest=report.earliest, believed=believed)
 
-    `late_after`: a report about a time further back is retrospective, if its word counts. `skew`: how far ahead of ours
-    a reporter's clock may be.
-    """
 
-    locate: Locate
-    late_after: timedelta
-    skew: timedelta
+def decide(command: Command, state: Case, inputs: Inputs, *, rules: Rules) -> Facts:
+    """The facts that follow from a command. Raises `Refused`."""
+    match command:
+        case File():
+            if state.report is not None:
+                raise Refused("report.once", f"case {inputs.stream} has a report already")
+            return [_new_report(command, inputs, rules)]
+        case AddSupplement(by=by):
+            report = may_add_supplement(by, state, inputs)
+            reference = report.reporter_ref if _filed(by, report, inputs) else None
+            return [Supplement(reporter_ref=reference, text=command.text, attachments=command.attachments)]
+        case Withdraw(by=by):
+            report = may_withdraw(by, state, inputs)
+            return [Withdrawal(reporter_ref=report.reporter_ref, reason=command.reason)]
 
-    def counted(self, command: Command, state: Case, inputs: Inputs) -> Counted:
-        """When the report or what is said about it counts from: from its arrival, unless the case is retrospective."""
-        claimed, arrived = inputs.claimed, inputs.at
-        believed = inputs.believed
-        if isinstance(command, File):
-            late = claimed is not None and arrived - claimed > self.late_after
-            found = counted(claimed, arrived, skew=self.skew, believed=late and believed)
-            return replace(found, doubtful=True) if late and not believed else found
-        filed = state.filed
-        if filed is None:
-            return Counted(arrived)
-        believed = believed and filed.retrospective
-        return counted(claimed, arrived, skew=self.skew, earliest=filed.since, believed=believed)
 
-    def decide(self, command: Command, state: Case, inputs: Inputs) -> Facts:
-        """The facts that follow from a command. Raises `Refused`."""
-        match command, state.filed:
-            case File(), None:
-                return [self._report(command, inputs)]
-            case File(), Filed():
-                raise Refused("report.once", f"case {inputs.stream} has been reported already")
-            case AddSupplement() | Withdraw(), None:
-                raise Unknown(f"there is no report {inputs.stream}")
-            case AddSupplement(), Filed() as filed:
-                own = _own(command, filed, inputs)
-                if state.merged_into is None and state.status in _ENDED:
-                    raise Refused("report.ended", f"the report is {state.status}; file a new one")
-                if state.supplements >= SUPPLEMENTS:
-                    raise Refused("supplement.limit", f"{SUPPLEMENTS} supplements were added; that is the most")
-                reference = filed.reporter_ref if own else None
-                return [Supplement(reporter_ref=reference, text=command.text, attachments=command.attachments)]
-            case Withdraw(), Filed() as filed:
-                _own(command, filed, inputs)
-                if state.merged_into is not None:
-                    raise Refused("report.merged", "the report is part of another case, which goes on")
-                if state.status in _ENDED:
-                    raise Refused("report.ended", f"the report is {state.status} already")
-                if state.withdrawal_asked:
-                    raise Refused("withdrawal.once", "the report has been taken back already")
-                return [Withdrawal(reporter_ref=filed.reporter_ref, reason=command.reason)]
+def may_add_supplement(by: By, state: Case, inputs: Inputs) -> Report:
+    """The report, if it may be added to. Raises `Refused`."""
+    report = _report_of_asker(by, state, inputs)
+    if state.merged_into is None and state.status in _ENDED:
+        raise Refused("report.ended", f"the report is {state.status}; file a new one")
+    if state.supplement_count >= MAX_SUPPLEMENTS:
+        raise Refused("supplement.limit", f"a report takes {MAX_SUPPLEMENTS} supplements at most")
+    return report
 
-    def _report(self, command: File, inputs: Inputs) -> NewReport:
-        where = command.place
-        return NewReport(
-            channel=command.channel,
-            reporter_ref=command.reporter_ref,
-            reported_by=command.partner.id if command.partner is not None else None,
-            title=command.title,
-            text=command.text,
-            category=command.category,
-            place=self.locate(where.point, where.address, where.area),
-            attachments=command.attachments,
-            base_records=command.base_records,
-            external_ref=command.external_ref,
-            # Only where the claimed time was believed is it the one that counts.
-            retrospective=inputs.at == inputs.claimed and inputs.now - inputs.at > self.late_after,
+
+def may_withdraw(by: By, state: Case, inputs: Inputs) -> Report:
+    """The report, if it may be withdrawn. Raises `Refused`."""
+    report = _report_of_asker(by, state, inputs)
+    if state.merged_into is not None:
+        raise Refused("report.merged", "the report was merged into another case, which goes on")
+    if state.status in _ENDED:
+        raise Refused("report.ended", f"the report is {state.status} already")
+    if state.withdrawal_requested:
+        raise Refused("withdrawal.once", "the report has been withdrawn already")
+    return report
+
+
+def actions(by: By, state: Case, inputs: Inputs) -> Mapping[type[Command], Refused | None]:
+    """Each command that concerns an existing report, and the rule that forbids it now."""
+    return {
+        AddSupplement: refusal(may_add_supplement, by, state, inputs),
+        Withdraw: refusal(may_withdraw, by, state, inputs),
+    }
+
+
+def _new_report(command: File, inputs: Inputs, rules: Rules) -> NewReport:
+    where = command.place
+    return NewReport(
+        channel=command.channel,
+        reporter_ref=command.reporter_ref,
+        reported_by=command.by.partner,
+        title=command.title,
+        text=command.text,
+        category=command.category,
+        place=rules.locate(where.point, where.address, where.area),
+        attachments=command.attachments,
+        base_records=command.base_records,
+        external_ref=command.external_ref,
+        # The claimed time is the one that counts only if it was believed.
+        retrospective=inputs.at == inputs.claimed and inputs.now - inputs.at > rules.late_after,
+    )
+
+
+def _report_of_asker(by: By, state: Case, inputs: Inputs) -> Report:
+    """The report, if the actor filed it or may speak for whoever did. Raises `Unknown` and `Refused`."""
+    report = state.report
+    if report is None:
+        raise Unknown(f"there is no report {inputs.stream}")
+    if not by.on_behalf and not _filed(by, report, inputs):
+        raise Refused(
+            "report.owner", "only whoever filed the report may do this, or an acceptor or shift leader on their behalf"
         )
+    return report
 
 
-def _own(command: AddSupplement | Withdraw, filed: Filed, inputs: Inputs) -> bool:
-    """Whether they filed the report. Raises `Refused` where they may not speak for whoever did."""
-    if command.partner is not None:
-        own = filed.partner == command.partner.id
-    else:
-        own = filed.partner is None and filed.by == inputs.actor
-    if not own and not command.on_behalf:
-        raise Refused("report.owner", "only whoever filed the report may do this, or an acceptor on their behalf")
-    return own
+def _filed(by: By, report: Report, inputs: Inputs) -> bool:
+    """Whether whoever asks filed the report."""
+    if by.partner is not None:
+        return report.reported_by == by.partner
+    return report.reported_by is None and report.filed_by == inputs.actor

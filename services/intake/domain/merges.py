@@ -1,7 +1,8 @@
-"""Which reports are part of which others, and how those ended: all it takes to tell whoever is to hear of an end.
+"""Which reports were merged into which others, and how those ended: what it takes to tell all followers an outcome.
 
-Read from the store for the rulings and verdicts of one batch (services.intake.merges), and kept true as they take
-effect, so that a merge and a closing find each other in whatever order they come.
+A report that was merged is a follower of its leader, the case it was merged into; a leader may be a follower, too.
+services.intake.context loads the merges for one transaction. `learn` keeps them current within it, so that a merge and
+a closing find each other in either order.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,86 +13,88 @@ from contracts.feedback import Evaluated
 from contracts.triage import Dispatched, Merged, Rejected, Withdrawn
 
 
-def ends(verdict: Evaluated) -> bool:
-    """Whether a verdict is one to be passed on. Of a duplicate the case that it became part of tells the end."""
+def tells_outcome(verdict: Evaluated) -> bool:
+    """Whether a verdict tells the outcome; for a duplicate, the verdict on its leader does."""
     return verdict.verdict == "closed" and verdict.outcome != "duplicate"
 
 
 class Merges:
-    """The merges around the cases of a batch.
+    """The merges around the cases of a transaction.
 
-    `below` are the cases of which it is known what is part of them, `above` those of which it is known what they are
-    part of; `into` says which case a report was merged into; `partners` are the reports that partners filed.
+    All followers are known of the cases in `with_followers`, all leaders of those in `with_leaders`; `into` maps a
+    report to its leader; `partners` are the reports that partners filed; `closings` maps a case to its final verdict.
     """
 
     def __init__(
         self,
-        below: Iterable[str] = (),
-        above: Iterable[str] = (),
+        with_followers: Iterable[str] = (),
+        with_leaders: Iterable[str] = (),
         into: Mapping[str, str] | None = None,
         partners: Iterable[str] = (),
         closings: Mapping[str, Event[Evaluated]] | None = None,
     ) -> None:
-        self._below = frozenset(below)
-        self._above = frozenset(above)
-        self._into: dict[str, str] = {}
-        self._parts: dict[str, set[str]] = {}
+        self._with_followers = frozenset(with_followers)
+        self._with_leaders = frozenset(with_leaders)
+        self._leader: dict[str, str] = {}
+        self._followers: dict[str, set[str]] = {}
         self._partners = frozenset(partners)
         self._closings = dict(closings or {})
         for case, leader in (into or {}).items():
             self._move(case, leader)
 
     def learn(self, event: Event[Any]) -> None:
-        """Takes in what took effect later in the same batch."""
+        """Takes in an event of the same transaction."""
         match event.data:
             case Merged(into=leader):
                 self._move(event.subject, leader)
             case Dispatched() | Rejected() | Withdrawn():
                 self._move(event.subject, None)
-            case Evaluated() as verdict if ends(verdict):
+            case Evaluated() as verdict if tells_outcome(verdict):
                 self._closings[event.subject] = event
             case _:
                 return
 
-    def parts(self, case: str) -> list[str]:
-        """The reports of partners that are part of a case, also through others.
+    def followers(self, case: str) -> list[str]:
+        """The partners' reports merged into a case, directly or through others.
 
-        Raises `LookupError` where the case is not one of `below`.
+        Raises `LookupError` if the case is not one of `with_followers`.
         """
-        _known(case, self._below)
-        seen, found, queue = {case}, [], [case]
+        _require(case, self._with_followers)
+        seen = {case}
+        found: list[str] = []
+        queue = [case]
         while queue:
-            fresh = sorted(self._parts.get(queue.pop(), set()) - seen)  # a circle, which should not be, ends here
+            fresh = sorted(self._followers.get(queue.pop(), set()) - seen)  # ends even if merges form a circle
             seen.update(fresh)
             queue += fresh
-            found += [part for part in fresh if part in self._partners]
+            found += [follower for follower in fresh if follower in self._partners]
         return found
 
     def closing(self, case: str) -> Event[Evaluated] | None:
-        """The verdict that closed a case, or the nearest that it is part of; None while all are open.
+        """The verdict that closed a case or the nearest of its leaders; None while all are open.
 
-        Raises `LookupError` where the case is not one of `above`.
+        Raises `LookupError` if the case is not one of `with_leaders`.
         """
-        _known(case, self._above)
+        _require(case, self._with_leaders)
         seen: set[str] = set()
         at: str | None = case
         while at is not None and at not in seen:
             if at in self._closings:
                 return self._closings[at]
             seen.add(at)
-            at = self._into.get(at)
+            at = self._leader.get(at)
         return None
 
     def _move(self, case: str, leader: str | None) -> None:
-        before = self._into.pop(case, None)
+        before = self._leader.pop(case, None)
         if before is not None:
-            self._parts[before].discard(case)
+            self._followers[before].discard(case)
         if leader is not None:
-            self._into[case] = leader
-            self._parts.setdefault(leader, set()).add(case)
+            self._leader[case] = leader
+            self._followers.setdefault(leader, set()).add(case)
 
 
-def _known(case: str, cases: frozenset[str]) -> None:
-    """Raises `LookupError` where the store was not asked: to answer from nothing would leave somebody out."""
-    if case not in cases:
-        raise LookupError(f"the merges of case {case} were not read in this transaction")
+def _require(case: str, known: frozenset[str]) -> None:
+    """Raises `LookupError` for a case whose merges were not loaded: an answer could leave somebody out."""
+    if case not in known:
+        raise LookupError(f"the merges of case {case} were not loaded in this transaction")

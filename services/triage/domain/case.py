@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from contracts import status
+from contracts import status, triage
 from contracts.dispatch import Outcome, Resolved
 from contracts.envelope import Event
 from contracts.feedback import Evaluated
@@ -17,7 +17,7 @@ Awaited = Literal[Queue, "verify"]
 """What a case waits for: a look at the place before it is filed, or a ruling that the rules could not make."""
 
 OVER: frozenset[status.Status | None] = frozenset({"merged", "rejected", "withdrawn", "closed"})
-"""The statuses of a case on which triage decides nothing more."""
+"""The statuses of a case about which triage decides nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +34,13 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """An assignment that was given out. `failed`: at the check; `replaced`: another has taken its work over."""
+class Assignment:
+    """An assignment of the case. `failed`: at the check; `replaced`: a later assignment took its work over."""
 
-    assignment_id: str
+    plan: triage.Assignment
     unit: str
-    """Who it was given to; from its end on who had it in the end."""
-    task: str
-    lead: bool
-    end: Outcome | None = None
+    """The unit of the plan; from the end on the unit that had it in the end."""
+    outcome: Outcome | None = None
     failed: bool = False
     replaced: bool = False
 
@@ -55,13 +53,11 @@ class Case:
     category: str | None = None
     area: str | None = None
     waiting: Waiting | None = None
-    filed: Dispatched | None = None
-    """The latest round."""
     rounds: tuple[Dispatched, ...] = ()
-    works: Mapping[str, Work] = field(default_factory=dict)
+    assignments: Mapping[str, Assignment] = field(default_factory=dict[str, Assignment])
     merged_into: str | None = None
     ruling: Assigned | None = None
-    """The latest ruling on what becomes of the case."""
+    """The latest ruling of any kind, except `upheld`."""
     verdict: Evaluated | None = None
     """The latest verdict."""
     supplements: tuple[Supplement, ...] = ()
@@ -69,40 +65,37 @@ class Case:
 
     @property
     def over(self) -> bool:
-        """Whether nothing follows from it any more."""
+        """Whether triage decides nothing more about it."""
         return self.standing.status in OVER
+
+    @property
+    def dispatched(self) -> Dispatched | None:
+        """The ruling of the latest round."""
+        return self.rounds[-1] if self.rounds else None
 
     @property
     def round(self) -> int:
         """The number of the latest round; 0 before the first."""
-        return self.filed.round if self.filed is not None else 0
+        return self.rounds[-1].round if self.rounds else 0
 
     @property
-    def returned(self) -> tuple[Work, ...]:
-        """All work that came back, in the order it was given out."""
-        return tuple(work for work in self.works.values() if work.end == "returned")
+    def returned(self) -> tuple[Assignment, ...]:
+        """All returned assignments, in the order in which they were given."""
+        return tuple(one for one in self.assignments.values() if one.outcome == "returned")
 
     @property
-    def gaps(self) -> tuple[Work, ...]:
-        """The work that nobody does any more, though it is not done."""
-        return tuple(work for work in self.returned if not work.replaced)
+    def gaps(self) -> tuple[Assignment, ...]:
+        """The returned assignments whose work nobody has taken over."""
+        return tuple(one for one in self.returned if not one.replaced)
 
     @property
-    def wanting(self) -> tuple[Work, ...]:
-        """The work that failed at its check and was not given out again."""
-        return tuple(work for work in self.works.values() if work.failed and not work.replaced)
-
-
-def due(state: Case) -> datetime | None:
-    """When what waits for a person becomes overdue; never for what was entered long after the fact."""
-    waiting = state.waiting
-    if waiting is None or waiting.overdue or (state.report is not None and state.report.data.retrospective):
-        return None
-    return waiting.due_at
+    def failed(self) -> tuple[Assignment, ...]:
+        """The assignments that failed at the check and have not been given again."""
+        return tuple(one for one in self.assignments.values() if one.failed and not one.replaced)
 
 
 def evolve(state: Case, event: Event[Any]) -> Case:
-    """The state after an event; what says nothing new leaves it as it is."""
+    """The state after an event; an event that says nothing new leaves it as it is."""
     changed, standing = _changed(state, event), status.evolve(state.standing, event)
     return changed if standing is state.standing else replace(changed, standing=standing)
 
@@ -127,7 +120,7 @@ def _changed(state: Case, event: Event[Any]) -> Case:
         case Rejected() | Withdrawn() as ruling:
             return replace(state, waiting=None, ruling=ruling)
         case Verifying() | AwaitingRuling() as step:
-            return _waits(state, step, event.time)
+            return _waiting(state, step, event.time)
         case RulingOverdue() if state.waiting is not None:
             return replace(state, waiting=replace(state.waiting, overdue=True))
         case Resolved() as result:
@@ -135,25 +128,25 @@ def _changed(state: Case, event: Event[Any]) -> Case:
         case Evaluated(verdict="closed") as verdict:
             return replace(state, waiting=None, verdict=verdict)
         case Evaluated() as verdict:
-            failed = {name: replace(state.works[name], failed=True) for name in verdict.failed if name in state.works}
-            return replace(state, works={**state.works, **failed}, verdict=verdict)
+            known = state.assignments
+            failed = {name: replace(known[name], failed=True) for name in verdict.failed if name in known}
+            return replace(state, assignments={**known, **failed}, verdict=verdict)
         case _:
             return state
 
 
 def _dispatched(state: Case, ruling: Dispatched) -> Case:
-    works = dict(state.works)
-    for given in ruling.plan:
-        works[given.id] = Work(given.id, given.unit, given.task, given.lead)
-        if given.replaces in works:
-            works[given.replaces] = replace(works[given.replaces], replaced=True)
+    assignments = dict(state.assignments)
+    for plan in ruling.plan:
+        assignments[plan.id] = Assignment(plan, plan.unit)
+        if plan.replaces in assignments:
+            assignments[plan.replaces] = replace(assignments[plan.replaces], replaced=True)
     settled = ruling.because in ("first", "manual")
     return replace(
         state,
-        filed=ruling,
         rounds=(*state.rounds, ruling),
         ruling=ruling,
-        works=works,
+        assignments=assignments,
         category=ruling.category,
         area=ruling.area,
         waiting=None if settled else state.waiting,
@@ -161,15 +154,15 @@ def _dispatched(state: Case, ruling: Dispatched) -> Case:
 
 
 def _resolved(state: Case, result: Resolved) -> Case:
-    work = state.works.get(result.assignment_id)
-    if work is None or work.end is not None:
+    assignment = state.assignments.get(result.assignment_id)
+    if assignment is None or assignment.outcome is not None:
         return state
-    ended = replace(work, end=result.outcome, unit=result.unit)
-    return replace(state, works={**state.works, work.assignment_id: ended})
+    ended = replace(assignment, outcome=result.outcome, unit=result.unit)
+    return replace(state, assignments={**state.assignments, result.assignment_id: ended})
 
 
-def _waits(state: Case, step: Verifying | AwaitingRuling, at: datetime) -> Case:
-    """Waiting for one thing more keeps the time since when it waits, and what only the shift leader may decide."""
+def _waiting(state: Case, step: Verifying | AwaitingRuling, at: datetime) -> Case:
+    """A case that waits already keeps its `since` and deadline, and stays with the shift leader if it is there."""
     if isinstance(step, Verifying):
         waiting = Waiting("verify", at, step.note, step.due_at, step.unit)
     else:

@@ -1,24 +1,26 @@
-"""Category and area -> assignments: who does what, until when, and who hears of it if not."""
+"""Category and area -> assignments: who does what until when, who else is offered it, and who is told if it is late."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 from contracts.clocks import due
+from contracts.envelope import Event
 from contracts.fields import LINE, Place
 from contracts.intake import NewReport
 from contracts.reference import Category, Condition, Limit, Task
+from contracts.territory import GRID, depth
 from contracts.triage import Because, Check, Dispatched, Explanation, Merged
-from services.triage.domain.assessment import GRID, priority_of
-from services.triage.domain.case import Case, Work
-from services.triage.domain.rulebook import Rulebook, depth
+from services.triage.domain.assessment import priority_of
+from services.triage.domain.case import Assignment, Case
+from services.triage.domain.rulebook import Rulebook
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """What one unit is to do; `replaces` names the work it takes over."""
+class Draft:
+    """An assignment before it has deadlines; `replaces` names the one whose work it takes over."""
 
     unit: str
     task: str
@@ -27,8 +29,25 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Decision:
+    """What the rules or a person decided about a round, and `why`, a line for each reason.
+
+    None leaves it to the catalogue in the first round; in a further round it stays as it was. A further round needs
+    `drafts`.
+    """
+
+    category: str
+    area: str
+    why: Sequence[str]
+    condition: str | None = None
+    priority: int | None = None
+    drafts: Sequence[Draft] | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Deadlines:
-    """Of every assignment of a round."""
+    """The deadlines of every assignment of a round."""
 
     acknowledge_by: datetime
     resolve_by: datetime
@@ -37,100 +56,66 @@ class Deadlines:
 
 @dataclass(frozen=True, slots=True)
 class _Terms:
-    """What every round under one condition of a category says."""
+    """What is the same in all rounds under one condition of a category."""
 
     check: Check
     closing: str
     limits: str
 
 
-def file(
-    case: str,
-    report: NewReport,
-    place: Place,
-    category: Category,
-    area: str,
-    at: datetime,
-    rules: Rulebook,
-    why: Sequence[str],
-    *,
-    condition: str | None = None,
-    priority: int | None = None,
-    parts: Sequence[Part] | None = None,
-    reason: str | None = None,
+def first_round(
+    case: str, report: NewReport, place: Place, decision: Decision, at: datetime, rules: Rulebook
 ) -> Dispatched:
-    """The first round of a case: by default the catalogue's lead and supports for that area."""
-    chosen = condition_of(category, condition)
+    """The first round of a case that lies at `place`, from `at` on."""
+    category, area = rules.catalogue.by_code[decision.category], decision.area
     if place.area != area:
         place = place.model_copy(update={"area": area})
-    found, how_urgent = priority_of(category, place, rules)
-    if priority is not None and priority != found:
-        found, how_urgent = priority, f"priority {priority} as ruled; by the rules {found}"
-    given, who = (tuple(parts), ()) if parts is not None else cast_of(rules, category.code, area)
-    return _built(
-        case,
-        given,
-        at,
-        rules,
-        (*why, how_urgent, *who),
-        round=1,
-        because="first",
-        reason=reason,
-        category=category.code,
-        condition=chosen.code,
-        priority=found,
-        title=report.title,
-        text=report.text,
-        attachments=report.attachments,
-        place=place,
-        area=area,
-        filed_at=at,
-        retrospective=report.retrospective,
-    )
+    priority, how_urgent = priority_of(category, place, rules)
+    if decision.priority is not None and decision.priority != priority:
+        priority, how_urgent = decision.priority, f"priority {decision.priority} as ruled; by the rules {priority}"
+    drafts, who = decision.drafts, ()
+    if drafts is None:
+        drafts, who = planned_units(category.code, area, rules)
+    ruling = {
+        "round": 1,
+        "because": "first",
+        "reason": decision.reason,
+        "category": category.code,
+        "condition": condition_of(category, decision.condition).code,
+        "priority": priority,
+        "title": report.title,
+        "text": report.text,
+        "attachments": report.attachments,
+        "place": place,
+        "area": area,
+        "filed_at": at,
+        "retrospective": report.retrospective,
+    }
+    return _built(case, ruling, drafts, (*decision.why, how_urgent, *who), at, rules)
 
 
-def again(
-    case: str,
-    state: Case,
-    because: Because,
-    parts: Sequence[Part],
-    at: datetime,
-    rules: Rulebook,
-    why: Sequence[str],
-    *,
-    category: Category | None = None,
-    condition: str | None = None,
-    area: str | None = None,
-    priority: int | None = None,
-    reason: str | None = None,
+def further_round(
+    case: str, before: Dispatched, because: Because, decision: Decision, at: datetime, rules: Rulebook
 ) -> Dispatched:
-    """A further round of a filed case: what stays as it was unless it is given."""
-    filed = state.filed
-    assert filed is not None
-    found = category or rules.catalogue.by_code[filed.category]
-    same = found.code == filed.category
-    chosen = condition_of(found, condition or (filed.condition if same else None))
-    area = area or filed.area
-    return _built(
-        case,
-        parts,
-        at,
-        rules,
-        why,
-        round=filed.round + 1,
-        because=because,
-        reason=reason[:LINE] if reason else None,
-        category=found.code,
-        condition=chosen.code,
-        priority=priority or filed.priority,
-        title=filed.title,
-        text=filed.text,
-        attachments=filed.attachments,
-        place=filed.place.model_copy(update={"area": area}),
-        area=area,
-        filed_at=filed.filed_at,
-        retrospective=filed.retrospective,
-    )
+    """The round after `before`, from `at` on."""
+    category, area = rules.catalogue.by_code[decision.category], decision.area
+    condition = decision.condition or (before.condition if category.code == before.category else None)
+    ruling = {
+        "round": before.round + 1,
+        "because": because,
+        "reason": decision.reason[:LINE] if decision.reason else None,
+        "category": category.code,
+        "condition": condition_of(category, condition).code,
+        "priority": decision.priority or before.priority,
+        "title": before.title,
+        "text": before.text,
+        "attachments": before.attachments,
+        "place": before.place.model_copy(update={"area": area}),
+        "area": area,
+        "filed_at": before.filed_at,
+        "retrospective": before.retrospective,
+    }
+    return _built(case, ruling, decision.drafts or (), decision.why, at, rules)
 
 
 def merged(into: str, report: NewReport, category: str | None, area: str | None, why: Explanation) -> Merged:
@@ -139,83 +124,95 @@ def merged(into: str, report: NewReport, category: str | None, area: str | None,
 
 
 def _built(
-    case: str, parts: Sequence[Part], at: datetime, rules: Rulebook, why: Sequence[str], **ruling: Any
+    case: str, ruling: Mapping[str, Any], drafts: Sequence[Draft], why: Sequence[str], at: datetime, rules: Rulebook
 ) -> Dispatched:
-    """A round of these parts; validated once and as a whole, for that takes half the time of part by part."""
-    terms = _terms(rules, ruling["category"], ruling["condition"])
-    limits = deadlines(rules, ruling["category"], ruling["condition"], at)
+    """A round of these assignments; validated once and as a whole, because part by part takes twice the time."""
+    terms = _terms(ruling["category"], ruling["condition"], rules)
+    limits = deadlines(ruling["category"], ruling["condition"], at, rules)
     return Dispatched.model_validate(
         {
             **ruling,
             "plan": [
-                _assignment(f"{case}.{ruling['round']}.{n}", part, limits, at, rules)
-                for n, part in enumerate(parts, start=1)
+                _assignment(f"{case}.{ruling['round']}.{n}", draft, ruling["area"], limits, at, rules)
+                for n, draft in enumerate(drafts, start=1)
             ],
             "closing": terms.closing,
             "check": terms.check,
-            "explanation": _explanation(rules, (*why, terms.limits)),
+            "explanation": _explanation((*why, terms.limits), rules),
         }
     )
 
 
-def _assignment(name: str, part: Part, limits: Deadlines, at: datetime, rules: Rulebook) -> dict[str, Any]:
-    member, backups = on_duty(part.unit, at, rules)
+def _assignment(name: str, draft: Draft, area: str, limits: Deadlines, at: datetime, rules: Rulebook) -> dict[str, Any]:
+    member, backups = on_duty(draft.unit, area, at, rules)
     return {
         "id": name,
-        "unit": part.unit,
-        "lead": part.lead,
-        "task": part.task[:LINE],
+        "unit": draft.unit,
+        "lead": draft.lead,
+        "task": draft.task[:LINE],
         "acknowledge_by": limits.acknowledge_by,
         "resolve_by": limits.resolve_by,
         "extensions": limits.extensions,
         "member": member,
         "backups": backups,
-        "replaces": part.replaces,
-        "escalated_to": rules.units.superiors.get(part.unit, ()),
+        "replaces": draft.replaces,
+        "escalated_to": rules.units.superiors.get(draft.unit, ()),
     }
 
 
-def taking_over(work: Work, unit: str) -> Part:
-    """The same work, done by that unit."""
-    return Part(unit, work.task, work.lead, work.assignment_id)
+def starts_at(report: Event[NewReport], at: datetime) -> datetime:
+    """When the clocks of the first round start: at `at`; for a report entered long after the fact, at its own time."""
+    return report.time if report.data.retrospective else at
 
 
-def next_unit(work: Work, state: Case, category: str, rules: Rulebook) -> str | None:
-    """Who takes over what came back: the first competent unit above the one that returned it, else the first above it;
-    never one that returned work of this case. None where none is left.
+def taking_over(assignment: Assignment, unit: str) -> Draft:
+    """The same work, to be done by that unit."""
+    return Draft(unit, assignment.plan.task, assignment.plan.lead, assignment.plan.id)
+
+
+def next_unit(assignment: Assignment, state: Case, category: str, rules: Rulebook) -> str | None:
+    """Who takes over returned work: the first competent unit above the one that returned it, else the first above it;
+    never a unit that returned work of this case. None if no unit is left.
     """
     refusing = {other.unit for other in state.returned}
-    above = [unit for unit in rules.units.superiors.get(work.unit, ()) if unit not in refusing]
+    above = [unit for unit in rules.units.superiors.get(assignment.unit, ()) if unit not in refusing]
     competent = [unit for unit in above if rules.units.by_id[unit].competent(category)]
     return (competent or above or [None])[0]
 
 
-def on_duty(unit: str, at: datetime, rules: Rulebook) -> tuple[str | None, tuple[str, ...]]:
-    """Of a grid: the first member whose shift covers the instant, and the others in order; of other units nobody."""
+def on_duty(unit: str, area: str, at: datetime, rules: Rulebook) -> tuple[str | None, tuple[str, ...]]:
+    """Of a grid: the member on duty for a report in that area, and the others as backups; of other units nobody.
+
+    The members of the report's own sub-grid are asked first, then the others of the grid in their order. Whoever is on
+    duty is a full-time member, if the shift of one covers the instant.
+    """
     members = rules.members.get(unit)
     if members is None:
         return None, ()
     local = at.astimezone(rules.zone)
-    first = next((member for member in members if member.on_duty(local)), None)
-    return (first.id if first else None), tuple(member.id for member in members if member is not first)[:50]
+    near_first = sorted(members, key=lambda member: member.subgrid != area)
+    on = [member for member in near_first if member.on_duty(local)]
+    first = min(on, key=lambda member: not member.full_time, default=None)
+    return (first.id if first else None), tuple(member.id for member in near_first if member is not first)[:50]
 
 
 @lru_cache(maxsize=32_768)
-def cast_of(rules: Rulebook, code: str, area: str) -> tuple[tuple[Part, ...], tuple[str, ...]]:
+def planned_units(category: str, area: str, rules: Rulebook) -> tuple[tuple[Draft, ...], tuple[str, ...]]:
     """The catalogue's lead and supports as units of that area, and why those."""
-    category = rules.catalogue.by_code[code]
-    parts, why = [], []
-    for task in (category.lead, *category.supports):
-        lead = task is category.lead
-        unit, reason = _unit(rules, task.unit, code, area)
-        parts.append(Part(unit, words(task), lead))
+    found = rules.catalogue.by_code[category]
+    drafts: list[Draft] = []
+    why: list[str] = []
+    for task in (found.lead, *found.supports):
+        lead = task is found.lead
+        unit, reason = _unit(task.unit, category, area, rules)
+        drafts.append(Draft(unit, words(task), lead))
         why.append(f"{'lead' if lead else 'support'} {unit}{reason}")
     if depth(area) < GRID:
         why.append(f"area {area} is wider than a grid")
-    return tuple(parts), tuple(why)
+    return tuple(drafts), tuple(why)
 
 
-def _unit(rules: Rulebook, role: str, category: str, area: str) -> tuple[str, str]:
+def _unit(role: str, category: str, area: str, rules: Rulebook) -> tuple[str, str]:
     unit = rules.unit_of(role, area)
     if unit is None:
         raise LookupError(f"no unit of the district fills the role {role} in {area}, nor any above it")
@@ -225,16 +222,17 @@ def _unit(rules: Rulebook, role: str, category: str, area: str) -> tuple[str, st
         return unit, f"{instead} by the catalogue"
     for superior in rules.units.superiors[unit]:
         if rules.units.by_id[superior].competent(category):
-            return superior, f", for {unit} is not competent"
+            return superior, f", because {unit} is not competent"
     return unit, f"{instead} by the catalogue, though neither it nor any above it is competent"
 
 
 @lru_cache(maxsize=8_192)
-def deadlines(rules: Rulebook, category: str, condition: str, at: datetime) -> Deadlines:
-    """From `at` on; extensions are one original limit each. Kept, for all of a batch begin at one instant."""
+def deadlines(category: str, condition: str, at: datetime, rules: Rulebook) -> Deadlines:
+    """From `at` on, each extension one original limit. Cached, because all rounds of a batch begin at one instant."""
     chosen = condition_of(rules.catalogue.by_code[category], condition)
     resolve_by = due(at, chosen.resolve, rules.calendar)
-    extensions, last = [], resolve_by
+    extensions: list[datetime] = []
+    last = resolve_by
     for _ in range(rules.policy.extend_max):
         last = due(last, chosen.resolve, rules.calendar)
         extensions.append(last)
@@ -242,12 +240,12 @@ def deadlines(rules: Rulebook, category: str, condition: str, at: datetime) -> D
 
 
 def condition_of(category: Category, code: str | None) -> Condition:
-    """The condition of that code; the first where none is named or known."""
+    """The condition of that code; the first one if the code is None or unknown."""
     return next((condition for condition in category.conditions if condition.code == code), category.conditions[0])
 
 
 @lru_cache(maxsize=1_024)
-def _terms(rules: Rulebook, category: str, condition: str) -> _Terms:
+def _terms(category: str, condition: str, rules: Rulebook) -> _Terms:
     found = rules.catalogue.by_code[category]
     chosen = condition_of(found, condition)
     return _Terms(
@@ -258,12 +256,12 @@ def _terms(rules: Rulebook, category: str, condition: str) -> _Terms:
     )
 
 
-def explanation(rules: Rulebook, why: Sequence[str]) -> Explanation:
-    """These lines, with the versions that they come from."""
-    return Explanation.model_validate(_explanation(rules, why))
+def explanation(why: Sequence[str], rules: Rulebook) -> Explanation:
+    """These lines, with the versions of the reference files that they come from."""
+    return Explanation.model_validate(_explanation(why, rules))
 
 
-def _explanation(rules: Rulebook, why: Sequence[str]) -> dict[str, Any]:
+def _explanation(why: Sequence[str], rules: Rulebook) -> dict[str, Any]:
     return {
         "rules": [line[:LINE] for line in why[:50] if line],
         "catalogue": rules.catalogue.version,

@@ -1,7 +1,7 @@
 """Words -> category: the catalogue's keywords, found in one pass over the text.
 
-A word of ASCII letters matches whole words, any other matches anywhere; each counts once; a category's score is the sum
-of the weights of its words that were found.
+A keyword of ASCII letters matches whole words, any other keyword matches anywhere. Each counts once. The score of a
+category is the sum of the weights of its keywords that were found.
 """
 
 import re
@@ -13,19 +13,19 @@ from contracts.reference import Catalogue, Policy
 
 _TOKEN = re.compile(r"[a-z0-9]+")
 _SHOWN = 8
-"""Of the words found, in an explanation."""
+"""The most words that an explanation shows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recognition:
-    """What the words say: the category, or None where they do not say it clearly; and why, in a line."""
+    """The category that the words point to, or None if they do not point to one clearly; and why, in a line."""
 
     category: str | None
     why: str
 
 
 class Recognizer:
-    """Built once from a catalogue; knows nothing of places and times."""
+    """Tells categories by words; built once from a catalogue."""
 
     def __init__(self, catalogue: Catalogue, policy: Policy) -> None:
         self._minimum = policy.classify_minimum
@@ -89,6 +89,6 @@ class Recognizer:
 
 
 def _ends(text: str, at: int) -> bool:
-    """Whether no ASCII letter or digit goes on at that position."""
+    """Whether no ASCII letter or digit stands at that position."""
     following = text[at : at + 1]
     return not (following.isascii() and following.isalnum())

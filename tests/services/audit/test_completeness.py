@@ -7,18 +7,27 @@ from typing import Any
 
 import pytest
 
-from chassis.records import Record
-from chassis.settings import Settings
+from chassis.kafka.records import Record
+from chassis.service import Service
 from contracts.fields import Fact
 from contracts.intake import Supplement
 from contracts.notice import AcceptanceNotice, RefusalNotice, UrgeNotice
 from contracts.progress import Discarded, OnScene, Retried, Urged, Verified
 from contracts.request import Acknowledge, AddSupplement, FileReport
-from contracts.triage import Withdrawn
+from contracts.triage import Merged, Withdrawn
 from services.audit.questions import DUPLICATES, QUESTIONS, WAITING
-from services.audit.service import build
-from tests.domain.test_audit import CASE, FAR, OTHER, Story, assignment_notice, burst_main, partners_case, sent_around
-from tests.services.audit.test_api import get, store
+from tests.domain.audit_story import (
+    CASE,
+    FAR,
+    OTHER,
+    WHY,
+    Story,
+    assignment_notice,
+    burst_main,
+    partners_case,
+    sent_around,
+)
+from tests.services.audit.test_api import AUDITOR, get, store
 from tests.support.facts import case_id, event_of, fact_record, record_of, report
 from tests.support.infrastructure import Database, execute
 from tests.support.services import Running, running
@@ -28,9 +37,9 @@ OF_THE_WHOLE = ("index_gaps", "offset_gaps", "lag", "lag_unknown", "lost")
 
 
 @pytest.fixture
-async def audit(database: Database, tmp_path: Path) -> AsyncIterator[Running]:
+async def audit(service: Service, database: Database, tmp_path: Path) -> AsyncIterator[Running]:
     """Audit with a database, no broker and no partners."""
-    async with running(build(Settings()), database.url("audit"), CASEGRID_PARTNERS=tmp_path / "none.json") as found:
+    async with running(service, database.url("audit"), CASEGRID_PARTNERS=tmp_path / "none.json") as found:
         yield found
 
 
@@ -48,11 +57,11 @@ def at_fault(verdict: dict[str, Any]) -> list[str]:
     return [name for name in FAULTS if verdict[name]["count"]]
 
 
-@pytest.mark.parametrize("told", [burst_main, sent_around, partners_case], ids=lambda told: told.__name__)
+@pytest.mark.parametrize("story", [burst_main, sent_around, partners_case], ids=lambda story: story.__name__)
 async def test_a_whole_story_is_complete_and_an_unfinished_one_too_but_open(
-    told: Callable[[], Story], audit: Running
+    story: Callable[[], Story], audit: Running
 ) -> None:
-    await store(audit, *told().records())
+    await store(audit, *story().records())
     found = await verdict_of(audit, CASE)
     assert (found["verdict"], found["reasons"], found["open_cases"]["count"]) == ("complete", [], 0)
     assert (at_fault(found), found["invalid"]["count"], found["duplicates"]["count"]) == ([], 0, 0)
@@ -70,10 +79,10 @@ async def test_without_a_broker_the_whole_log_cannot_be_called_complete(audit: R
 
 FILLED = """
 INSERT INTO audit.log (index, topic, partition, "offset", headers, body, valid, invalidity, reason, source, event_id,
-                       case_id, kind, time, sequence, causation_id, answers, settles, duplicate_of)
+                       case_id, kind, label, time, sequence, causation_id, answers, settles, duplicate_of)
 SELECT n, CASE n % 4 WHEN 0 THEN 'from.water' WHEN 1 THEN 'to.water' ELSE 'Progressed' END, 0, n, '[]', 'x',
        n % 5 <> 3, CASE n % 5 WHEN 3 THEN 'invalid' END, CASE n % 5 WHEN 3 THEN 'odd' END,
-       '/services/dispatch', 'event-' || n, 'case-' || n / 10, 'note', now(), n % 10, 'event-' || n - 1,
+       '/services/dispatch', 'event-' || n, 'case-' || n / 10, 'note', 'note', now(), n % 10, 'event-' || n - 1,
        CASE n % 4 WHEN 1 THEN 'event-' || n - 1 END, CASE n % 100 WHEN 2 THEN 'Progressed/0@' || n END,
        CASE n % 7 WHEN 0 THEN 1 END
   FROM generate_series(1, 30000) n
@@ -122,15 +131,17 @@ async def test_a_lost_event_shows_as_a_gap_in_the_sequence_of_its_source(audit: 
 
 async def test_two_events_with_one_number_are_named_unless_nobody_gave_one(audit: Running) -> None:
     story = partners_case()
-    forged = fact_record(CASE, Urged(assignment_id=story.part(1), unit="dept:water", count=1), cause=story.events[3].id)
+    forged = fact_record(
+        CASE, Urged(assignment_id=story.assignment_id(1), unit="dept:water", count=1), cause=story.events[3].id
+    )
     elsewhere = fact_record(OTHER, report())
     await store(audit, *story.records(), forged, elsewhere)
     found = await get(audit, "/completeness", case_id=CASE)
     assert at_fault(found) == ["repeated_sequences"]
     (item,) = found["repeated_sequences"]["items"]
     assert (item["source"], item["sequence"], item["times"]) == ("/services/dispatch", 1, 2)
-    assert (item["first_index"], item["last_index"]) == (4, len(story.told))
-    assert found["reasons"] == ["1 numbers of a source's sequence that two events bear"]
+    assert (item["first_index"], item["last_index"]) == (4, len(story.published))
+    assert found["reasons"] == ["1 sequence numbers that two events of one source have"]
     assert (await get(audit, "/completeness"))["repeated_sequences"] == found["repeated_sequences"]
 
 
@@ -144,7 +155,7 @@ async def test_an_id_that_came_again_with_other_bytes_or_under_a_second_case_is_
     assert (found["verdict"], found["duplicates"]) == ("complete", {"count": 1})
     await store(audit, fact_record(CASE, report("two"), event_id=event_id))
     found = await get(audit, "/completeness", case_id=CASE)
-    assert found["reasons"] == ["1 ids that came again with other bytes, or under a second case"]
+    assert found["reasons"] == ["1 ids that came again with other bytes or under a second case"]
     (item,) = found["conflicting_ids"]["items"]
     assert (item["source"], item["event_id"], item["cases"], item["times"]) == ("/services/intake", event_id, 1, 3)
     second = case_id()
@@ -169,10 +180,10 @@ async def test_an_event_whose_cause_cannot_be_its_own_is_named(audit: Running) -
     story = Story()
     new = story.report()
     ruled = story.dispatched(new)
-    early = story.tell(OnScene(assignment_id=story.part(1), unit="dept:water"), cause=ruled)
-    checked = story.tell(Verified(), cause=new)
-    withdrawn = story.tell(Withdrawn(reason="it stopped"), cause=new)
-    notice = story.tell(UrgeNotice(to="water", assignment_id=story.part(1), count=1), cause=ruled)
+    early = story.publish(OnScene(assignment_id=story.assignment_id(1), unit="dept:water"), cause=ruled)
+    checked = story.publish(Verified(), cause=new)
+    withdrawn = story.publish(Withdrawn(reason="it stopped"), cause=new)
+    notice = story.publish(UrgeNotice(to="water", assignment_id=story.assignment_id(1), count=1), cause=ruled)
     await store(audit, *story.records())
     found = await verdict_of(audit, CASE)
     assert [(c["event_id"], c["kind"], c["cause"]) for c in found["wrong_causes"]["items"]] == [
@@ -181,7 +192,7 @@ async def test_an_event_whose_cause_cannot_be_its_own_is_named(audit: Running) -
         (withdrawn, "withdrawn", "new"),
         (notice, "urged", "dispatched"),
     ]
-    assert found["reasons"] == ["4 events that name a cause which cannot be theirs"]
+    assert found["reasons"] == ["4 events with a cause of a kind that cannot be theirs"]
 
 
 async def test_a_cause_that_was_not_valid_is_no_cause(audit: Running) -> None:
@@ -194,7 +205,7 @@ async def test_what_an_operator_did_may_name_any_event_or_none(audit: Running) -
     story = Story()
     new = story.report()
     for cause in (new, None):
-        story.tell(settled(record_of(b"", CASE), Retried), cause=cause, source="/services/triage")
+        story.publish(settled(record_of(b"", CASE), Retried), cause=cause, source="/services/triage")
     await store(audit, *story.records())
     assert at_fault(await verdict_of(audit, CASE)) == []
 
@@ -204,32 +215,32 @@ async def test_an_event_that_names_no_cause_is_named_unless_it_is_the_cases_firs
     story.report()
     again = story.report()
     bare = [
-        story.tell(data)
+        story.publish(data)
         for data in (
             Supplement(text="x"),
-            Urged(assignment_id=story.part(1), unit="dept:water", count=1),
-            UrgeNotice(to="water", assignment_id=story.part(1), count=1),
+            Urged(assignment_id=story.assignment_id(1), unit="dept:water", count=1),
+            UrgeNotice(to="water", assignment_id=story.assignment_id(1), count=1),
         )
     ]
     await store(audit, *story.records())
     found = await verdict_of(audit, CASE)
     assert [item["event_id"] for item in found["missing_causes"]["items"]] == [again, *bare]
-    assert found["reasons"] == ["4 events that name no cause"]
+    assert found["reasons"] == ["4 events without a cause"]
 
 
 def asked(story: Story, cause: str | None, *, accepted: bool = True) -> str:
     """A request of the water company's, and its answer."""
-    request = story.tell(Acknowledge(assignment_id=story.part(1)), cause=cause, claimed=FAR)
+    request = story.publish(Acknowledge(assignment_id=story.assignment_id(1)), cause=cause, claimed=FAR)
     if accepted:
-        story.tell(AcceptanceNotice(to="water", request=request), cause=story.acknowledged(request))
+        story.publish(AcceptanceNotice(to="water", request=request), cause=story.acknowledged(request))
     else:
-        story.tell(RefusalNotice(to="water", request=request, rule="cause.unknown", reason="no"), cause=request)
+        story.publish(RefusalNotice(to="water", request=request, rule="cause.unknown", reason="no"), cause=request)
     return request
 
 
 CLAIMS: dict[str, Callable[[Story], str | None]] = {
     "open_causes": lambda _: case_id(),
-    "wrong_causes": lambda story: story.tell(
+    "wrong_causes": lambda story: story.publish(
         assignment_notice(story).model_copy(update={"to": "fire"}), cause=story.events[1].id
     ),
     "missing_causes": lambda _: None,
@@ -242,14 +253,14 @@ async def test_the_cause_of_a_request_is_a_notice_to_its_partner_once_it_is_acce
 ) -> None:
     story = Story()
     ruled = story.dispatched(story.report())
-    asked(story, story.tell(assignment_notice(story), cause=ruled))
+    asked(story, story.publish(assignment_notice(story), cause=ruled))
     claim = CLAIMS[fault](story)
     asked(story, claim, accepted=False)
     await store(audit, *story.records())
     assert at_fault(await verdict_of(audit, CASE)) == []
-    told = len(story.told)
+    known = len(story.published)
     wrong = asked(story, claim)
-    await store(audit, *story.records()[told:])
+    await store(audit, *story.records()[known:])
     found = await verdict_of(audit, CASE)
     assert at_fault(found) == [fault]
     assert [item["event_id"] for item in found[fault]["items"]] == [wrong]
@@ -257,7 +268,7 @@ async def test_the_cause_of_a_request_is_a_notice_to_its_partner_once_it_is_acce
 
 async def test_a_notice_on_another_case_is_no_cause_of_a_request(audit: Running) -> None:
     story, other = Story(), Story(OTHER)
-    elsewhere = other.tell(assignment_notice(other), cause=other.dispatched(other.report()))
+    elsewhere = other.publish(assignment_notice(other), cause=other.dispatched(other.report()))
     story.dispatched(story.report())
     wrong = asked(story, elsewhere)
     await store(audit, *story.records(), *other.records())
@@ -278,7 +289,7 @@ def settled(record: Record, step: type[Retried] | type[Discarded]) -> Fact:
 
 async def test_a_request_without_an_answer_waits_for_one_or_for_an_operator_who_discards_it(audit: Running) -> None:
     request = fact_record(CASE, FileReport(title="leak"), event_id=OTHER, sequence=None)
-    await store(audit, request, record_of(request.value, CASE, "from.water"))
+    await store(audit, request, record_of(request.value, CASE, "from.water"), fact_record(CASE, report()))
     found = await verdict_of(audit, CASE)
     assert at_fault(found) == ["unanswered"]
     (item,) = found["unanswered"]["items"]
@@ -288,41 +299,42 @@ async def test_a_request_without_an_answer_waits_for_one_or_for_an_operator_who_
         "from.water",
         request.offset,
     )
-    assert found["reasons"] == ["1 requests that have no answer and were not discarded"]
+    assert found["reasons"] == ["1 requests without an answer that were not discarded"]
     another = AcceptanceNotice(to="hotline", request=OTHER)
     await store(audit, fact_record(CASE, another, cause=OTHER))
     assert at_fault(await verdict_of(audit, CASE)) == ["unanswered"]  # that one is another partner's
-    await store(audit, fact_record(CASE, settled(request, Retried), source="/services/intake"))
+    await store(audit, fact_record(CASE, settled(request, Retried), source="/services/intake", sequence=2))
     assert at_fault(await verdict_of(audit, CASE)) == ["unanswered"]
-    await store(audit, fact_record(CASE, settled(request, Discarded), source="/services/intake", sequence=2))
+    await store(audit, fact_record(CASE, settled(request, Discarded), source="/services/intake", sequence=3))
     assert at_fault(await verdict_of(audit, CASE)) == []
 
 
 async def test_a_request_has_one_answer_and_no_more(audit: Running) -> None:
     request = fact_record(CASE, FileReport(title="leak"), event_id=OTHER, sequence=None)
     answer = fact_record(CASE, AcceptanceNotice(to="water", request=OTHER), cause=OTHER, source="/services/intake")
-    await store(audit, request, answer, record_of(answer.value, CASE, "to.water"))
+    filed = fact_record(CASE, report(), cause=OTHER, sequence=2)
+    await store(audit, request, filed, answer, record_of(answer.value, CASE, "to.water"))
     assert at_fault(await verdict_of(audit, CASE)) == []
     apart = RefusalNotice(to="water", request=OTHER, case_id=CASE, rule="unknown", reason="no")
     await store(audit, fact_record(case_id(), apart, cause=OTHER))
     found = await get(audit, "/completeness", case_id=CASE)
     assert at_fault(found) == ["answered_twice"]
     assert [(item["event_id"], item["answers"]) for item in found["answered_twice"]["items"]] == [(OTHER, 2)]
-    assert found["reasons"] == ["1 requests that have more than one answer"]
+    assert found["reasons"] == ["1 requests with more than one answer"]
 
 
 @pytest.mark.parametrize("topic", ["ReportFiled", "Assigned", "Resolved", "Evaluated", "from.water"])
 async def test_an_invalid_record_waits_until_somebody_has_settled_it(topic: str, audit: Running) -> None:
-    odd = record_of(b"{", CASE, topic)
+    odd, known = record_of(b"{", CASE, topic), fact_record(CASE, report())
     parked_by_nobody = [record_of(b"{", CASE, "Progressed"), record_of(b"{", CASE, "to.water")]
-    await store(audit, odd, *parked_by_nobody)
+    await store(audit, odd, *parked_by_nobody, known)
     found = await verdict_of(audit, CASE)
     assert (found["invalid"]["count"], found["invalid"]["waiting"]) == (3, 1)
     assert found["reasons"] == ["1 invalid records that nobody has retried or discarded"]
     unread = RefusalNotice(
         to="water", case_id=CASE, rule="record.invalid", reason="no", partition=odd.partition, offset=odd.offset
     )
-    await store(audit, fact_record(CASE, unread, source="/services/intake"))
+    await store(audit, fact_record(CASE, unread, source="/services/intake", sequence=2))
     found = await verdict_of(audit, CASE)
     assert [item["answered"] for item in found["invalid"]["items"]] == [topic == "from.water", False, False]
     assert (at_fault(found), found["invalid"]["waiting"]) == ([], 1)
@@ -330,6 +342,40 @@ async def test_an_invalid_record_waits_until_somebody_has_settled_it(topic: str,
     found = await verdict_of(audit, CASE)
     assert (found["verdict"], found["invalid"]["waiting"]) == ("complete", 0)
     assert [item["settled"] for item in found["invalid"]["items"]] == [True, False, False]
+
+
+async def status_of(audit: Running, **query: str) -> int:
+    return (await audit.client.get("/completeness", headers=AUDITOR, params=query)).status_code
+
+
+async def test_an_unknown_case_is_not_found_and_a_malformed_id_is_refused(audit: Running) -> None:
+    unknown = case_id()
+    assert await status_of(audit, case_id=unknown) == 404
+    story = Story(OTHER)
+    story.publish(Merged(into=CASE, explanation=WHY), cause=story.report())
+    await store(audit, *story.records())
+    assert (await status_of(audit, case_id=OTHER), await status_of(audit, case_id=CASE)) == (200, 404)
+    for malformed in ("", "nothing", unknown.upper(), unknown + "0", "%"):
+        assert await status_of(audit, case_id=malformed) == 422, malformed
+
+
+async def test_records_with_the_id_of_an_unknown_case_are_named_until_nothing_is_wrong_with_them(
+    audit: Running,
+) -> None:
+    odd, request = record_of(b"{", CASE), fact_record(OTHER, Acknowledge(assignment_id=f"{OTHER}.1.1"), sequence=None)
+    await store(audit, odd, request)
+    for case, reason in ((CASE, "1 invalid records that"), (OTHER, "1 requests without an answer that")):
+        (found,) = (await get(audit, "/completeness", case_id=case))["reasons"]
+        assert found.startswith(reason)
+    event = json.loads(request.value or b"")["id"]
+    refusal = RefusalNotice(to="water", request=event, rule="unknown", reason="no such case")
+    await store(
+        audit,
+        fact_record(CASE, settled(odd, Discarded), source="/services/triage"),
+        fact_record(OTHER, refusal, cause=event),
+    )
+    for case in (CASE, OTHER):
+        assert await status_of(audit, case_id=case) == 404
 
 
 async def test_gaps_in_offsets_are_named_and_long_lists_keep_their_count(audit: Running) -> None:

@@ -1,28 +1,48 @@
 """Dispatch running in a test: its fixtures, the facts of others it is given, and calls of its API."""
 
+import asyncio
 import hashlib
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import uvicorn
+
+from chassis.runtime import application
 from contracts.envelope import Event
 from contracts.fields import Fact, Place
 from contracts.reference import Partner, Partners
 from contracts.triage import Assignment, Check, Dispatched, Explanation, Merged
 from tests.support.facts import case_id, fact_record
-from tests.support.services import Running, token
+from tests.support.services import Running, eventually, token
 
 T0 = datetime(2026, 5, 9, 2, 0, tzinfo=UTC)
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
-HUALIN, OTHER = "CH/shengdeng/hualin/g001", "CH/shuangqiaozi/east/g001"
+HERE, ELSEWHERE = "CH/shuangqiaozi/shuanglin", "CH/shuangqiaozi/shuangqiaolubei"
+"""Two communities of the small district."""
 CENTRAL = "district:CH"
 WATER = token("li", "handling_unit", unit="dept:water")
 FIRE = token("ma", "handling_unit", unit="dept:fire")
 DISTRICT = token("gao", "handling_unit", unit=CENTRAL)
 CENTRE = token("dispatcher-1", "dispatcher")
 EXPLAINED = Explanation(rules=("by hand",), catalogue="1", policy="1")
+
+BODIES: dict[str, dict[str, Any]] = {
+    "acknowledge": {},
+    "en-route": {},
+    "on-scene": {},
+    "resolve": {},
+    "return": {"reason": "not ours"},
+    "hand-on": {"unit": "dept:gas", "reason": "near"},
+    "note": {"note": "seen"},
+    "request-extension": {"reason": "no pipe"},
+    "decide-extension": {"granted": True},
+    "urge": {},
+    "supervise": {"reason": "ordered"},
+}
+"""What is entered for each action."""
 
 Start = Callable[..., AbstractAsyncContextManager[Running]]
 
@@ -53,7 +73,7 @@ def plan(case: str, number: int, unit: str, start: datetime = T0, **more: Any) -
     return Assignment.model_validate(given_out)
 
 
-def dispatched(case: str, *assignments: Assignment, area: str = HUALIN, **more: Any) -> Dispatched:
+def dispatched(case: str, *assignments: Assignment, area: str = f"{HERE}/g001", **more: Any) -> Dispatched:
     ruling = {
         "round": 1,
         "because": "first",
@@ -79,7 +99,6 @@ def merged(into: str) -> Merged:
 
 async def take(dispatch: Running, case: str, data: Fact, **circumstances: Any) -> None:
     """A fact as if it had come from its topic."""
-    assert dispatch.runtime.inbox is not None
     at = dispatch.runtime.clock()
     await dispatch.runtime.inbox.process([fact_record(case, data, **{"time": at, **circumstances})])
 
@@ -119,3 +138,22 @@ async def case_has_status(dispatch: Running, case: str, status: str) -> bool:
 def distinct(events: list[Event[Any]]) -> list[Event[Any]]:
     """Each event once: a relay that is stopped between sending and noting it sends again."""
     return list({event.id: event for event in events}.values())
+
+
+@asynccontextmanager
+async def listening(dispatch: Running) -> AsyncIterator[str]:
+    """The service on a port of its own, for what a client in the same process cannot do: read while it is written."""
+    server = uvicorn.Server(
+        uvicorn.Config(application(dispatch.runtime), port=0, lifespan="off", log_config=None, ws="none")
+    )
+    task = asyncio.create_task(server.serve())
+    await eventually(lambda: _value(server.started), what="the server")
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task
+
+
+async def _value(value: Any) -> Any:
+    return value

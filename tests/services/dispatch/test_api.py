@@ -3,32 +3,32 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
-from chassis.records import Record
-from chassis.runtime import application
+from chassis.kafka.records import Record
 from contracts.feedback import Evaluated
 from contracts.intake import Supplement, Withdrawal
 from contracts.request import Resolve
 from contracts.triage import Rejected, Withdrawn
 from services.dispatch.api import ROLES
-from services.dispatch.board import stream
-from services.dispatch.queries import Filters, assignments
+from services.dispatch.board import LiveBoard
+from services.dispatch.bodies import AssignmentFilters, UnitFilters
+from services.dispatch.queries import Scope, assignments
 from tests.services.dispatch.desk import (
+    BODIES,
     CENTRAL,
     CENTRE,
     DISTRICT,
+    ELSEWHERE,
     FIRE,
+    HERE,
     HOUR,
-    HUALIN,
     MINUTE,
-    OTHER,
     T0,
     WATER,
     Start,
@@ -39,6 +39,7 @@ from tests.services.dispatch.desk import (
     given_out,
     has_status,
     items,
+    listening,
     partner,
     plan,
     post,
@@ -47,8 +48,6 @@ from tests.services.dispatch.desk import (
 )
 from tests.support.facts import case_id, fact_record, record_of, report
 from tests.support.services import Hands, Running, eventually, publish, read_topic, token
-
-# ------------------------------------------------------------------------------------------------ over the topics
 
 
 @pytest.fixture
@@ -76,7 +75,7 @@ async def test_a_plan_is_worked_off_from_its_topic_to_the_verdict(
         evidence = [{"uri": "s3://evidence/main.jpg"}]
         shown = await post(dispatch, f"/assignments/{lead}/resolve", WATER, note="pressure is back", evidence=evidence)
         assert (shown["status"], shown["open"], shown["light"], shown["late_by_seconds"]) == ("fixed", False, None, 0)
-        assert (shown["unit"], shown["ended_by"]) == ("dept:water", "/services/dispatch")
+        assert (shown["unit"], shown["ended_at"]) == ("dept:water", "2026-05-09T05:00:00Z")
         [notice] = await told(kafka, topics, 1)
         resolve = Resolve(assignment_id=support, handled_by=("crew 7",))
         await publish(kafka, topics, [asked(case, resolve, cause=notice.id)])
@@ -126,7 +125,7 @@ async def test_deadlines_survive_a_stop_longer_than_the_limit_and_pass_once(
     for _ in range(2):
         async with start(clock, kafka=kafka, prefix=topics) as dispatch:
             await eventually(lambda: waits(dispatch, support), what="the deadlines")
-            assert await dispatch.runtime.timers.look() == 0
+            assert await dispatch.runtime.deciding.timers.look() == 0
             await eventually(lambda: relayed(dispatch), what="the outbox emptied")
     steps = distinct(await read_topic(kafka, topics, "Progressed", lambda found: len(distinct(found)) >= 11))
     assert [(e.data.step, e.data.unit, e.data.due_at) for e in steps if e.data.assignment_id == lead] == [
@@ -169,23 +168,20 @@ async def offered(dispatch: Running, assignment_id: str) -> bool:
 
 async def test_of_reports_only_what_is_added_is_taken_and_only_rulings_are_parked(dispatch: Running) -> None:
     case = await given_out(dispatch)
-    inbox = dispatch.runtime.inbox
-    assert inbox is not None
     await take(dispatch, case, report())
     await take(dispatch, case, Withdrawal(reason="it has stopped"))
     await take(dispatch, case, Supplement(text="the cellar is full"))
     taken = await dispatch.runtime.database.fetch("SELECT topic FROM events WHERE NOT own ORDER BY version")
     assert [row["topic"] for row in taken] == ["Assigned", "ReportFiled"]
     forged = [fact_record(case, Rejected(why="not_ours", reason="ours"), source="/services/intake")]
-    await inbox.process([*forged, *(record_of(b"{", case, topic) for topic in ("Assigned", "Evaluated", "from.fire"))])
+    await dispatch.runtime.inbox.process(
+        [*forged, *(record_of(b"{", case, topic) for topic in ("Assigned", "Evaluated", "from.fire"))]
+    )
     parked = await items(dispatch, "/parked")
     assert sorted(one["kind"] for one in parked) == ["forged", "invalid"]
     assert {one["topic"] for one in parked} == {"Assigned"}
     await take(dispatch, case, Withdrawn(reason="it has stopped"), sequence=2)  # nothing is held back
     assert await case_has_status(dispatch, case, "withdrawn")
-
-
-# ------------------------------------------------------------------------------------------------ HTTP
 
 
 async def test_every_route_is_closed_to_those_it_is_not_for(dispatch: Running) -> None:
@@ -213,6 +209,28 @@ async def test_what_there_is_not_is_not_found(dispatch: Running) -> None:
     await get(dispatch, f"/cases/{unknown}", status=404)
     rows = await dispatch.runtime.database.fetch("SELECT 1 FROM streams")
     assert rows == []
+
+
+async def test_nobody_acts_outside_the_areas_of_the_token(dispatch: Running) -> None:
+    case, unknown = await given_out(dispatch), case_id()
+    assert {f"/assignments/{{assignment_id}}/{step}" for step in BODIES} == {
+        path for method, path in ROLES if method == "POST"
+    }
+    for areas in ((ELSEWHERE,), (f"{HERE}/g00",)):
+        who = token("li", "handling_unit", "dispatcher", unit="dept:water", areas=areas)
+        for step, body in BODIES.items():
+            refused = await post(dispatch, f"/assignments/{case}.1.1/{step}", who, 403, **body)
+            assert f"{HERE}/g001" in refused["detail"]
+            await post(dispatch, f"/assignments/{unknown}.1.1/{step}", who, 404, **body)
+    assert (await get(dispatch, f"/assignments/{case}.1.1"))["status"] == "assigned"
+    await post(dispatch, f"/assignments/{case}.1.1/urge", token("chen", "dispatcher", areas=(ELSEWHERE, HERE)))
+
+
+async def test_a_filter_that_names_nothing_in_the_district_is_refused(dispatch: Running) -> None:
+    for path in ("/assignments", "/queue", "/board", "/board/stream"):
+        for name, value in (("unit", "dept:nothing"), ("area", "CH/nowhere"), ("area", "CH/shuangqiaozi/shuang")):
+            refused = await get(dispatch, f"{path}?{name}={value}", status=422)
+            assert (refused["errors"][0]["field"], value in refused["detail"]) == (name, True)
 
 
 @pytest.mark.parametrize(
@@ -330,9 +348,9 @@ async def test_what_nobody_acknowledges_is_offered_waits_in_the_queue_and_is_han
     clock.advance(minutes=10)
     await eventually(lambda: offered(dispatch, name), what="the offer")
     assert [one["assignment_id"] for one in await items(dispatch, f"/assignments?unit={CENTRAL}", DISTRICT)] == [name]
-    both = Filters(units=frozenset({"dept:water", CENTRAL}), status="open")
-    found = await assignments(dispatch.runtime.database, both, clock(), limit=9)
-    assert sorted(one.shown["assignment_id"] for one in found) == sorted([name, f"{other}.1.1"])
+    both = Scope(units=frozenset({"dept:water", CENTRAL}))
+    found = await assignments(dispatch.runtime.database, AssignmentFilters(status="open"), both, clock())
+    assert sorted(one["assignment_id"] for one in found["items"]) == sorted([name, f"{other}.1.1"])
     board = await get(dispatch, "/board")
     assert (board["offered"], board["waiting"], board["escalation_failed"]) == (1, 0, 0)
     assert (await get(dispatch, f"/board?unit={CENTRAL}"))["open"] == 1
@@ -340,17 +358,17 @@ async def test_what_nobody_acknowledges_is_offered_waits_in_the_queue_and_is_han
     await eventually(lambda: waits(dispatch, name), what="the queue")
     board = await get(dispatch, "/board")
     assert (board["open"], board["offered"], board["waiting"], board["escalation_failed"]) == (3, 1, 1, 1)
-    assert await items(dispatch, "/queue?area=CH/shuangqiaozi") == []
+    assert await items(dispatch, f"/queue?area={ELSEWHERE}") == []
     await get(dispatch, "/queue", WATER, 403)
     to, why = "dept:gas", "their crew is next door"
     stranger = await post(dispatch, f"/assignments/{name}/hand-on", FIRE, 409, unit=to, reason=why)
     assert stranger["rule"] == "assignment.unit"
     shown = await post(dispatch, f"/assignments/{name}/hand-on", DISTRICT, unit=to, reason=why)
-    assert (shown["unit"], shown["named"], shown["waiting"]) == ("dept:water", "dept:water", False)
+    assert (shown["unit"], shown["planned_unit"], shown["waiting"]) == ("dept:water", "dept:water", False)
     assert (shown["offered_to"], shown["acknowledge_by"]) == ([CENTRAL, "dept:gas"], "2026-05-09T02:30:00Z")
     gas = token("qi", "handling_unit", unit="dept:gas")
     shown = await post(dispatch, f"/assignments/{name}/acknowledge", gas)
-    assert (shown["unit"], shown["named"], shown["offered_to"]) == ("dept:gas", "dept:water", [])
+    assert (shown["unit"], shown["planned_unit"], shown["offered_to"]) == ("dept:gas", "dept:water", [])
     assert (await post(dispatch, f"/assignments/{name}/resolve", WATER, 409))["rule"] == "assignment.taken"
     assert await items(dispatch, f"/assignments?unit={CENTRAL}") == []
     assert len(await items(dispatch, "/assignments?unit=dept:gas&status=acknowledged")) == 1
@@ -408,7 +426,7 @@ async def test_a_case_that_was_never_given_out_is_shown_with_its_ruling(dispatch
     await take(dispatch, case, Rejected(why="not_ours", reason="private ground"))
     shown = await get(dispatch, f"/cases/{case}")
     assert (shown["status"], shown["title"], shown["assignments"]) == ("rejected", None, [])
-    await get(dispatch, f"/cases/{case}", token("d", "dispatcher", areas=("CH/shengdeng",)), 403)
+    await get(dispatch, f"/cases/{case}", token("d", "dispatcher", areas=(HERE,)), 403)
 
 
 async def test_the_list_filters_and_pages_by_what_is_due_first(dispatch: Running, clock: Hands) -> None:
@@ -416,7 +434,9 @@ async def test_the_list_filters_and_pages_by_what_is_due_first(dispatch: Running
     for n in range(5):
         case = case_id()
         lead = plan(case, 1, "dept:water", acknowledge_by=T0 + (50 - n) * MINUTE)
-        await given_out(dispatch, lead, plan(case, 2, "dept:fire"), case=case, area=HUALIN if n < 3 else OTHER)
+        await given_out(
+            dispatch, lead, plan(case, 2, "dept:fire"), case=case, area=f"{HERE if n < 3 else ELSEWHERE}/g001"
+        )
         cases.append(case)
     await post(dispatch, f"/assignments/{cases[0]}.1.1/acknowledge", WATER)  # due at resolve_by from now on
     leads = [f"{case}.1.1" for case in (cases[4], cases[3], cases[2], cases[1], cases[0])]
@@ -431,13 +451,16 @@ async def test_the_list_filters_and_pages_by_what_is_due_first(dispatch: Running
         return len(await items(dispatch, f"/assignments?{query}", who))
 
     assert await count("unit=dept:fire") == 5
-    assert await count("area=CH/shengdeng") == 6
-    assert await count("area=CH/sheng") == 0
+    assert await count(f"area={HERE}") == 6
+    assert await count(f"area={HERE}/g002") == 0
+    assert await count("area=CH") == 10
     assert await count("status=acknowledged") == 1
     assert await count("status=open&lead=false") == 5
     assert await count("due_before=2026-05-09T02:48:00Z&lead=true") == 2
-    assert await count("", token("d", "dispatcher", areas=("CH/shuangqiaozi",))) == 4
-    await get(dispatch, f"/cases/{cases[0]}", token("d", "dispatcher", areas=("CH/shuangqiaozi",)), 403)
+    assert await count("", token("d", "dispatcher", areas=(ELSEWHERE,))) == 4
+    assert await count("", token("d", "dispatcher", areas=(HERE, ELSEWHERE))) == 10
+    assert await count("", token("d", "dispatcher", areas=("CH/shuangqiaozi/shuang",))) == 0
+    await get(dispatch, f"/cases/{cases[0]}", token("d", "dispatcher", areas=(ELSEWHERE,)), 403)
     await get(dispatch, "/assignments?cursor=abc", status=422)
     assert len((await get(dispatch, f"/cases/{cases[0]}"))["assignments"]) == 2
 
@@ -458,7 +481,7 @@ async def test_the_board_counts_by_status_and_light_and_the_list_opens_each_numb
     assert board["by_light"] == {"green": 0, "yellow": 1, "red": 1, "none": 1}
     assert board["by_status"] == {"assigned": 1, "acknowledged": 2, "en_route": 0, "on_scene": 0}
     assert board["ended"] == {"fixed": 1, "returned": 0, "cancelled": 0}
-    assert (await get(dispatch, "/board?area=CH/shuangqiaozi"))["open"] == 0
+    assert (await get(dispatch, f"/board?area={ELSEWHERE}"))["open"] == 0
     for light, number in board["by_light"].items():
         listed = await items(dispatch, f"/assignments?light={light}")
         assert [one["light"] for one in listed] == [None if light == "none" else light] * number
@@ -473,28 +496,6 @@ async def test_a_closed_cases_open_assignments_are_cancelled(dispatch: Running) 
     assert [(one["status"], one["reason"]) for one in shown] == [
         ("cancelled", "the case is closed as forced: by the leader")
     ] * 2
-
-
-# ------------------------------------------------------------------------------------------------ the stream
-
-
-@asynccontextmanager
-async def listening(dispatch: Running) -> AsyncIterator[str]:
-    """The service on a port of its own, for what a client in the same process cannot do: read while it is written."""
-    server = uvicorn.Server(
-        uvicorn.Config(application(dispatch.runtime), port=0, lifespan="off", log_config=None, ws="none")
-    )
-    task = asyncio.create_task(server.serve())
-    await eventually(lambda: _value(server.started), what="the server")
-    try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        await task
-
-
-async def _value(value: Any) -> Any:
-    return value
 
 
 async def messages(lines: AsyncIterator[str]) -> AsyncIterator[tuple[str, Any]]:
@@ -524,7 +525,7 @@ async def test_the_stream_begins_with_what_is_open_and_goes_on_with_what_changes
     dispatch: Running, clock: Hands
 ) -> None:
     case = await given_out(dispatch)
-    url = "/board/stream?area=CH/shengdeng"
+    url = f"/board/stream?area={HERE}"
     async with (
         listening(dispatch) as address,
         httpx.AsyncClient(base_url=address, headers={**CENTRE, "last-event-id": "7"}, timeout=20) as client,
@@ -534,7 +535,7 @@ async def test_the_stream_begins_with_what_is_open_and_goes_on_with_what_changes
         found = messages(response.aiter_lines())
         snapshot = await message(found, lambda event, _: event == "snapshot")
         assert (snapshot["board"]["open"], len(snapshot["assignments"]), snapshot["more"]) == (2, 2, False)
-        await given_out(dispatch, area=OTHER)
+        await given_out(dispatch, area=ELSEWHERE)
         await post(dispatch, f"/assignments/{case}.1.1/acknowledge", WATER)
         change = await message(found, lambda event, data: data["board"]["by_status"]["acknowledged"] == 1)
         assert {one["case_id"] for one in change["assignments"]} <= {case}
@@ -547,7 +548,9 @@ async def test_the_stream_begins_with_what_is_open_and_goes_on_with_what_changes
 
 async def test_a_silent_stream_has_a_heartbeat(dispatch: Running) -> None:
     async def heartbeat() -> bool:
-        async with aclosing(stream.messages(dispatch.runtime, Filters(), heartbeat_seconds=0.05)) as parts:
+        runtime = dispatch.runtime
+        board = LiveBoard(runtime.database, runtime.changes, runtime.clock, UnitFilters(), Scope())
+        async with aclosing(board.messages(heartbeat_seconds=0.05)) as parts:
             async for part in parts:
                 if part.startswith(b": heartbeat"):
                     return True

@@ -10,22 +10,22 @@ from typing import Any
 
 import pytest
 
-from chassis import owed
-from chassis.commands import Commands, Request
-from chassis.decider import Refused
-from chassis.identity import Caller
-from chassis.inbox import Inbox
-from chassis.partners import Registry
-from chassis.records import Record
-from chassis.service import Service
+from chassis.engine import propagation
+from chassis.engine.commands import CommandRequest, Commands
+from chassis.engine.decider import Refused
+from chassis.engine.inbox import Inbox
+from chassis.engine.model import Model
+from chassis.engine.timers import Timers
+from chassis.kafka.records import Record
+from chassis.registry import Registry
 from chassis.settings import Settings
-from chassis.timers import Timers
+from chassis.store.streams import Cache
 from contracts.feedback import Evaluated
-from contracts.fields import Fact
+from contracts.fields import Fact, case_of
 from contracts.intake import Supplement
 from contracts.request import Acknowledge, Arrive, HandOn, Note, RequestExtension, Resolve, Return, SetOut
 from services.dispatch.domain import commands
-from services.dispatch.newcomers import make_due
+from services.dispatch.newly_responsible import make_due
 from services.dispatch.service import build
 from tests.services.dispatch.desk import (
     CENTRAL,
@@ -52,20 +52,21 @@ class Home:
     database: Mortal
     clock: Hands
 
-    def service(self) -> Service:
-        """The service as a process that begins now would have it: it sees the partners as they are."""
-        built = build(Settings.model_validate({"CASEGRID_DISTRICT": self.folder}))
+    def model(self) -> Model:
+        """The service's model as a process that begins now would have it: it sees the partners as they are."""
+        built = build(Settings.model_validate({"CASEGRID_DISTRICT": self.folder})).model
+        assert isinstance(built, Model)
         return replace(built, registry=Registry(self.partners))
 
     def worker(self) -> Inbox:
         """A worker that has just begun: it remembers nothing."""
-        return Inbox(self.service(), self.database, self.clock, self.clock)
+        return Inbox(self.model(), self.database, self.clock, self.clock)
 
     def timers(self) -> Timers:
-        return Timers(self.service(), self.database, self.clock, None)
+        return Timers(self.model(), self.database, self.clock, Cache())
 
     def people(self) -> Commands:
-        return Commands(self.service(), self.database, self.clock, lambda: None)
+        return Commands(self.model(), self.database, self.clock, lambda: None)
 
     async def take(self, *records: Record) -> None:
         await self.worker().process(records)
@@ -96,10 +97,9 @@ class Home:
 
     async def do(self, person: str, unit: str, command: Any, at: datetime | None = None) -> str:
         """A person's command over HTTP: what came of it, in a word."""
-        caller = Caller(person, frozenset({"handling_unit"}), unit)
-        case = command.assignment_id.partition(".")[0]
+        case, request = case_of(command.assignment_id), CommandRequest(person, claimed_at=at)
         try:
-            done = await self.people().execute(case, command, Request(caller), lambda _, made: (200, len(made)), at=at)
+            done = await self.people().execute(case, command, request, lambda _, made: (200, len(made)))
         except Refused as refusal:
             return refusal.rule
         return "done" if int(done.body) else "nothing new"
@@ -149,9 +149,6 @@ def lead(case: str) -> str:
 
 def milliseconds(at: datetime) -> int:
     return int(at.timestamp() * 1000)
-
-
-# ------------------------------------------------------------------------------------------------ accepted
 
 
 async def test_what_is_accepted_is_dispatchs_own_fact_with_the_partners_event_as_its_cause(home: Home) -> None:
@@ -208,9 +205,6 @@ async def test_a_superiors_partner_is_offered_it_and_hands_it_on(home: Home) -> 
 
 def of(unit: str) -> commands.By:
     return commands.By(frozenset({unit}))
-
-
-# ------------------------------------------------------------------------------------------------ refused
 
 
 Asked = Callable[[str], tuple[Fact, str]]
@@ -295,9 +289,6 @@ async def test_what_a_partner_says_of_its_own_lateness_is_not_read(home: Home) -
     assert (end["late_by_seconds"], end["resolve_by"]) == (2 * 3600, "2026-05-09T06:00:00.000000Z")
 
 
-# ------------------------------------------------------------------------------------------------ times
-
-
 async def ended(home: Home, *, appended: datetime | None, claimed: datetime, read: datetime) -> dict[str, Any]:
     """The fire brigade's end as dispatch tells it."""
     case = await home.given_out()
@@ -335,9 +326,6 @@ async def test_in_a_late_entry_only_a_partner_with_the_right_is_believed(home: H
     step = next(event for event in await home.events(case) if event["data"].get("step") == "acknowledged")
     assert step["time"] == ("2026-05-05T09:00:00.000000Z" if right else "2026-05-09T02:00:00.000000Z")
     assert step["data"].get("claimed_at") == (None if right else "2026-05-05T09:00:00.000000Z")
-
-
-# ------------------------------------------------------------------------------------------------ at once, and again
 
 
 async def test_people_and_a_partner_at_once_on_one_assignment_leave_one_holder_and_one_answer_each(home: Home) -> None:
@@ -394,9 +382,6 @@ async def test_a_worker_killed_before_it_commits_leaves_neither_fact_nor_answer_
     assert await home.steps(case) == ["assigned"]
     await home.take(record)
     assert await home.steps(case) == ["assigned", "acknowledged", "accepted"]
-
-
-# ------------------------------------------------------------------------------------------------ registration
 
 
 async def registered(home: Home) -> Registry:
@@ -470,9 +455,6 @@ async def test_a_new_partner_hears_what_is_offered_to_its_unit_and_a_unit_may_ch
         assert await make_due(home.database, partners, home.clock()) == 0
 
 
-# ------------------------------------------------------------------------------------------------ other cases
-
-
 async def test_who_works_on_a_leader_hears_of_what_joins_it_and_of_what_that_adds(home: Home) -> None:
     case, follower = await home.given_out(), case_id()
     said, _ = event_of(follower, Supplement(text="the cellar is full"))
@@ -509,7 +491,7 @@ async def test_the_words_of_a_followers_follower_reach_who_works_on_the_case(
     home: Home, monkeypatch: pytest.MonkeyPatch, order: tuple[int, ...], at_once: bool
 ) -> None:
     if not at_once:
-        monkeypatch.setattr(owed, "AT_ONCE", 0)
+        monkeypatch.setattr(propagation, "AT_ONCE", 0)
     case = await home.given_out()
     near, far = case_id(), case_id()
     records = [
@@ -522,7 +504,7 @@ async def test_the_words_of_a_followers_follower_reach_who_works_on_the_case(
     for place in order:
         await home.take(records[place])
     monkeypatch.undo()
-    while await home.timers().pay():
+    while await home.timers().propagate():
         pass
     found = [event["data"] for event in await home.events(case) if event["data"].get("step") == "supplemented"]
     assert sorted((one["case_id"], one["text"]) for one in found) == sorted(

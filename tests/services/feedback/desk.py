@@ -4,7 +4,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from chassis.records import Record
+from chassis.kafka.records import Record
 from contracts.dispatch import Outcome, Resolved
 from contracts.fields import Fact, Place
 from contracts.progress import Extended
@@ -15,10 +15,12 @@ from tests.support.services import Running, token
 
 NOW = datetime(2026, 5, 9, 8, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-G007, G009, FAR = "CH/shuangqiaozi/xinhong/g007", "CH/shuangqiaozi/xinhong/g009", "CH/shengdeng/hualin/g001"
+NEAR_COMMUNITY, FAR_COMMUNITY = "CH/shuangqiaozi/shuangqiaolubei", "CH/shuangqiaozi/shuanglin"
+NEAR, FAR = f"{NEAR_COMMUNITY}/g001", f"{FAR_COMMUNITY}/g001"
+CHECKERS_GRID = f"grid:{NEAR_COMMUNITY}/g002"
 WATER, FIRE, STREET = "dept:water", "dept:fire", "street:CH/shuangqiaozi"
-CHECKER = token("member:g009-1", "grid_member", unit=f"grid:{G009}")
-PLUMBER = token("worker:1", "grid_member", unit=f"grid:{G009}")
+CHECKER = token("member:g009-1", "grid_member", unit=CHECKERS_GRID)
+PLUMBER = token("worker:1", "grid_member", unit=CHECKERS_GRID)
 EVALUATOR = token("evaluator:1", "evaluator")
 LEADER = token("leader:1", "shift_leader")
 REPORTER = token("citizen:1", "reporter")
@@ -38,12 +40,12 @@ def assignment(case: str, number: int, unit: str, at: datetime = NOW, round_: in
 
 
 def plan(*assignments: Assignment, round_: int = 1, at: datetime = NOW, **more: Any) -> Dispatched:
-    area = more.pop("area", G007)
+    area = more.pop("area", NEAR)
     return Dispatched.model_validate(
         {
             "round": round_,
             "because": "first" if round_ == 1 else "returned",
-            "category": "event.emergency.water-main-burst",
+            "category": "event.emergency.water-main",
             "condition": "standard",
             "closing": "dry",
             "priority": 1,
@@ -86,7 +88,6 @@ def record(case: str, fact: Fact, at: datetime = NOW, **more: Any) -> Record:
 
 
 async def take(feedback: Running, *records: Record) -> None:
-    assert feedback.runtime.inbox is not None
     await feedback.runtime.inbox.process(records)
 
 

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import httpx
 import pytest
 
 from chassis.service import Service
 from contracts.fields import Fact
 from contracts.progress import Acknowledged, Checking, Verified
-from contracts.triage import Explanation, Merged, Upheld, Withdrawn
+from contracts.triage import Explanation, Merged, Rejected, Upheld, Withdrawn
 from contracts.wire import identity
 from services.feedback.views import VIEWS
 from tests.services.feedback.desk import (
@@ -17,9 +18,11 @@ from tests.services.feedback.desk import (
     CHECKER,
     EVALUATOR,
     FAR,
+    FAR_COMMUNITY,
     FIRE,
     HOUR,
     LEADER,
+    NEAR_COMMUNITY,
     NOW,
     PLUMBER,
     REPORTER,
@@ -95,7 +98,7 @@ async def test_roles(feedback: Running, path: str, headers: dict[str, str], stat
     ],
 )
 async def test_bad_input_names_the_rule(feedback: Running, path: str, body: dict[str, Any]) -> None:
-    found = await post(feedback, f"/cases/{case_id()}/{path}", CHECKER, 422, **body)
+    found = await post(feedback, f"/cases/{await waiting(feedback)}/{path}", CHECKER, 422, **body)
     assert found["errors"]
 
 
@@ -103,6 +106,51 @@ async def test_unknown_cases_and_cursors_of_others(feedback: Running) -> None:
     await post(feedback, f"/cases/{case_id()}/check", CHECKER, 404, passed=True)
     for path, status in ((f"/cases/{case_id()}", 404), ("/cases/not-a-case", 422), ("/checks?cursor=WzEsMl0", 422)):
         assert (await feedback.client.get(path, headers=AUDITOR)).status_code == status
+
+
+async def test_nobody_acts_on_a_case_outside_their_areas_or_reads_it(feedback: Running) -> None:
+    """`CH/shuangqiaozi/shuangqiaolu` begins like the case's community, and is another."""
+    case = await waiting(feedback)
+    elsewhere, rejected = (FAR_COMMUNITY, NEAR_COMMUNITY.removesuffix("bei")), case_id()
+    await take(feedback, record(rejected, Rejected(why="incomplete", reason="no place")))
+    for one in (case, rejected):
+        for path, role, body in (
+            ("check", "grid_member", {"passed": True}),
+            ("check", "evaluator", {"passed": False, "reason": "still wet"}),
+            ("forced-closing", "shift_leader", {"reason": "why not"}),
+            ("rating", "acceptor", {"rating": 5}),
+        ):
+            by = token("member:1", role, areas=elsewhere)
+            refused = await post(feedback, f"/cases/{one}/{path}", by, 403, **body)
+            assert refused["title"] == "Forbidden"
+        read = await feedback.client.get(f"/cases/{one}", headers=token("member:1", "grid_member", areas=elsewhere))
+        assert read.status_code == 403
+    assert await said(feedback, case, "Evaluated") == []
+    nobody = token("member:1", "grid_member", areas=elsewhere)
+    assert (await get(feedback, "/checks", nobody))["items"] == (await get(feedback, "/cases", nobody))["items"] == []
+    await post(feedback, f"/cases/{case_id()}/check", nobody, 404, passed=True)
+    await post(
+        feedback, f"/cases/{case}/check", token("member:1", "grid_member", areas=("CH/shuangqiaozi",)), passed=True
+    )
+
+
+@pytest.mark.parametrize("path", ["/checks", "/cases", "/indicators", "/indicators/cases?population=due&key=all"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("area", "CH/shuangqiaozi/nowhere"),
+        ("area", "CH/shuangqiaoz"),
+        ("unit", "dept:nobody"),
+        ("category", "event.emergency.nothing"),
+        ("category", "event.emerg"),
+    ],
+)
+async def test_a_filter_that_names_nothing_of_the_district_is_refused_by_name(
+    feedback: Running, path: str, name: str, value: str
+) -> None:
+    query = {**dict(httpx.URL(path).params), name: value}
+    answer = await feedback.client.get(path.partition("?")[0], headers=AUDITOR, params=query)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, name)
 
 
 async def test_a_stale_etag_and_a_repeated_key(feedback: Running) -> None:
@@ -234,7 +282,7 @@ async def test_ratings_count_once_a_person_and_only_for_a_while(feedback: Runnin
 
 
 async def test_the_queue_is_paged_by_urgency_and_filtered(feedback: Running, clock: Hands) -> None:
-    late = await waiting(feedback, NOW - 24 * HOUR)
+    late = await waiting(feedback, NOW - 24 * HOUR, area=f"{FAR_COMMUNITY}-north/g001")
     far = await waiting(feedback, NOW - HOUR, area=FAR)
     call = await waiting(feedback, NOW, check={"method": "call_back", "by": "call_centre"})
 
@@ -248,8 +296,9 @@ async def test_the_queue_is_paged_by_urgency_and_filtered(feedback: Running, clo
             cursor = {"cursor": page["next"]}
 
     assert await queue() == [late, far, call]
-    assert await queue(area="CH/shuangqiaozi") == [late, call]
-    assert await queue(area="CH/sheng") == []
+    assert await queue(area="CH/shuangqiaozi") == [late, far, call]
+    assert await queue(area=FAR_COMMUNITY) == [far], "an area is not found by the first letters of its name"
+    assert await queue(area=NEAR_COMMUNITY) == [call]
     assert await queue(method="call_back") == [call]
     assert await queue(overdue=True) == [late]
     assert await queue(due_before="2026-05-09T10:30:00Z") == [late, far]
@@ -257,7 +306,7 @@ async def test_the_queue_is_paged_by_urgency_and_filtered(feedback: Running, clo
     assert await queue(EVALUATOR, mine=True) == [late, far, call]
     assert await queue(PLUMBER, mine=True) == []
     assert await queue(token("worker:2", "grid_member", unit=WATER), mine=True) == []
-    assert await queue(token("m", "grid_member", areas=("CH/shengdeng",)), mine=True) == [far]
+    assert await queue(token("m", "grid_member", areas=(FAR_COMMUNITY,)), mine=True) == [far]
 
 
 async def test_an_overdue_check_is_told_once_by_the_timer(feedback: Running, clock: Hands) -> None:
@@ -270,7 +319,7 @@ async def test_an_overdue_check_is_told_once_by_the_timer(feedback: Running, clo
         return [row["case_id"] for row in rows]
 
     assert await eventually(told) == [case]
-    assert await feedback.runtime.timers.look() == 0
+    assert await feedback.runtime.deciding.timers.look() == 0
     steps = await feedback.runtime.database.fetch(
         "SELECT 1 FROM events WHERE topic = 'Progressed' AND convert_from(body, 'UTF8') LIKE '%check_overdue%'"
     )
@@ -287,13 +336,33 @@ async def test_lists_of_cases(feedback: Running) -> None:
         return [item["case_id"] for item in (await get(feedback, "/cases", **query))["items"]]
 
     assert await listed() == [merged, second, first]
-    assert await listed(status="checking", area="CH/shengdeng") == [second]
+    assert await listed(status="checking", area=FAR_COMMUNITY) == [second]
     assert await listed(outcome="duplicate") == [merged]
     assert await listed(unit=WATER, category="event.emergency") == [first]
     assert await listed(since="2026-05-09T08:00:01Z") == []
     page = await get(feedback, "/cases", limit=2)
     assert [item["case_id"] for item in (await get(feedback, "/cases", cursor=page["next"]))["items"]] == [first]
     assert (await get(feedback, f"/cases/{merged}"))["merged_into"] == first
+
+
+async def test_since_and_until_bound_the_time_that_the_list_is_ordered_by(feedback: Running, clock: Hands) -> None:
+    """A case is listed where it was filed; one that never was, where it was closed."""
+    late = await waiting(feedback, NOW - 2 * HOUR)
+    early = await waiting(feedback, NOW - 20 * HOUR, retrospective=True)
+    merged = case_id()
+    await take(
+        feedback, record(merged, Merged(into=late, explanation=Explanation(rules=("x",), catalogue="1", policy="1")))
+    )
+
+    async def listed(**query: Any) -> list[str]:
+        return [item["case_id"] for item in (await get(feedback, "/cases", **query))["items"]]
+
+    assert await listed() == [merged, late, early]
+    first = await get(feedback, "/cases", limit=2)
+    assert await listed(cursor=first["next"]) == [early]
+    assert await listed(since="2026-05-09T06:00:00Z") == [merged, late]
+    assert await listed(since="2026-05-09T06:00:00Z", until="2026-05-09T08:00:00Z") == [late]
+    assert await listed(until="2026-05-09T06:00:00Z") == [early]
 
 
 async def test_what_others_say_in_its_writers_place_takes_no_effect_and_is_left_to_who_parks_it(
@@ -308,8 +377,7 @@ async def test_what_others_say_in_its_writers_place_takes_no_effect_and_is_left_
         record(case, Withdrawn(reason="a mistake"), source="/services/dispatch"),
         record(case, ended(one), source="/services/triage"),
     )
-    assert feedback.runtime.inbox is not None
-    assert feedback.runtime.inbox.passed_over == {"Resolved": 2, "Assigned": 1}
+    assert feedback.runtime.inbox.reader.passed_over == {"Resolved": 2, "Assigned": 1}
     assert (await get(feedback, "/parked"))["items"] == []
     shown = await get(feedback, f"/cases/{case}")
     assert (shown["status"], shown["assignments"][0]["outcome"]) == ("dispatched", None)
@@ -328,8 +396,7 @@ async def test_of_the_steps_only_dispatchs_extensions_are_taken(feedback: Runnin
         record(case, extended(one, 2, NOW + 90 * HOUR), source="/services/triage"),
         record(case, extended(one, 1, NOW + 8 * HOUR)),
     )
-    assert feedback.runtime.inbox is not None
-    assert not feedback.runtime.inbox.passed_over, "others' steps are not even read"
+    assert not feedback.runtime.inbox.reader.passed_over, "others' steps are not even read"
     rows = await feedback.runtime.database.fetch("SELECT topic FROM events WHERE stream_id = $1 ORDER BY version", case)
     assert [row["topic"] for row in rows] == ["Assigned", "Progressed"]
     shown = await get(feedback, f"/cases/{case}")

@@ -11,9 +11,11 @@ from tests.services.feedback.desk import (
     AUDITOR,
     CHECKER,
     FAR,
+    FAR_COMMUNITY,
     FIRE,
-    G007,
     HOUR,
+    NEAR,
+    NEAR_COMMUNITY,
     NOW,
     REPORTER,
     STREET,
@@ -28,7 +30,7 @@ from tests.services.feedback.desk import (
     take,
 )
 from tests.support.facts import case_id
-from tests.support.services import Hands, Running
+from tests.support.services import Hands, Running, token
 
 
 async def history(feedback: Running, clock: Hands) -> dict[str, str]:
@@ -102,15 +104,28 @@ async def test_indicators_of_a_unit_an_area_and_a_category(feedback: Running, cl
     assert water["on_time_closing_rate"] == pytest.approx(1 / 3)
     assert water["rework_rate"] == pytest.approx(1 / 3)
     assert water["satisfaction"] == 5
-    streets = (await get(feedback, "/indicators", by="area", **whole))["items"]
-    assert [group["key"] for group in streets] == ["CH/shengdeng", "CH/shuangqiaozi"]
-    assert [values(group)["closing_rate"] for group in streets] == [0, 1]
-    grids = (await get(feedback, "/indicators", by="area", level="grid", area="CH/shuangqiaozi", **whole))["items"]
-    assert [group["key"] for group in grids] == [G007]
+    (street,) = (await get(feedback, "/indicators", by="area", **whole))["items"]
+    assert (street["key"], values(street)["closing_rate"]) == ("CH/shuangqiaozi", pytest.approx(2 / 3))
+    communities = (await get(feedback, "/indicators", by="area", level="community", **whole))["items"]
+    assert [group["key"] for group in communities] == [FAR_COMMUNITY, NEAR_COMMUNITY]
+    assert [values(group)["closing_rate"] for group in communities] == [0, 1]
+    grids = (await get(feedback, "/indicators", by="area", level="grid", area=NEAR_COMMUNITY, **whole))["items"]
+    assert [group["key"] for group in grids] == [NEAR]
     (category,) = (await get(feedback, "/indicators", by="category", **whole))["items"]
-    assert category["key"] == "event.emergency.water-main-burst"
+    assert category["key"] == "event.emergency.water-main"
     (everything,) = (await get(feedback, "/indicators", by="all", **whole))["items"]
     assert everything["indicators"]["closing_rate"]["of"] == 3
+
+
+async def test_only_what_lies_in_the_callers_areas_counts_and_is_listed(feedback: Running, clock: Hands) -> None:
+    cases = await history(feedback, clock)
+    clock.advance(hours=1)
+    far = token("auditor:2", "auditor", areas=(FAR_COMMUNITY,))
+    (group,) = (await get(feedback, "/indicators", far))["items"]
+    rate = group["indicators"]["closing_rate"]
+    assert (group["key"], rate["value"], rate["of"]) == (WATER, 0, 1)
+    assert [item["case_id"] for item in (await get(feedback, rate["cases"], far))["items"]] == [cases["overdue"]]
+    assert group["indicators"]["dispatch_accuracy"]["of"] == 0
 
 
 async def test_every_number_opens_exactly_its_cases(feedback: Running, clock: Hands) -> None:

@@ -1,4 +1,4 @@
-"""The fixtures of intake's tests: its rules, its database, and the service running."""
+"""The fixtures of intake's tests: the service over HTTP, and its worker with partners that make requests."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -6,15 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from chassis.migrate import migrate
-from chassis.partners import Registry
+from chassis.engine.model import Model
+from chassis.registry import Registry
 from chassis.service import Service
 from chassis.settings import Settings
 from services.intake.service import build
 from tests.services.intake.desk import PARTNERS, Home
-from tests.support.infrastructure import PASSWORD
-from tests.support.infrastructure import Database as Urls
-from tests.support.services import Mortal
+from tests.support.services import Mortal, Running, running
 
 
 @pytest.fixture(scope="session")
@@ -22,17 +20,23 @@ def service(district_folder: Path) -> Service:
     return build(Settings.model_validate({"CASEGRID_DISTRICT": district_folder}))
 
 
-@pytest.fixture
-async def urls(empty_database: Urls, service: Service) -> Urls:
-    await migrate(empty_database.admin_url, "intake", PASSWORD, service.schema.read_text())
-    return empty_database
-
-
-@pytest.fixture
-async def home(urls: Urls, service: Service, tmp_path: Path) -> AsyncIterator[Home]:
-    file = tmp_path / "partners.json"
+@pytest.fixture(scope="session")
+def partners_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("partners") / "partners.json"
     file.write_text(PARTNERS.model_dump_json())
-    database = Mortal(urls.url("intake"), "intake", size=6)
+    return file
+
+
+@pytest.fixture
+async def intake(url: str, service: Service, partners_file: Path) -> AsyncIterator[Running]:
+    async with running(service, url, CASEGRID_PARTNERS=partners_file) as found:
+        yield found
+
+
+@pytest.fixture
+async def home(url: str, service: Service, partners_file: Path) -> AsyncIterator[Home]:
+    database = Mortal(url, "intake", size=6)
     await database.open()
-    yield Home(replace(service, registry=Registry(file)), database)
+    assert isinstance(service.model, Model)
+    yield Home(replace(service.model, registry=Registry(partners_file)), database)
     await database.close()

@@ -1,14 +1,15 @@
-"""Intake's worker in a test, with partners that ask it: its fixtures, and what it is asked and told."""
+"""Intake's worker in a test: what partners and other services send it, and what it says."""
 
+import hashlib
 import itertools
 import json
 from dataclasses import dataclass, replace
 from typing import Any
 
 from chassis.clock import wall_clock
-from chassis.inbox import Inbox
-from chassis.records import Record
-from chassis.service import Service
+from chassis.engine.inbox import Inbox
+from chassis.engine.model import Model
+from chassis.kafka.records import Record
 from contracts.feedback import CaseOutcome, Evaluated
 from contracts.fields import Fact
 from contracts.reference import Partner, Partners
@@ -17,11 +18,18 @@ from contracts.triage import Explanation, Merged
 from tests.support.facts import case_id, fact_record
 from tests.support.services import Mortal
 
+
+def registered(name: str, *says: Any, **more: Any) -> Partner:
+    """A partner whose client key is its name and `-key`."""
+    key = hashlib.sha256(f"{name}-key".encode()).hexdigest()
+    return Partner(id=name, name=name, says=says, client_key_sha256=key, **more)
+
+
 PARTNERS = Partners(
     partners=(
-        Partner(id="hotline", name="Hotline", says=("reports",)),
-        Partner(id="archive", name="Archive", says=("reports",), retrospective=True),
-        Partner(id="fire", name="Fire brigade", says=("steps",), units=("dept:fire",)),
+        registered("hotline", "reports"),
+        registered("fire", "steps", units=("dept:fire",)),
+        registered("archive", "reports", retrospective=True),
     )
 )
 GRID = "CH/shuangqiaozi/shuangqiaolubei/g001"
@@ -35,12 +43,12 @@ _numbers = itertools.count(1)
 class Home:
     """Intake's worker, with its store."""
 
-    service: Service
+    model: Model
     database: Mortal
 
     def worker(self, **changed: Any) -> Inbox:
         """A worker that has just begun: it remembers nothing."""
-        return Inbox(replace(self.service, **changed), self.database, wall_clock)
+        return Inbox(replace(self.model, **changed), self.database, wall_clock)
 
     async def take(self, *records: Record) -> None:
         await self.worker().process(records)

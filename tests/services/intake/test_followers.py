@@ -8,21 +8,16 @@ from typing import Any
 import pytest
 
 from chassis.clock import wall_clock
-from chassis.database import Connection
-from chassis.inbox import Inbox
-from chassis.owed import AT_ONCE
-from chassis.records import Record
-from chassis.timers import Timers
+from chassis.engine.inbox import Inbox
+from chassis.engine.propagation import AT_ONCE
+from chassis.engine.timers import Timers
+from chassis.kafka.records import Record
+from chassis.store.database import TRANSIENT_ERRORS, Connection
+from chassis.store.streams import Cache
 from contracts.feedback import Evaluated
 from contracts.triage import Merged, Rejected
-from services.intake import merges
-from tests.services.intake.desk import (
-    WHY,
-    Home,
-    closed,
-    id_of,
-    merged,
-)
+from services.intake.context import load_context
+from tests.services.intake.desk import WHY, Home, closed, id_of, merged
 from tests.support.facts import event_of
 from tests.support.services import eventually
 
@@ -82,18 +77,20 @@ async def test_of_a_thousand_followers_each_hears_exactly_once_though_workers_ar
     await home.take(end)
     assert len(await home.heard()) == 1 + AT_ONCE
 
-    timers = [Timers(home.service, home.database, wall_clock, None) for _ in range(3)]
+    timers = [Timers(home.model, home.database, wall_clock, Cache()) for _ in range(3)]
     killed = 0
-    while owed := await home.database.fetch("SELECT 1 FROM owed"):
+    while pending := await home.database.fetch("SELECT 1 FROM propagations"):
         before = len(await home.heard())
         home.database.deaths = 1 if killed < 5 else 0
-        for outcome in await asyncio.gather(*(one.pay() for one in timers), return_exceptions=True):
+        for outcome in await asyncio.gather(*(one.propagate() for one in timers), return_exceptions=True):
             if isinstance(outcome, BaseException):
                 assert isinstance(outcome, ConnectionResetError)
                 killed += 1
             else:
                 assert outcome <= AT_ONCE
-        assert len(await home.heard()) > before or len(owed) == len(await home.database.fetch("SELECT 1 FROM owed"))
+        assert len(await home.heard()) > before or len(pending) == len(
+            await home.database.fetch("SELECT 1 FROM propagations")
+        )
         await home.take(end)
     assert killed == 5
     told = await home.notices("closed")
@@ -109,12 +106,12 @@ async def overtaken(home: Home, first: Sequence[Record], second: Sequence[Record
     inside, go_on = asyncio.Event(), asyncio.Event()
 
     async def slow(connection: Connection, events: Sequence[Any], streams: Sequence[str]) -> Any:
-        found = await merges.read(connection, events, streams)
+        found = await load_context(connection, events, streams)
         inside.set()
         await go_on.wait()
         return found
 
-    slower = asyncio.create_task(home.worker(gather=slow).process(first))
+    slower = asyncio.create_task(home.worker(load_context=slow).process(first))
     await inside.wait()
     faster = asyncio.create_task(home.take(*second))
 
@@ -175,7 +172,7 @@ async def test_many_merges_and_closings_in_several_workers_leave_nobody_out(home
             try:
                 await worker.process(share[:7])
                 share = share[7:]
-            except OSError:  # it lost too often, or was chosen to break a deadlock: the consumer would try again
+            except TRANSIENT_ERRORS:  # it lost too often, or was chosen to break a deadlock: the consumer tries again
                 continue
 
     await asyncio.gather(*(work(worker, records[n::4]) for n, worker in enumerate(workers)))
@@ -207,7 +204,7 @@ async def test_a_batch_costs_one_lock_and_one_query_and_one_without_merges_or_en
 
     async def cost(connection: Connection, events: list[Any]) -> list[str]:
         counted = Counted(connection)
-        await merges.read(counted, events, [])  # pyright: ignore[reportArgumentType]  all it uses of one
+        await load_context(counted, events, [])  # pyright: ignore[reportArgumentType]  all it uses of one
         return counted.asked
 
     assert await home.database.transact(lambda connection: cost(connection, idle)) == []

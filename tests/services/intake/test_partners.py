@@ -10,7 +10,7 @@ import pytest
 from chassis.service import Service
 from contracts.fields import Attachment, Fact
 from contracts.reference import Partners
-from contracts.request import FileReport, Where
+from contracts.request import FileReport, ReportedPlace
 from contracts.triage import Rejected, Upheld
 from tests.services.intake.desk import (
     BACK,
@@ -26,7 +26,6 @@ from tests.services.intake.desk import (
     ruled,
 )
 from tests.support.facts import case_id, event_of, record_of
-from tests.support.infrastructure import Database as Urls
 from tests.support.services import publish, read_topic, running
 
 # asking
@@ -34,7 +33,9 @@ from tests.support.services import publish, read_topic, running
 
 async def test_an_accepted_report_becomes_a_fact_of_the_case_with_the_request_as_its_cause(home: Home) -> None:
     case = case_id()
-    words = FileReport(channel="hotline", title="no water", reporter_ref="9", place=Where(area=GRID), external_ref="7")
+    words = FileReport(
+        channel="hotline", title="no water", reporter_ref="9", place=ReportedPlace(area=GRID), external_ref="7"
+    )
     asked = request(words, case)
     await home.take(asked)
     report, answer = await home.events(case)
@@ -51,6 +52,13 @@ async def test_an_accepted_report_becomes_a_fact_of_the_case_with_the_request_as
     row = await home.database.fetchrow("SELECT filed_by, reported_by, status FROM reports WHERE case_id = $1", case)
     assert row is not None
     assert tuple(row) == ("partner:hotline", "hotline", "reported")
+
+
+async def test_a_category_that_is_not_in_the_catalogue_is_taken_and_left_to_triage(home: Home) -> None:
+    case = case_id()
+    await home.ask(FileReport(title="no water", category="water.gone"), case)
+    report, answer = await home.events(case)
+    assert (report["data"]["category"], answer["data"]["kind"]) == ("water.gone", "accepted")
 
 
 async def test_a_partner_adds_to_and_takes_back_its_own_report(home: Home) -> None:
@@ -110,7 +118,7 @@ async def test_in_somebody_elses_case_a_partner_changes_nothing_and_leaves_no_tr
     [
         (MORE, "hotline", "unknown"),
         (REPORT, "fire", "partner.says"),
-        (FileReport(title="x", place=Where(area="CH/atlantis")), "hotline", "place.area"),
+        (FileReport(title="x", place=ReportedPlace(area="CH/atlantis")), "hotline", "place.area"),
         (
             FileReport(title="x", attachments=(Attachment(uri="x" * 2000),) * 50, text="\u6c34" * 20_000),
             "hotline",
@@ -221,7 +229,7 @@ async def test_a_partner_hears_how_triage_ruled_and_how_the_case_was_closed(home
 
 
 async def test_a_partner_files_on_its_topic_and_hears_on_its_topic(
-    urls: Urls,
+    url: str,
     service: Service,
     kafka: str,
     topics: str,
@@ -232,7 +240,7 @@ async def test_a_partner_files_on_its_topic_and_hears_on_its_topic(
     file = tmp_path / "partners.json"
     file.write_text(Partners(partners=PARTNERS.partners[:1]).model_dump_json())
     case, leader = case_id(), case_id()
-    async with running(service, urls.url("intake"), kafka=kafka, prefix=topics, CASEGRID_PARTNERS=file):
+    async with running(service, url, kafka=kafka, prefix=topics, CASEGRID_PARTNERS=file):
         asked = [request(REPORT, case), request(REPORT, leader), record_of(b"not json", case, "from.hotline")]
         await publish(kafka, topics, asked + asked)
         told = await read_topic(kafka, topics, "to.hotline", lambda found: len(found) >= 4)

@@ -6,8 +6,11 @@ from typing import Any
 
 import httpx
 
-from chassis.inbox import Inbox
-from chassis.records import Record
+from chassis.engine.inbox import Inbox
+from chassis.engine.model import Model
+from chassis.engine.timers import Timers
+from chassis.kafka.records import Record
+from chassis.worker import DecidingWorker
 from contracts.dispatch import Resolved
 from contracts.feedback import Evaluated
 from contracts.fields import Fact
@@ -32,9 +35,20 @@ def report(category: str | None = MAIN, **more: Any) -> NewReport:
 
 async def hear(triage: Running, case: str, *facts: Fact, time: datetime = NOW, inbox: Inbox | None = None) -> None:
     """Lets triage take in what the others published, in one batch."""
-    taking = inbox or triage.runtime.inbox
-    assert taking is not None
-    await taking.process([said(case, fact, time=time) for fact in facts])
+    await (inbox or triage.runtime.inbox).process([said(case, fact, time=time) for fact in facts])
+
+
+def another_inbox(triage: Running) -> Inbox:
+    """That of a worker which remembers nothing yet."""
+    model = triage.runtime.service.model
+    assert isinstance(model, Model)
+    return Inbox(model, triage.runtime.database, triage.runtime.clock)
+
+
+def timers(triage: Running) -> Timers:
+    worker = triage.runtime.worker
+    assert isinstance(worker, DecidingWorker)
+    return worker.timers
 
 
 def said(case: str, fact: Fact, **more: Any) -> Record:

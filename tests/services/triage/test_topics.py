@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from chassis.inbox import Inbox
 from chassis.service import Service
 from contracts.fields import Attachment, Place, Point
 from contracts.intake import NewReport, Supplement, Withdrawal
@@ -15,6 +14,7 @@ from tests.services.triage.desk import (
     CLOSED,
     MAIN,
     POTHOLE,
+    another_inbox,
     ended,
     filed,
     get,
@@ -27,7 +27,7 @@ from tests.services.triage.desk import (
     status,
 )
 from tests.support.facts import case_id, fact_record
-from tests.support.services import Hands, Running, publish, read_topic, running
+from tests.support.services import Running, publish, read_topic, running
 
 # over the topics
 
@@ -59,14 +59,14 @@ async def test_what_its_home_did_not_write_is_parked_and_holds_nothing_back(
     triage: Running, grid: str, source: str
 ) -> None:
     case = await filed(triage, report(place=Place(area=grid)))
-    inbox = triage.runtime.inbox
-    assert inbox is not None
     forged = [
         fact_record(case, fact, source=source)
         for fact in (Withdrawal(reason="no"), ended(case), CLOSED)
         if HOMES[fact.topic] != source
     ]
-    await inbox.process([*forged, said(case, Supplement(text="more")), said(case, ended(case, "1.2", "fixed"))])
+    await triage.runtime.inbox.process(
+        [*forged, said(case, Supplement(text="more")), said(case, ended(case, "1.2", "fixed"))]
+    )
     assert [(kind, of) for kind, of, _ in await parked(triage)] == [("forged", case)] * len(forged)
     found = await get(triage, f"/cases/{case}")
     assert (found["status"], found["supplements"][0]["text"], len(found["rounds"])) == ("dispatched", "more", 1)
@@ -127,14 +127,14 @@ async def test_a_reports_words_and_pictures_travel_with_every_round(triage: Runn
 
 
 async def test_two_workers_given_two_reports_of_one_thing_give_it_out_once(
-    triage: Running, service: Service, clock: Hands, grids: dict[str, tuple[float, float]]
+    triage: Running, grids: dict[str, tuple[float, float]]
 ) -> None:
     pairs = [(case_id(), case_id(), *grids[path], path) for path in grids]
     manhole, batches = "component.public-facilities.manhole", ([], [])
     for one, other, lat, lon, path in pairs:
         for batch, case in zip(batches, (one, other), strict=True):
             batch.append(said(case, report(manhole, place=Place(point=Point(lat=lat, lon=lon), area=path))))
-    workers = [Inbox(service, triage.runtime.database, clock) for _ in batches]
+    workers = [another_inbox(triage) for _ in batches]
     await asyncio.gather(*(worker.process(batch) for worker, batch in zip(workers, batches, strict=True)))
     for one, other, *_ in pairs:
         found = [await get(triage, f"/cases/{case}") for case in (one, other)]
@@ -145,14 +145,13 @@ async def test_two_workers_given_two_reports_of_one_thing_give_it_out_once(
 
 
 async def test_duplicates_are_found_in_the_store_by_position_and_by_grid_and_not_when_over(
-    triage: Running, service: Service, clock: Hands, grids: dict[str, tuple[float, float]], grid: str
+    triage: Running, grids: dict[str, tuple[float, float]], grid: str
 ) -> None:
     lat, lon = grids[grid]
 
     async def heard(place: Place, category: str = MAIN, **more: Any) -> tuple[str, dict[str, Any]]:
         case = case_id()
-        fresh = Inbox(service, triage.runtime.database, clock)
-        await hear(triage, case, report(category, place=place, **more), inbox=fresh)
+        await hear(triage, case, report(category, place=place, **more), inbox=another_inbox(triage))
         return case, (await get(triage, f"/cases/{case}"))
 
     first, found = await heard(Place(point=Point(lat=lat, lon=lon), area=grid), reporter_ref="a", title="x")
@@ -178,11 +177,11 @@ async def test_duplicates_are_found_in_the_store_by_position_and_by_grid_and_not
 
 
 async def test_in_one_batch_a_duplicate_is_merged_and_a_leader_is_not_withdrawn(triage: Running, grid: str) -> None:
-    inbox = triage.runtime.inbox
-    assert inbox is not None
     one, two, three = case_id(), case_id(), case_id()
     new = report(place=Place(area=grid))
-    await inbox.process([said(one, new), said(two, new), said(one, Withdrawal(reason="dried up"), sequence=2)])
+    await triage.runtime.inbox.process(
+        [said(one, new), said(two, new), said(one, Withdrawal(reason="dried up"), sequence=2)]
+    )
     assert [await status(triage, case) for case in (one, two)] == ["dispatched", "merged"]
     await hear(triage, one, Withdrawal(reason="really"))
     assert await status(triage, one) == "dispatched"
@@ -190,5 +189,5 @@ async def test_in_one_batch_a_duplicate_is_merged_and_a_leader_is_not_withdrawn(
     found = await get(triage, f"/cases/{one}")
     assert (found["ruling"]["ruling"], found["merged_reports"]) == ("dispatched", 1)
     pothole = report(POTHOLE, place=Place(area=grid))
-    await inbox.process([said(three, pothole), said(three, Withdrawal(reason="dried up"), sequence=2)])
+    await triage.runtime.inbox.process([said(three, pothole), said(three, Withdrawal(reason="dried up"), sequence=2)])
     assert await status(triage, three) == "withdrawn"

@@ -1,0 +1,16 @@
+"""What decides: records, commands and deadlines become facts, each exactly once.
+
+decider.py           what a service's domain is to the engine
+model.py             what the engine needs of a service
+unit_of_work.py      the streams and inputs of one transaction
+inbox.py             a batch of records -> one transaction
+incoming.py          a record as one service sees it
+effects.py           what the records of a transaction do, in memory
+partner_requests.py  a partner's request -> facts and one answer
+parking.py           what could not take effect
+settling.py          an operator's decision on it
+propagation.py       how an event reaches other cases
+commands.py          a person's command -> facts, once per idempotency key
+timers.py            deadlines -> facts
+rebuild.py           views and streams anew from the events
+"""

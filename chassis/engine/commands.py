@@ -1,0 +1,187 @@
+"""A person's command -> facts: loaded fresh, decided, appended in one transaction, once per idempotency key."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from chassis import telemetry
+from chassis.clock import Clock
+from chassis.engine.decider import Inputs, decided
+from chassis.engine.model import Model
+from chassis.engine.unit_of_work import UnitOfWork, begin
+from chassis.store.database import Conflict, Connection, Database
+from chassis.store.streams import Stream
+
+_TRIES = 8
+
+
+class Stale(Exception):
+    """`If-Match` names another version than the current one. HTTP 412."""
+
+
+class MatchRequired(Exception):
+    """The request must say in `If-Match` which version it was decided on. HTTP 428."""
+
+
+class Unusable(Exception):
+    """A part of the request cannot be used: `field` and the rule it breaks. HTTP 422."""
+
+    def __init__(self, field: str, rule: str) -> None:
+        super().__init__(f"{field}: {rule}")
+        self.field = field
+        self.rule = rule
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRequest:
+    """What a command knows of the request it came in: the actor, the headers that matter, the claimed time."""
+
+    actor: str = "anonymous"
+    believed: bool = True
+    """Whether the actor's own times may count in a retrospective case."""
+    idempotency_key: str | None = None
+    fingerprint: str = ""
+    """Of method, path and body: the same key with another fingerprint is refused."""
+    if_match: int | None = None
+    match_required: bool = False
+    claimed_at: datetime | None = None
+    """When it happened, in the words of the caller, if not now. The domain says whether that counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The response: status, body, and the case's version (the ETag); `repeated` if it was given before."""
+
+    status: int
+    body: bytes
+    version: int
+    repeated: bool = False
+
+
+ToResponse = Callable[[Any, Sequence[Any]], tuple[int, Any]]
+"""(state after, events) -> (HTTP status, JSON-able body)."""
+InTransaction = Callable[[Connection], Awaitable[None]]
+"""Awaited in the command's transaction, for rows that are no part of the case."""
+
+
+class Commands:
+    """Executes commands against one service's streams."""
+
+    def __init__(self, model: Model, database: Database, clock: Clock, wake: Callable[[], None]) -> None:
+        self._model = model
+        self._database = database
+        self._clock = clock
+        self._wake = wake
+
+    async def execute(
+        self,
+        stream_id: str,
+        command: Any,
+        request: CommandRequest,
+        to_response: ToResponse,
+        in_transaction: InTransaction | None = None,
+    ) -> Answer:
+        """Decides and appends; when it returns, the facts are durable and will be published.
+
+        Raises `Refused`, `Stale`, `MatchRequired`, `Unusable`, and one of `TRANSIENT_ERRORS` if the database cannot be
+        reached. After a transient error either nothing has happened or everything; a retry with the same idempotency
+        key tells.
+        """
+        if request.match_required and request.if_match is None:
+            raise MatchRequired("send If-Match with the ETag of the version you decided on")
+        ending = _Ending(to_response, in_transaction)
+        with telemetry.command_span(type(command).__name__, self._model.name), telemetry.About(stream_id, None):
+            for _ in range(_TRIES):
+                try:
+                    answer = await self._database.transact(
+                        lambda connection: self._run(connection, stream_id, command, request, ending)
+                    )
+                except Conflict:
+                    continue
+                self._wake()
+                return answer
+        raise ConnectionError(f"case {stream_id} keeps being changed by others; try again")
+
+    async def consider(self, stream_id: str, request: CommandRequest) -> tuple[Stream[Any], Inputs]:
+        """The stream and the inputs that a command of this request would be decided with now; nothing is written."""
+
+        async def run(connection: Connection) -> tuple[Stream[Any], Inputs]:
+            work = await begin(self._model, connection, self._clock(), [stream_id])
+            return work.journal.streams[stream_id], self._inputs(work, stream_id, request)
+
+        return await self._database.transact(run)
+
+    def _inputs(self, work: UnitOfWork[Any], stream_id: str, request: CommandRequest) -> Inputs:
+        return work.inputs(stream_id, actor=request.actor, claimed=request.claimed_at, believed=request.believed)
+
+    async def _run(
+        self, connection: Connection, stream_id: str, command: Any, request: CommandRequest, ending: "_Ending"
+    ) -> Answer:
+        if request.idempotency_key is not None:
+            given = await self._given(connection, request)
+            if given is not None:
+                return given
+        work = await begin(self._model, connection, self._clock(), [stream_id])
+        stream = work.journal.streams[stream_id]
+        if request.if_match is not None and request.if_match != stream.version:
+            raise Stale(f"If-Match is {request.if_match}, but the case is at version {stream.version}")
+        inputs = self._inputs(work, stream_id, request)
+        try:
+            counted, facts = decided(self._model.decider, command, stream.state, inputs)
+        except ValidationError as fault:  # what was asked for would make a fact that breaks its contract
+            first = fault.errors(include_url=False, include_input=False)[0]
+            raise Unusable(".".join(str(part) for part in first["loc"]), first["msg"]) from None
+        events = work.journal.append(stream_id, facts, at=counted.at, actor=request.actor)
+        if ending.in_transaction is not None:
+            await ending.in_transaction(connection)
+        await work.journal.write(connection)
+        status, body = ending.to_response(stream.state, events)
+        answer = Answer(status, orjson.dumps(body, option=orjson.OPT_UTC_Z), stream.version)
+        if request.idempotency_key is not None:
+            await self._remember(connection, request, stream_id, answer)
+        return answer
+
+    async def _given(self, connection: Connection, request: CommandRequest) -> Answer | None:
+        """The answer given before to this key. The first request takes the key; a second one waits for its outcome."""
+        taken = await connection.fetchval(
+            "INSERT INTO idempotency (caller, key, fingerprint) VALUES ($1, $2, $3)"
+            " ON CONFLICT (caller, key) DO NOTHING RETURNING true",
+            request.actor,
+            request.idempotency_key,
+            request.fingerprint,
+        )
+        if taken:
+            return None
+        row = await connection.fetchrow(
+            "SELECT i.fingerprint, i.status, i.body, s.version FROM idempotency i LEFT JOIN streams s USING (stream_id)"
+            " WHERE i.caller = $1 AND i.key = $2",
+            request.actor,
+            request.idempotency_key,
+        )
+        if row is None:
+            raise Conflict("the first request with this key was rolled back meanwhile")
+        if row["fingerprint"] != request.fingerprint:
+            raise Unusable("Idempotency-Key", "was used before with another request")
+        return Answer(row["status"], row["body"], row["version"] or 0, repeated=True)
+
+    async def _remember(self, connection: Connection, request: CommandRequest, stream_id: str, answer: Answer) -> None:
+        await connection.execute(
+            "UPDATE idempotency SET status = $3, body = $4, stream_id = $5 WHERE caller = $1 AND key = $2",
+            request.actor,
+            request.idempotency_key,
+            answer.status,
+            answer.body,
+            stream_id,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """What happens after the decision."""
+
+    to_response: ToResponse
+    in_transaction: InTransaction | None

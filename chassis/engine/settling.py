@@ -1,0 +1,146 @@
+"""An operator settles a parked record: it takes effect now, or is discarded; what waited behind it follows in order."""
+
+from dataclasses import dataclass
+
+from chassis.engine import parking
+from chassis.engine.decider import Refused
+from chassis.engine.effects import Effects, Obstacle
+from chassis.engine.inbox import TRIES, Inbox
+from chassis.engine.incoming import Incoming
+from chassis.engine.parking import HOLDING, Parked
+from chassis.ids import uuid7
+from chassis.kafka.records import read
+from chassis.store.database import Conflict, Connection
+from contracts.fields import CASE_ID, LINE
+from contracts.progress import Discarded, Retried
+from contracts.wire import Invalid
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person wants of a parked record, and why."""
+
+    parked_id: int
+    discard: bool
+    by: str
+    reason: str
+
+
+async def settle(inbox: Inbox, decision: Decision) -> Parked:
+    """Retries or discards a parked record as a person wants, then lets what waited behind it take effect.
+
+    The step is published as a fact of the case. Raises `LookupError` where there is no such record, `Refused`
+    where it is settled already, is not the first of its queue, or still cannot take effect.
+    """
+    for _ in range(TRIES):
+        try:
+            return await _once(inbox, decision)
+        except Conflict:
+            continue
+    raise ConnectionError("the case keeps being changed by others; try again")
+
+
+async def _once(inbox: Inbox, decision: Decision) -> Parked:
+    async def run(connection: Connection) -> Parked:
+        item = await _waiting(connection, decision.parked_id)
+        stream_id = item.record.stream_id
+        held = await parking.holding(connection, [stream_id] if stream_id else [])
+        if item.kind in HOLDING:
+            first = next(other for other in held if other.queue == item.queue)
+            if first.parked_id != decision.parked_id:
+                raise Refused("parked.order", f"record {first.parked_id} of the same case and topic comes first")
+        found = None if decision.discard else _readable(inbox, item)
+        if found is not None and await _known(inbox, connection, found):
+            raise Refused("parked.known", "the same event has taken effect already: discard this record of it")
+        behind = _behind(inbox, item, held)
+        events = [one.event for one in (found, *(other for _, other in behind)) if one is not None and one.event]
+        effects = await inbox.begin(connection, events, held, cached=False)
+        if found is not None and (obstacle := effects.apply(found)) is not None:
+            raise Refused(f"parked.{obstacle[0]}", obstacle[1])
+        status = "discarded" if decision.discard else "retried"
+        await parking.settle(connection, [decision.parked_id], status, decision.by)
+        await _tell(connection, effects, item, decision)
+        if item.kind in HOLDING and item.queue is not None:
+            effects.queues[item.queue].pop(0)
+            _drain(behind, effects)
+        await effects.finish(connection, by=decision.by)
+        return item
+
+    item = await inbox.database.transact(run)
+    inbox.cache.forget([item.record.stream_id or ""])
+    return item
+
+
+async def _waiting(connection: Connection, parked_id: int) -> Parked:
+    found = await parking.lock(connection, parked_id)
+    if found is None:
+        raise LookupError(f"there is no parked record {parked_id}")
+    item, status = found
+    if status != "waiting":
+        raise Refused("parked.settled", f"the record was {status} already")
+    return item
+
+
+def _readable(inbox: Inbox, item: Parked) -> Incoming:
+    found = inbox.reader.read(item.record)
+    if found is None:
+        raise Refused("parked.elsewhere", "the record is not for this service any more: discard it")
+    if found.event is None:
+        raise Refused("parked.invalid", found.reason)
+    return found
+
+
+async def _known(inbox: Inbox, connection: Connection, item: Incoming) -> bool:
+    """Whether the event has taken effect, for instance from another record; from now on it counts as seen."""
+    await inbox.mark(connection, [item])
+    query = "SELECT true FROM events WHERE stream_id = $1 AND event_id = $2 AND topic = $3 AND NOT own"
+    return bool(await connection.fetchval(query, item.event.subject, item.event.id, item.record.topic))
+
+
+def _behind(inbox: Inbox, item: Parked, held: list[Parked]) -> list[tuple[Parked, Incoming | None]]:
+    """What waits behind a record that held it back, in order, as far as it can be read; nothing behind any other."""
+    if item.kind not in HOLDING:
+        return []
+    return [
+        (other, inbox.reader.read(other.record))
+        for other in held
+        if other.queue == item.queue and other.parked_id != item.parked_id
+    ]
+
+
+def _drain(behind: list[tuple[Parked, Incoming | None]], effects: Effects) -> None:
+    """Lets what waited behind a settled record take effect in order, up to the next that fails."""
+    for waiting, found in behind:
+        if found is None:
+            obstacle: Obstacle | None = ("unfit", "the record is not for this service any more")
+        elif found.event is None:
+            obstacle = (found.kind, found.reason)
+        else:
+            obstacle = effects.apply(found)
+        if obstacle is not None:
+            waiting.kind, waiting.reason = obstacle
+            effects.amended.append(waiting)
+            if waiting.kind == "failed":
+                return
+        elif waiting.parked_id is not None:
+            effects.settled.append(waiting.parked_id)
+
+
+async def _tell(connection: Connection, effects: Effects, item: Parked, decision: Decision) -> None:
+    journal, record = effects.journal, item.record
+    subject = record.stream_id
+    if subject is None or not CASE_ID.fullmatch(subject):
+        subject = uuid7(journal.now)  # of no case that could be named: the step stands alone
+    await journal.open(connection, [subject])
+    step = (Discarded if decision.discard else Retried)(
+        parked_topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        parked_because=item.reason[:LINE] or item.kind,
+        reason=decision.reason,
+    )
+    try:
+        cause = read(record)
+    except Invalid:  # it names no event: the step says where it lies
+        cause = None
+    journal.append(subject, [step], at=journal.now, cause=cause, actor=decision.by)

@@ -1,0 +1,8 @@
+"""Records in and out.
+
+consumer.py    Kafka -> batches of records; offsets follow the database
+relay.py       outbox -> Kafka
+records.py     a record with its coordinates, and reading it
+partitions.py  key -> partition, as all Kafka clients choose it
+completion.py  calls that a cancellation must not interrupt
+"""

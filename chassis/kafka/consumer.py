@@ -1,0 +1,335 @@
+"""Kafka -> inbox: one consumer group per service, batches, offsets committed after the database transaction.
+
+After a transient error the consumer seeks back to the start of the batch and polls again, so the group keeps its member
+and no batch is held in memory. aiokafka's defaults are overridden where they would lose records or repeat for ever; the
+reasons stand beside them.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+
+from chassis.kafka.completion import to_completion
+from chassis.kafka.records import Record
+from chassis.retry import Backoff, in_words, keep_running
+from chassis.store.database import TRANSIENT_ERRORS
+from chassis.telemetry import process_span
+from contracts.fields import FROM, TO
+
+log = logging.getLogger(__name__)
+
+_POLL_MS = 200
+_MAX_POLL_INTERVAL_MS = 300_000
+_METADATA_MS = 30_000
+_STUCK_SECONDS = 30.0
+_READ_SECONDS = 3.0
+_LOG_APPEND_TIME = 1
+"""Of a record's `timestamp_type`: the broker wrote it down when the record came."""
+_LOOK_AGAIN_SECONDS = 0.05
+_MISSING_SECONDS = 5.0
+
+Process = Callable[[Sequence[Record]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a consumer reads: from which broker, under which prefix of topics and group, how many records at once."""
+
+    servers: str
+    prefix: str
+    batch: int
+    session_seconds: float = 10
+
+
+class Consumer:
+    """Gives `process` batches of records for as long as `run` is not cancelled.
+
+    `topics` is asked between two batches: when it has changed, the consumer subscribes anew, without a restart. A topic
+    that does not exist is left out until it does, because aiokafka would read none of the others meanwhile.
+    """
+
+    def __init__(self, reading: Reading, group: str, topics: Callable[[], Sequence[str]], process: Process) -> None:
+        self._servers = reading.servers
+        self._group = reading.prefix + group
+        self._wanted = topics
+        self._topics: list[str] = []
+        self._there: frozenset[str] = frozenset()
+        self._missing: frozenset[str] = frozenset()
+        self._undated: set[str] = set()
+        self._looked_at = -_MISSING_SECONDS
+        self._prefix = reading.prefix
+        self._batch = reading.batch
+        self._session_seconds = reading.session_seconds
+        self._process = process
+        self._kafka: AIOKafkaConsumer | None = None
+        self._moved: dict[TopicPartition, tuple[int, float]] = {}
+        self._admin: AIOKafkaAdminClient | None = None
+        self._committed: dict[TopicPartition, int] = {}
+        self._mark: tuple[datetime, dict[TopicPartition, int]] | None = None
+        self.fault: str | None = "the broker has not been reached yet"
+        """What keeps records from being taken in now; None while all is well."""
+
+    async def run(self) -> None:
+        """Consumes until cancelled; waits for a broker that is not there, starts again after an error that lasts."""
+        await keep_running(self._run, (*TRANSIENT_ERRORS, KafkaError), self._note)
+
+    async def _run(self, backoff: Backoff) -> None:
+        try:
+            await self._start()
+            backoff.reset()
+            await self._consume()
+        finally:
+            await self._stop()
+
+    def _note(self, error: Exception) -> None:
+        self.fault = in_words(error)
+        log.warning("the consumer of %s starts again: %s", self._group, self.fault)
+
+    async def _start(self) -> None:
+        kafka = AIOKafkaConsumer(
+            bootstrap_servers=self._servers,
+            group_id=self._group,
+            client_id=self._group,
+            enable_auto_commit=False,  # offsets follow the database
+            auto_offset_reset="earliest",  # a new group reads everything
+            isolation_level="read_uncommitted",  # a transaction could hide what was written until it is too late
+            partition_assignment_strategy=(
+                RangePartitionAssignor,
+            ),  # co-partitioned: a case's topics meet in one worker
+            rebalance_timeout_ms=60_000,  # the default of ten seconds is less than a slow batch
+            session_timeout_ms=int(self._session_seconds * 1000),
+            heartbeat_interval_ms=int(self._session_seconds * 1000 / 4),
+            max_poll_interval_ms=_MAX_POLL_INTERVAL_MS,
+            max_partition_fetch_bytes=2 * 1024 * 1024,
+            metadata_max_age_ms=_METADATA_MS,
+            request_timeout_ms=40_000,
+        )
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._servers, client_id=f"{self._group}-admin")
+        self._topics, self._there, self._looked_at = [], frozenset(), -_MISSING_SECONDS
+        try:
+            await to_completion(admin.start())
+            await self._subscribe(kafka, admin)
+            await to_completion(kafka.start())
+        except BaseException:
+            await self._close(admin)
+            await self._close(kafka)
+            raise
+        self._kafka, self._admin = kafka, admin  # from now on they may be asked
+
+    async def _stop(self) -> None:
+        kafka, self._kafka = self._kafka, None
+        self._moved.clear()
+        self._mark = None
+        self._committed.clear()
+        admin, self._admin = self._admin, None
+        for client in (admin, kafka):
+            if client is not None:
+                await self._close(client)
+
+    async def _close(self, client: AIOKafkaConsumer | AIOKafkaAdminClient) -> None:
+        stop = client.stop if isinstance(client, AIOKafkaConsumer) else client.close
+        try:
+            await asyncio.wait_for(stop(), 10)
+        except (TimeoutError, KafkaError, OSError) as fault:
+            log.warning("a client of the broker did not stop cleanly: %r", fault)
+
+    async def _subscribe(self, kafka: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> None:
+        wanted = [self._prefix + topic for topic in self._wanted()]
+        missing = [topic for topic in wanted if topic not in self._there]
+        if not missing:
+            self._missing = frozenset()
+        elif time.monotonic() - self._looked_at >= _MISSING_SECONDS:
+            self._looked_at = time.monotonic()
+            self._there = frozenset(await to_completion(admin.list_topics()))
+            still = frozenset(missing) - self._there
+            if still and still != self._missing:
+                log.warning("%s reads on without %s, not there yet", self._group, ", ".join(sorted(still)))
+            self._missing = still
+        topics = [topic for topic in wanted if topic in self._there] or wanted
+        if topics != self._topics:
+            self._topics, self._mark = topics, None
+            kafka.subscribe(topics=topics)
+
+    async def _consume(self) -> None:
+        kafka, admin = self._kafka, self._admin
+        assert kafka is not None
+        assert admin is not None
+        backoff = Backoff()
+        failed = False
+        while True:
+            await self._subscribe(kafka, admin)
+            fetched = await self._fetch(kafka)
+            if not fetched:
+                if not failed:
+                    self.fault = None if kafka.assignment() else "no partitions are assigned"
+                    await self._commit_position(kafka)
+                continue
+            records = [self._record(tp, one) for tp, batch in fetched.items() for one in batch]
+            try:
+                with process_span(self._group, (one.header("traceparent") for one in records), len(records)):
+                    await self._process(records)
+            except TRANSIENT_ERRORS as fault:
+                failed, self.fault = True, in_words(fault)
+                log.warning("a batch of %d records is tried again: %s", len(records), self.fault)
+                for tp, batch in fetched.items():
+                    self._unread(kafka, tp, batch[0].offset)
+                await backoff.wait()
+                continue
+            backoff.reset()
+            failed, self.fault = False, None
+            await self._commit(kafka, {tp: batch[-1].offset + 1 for tp, batch in fetched.items()})
+            await self._commit_position(kafka)
+
+    def _record(self, tp: TopicPartition, one: Any) -> Record:
+        topic = tp.topic[len(self._prefix) :]
+        appended_ms = None
+        if topic.startswith(FROM):
+            if one.timestamp_type == _LOG_APPEND_TIME:
+                appended_ms = one.timestamp
+            elif topic not in self._undated:
+                self._undated.add(topic)
+                log.warning("%s does not keep LogAppendTime: what comes on it counts as arrived when it is read", topic)
+        return Record(topic, tp.partition, one.offset, one.key, one.value, one.headers, appended_ms)
+
+    def _lanes(self, kafka: AIOKafkaConsumer) -> dict[str, list[TopicPartition]]:
+        """The partitions of each topic; all that partners write are one lane, and so is all that they read."""
+        lanes: dict[str, list[TopicPartition]] = {}
+        for tp in kafka.assignment():
+            topic = tp.topic[len(self._prefix) :]
+            lanes.setdefault(next((lane for lane in (FROM, TO) if topic.startswith(lane)), topic), []).append(tp)
+        return lanes
+
+    async def _fetch(self, kafka: AIOKafkaConsumer) -> dict[TopicPartition, list[Any]]:
+        """At most a batch, an equal share from each lane as long as each has some.
+
+        aiokafka would give all that is buffered of one partition before it looks at the next, and an answer would be
+        read long before what it answers.
+        """
+        found: dict[TopicPartition, list[Any]] = {}
+        room = self._batch
+        lanes = self._lanes(kafka)
+        for share in (max(1, self._batch // max(1, len(lanes))), self._batch):
+            for partitions in lanes.values():
+                if room > 0:
+                    part = await kafka.getmany(*partitions, timeout_ms=0, max_records=min(share, room))
+                    for tp, batch in part.items():
+                        found.setdefault(tp, []).extend(batch)
+                        room -= len(batch)
+        return found or await kafka.getmany(timeout_ms=_POLL_MS, max_records=self._batch)
+
+    def _unread(self, kafka: AIOKafkaConsumer, tp: TopicPartition, offset: int) -> None:
+        try:
+            kafka.seek(tp, offset)
+        except IllegalStateError:  # assigned to another worker meanwhile, which starts from the committed offset
+            log.info("%s is not ours any more", tp)
+
+    async def _commit(self, kafka: AIOKafkaConsumer, offsets: dict[TopicPartition, int]) -> None:
+        """Commits what is durable. A commit lost to a rebalance only means that records come again."""
+        ours = {tp: offset for tp, offset in offsets.items() if tp in kafka.assignment()}
+        if not ours:
+            return
+        try:
+            await kafka.commit(ours)
+            self._committed.update(ours)
+        except (CommitFailedError, IllegalStateError) as fault:
+            log.info("offsets not committed, the records will come again: %s", fault)
+
+    async def _commit_position(self, kafka: AIOKafkaConsumer) -> None:
+        """Commits past what is no record (a transaction's markers), so that a topic read to its end counts as read."""
+        passed = {
+            tp: position
+            for tp, position, end in self._positions()
+            if position == end and position > self._committed.get(tp, 0)
+        }
+        if passed:
+            await self._commit(kafka, passed)
+
+    async def unreachable(self) -> str | None:
+        """Why no broker answers now; None where one does. Asks the broker, three seconds at most."""
+        kafka = self._kafka
+        if kafka is None:
+            return self.fault or "the broker has not been reached yet"
+        try:
+            await asyncio.wait_for(kafka.topics(), 3)
+        except (OSError, TimeoutError, KafkaError) as fault:
+            return in_words(fault)
+        return None
+
+    def lag(self) -> dict[str, int]:
+        """Records not read yet per topic, as far as the last fetch told."""
+        found: dict[str, int] = {topic[len(self._prefix) :]: 0 for topic in self._topics}
+        for tp, position, end in self._positions():
+            found[tp.topic[len(self._prefix) :]] += max(0, end - position)
+        return found
+
+    def stuck(self) -> list[str]:
+        """Partitions that have records but have not moved for half a minute."""
+        now = time.monotonic()
+        found = []
+        for tp, position, end in self._positions():
+            seen, since = self._moved.get(tp, (-1, now))
+            if seen != position:
+                self._moved[tp] = (position, now)
+            elif position < end and now - since > _STUCK_SECONDS:
+                found.append(f"{tp.topic}/{tp.partition}@{position} of {end}")
+        return found
+
+    async def read_up_to(self, now: datetime) -> datetime | None:
+        """An instant, `now` or before, at which all that was on the topics has taken effect; None: not yet.
+
+        The broker is asked where the topics end, and how far the group has committed, which follows the database. What
+        is asked for stands until it is reached, so that who writes without end cannot put it off for ever.
+        """
+        kafka, admin = self._kafka, self._admin
+        if kafka is None or admin is None:
+            return None
+        try:
+            async with asyncio.timeout(_READ_SECONDS):
+                if self._mark is None:
+                    numbers = {topic: kafka.partitions_for_topic(topic) for topic in self._topics}
+                    if not all(numbers.values()):
+                        return None  # the client has not heard yet of a topic that it was just told to read
+                    partitions = [TopicPartition(topic, number) for topic in numbers for number in numbers[topic] or ()]
+                    self._mark = now, await to_completion(kafka.end_offsets(partitions))
+                at, ends = self._mark
+                while True:
+                    if not await self._behind(ends, admin):
+                        self._mark = None
+                        return at
+                    await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+        except (TimeoutError, KafkaError, OSError) as fault:
+            log.info("deadlines wait until the topics are read: %r", fault)
+            return None
+
+    async def _behind(self, ends: dict[TopicPartition, int], admin: AIOKafkaAdminClient) -> bool:
+        committed = await to_completion(admin.list_consumer_group_offsets(self._group))
+        return any(end > (committed[tp].offset if tp in committed else 0) for tp, end in ends.items())
+
+    def missing(self) -> list[str]:
+        """Topics that are to be read and are not there, by their names on the broker."""
+        return sorted(self._missing)
+
+    def assigned(self) -> int:
+        """The number of partitions this process reads."""
+        return len(self._kafka.assignment()) if self._kafka else 0
+
+    def _positions(self) -> list[tuple[TopicPartition, int, int]]:
+        kafka = self._kafka
+        if kafka is None:
+            return []
+        found = []
+        for tp in kafka.assignment():
+            state = kafka._subscription.subscription.assignment.state_value(tp)
+            end = kafka.highwater(tp)
+            if state is not None and state.has_valid_position and end is not None:
+                found.append((tp, state.position, end))
+        return found

@@ -1,0 +1,69 @@
+"""A record as it came from Kafka, and how it is read before any state is loaded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from contracts.envelope import CONTENT_TYPE
+from contracts.wire import Invalid, parse
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record with its coordinates; `topic` without the deployment's prefix."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+    appended_ms: int | None = None
+    """When the broker appended it (on a partner's topic), in milliseconds since 1970."""
+
+    @property
+    def coordinates(self) -> str:
+        """`topic/partition@offset`, as operators write it."""
+        return f"{self.topic}/{self.partition}@{self.offset}"
+
+    def header(self, name: str) -> bytes | None:
+        """The last header of that name, in any case; None where there is none."""
+        found = None
+        for key, value in self.headers:
+            if key.lower() == name:
+                found = value
+        return found
+
+    @property
+    def stream_id(self) -> str | None:
+        """The case the record was routed by: its key as text; None where it has none."""
+        if not self.key:
+            return None
+        text = self.key.decode("utf-8", "replace").replace("\0", "\ufffd")
+        return text[:200]
+
+    def arrived(self, now: datetime, wall: datetime) -> datetime:
+        """When it reached Casegrid, by a clock that says `now`: as long ago as the broker has had it.
+
+        `wall` is the machine's time, which the broker's is taken to agree with.
+        """
+        if self.appended_ms is None:
+            return now
+        age = wall.timestamp() - self.appended_ms / 1000
+        return now - timedelta(seconds=max(0.0, age))
+
+
+def read(record: Record) -> Any:
+    """The event in a record. Raises `Invalid`."""
+    if record.value is None:
+        raise Invalid("the record has no value (a tombstone)")
+    content_type = record.header("content-type")
+    if content_type is None:
+        raise Invalid(f"header content-type is missing; expected {CONTENT_TYPE.decode()}")
+    if content_type.split(b";")[0].strip().lower() != CONTENT_TYPE:
+        raise Invalid(f"header content-type: {content_type[:100]!r}; expected {CONTENT_TYPE.decode()}")
+    event = parse(record.topic, record.value)
+    if record.key is None or record.key != event.subject.encode():
+        raise Invalid(f"key: {(record.key or b'')[:100]!r} is not the subject {event.subject}")
+    return event

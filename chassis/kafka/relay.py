@@ -1,0 +1,166 @@
+"""Outbox -> Kafka: rows in order, sent with one idempotent producer, deleted after the acknowledgement.
+
+A row is deleted only after the broker has acknowledged it, and the oldest rows are read first, so a transaction that
+commits late is found whatever its position. A relay that dies midway sends again; readers drop duplicates. After any
+error the producer is discarded and the relay starts again at the oldest row, because an idempotent producer that failed
+once may stay broken for a partition (aiokafka #1017, #1154).
+
+A session lock lets one relay of a service work at a time. Correctness does not depend on it: a second relay would send
+the same rows in the same order.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+
+import asyncpg
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from chassis.kafka.completion import to_completion
+from chassis.kafka.partitions import Partitioner
+from chassis.retry import Backoff, in_words, keep_running
+from chassis.store.database import TRANSIENT_ERRORS, Database
+from contracts.envelope import CONTENT_TYPE
+
+log = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.5
+_BATCH = 1000
+_MISSING_SECONDS = 5.0
+"""How long rows for a topic that the broker does not have are left aside before it is asked again."""
+_DEADLINE_SECONDS = 30.0
+"""Of one batch: aiokafka retries an idempotent send for ever."""
+
+_READ = """
+SELECT position, aggregatetype, aggregateid, payload, traceparent FROM outbox
+ WHERE aggregatetype <> ALL($2::text[]) ORDER BY position LIMIT $1
+"""
+_LOCK = "SELECT pg_try_advisory_lock(hashtext(current_schema()), hashtext('relay'))"
+
+
+class Relay:
+    """Publishes one service's outbox for as long as `run` is not cancelled."""
+
+    def __init__(self, *, servers: str, name: str, prefix: str, database: Database) -> None:
+        self._servers = servers
+        self._name = name
+        self._prefix = prefix
+        self._database = database
+        self._wake = asyncio.Event()
+        self._there: set[str] = set()
+        self._missing: dict[str, float] = {}
+        self.fault: str | None = "the outbox has not been read yet"
+        """What keeps facts from being published now; None while all is well."""
+
+    def wake(self) -> None:
+        """Says that there may be something to send."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Publishes until cancelled; starts again after any error."""
+        await keep_running(self._run, (*TRANSIENT_ERRORS, KafkaError), self._note)
+
+    async def _run(self, backoff: Backoff) -> None:
+        connection: asyncpg.Connection | None = None
+        producer: AIOKafkaProducer | None = None
+        try:
+            connection = await self._database.connect()
+            await self._lead(connection)
+            producer = self._producer()
+            await to_completion(producer.start())
+            backoff.reset()
+            await self._publish(connection, producer)
+        finally:
+            await self._close(connection, producer)
+
+    def _note(self, error: Exception) -> None:
+        self.fault = in_words(error)
+        log.warning("the relay starts again: %s", self.fault)
+
+    async def _lead(self, connection: asyncpg.Connection) -> None:
+        """Waits until no other relay of the service holds the lock."""
+        while not await connection.fetchval(_LOCK):
+            self.fault = None
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def _producer(self) -> AIOKafkaProducer:
+        return AIOKafkaProducer(
+            bootstrap_servers=self._servers,
+            client_id=f"{self._prefix}{self._name}-relay",
+            enable_idempotence=True,
+            acks="all",
+            linger_ms=2,
+            max_batch_size=256 * 1024,
+            max_request_size=2 * 1024 * 1024,
+            request_timeout_ms=20_000,
+            partitioner=Partitioner(),  # pyright: ignore[reportArgumentType]  any callable will do
+        )
+
+    async def _publish(self, connection: asyncpg.Connection, producer: AIOKafkaProducer) -> None:
+        schema = await connection.fetchval("SELECT current_schema()")
+        await connection.add_listener(f"{schema}_outbox", lambda *_: self._wake.set())
+        while True:
+            self._wake.clear()
+            rows = await connection.fetch(_READ, _BATCH, self._aside())
+            await self._look_for({row["aggregatetype"] for row in rows} - self._there, producer)
+            rows = [row for row in rows if row["aggregatetype"] in self._there]
+            self.fault = None
+            if rows:
+                async with asyncio.timeout(_DEADLINE_SECONDS):
+                    acknowledged = [await self._send(producer, row) for row in rows]
+                    await asyncio.gather(*acknowledged)
+                await connection.execute(
+                    "DELETE FROM outbox WHERE position = ANY($1::bigint[])", [row["position"] for row in rows]
+                )
+            if len(rows) < _BATCH:
+                with contextlib.suppress(TimeoutError):  # not wait_for: on 3.11 it may lose a cancellation
+                    async with asyncio.timeout(_POLL_SECONDS):
+                        await self._wake.wait()
+
+    def _aside(self) -> list[str]:
+        """Topics that are not looked for again yet: what waits for them must not hold up the rest."""
+        now = time.monotonic()
+        return [topic for topic, since in self._missing.items() if now - since < _MISSING_SECONDS]
+
+    @property
+    def missing(self) -> list[str]:
+        """Topics that the broker does not have, though something waits to be sent there."""
+        return sorted(self._missing)
+
+    async def _look_for(self, topics: set[str], producer: AIOKafkaProducer) -> None:
+        """Asks the broker which of these topics it has: sending to one that it lacks takes half a minute to fail."""
+        if not topics:
+            return
+        cluster = await to_completion(producer.client.fetch_all_metadata())
+        known = cluster.topics(exclude_internal_topics=False)
+        for topic in topics:
+            if self._prefix + topic in known:
+                self._there.add(topic)
+                self._missing.pop(topic, None)
+            else:
+                self._missing[topic] = time.monotonic()
+
+    async def _send(self, producer: AIOKafkaProducer, row: asyncpg.Record) -> asyncio.Future[object]:
+        headers = [("content-type", CONTENT_TYPE)]
+        if row["traceparent"]:
+            headers.append(("traceparent", row["traceparent"].encode()))
+        return await producer.send(
+            self._prefix + row["aggregatetype"],
+            key=row["aggregateid"].encode(),
+            value=row["payload"],
+            headers=headers,
+        )
+
+    async def _close(self, connection: asyncpg.Connection | None, producer: AIOKafkaProducer | None) -> None:
+        if producer is not None:
+            try:
+                await asyncio.wait_for(producer.stop(), 5)
+            except (TimeoutError, KafkaError, OSError) as fault:
+                log.warning("the producer did not stop cleanly: %r", fault)
+        if connection is not None:
+            try:
+                await connection.close(timeout=5)
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                connection.terminate()

@@ -1,0 +1,67 @@
+"""Waiting between tries, and loops that start again after a transient error."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+FIRST_SECONDS, LONGEST_SECONDS = 0.05, 5.0
+
+Transient = tuple[type[Exception], ...]
+
+
+class Backoff:
+    """Waits 50 ms before the first retry, twice as long before each further one, five seconds at most."""
+
+    def __init__(self) -> None:
+        self._attempt = 0
+
+    def reset(self) -> None:
+        """Says that the work has succeeded: the next wait is the shortest again."""
+        self._attempt = 0
+
+    async def wait(self) -> None:
+        """Waits before the next try."""
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            # On Python 3.11 `wait_for`, which the client libraries use, can turn a cancellation into a TimeoutError.
+            raise asyncio.CancelledError
+        await asyncio.sleep(min(LONGEST_SECONDS, FIRST_SECONDS * 2 ** min(self._attempt, 10)))
+        self._attempt += 1
+
+
+async def keep_running(
+    work: Callable[[Backoff], Awaitable[None]], transient: Transient, on_error: Callable[[Exception], None]
+) -> NoReturn:
+    """Runs `work` again and again until it is cancelled or raises something that is not transient.
+
+    `work` resets the backoff once it works normally. `on_error` is told each transient error before the wait.
+    """
+    backoff = Backoff()
+    while True:
+        try:
+            await work(backoff)
+        except transient as error:
+            on_error(error)
+        await backoff.wait()
+
+
+async def until_done(
+    work: Callable[[], Awaitable[None]], transient: Transient, on_error: Callable[[Exception], None]
+) -> None:
+    """Runs `work` until it returns once; waits and tries again after each transient error."""
+    backoff = Backoff()
+    while True:
+        try:
+            await work()
+        except transient as error:
+            on_error(error)
+        else:
+            return
+        await backoff.wait()
+
+
+def in_words(error: BaseException) -> str:
+    """An error for a person: its type and message; a timeout, which has no message, says that no answer came."""
+    name = type(error).__name__
+    message = str(error).removeprefix(name).removeprefix(": ")  # Kafka's errors say their type themselves
+    return f"{name}: {message or ('no answer in time' if name.endswith('TimeoutError') else 'no message')}"

@@ -1,0 +1,12 @@
+"""The event store of one service in PostgreSQL.
+
+database.py    pool and transactions
+streams.py     a case in memory, and the cache of cases written last
+journal.py     the streams of one transaction: loaded, folded, appended
+views.py       read models as functions of state
+conditions.py  a WHERE clause from filters
+changes.py     which cases changed, for live views
+checksums.py   whether a rebuilt table is as before
+migrations.py  numbered changes of the schema
+schema/        the tables of the event store
+"""

@@ -1,0 +1,59 @@
+"""A WHERE clause built from the filters that were asked for, so that only those reach the planner."""
+
+from collections.abc import Sequence
+from typing import Any
+
+
+class Conditions:
+    """Terms joined by AND, with their arguments. A filter of None adds nothing.
+
+    Areas and dotted codes are paths. A path's descendants are the range of texts that begin with it and the separator,
+    which a plain index finds if the column has the collation "C".
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        """`arguments` are those that the rest of the statement uses as $1, $2 ..."""
+        self.arguments: list[Any] = list(arguments)
+        self._terms: list[str] = []
+
+    def place(self, value: Any) -> str:
+        """The placeholder of one more argument."""
+        self.arguments.append(value)
+        return f"${len(self.arguments)}"
+
+    def add(self, term: str, *values: Any) -> None:
+        """Adds a term whose `{0}`, `{1}` ... stand for the values; nothing where the first value is None."""
+        if values and values[0] is None:
+            return
+        self._terms.append(term.format(*(self.place(value) for value in values)))
+
+    def equals(self, column: str, value: Any) -> None:
+        """The column has this value."""
+        self.add(f"{column} = {{0}}", value)
+
+    def in_area(self, column: str, area: str | None) -> None:
+        """The area in the column is this one or lies in it."""
+        self.below(column, area, "/")
+
+    def in_any_area(self, column: str, areas: Sequence[str]) -> None:
+        """The area in the column lies in one of these; no areas: everywhere."""
+        if areas:
+            self._terms.append(self.any_area(column, areas))
+
+    def any_area(self, column: str, areas: Sequence[str]) -> str:
+        """The term of `in_any_area`, to be joined with others by OR."""
+        return f"({' OR '.join(self._path(column, area, '/') for area in areas)})"
+
+    def below(self, column: str, path: str | None, separator: str = ".") -> None:
+        """The path in the column is this one or lies below it."""
+        if path is not None:
+            self._terms.append(f"({self._path(column, path, separator)})")
+
+    def _path(self, column: str, path: str, separator: str) -> str:
+        own, first, end = (self.place(text) for text in (path, path + separator, path + chr(ord(separator) + 1)))
+        return f"{column} = {own} OR ({column} >= {first} AND {column} < {end})"
+
+    @property
+    def where(self) -> str:
+        """The terms; `true` where there are none."""
+        return " AND ".join(self._terms) or "true"

@@ -1,0 +1,160 @@
+"""Creates and upgrades a service's role, schema and tables; run with an administrator's connection before the service.
+
+A migration is a file `<number>_<name>.sql` in a folder; the numbers of a folder run from 1 without a gap. Each is
+applied once, in order, and never edited afterwards. A migration whose first line is `-- rebuild` changes tables that
+are derived from the service's own events: whoever migrates runs the service's `rebuild` before the service starts.
+
+Expand and contract: the old version of a service may still run while a migration is applied, so a migration only adds
+(nullable columns, tables, indexes); what nobody reads any more is dropped by a later release's migration.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+STORE = Path(__file__).with_name("schema")
+"""The tables of the event store, which every deciding service has."""
+
+_NAME = re.compile(r"([0-9]{4})_[a-z0-9_]+\.sql")
+_TABLE = """
+CREATE TABLE IF NOT EXISTS migrations (
+    component  text    NOT NULL,
+    number     integer NOT NULL,
+    name       text    NOT NULL,
+    digest     text    NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now(),
+    rebuilt    boolean NOT NULL DEFAULT true,
+    PRIMARY KEY (component, number)
+)
+"""
+
+
+class MigrationError(Exception):
+    """The schema cannot be brought to this version; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One numbered file. `component` is what its folder belongs to: `store`, or the service."""
+
+    component: str
+    number: int
+    name: str
+    sql: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file."""
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+    @property
+    def rebuilds(self) -> bool:
+        """Whether derived tables must be rebuilt afterwards."""
+        return self.sql.startswith("-- rebuild")
+
+
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    """What `migrate` did: the names of the migrations applied, and whether `rebuild` must run before the service."""
+
+    applied: tuple[str, ...]
+    rebuild: bool
+
+
+def read(component: str, folder: Path) -> list[Migration]:
+    """The migrations of a folder, in order. Raises `MigrationError` where a number is missing or a name is wrong."""
+    found = []
+    for number, path in enumerate(sorted(folder.glob("*.sql")), start=1):
+        match = _NAME.fullmatch(path.name)
+        if match is None or int(match[1]) != number:
+            raise MigrationError(f"{path}: migration {number} must be named {number:04}_<name>.sql")
+        found.append(Migration(component, number, path.stem, path.read_text()))
+    return found
+
+
+async def migrate(admin_url: str, name: str, password: str | None, migrations: Sequence[Migration]) -> Migrated:
+    """Makes role and schema `name` if need be, and applies the migrations that are not applied yet, all or none.
+
+    Idempotent, and safe to run twice at the same time. Raises `MigrationError` where an applied migration was edited,
+    or where the schema is newer than these migrations. With `password` None the role's password stays as it is. The SQL
+    runs as the connection's user with search_path set to the schema; the role gets all rights on the tables except
+    those that the SQL itself revokes.
+    """
+    connection = await asyncpg.connect(admin_url, timeout=10)
+    try:
+        async with connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock(hashtext('casegrid-migrate'))")
+            await _role(connection, name, password)
+            await _schema(connection, name)
+            await connection.execute(f'SET LOCAL search_path TO "{name}"')
+            known = await _known(connection, name)
+            pending = list(_pending(name, migrations, known))
+            for migration in pending:
+                await connection.execute(migration.sql)
+                await connection.execute(
+                    "INSERT INTO migrations (component, number, name, digest, rebuilt) VALUES ($1, $2, $3, $4, $5)",
+                    migration.component,
+                    migration.number,
+                    migration.name,
+                    migration.digest,
+                    not (migration.rebuilds and known),
+                )
+            rebuild = await connection.fetchval("SELECT NOT coalesce(bool_and(rebuilt), true) FROM migrations")
+            return Migrated(tuple(one.name for one in pending), rebuild)
+    finally:
+        await connection.close()
+
+
+async def mark_rebuilt(connection: asyncpg.Connection | asyncpg.pool.PoolConnectionProxy) -> None:
+    """Says that derived tables have been rebuilt since the last migration."""
+    await connection.execute("UPDATE migrations SET rebuilt = true WHERE NOT rebuilt")
+
+
+async def _role(connection: asyncpg.Connection, name: str, password: str | None) -> None:
+    exists = await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", name)
+    secret = await connection.fetchval("SELECT quote_literal($1::text)", password) if password is not None else None
+    if not exists:
+        await connection.execute(f'CREATE ROLE "{name}" LOGIN')
+    if secret is not None:
+        await connection.execute(f'ALTER ROLE "{name}" PASSWORD {secret}')
+
+
+async def _schema(connection: asyncpg.Connection, name: str) -> None:
+    await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{name}"')
+    await connection.execute(f'GRANT USAGE ON SCHEMA "{name}" TO "{name}"')
+    defaults = f'ALTER DEFAULT PRIVILEGES IN SCHEMA "{name}" GRANT'
+    await connection.execute(f'{defaults} SELECT, INSERT, UPDATE, DELETE ON TABLES TO "{name}"')
+    await connection.execute(f'{defaults} USAGE, SELECT ON SEQUENCES TO "{name}"')
+
+
+async def _known(connection: asyncpg.Connection, name: str) -> dict[tuple[str, int], tuple[str, str]]:
+    """(component, number) -> (name, digest) of what has been applied."""
+    if await connection.fetchval("SELECT to_regclass('schema_version') IS NOT NULL"):
+        raise MigrationError(
+            f"schema {name} was made before there were migrations: `make reset` drops the data of this stack, once"
+        )
+    await connection.execute(_TABLE)
+    rows = await connection.fetch("SELECT component, number, name, digest FROM migrations")
+    return {(row["component"], row["number"]): (row["name"], row["digest"]) for row in rows}
+
+
+def _pending(
+    name: str, migrations: Sequence[Migration], known: dict[tuple[str, int], tuple[str, str]]
+) -> Iterable[Migration]:
+    left = dict(known)
+    for migration in migrations:
+        applied = left.pop((migration.component, migration.number), None)
+        if applied is None:
+            yield migration
+        elif applied[1] != migration.digest:
+            raise MigrationError(
+                f"schema {name}: {migration.component} migration {migration.name} was edited after it had been applied"
+                f" as {applied[0]} ({applied[1][:12]}, now {migration.digest[:12]}): write a new one instead"
+            )
+    if left:
+        newest = ", ".join(sorted(f"{component} {applied}" for (component, _), (applied, _) in left.items()))
+        raise MigrationError(f"schema {name} is newer than this version: it has {newest}, which is not known here")

@@ -1,0 +1,74 @@
+"""A service's streams in memory: one case as one service knows it, and the cache of the streams written last."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, Protocol, TypeVar
+
+from contracts import causes
+
+S = TypeVar("S")
+
+
+class Fold(Protocol[S]):
+    """How events become a state; a service's decider is one."""
+
+    @property
+    def initial(self) -> S:
+        """The state of a stream without events."""
+        ...
+
+    @property
+    def evolve(self) -> Callable[[S, Any], S]:
+        """(state, event) -> the state after the event."""
+        ...
+
+    @property
+    def due(self) -> Callable[[S], datetime | None]:
+        """state -> its next deadline."""
+        ...
+
+
+@dataclass(slots=True)
+class Stream(Generic[S]):
+    """A case as one service knows it. `loaded` is the version in the database, `version` counts all its events,
+    `sequence` those that the service published itself.
+    """
+
+    stream_id: str
+    loaded: int
+    version: int
+    sequence: int
+    state: S
+    marks: causes.Marks = field(default_factory=dict)
+    """The events that later ones may name as their cause."""
+
+
+class Cache(Generic[S]):
+    """The streams this process wrote last, so that a worker need not fold them again.
+
+    It is never the authority: a stale entry makes `Journal.write` raise `Conflict`, even if nothing of it is written,
+    and is dropped.
+    """
+
+    def __init__(self, size: int = 20_000) -> None:
+        self._size = size
+        self._entries: OrderedDict[str, tuple[int, int, S, causes.Marks]] = OrderedDict()
+
+    def get(self, stream_id: str) -> tuple[int, int, S, causes.Marks] | None:
+        """(version, sequence, state, marks) as last written by this process."""
+        return self._entries.get(stream_id)
+
+    def put(self, streams: Iterable[Stream[S]]) -> None:
+        """Stores streams whose transaction has been committed."""
+        for stream in streams:
+            self._entries[stream.stream_id] = (stream.version, stream.sequence, stream.state, stream.marks)
+            self._entries.move_to_end(stream.stream_id)
+        while len(self._entries) > self._size:
+            self._entries.popitem(last=False)
+
+    def forget(self, stream_ids: Iterable[str]) -> None:
+        """Drops entries that may be stale."""
+        for stream_id in stream_ids:
+            self._entries.pop(stream_id, None)

@@ -1,0 +1,13 @@
+"""HTTP of every service.
+
+application.py  the FastAPI application
+gate.py         what every request passes first: trace, body limit, caller, rate
+identity.py     bearer tokens and client keys -> callers
+roles.py        route -> roles; unknown query parameters
+requests.py     what routes ask of a request and of the process
+paging.py       pages and cursors
+actions.py      which actions a caller may take on a case
+openapi.py      the OpenAPI document and its page
+errors.py       problem+json
+operations.py   health, readiness, parked records
+"""

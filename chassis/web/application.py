@@ -1,0 +1,69 @@
+"""A service's FastAPI application: its routes, roles and errors, and those that every service has."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI
+
+from chassis.web import operations
+from chassis.web.errors import Json, handle_errors
+from chassis.web.gate import Gate, Rate
+from chassis.web.identity import Identity
+from chassis.web.openapi import describe
+from chassis.web.requests import Process
+from chassis.web.roles import Roles, refuse_unknown_parameters, require, routes_of, unlisted
+
+
+@dataclass(frozen=True)
+class Routes:
+    """Routes with the roles that may use each of them, and their tags in words."""
+
+    router: APIRouter
+    roles: Roles
+    tags: Mapping[str, str]
+
+    def __or__(self, other: "Routes") -> "Routes":
+        """These routes and the others."""
+        both = APIRouter()
+        both.routes += [*self.router.routes, *other.router.routes]
+        return Routes(both, {**self.roles, **other.roles}, {**self.tags, **other.tags})
+
+
+OPERATIONS = Routes(operations.router, operations.ROLES, operations.TAGS)
+PARKED = Routes(operations.parked_router, operations.PARKED_ROLES, operations.PARKED_TAGS)
+
+
+def build(
+    name: str,
+    release: str,
+    process: Process,
+    lifespan: Callable[[FastAPI], Any],
+    routes: Sequence[Routes],
+) -> FastAPI:
+    """The application of a process, with these routes. Raises `RuntimeError` where one has no roles."""
+    roles = {route: allowed for one in routes for route, allowed in one.roles.items()}
+    app = FastAPI(
+        title=f"Casegrid {name}",
+        description=getattr(sys.modules.get(f"services.{name}"), "__doc__", None) or "",
+        version=release,
+        lifespan=lifespan,
+        default_response_class=Json,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.process = process
+    for one in routes:
+        app.include_router(one.router, dependencies=[Depends(require(roles)), Depends(refuse_unknown_parameters)])
+    routers = [one.router for one in routes]
+    if wrong := unlisted(routers, roles):
+        raise RuntimeError(f"routes without roles, or roles without routes: {wrong}")
+    handle_errors(app)
+    describe(app, routes_of(routers), roles, {name: words for one in routes for name, words in one.tags.items()})
+    app.add_middleware(
+        Gate,
+        identity=Identity(process.settings, process.registry),
+        rate=Rate(process.settings.requests_per_second),
+    )
+    return app

@@ -1,0 +1,109 @@
+"""Errors as problem+json (RFC 9457): one table from exception to status."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import asyncpg
+import orjson
+from fastapi import FastAPI
+from fastapi import Request as HttpRequest
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from chassis.engine.commands import MatchRequired, Stale, Unusable
+from chassis.engine.decider import Refused, Unknown
+from chassis.retry import in_words
+from chassis.store.database import TRANSIENT_ERRORS
+from contracts.wire import HoldsNul, TooLarge
+
+log = logging.getLogger(__name__)
+
+NUL_RULE = "a text may not contain the character U+0000"
+
+
+class Unauthenticated(Exception):
+    """No caller could be established; the message says what was wrong. HTTP 401."""
+
+
+class Forbidden(Exception):
+    """The caller is known, but may not do this; the message names what would be needed. HTTP 403."""
+
+
+class NotFound(Exception):
+    """There is no such thing; the message names it. HTTP 404."""
+
+
+class Unready(Exception):
+    """The service cannot do this now; try again soon. HTTP 503."""
+
+
+class Json(JSONResponse):
+    """JSON by orjson: instants in RFC 3339 with Z."""
+
+    def render(self, content: Any) -> bytes:
+        return orjson.dumps(content, option=orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS)
+
+
+def problem(status: int, title: str, detail: str, **more: Any) -> Response:
+    """An RFC 9457 response. `type` may be given among `more`, otherwise it is `about:blank`; so may `headers`."""
+    kind = more.pop("type", "about:blank")
+    headers = more.pop("headers", None)
+    body = {"type": kind, "title": title, "status": status, "detail": detail, **more}
+    return Response(orjson.dumps(body), status, headers, media_type="application/problem+json")
+
+
+def unauthenticated(fault: Exception) -> Response:
+    """The 401 that asks for a bearer token."""
+    return problem(401, "Unauthenticated", str(fault), headers={"WWW-Authenticate": "Bearer"})
+
+
+def unusable(errors: list[dict[str, str]]) -> Response:
+    """The 422 that names each field with the rule it breaks."""
+    words = "; ".join(f"{item['field']}: {item['rule']}" for item in errors[:5])
+    return problem(422, "Bad input", words, errors=errors)
+
+
+def handle_errors(app: FastAPI) -> None:
+    """Turns every expected exception into its problem+json."""
+
+    def on(kind: type[Exception], make: Callable[[Any], Response]) -> None:
+        async def handler(_: HttpRequest, fault: Exception) -> Response:
+            return make(fault)
+
+        app.add_exception_handler(kind, handler)
+
+    on(Unknown, lambda f: problem(404, "Not found", str(f)))
+    on(NotFound, lambda f: problem(404, "Not found", str(f)))
+    on(Refused, lambda f: problem(409, "A rule forbids it", str(f), type=f"urn:casegrid:rule:{f.rule}", rule=f.rule))
+    on(Stale, lambda f: problem(412, "Precondition failed", str(f)))
+    on(MatchRequired, lambda f: problem(428, "Precondition required", str(f)))
+    on(Unauthenticated, unauthenticated)
+    on(Forbidden, lambda f: problem(403, "Forbidden", str(f)))
+    on(Unusable, lambda f: unusable([{"field": f.field, "rule": f.rule}]))
+    on(TooLarge, lambda f: unusable([{"field": "data", "rule": str(f)}]))
+    on(RequestValidationError, _invalid)
+    for kind in (HoldsNul, asyncpg.UntranslatableCharacterError, asyncpg.CharacterNotInRepertoireError):
+        on(kind, lambda _: unusable([{"field": "body", "rule": NUL_RULE}]))
+    on(HTTPException, lambda f: problem(f.status_code, str(f.detail), str(f.detail), headers=f.headers))
+    for kind in (Unready, *TRANSIENT_ERRORS):
+        on(kind, _unready)
+    on(Exception, lambda f: problem(500, "Internal error", "the request failed; its trace id names it in the logs"))
+
+
+def _unready(fault: Exception) -> Response:
+    cause = str(fault) if isinstance(fault, Unready) else in_words(fault)
+    log.warning("a request could not be served now: %s", cause)
+    return problem(
+        503, "Not ready", "the service cannot do this now; try again", headers={"Retry-After": "1"}, cause=cause
+    )
+
+
+def _invalid(fault: RequestValidationError) -> Response:
+    return unusable(
+        [
+            {"field": ".".join(str(part) for part in item["loc"][1:]) or str(item["loc"][0]), "rule": item["msg"]}
+            for item in fault.errors()
+        ]
+    )

@@ -1,0 +1,103 @@
+"""What every request passes before its route: trace, body limit, caller, rate."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chassis import telemetry
+from chassis.web.errors import NUL_RULE, Unauthenticated, problem, unauthenticated, unusable
+from chassis.web.identity import NOBODY, Identity
+
+MAX_BODY = 1024 * 1024
+"""Of a request, in bytes."""
+
+
+class Rate:
+    """A token bucket per caller: a steady rate, and a burst of two seconds' worth."""
+
+    def __init__(self, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate = per_second
+        self._clock = clock
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, who: str) -> float:
+        """0 if the request may pass, else the seconds to wait."""
+        now = self._clock()
+        tokens, since = self._buckets.get(who, (self._rate * 2, now))
+        tokens = min(self._rate * 2, tokens + (now - since) * self._rate)
+        wait = 0.0 if tokens >= 1 else (1 - tokens) / self._rate
+        self._buckets[who] = (tokens - 1 if wait == 0 else tokens, now)
+        self._buckets.move_to_end(who)
+        if len(self._buckets) > 10_000:
+            self._buckets.popitem(last=False)
+        return wait
+
+
+class Gate:
+    """ASGI middleware. Roles are checked later, by chassis.web.roles, when the route is known."""
+
+    def __init__(self, app: ASGIApp, *, identity: Identity, rate: Rate) -> None:
+        self._app = app
+        self._identity = identity
+        self._rate = rate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        method = scope["method"]
+        with telemetry.server_span(method, scope["path"], headers.get("traceparent")) as span:
+
+            async def traced(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    message["headers"] = [*message["headers"], (b"traceparent", span.traceparent.encode())]
+                    span.ends(method, getattr(scope.get("route"), "path", None), message["status"])
+                await send(message)
+
+            refusal = await self._admit(scope, headers)
+            if refusal is not None:
+                await refusal(scope, receive, traced)
+                return
+            await self._app(scope, _bounded(receive), traced)
+
+    async def _admit(self, scope: Scope, headers: Mapping[str, str]) -> Response | None:
+        length = headers.get("content-length", "0")
+        if not length.isdigit() or int(length) > MAX_BODY:
+            return problem(413, "Too large", f"a request may have {MAX_BODY} bytes at most")
+        if "%00" in scope["path"] + scope["query_string"].decode("latin-1") or "\0" in scope["path"]:
+            return unusable([{"field": "url", "rule": NUL_RULE}])
+        try:
+            caller = await self._identity.caller(headers.get("authorization"), headers.get("x-client-key"))
+        except Unauthenticated as fault:
+            return unauthenticated(fault)
+        scope.setdefault("state", {})["caller"] = caller or NOBODY
+        who = caller.subject if caller else (scope.get("client") or ("?",))[0]
+        wait = self._rate.take(who)
+        if wait > 0:
+            return problem(
+                429,
+                "Too many requests",
+                f"{who} sends more than the rate allows",
+                headers={"Retry-After": str(max(1, round(wait)))},
+            )
+        return None
+
+
+def _bounded(receive: Receive) -> Receive:
+    seen = 0
+
+    async def bounded() -> Message:
+        nonlocal seen
+        message = await receive()
+        if message["type"] == "http.request":
+            seen += len(message.get("body", b""))
+            if seen > MAX_BODY:
+                raise HTTPException(413, f"a request may have {MAX_BODY} bytes at most")
+        return message
+
+    return bounded

@@ -1,0 +1,126 @@
+"""Who calls: bearer tokens (JWT) of people, client keys of partner systems.
+
+A token's claims: `sub`, `roles` (list; names that are no role of ours are ignored), `unit`, `areas` (list of area path
+prefixes, empty: all), `exp`, audience `casegrid`. A client key goes in the header `X-Client-Key`; only its SHA-256 is
+kept, with the partner's entry.
+"""
+
+import asyncio
+import hashlib
+import hmac
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jwt
+
+from chassis.registry import Registry
+from chassis.settings import Settings
+from chassis.web.errors import Forbidden, Unauthenticated
+from contracts.fields import lies_in
+from contracts.roles import PEOPLE
+
+AUDIENCE = "casegrid"
+PRIVATE = frozenset({"reporter"})
+"""A caller without other roles is a private person: the login is replaced by a keyed hash before any service sees it.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A person or a partner system. `source` is set for partners: the CloudEvents source they publish under."""
+
+    subject: str
+    roles: frozenset[str]
+    unit: str | None = None
+    areas: tuple[str, ...] = ()
+    source: str | None = None
+    believed: bool = True
+    """Whether the caller's own times count in a case entered long after the fact; a partner's only with the right."""
+
+    def covers(self, area: str | None) -> bool:
+        """Whether the caller's areas include that one; no areas means everywhere."""
+        if not self.areas:
+            return True
+        return area is not None and any(lies_in(area, own) for own in self.areas)
+
+    def require_area(self, area: str | None) -> None:
+        """Raises `Forbidden` if the caller's areas do not include that one."""
+        if not self.covers(area):
+            raise Forbidden(f"the caller's areas do not include {area or 'a case without an area'}")
+
+
+NOBODY = Caller("anonymous", frozenset())
+
+
+class Identity:
+    """Turns a request's credentials into a `Caller`."""
+
+    def __init__(self, settings: Settings, registry: Registry) -> None:
+        self._key = settings.jwt_key
+        self._jwks = settings.jwks
+        self._remote = jwt.PyJWKClient(settings.jwks) if settings.jwks and "://" in settings.jwks else None
+        self._registry = registry
+
+    async def caller(self, authorization: str | None, client_key: str | None) -> Caller | None:
+        """The caller, or None where no credentials came. Raises `Unauthenticated`."""
+        if client_key is not None:
+            return self._client(client_key)
+        if authorization is None:
+            return None
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise Unauthenticated("Authorization must be 'Bearer <token>'")
+        return self._person(await self._claims(token))
+
+    def _client(self, client_key: str) -> Caller:
+        partner = self._registry.partners.by_key.get(hashlib.sha256(client_key.encode()).hexdigest())
+        if partner is None:
+            raise Unauthenticated("X-Client-Key is not known")
+        unit = partner.units[0] if partner.units else None
+        return Caller(f"partner:{partner.id}", frozenset({"partner"}), unit, (), partner.source, partner.retrospective)
+
+    async def _claims(self, token: str) -> dict[str, Any]:
+        try:
+            key, algorithms = await self._verification_key(token)
+            return jwt.decode(
+                token,
+                key,
+                algorithms=algorithms,
+                audience=AUDIENCE,
+                options={"require": ["exp", "sub"]},
+                leeway=30,
+            )
+        except jwt.PyJWTError as fault:
+            raise Unauthenticated(f"the token is not valid: {fault}") from None
+
+    async def _verification_key(self, token: str) -> tuple[Any, list[str]]:
+        if self._jwks is None:
+            return self._key, ["HS256"]
+        if self._remote is not None:
+            found = await asyncio.to_thread(self._remote.get_signing_key_from_jwt, token)
+            return found.key, [found.algorithm_name]
+        keys = jwt.PyJWKSet.from_json(await asyncio.to_thread(Path(self._jwks).read_text))
+        kid = jwt.get_unverified_header(token).get("kid")
+        for key in keys.keys:
+            if key.key_id == kid:
+                return key.key, [key.algorithm_name]
+        raise jwt.InvalidKeyError(f"no key {kid!r} in the key set")
+
+    def _person(self, claims: dict[str, Any]) -> Caller:
+        roles, areas, unit = claims.get("roles", []), claims.get("areas", []), claims.get("unit")
+        if not _texts(roles):
+            raise Unauthenticated("claim roles must be a list of strings")
+        if not _texts(areas):
+            raise Unauthenticated("claim areas must be a list of strings")
+        if unit is not None and not isinstance(unit, str):
+            raise Unauthenticated("claim unit must be a string")
+        subject = str(claims["sub"])[:200]
+        known = frozenset(role for role in roles if role in PEOPLE)
+        if known <= PRIVATE:
+            subject = "reporter:" + hmac.new(self._key.encode(), subject.encode(), "sha256").hexdigest()[:24]
+        return Caller(subject, known, unit, tuple(areas))
+
+
+def _texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)

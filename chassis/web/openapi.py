@@ -1,0 +1,230 @@
+"""The OpenAPI document of a service, and the page that shows it, with assets that the process itself serves."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse
+from fastapi.routing import APIRoute
+from fastapi.staticfiles import StaticFiles
+
+from chassis.web.requests import command_request
+from chassis.web.roles import ANYONE, SIGNED_IN, Roles
+
+_ASSETS = "/docs/assets"
+_SCHEMES = {
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "A person's token. On a development stack: `make token ROLE=dispatcher`.",
+    },
+    "clientKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Client-Key",
+        "description": "The key of a partner's system, as `make partner` printed it.",
+    },
+}
+_PROBLEM = {
+    "type": "object",
+    "title": "Problem",
+    "description": "An error, as RFC 9457 defines it.",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {
+            "type": "string",
+            "description": "`urn:casegrid:rule:<rule>` where a rule forbids it, else `about:blank`.",
+        },
+        "title": {"type": "string", "description": "The kind of error, the same for all of its kind."},
+        "status": {"type": "integer", "description": "The HTTP status."},
+        "detail": {"type": "string", "description": "What was wrong with this request, in words."},
+        "rule": {"type": "string", "description": "Of a 409: the short name of the rule that forbids it."},
+        "errors": {
+            "type": "array",
+            "description": "Of a 422: each field with the rule it breaks.",
+            "items": {
+                "type": "object",
+                "title": "FieldError",
+                "required": ["field", "rule"],
+                "properties": {
+                    "field": {"type": "string", "description": "The field, parameter or header."},
+                    "rule": {"type": "string", "description": "The rule that it breaks."},
+                },
+            },
+        },
+        "cause": {"type": "string", "description": "Of a 503: what keeps the service from answering."},
+        "parts": {
+            "type": "object",
+            "description": "Of a 503 of `/ready`: each part that is not ready, and why.",
+            "additionalProperties": {"type": "string"},
+        },
+    },
+}
+
+
+def _problem(status: int, title: str, detail: str, **more: Any) -> dict[str, Any]:
+    return {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
+
+
+_NEEDS = "a bearer token or a client key is needed"
+_CHANGED = "If-Match is 3, but the case is at version 4"
+_MATCH = "send If-Match with the ETag of the version you decided on"
+_LIMIT = "limit: Input should be less than or equal to 200"
+_ERRORS = [{"field": "limit", "rule": "Input should be less than or equal to 200"}]
+_RULE = {"type": "urn:casegrid:rule:case.closed", "rule": "case.closed"}
+_RESPONSES: Mapping[int, tuple[str, str, dict[str, Any]]] = {
+    401: ("Unauthenticated", "No valid token or client key came.", _problem(401, "Unauthenticated", _NEEDS)),
+    403: (
+        "Forbidden",
+        "The caller's roles, areas or units do not allow it.",
+        _problem(403, "Forbidden", "needs one of the roles dispatcher, shift_leader"),
+    ),
+    404: ("NotFound", "There is no such thing.", _problem(404, "Not found", "there is no case of that id")),
+    409: (
+        "Refused",
+        "A rule forbids it; `rule` is its name.",
+        _problem(409, "A rule forbids it", "the case was closed as fixed") | _RULE,
+    ),
+    412: (
+        "Changed",
+        "The case has changed since the version in If-Match.",
+        _problem(412, "Precondition failed", _CHANGED),
+    ),
+    413: (
+        "TooLarge",
+        "The request has more bytes than a request may have.",
+        _problem(413, "Too large", "a request may have 1048576 bytes at most"),
+    ),
+    422: (
+        "BadInput",
+        "A field, parameter or header breaks a rule; each is named.",
+        _problem(422, "Bad input", _LIMIT, errors=_ERRORS),
+    ),
+    428: ("MatchRequired", "If-Match is missing.", _problem(428, "Precondition required", _MATCH)),
+    429: (
+        "TooMany",
+        "The caller sends more than the rate allows; Retry-After says when to try again.",
+        _problem(429, "Too many requests", "li sends more than the rate allows"),
+    ),
+    500: (
+        "Failed",
+        "The request failed; its trace id names it in the logs.",
+        _problem(500, "Internal error", "the request failed; its trace id names it in the logs"),
+    ),
+    503: (
+        "NotReady",
+        "The service cannot answer now; Retry-After says when to try again.",
+        _problem(503, "Not ready", "the service cannot do this now; try again", cause="ConnectionError: ..."),
+    ),
+}
+"""Status -> the name of its component, what it means, an example."""
+
+
+def describe(app: FastAPI, routes: Sequence[APIRoute], roles: Roles, tags: Mapping[str, str]) -> None:
+    """Gives the application its document (`/openapi.json`) and its page (`/docs`). `tags` are described by it."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app, routes, roles, tags)
+        return app.openapi_schema
+
+    app.openapi = openapi  # FastAPI's documented way to extend the document
+    app.mount(_ASSETS, StaticFiles(directory=str(files("fastapi_offline") / "static")), name="docs assets")
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url="openapi.json",
+            title=app.title,
+            swagger_js_url=f".{_ASSETS}/swagger-ui-bundle.js",
+            swagger_css_url=f".{_ASSETS}/swagger-ui.css",
+            swagger_favicon_url=f".{_ASSETS}/favicon.png",
+            swagger_ui_parameters={"persistAuthorization": True, "displayRequestDuration": True},
+        )
+
+
+def _document(app: FastAPI, routes: Sequence[APIRoute], roles: Roles, tags: Mapping[str, str]) -> dict[str, Any]:
+    found = get_openapi(
+        title=app.title,
+        version=app.version,
+        summary=app.summary,
+        description=app.description,
+        routes=app.routes,
+        contact={"name": "Casegrid", "url": "https://casegrid.example"},
+        license_info={"name": "Apache 2.0", "identifier": "Apache-2.0"},
+        servers=[{"url": "/", "description": "Where this document was served."}],
+    )
+    found["tags"] = [{"name": name, "description": words} for name, words in tags.items()]
+    components = found.setdefault("components", {})
+    components["securitySchemes"] = _SCHEMES
+    schemas = components.setdefault("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    schemas["Problem"] = _PROBLEM
+    used: set[int] = set()
+    for route in routes:
+        for method in route.methods or ():
+            operation = found["paths"][route.path][method.lower()]
+            used |= _complete(route, operation, roles[method, route.path])
+    components["responses"] = {_RESPONSES[status][0]: _response(status) for status in sorted(used)}
+    return found
+
+
+def _complete(route: APIRoute, operation: dict[str, Any], allowed: frozenset[str]) -> set[int]:
+    """Adds to an operation who may use it, and every error it can answer with; which of these it refers to.
+
+    A route declares in `responses` what cannot be seen from its signature: `{428: {}}` where If-Match must be there.
+    """
+    secured = allowed != ANYONE
+    operation["operationId"] = route.name
+    operation["summary"] = route.name.replace("_", " ").capitalize()
+    if secured:
+        partners = allowed == SIGNED_IN or "partner" in allowed
+        operation["security"] = [{"token": []}, {"clientKey": []}] if partners else [{"token": []}]
+        listed = "all" if allowed == SIGNED_IN else ", ".join(f"`{role}`" for role in sorted(allowed))
+        operation["description"] = f"{operation.get('description', '')}\n\nRoles: {listed}.".strip()
+    responses = operation["responses"]
+    if "422" in responses and "HTTPValidationError" in str(responses["422"]):
+        del responses["422"]
+    declared = {int(status) for status in responses if int(status) in _RESPONSES}
+    described = {status for status in declared if "content" in responses[str(status)]}
+    referred = (declared | set(_statuses(route, operation, secured))) - described
+    for status in sorted(referred):
+        responses[str(status)] = {"$ref": f"#/components/responses/{_RESPONSES[status][0]}"}
+    return referred
+
+
+def _statuses(route: APIRoute, operation: Mapping[str, Any], secured: bool) -> Iterator[int]:
+    yield from (429, 500, 503)
+    if secured:
+        yield from (401, 403)
+    if operation.get("parameters") or operation.get("requestBody"):
+        yield 422
+    if operation.get("requestBody"):
+        yield 413
+    if "{" in route.path:
+        yield 404
+    if command_request in _calls(route.dependant):
+        yield from (409, 412)
+
+
+def _calls(dependant: Dependant) -> Iterator[Any]:
+    for inner in dependant.dependencies:
+        yield inner.call
+        yield from _calls(inner)
+
+
+def _response(status: int) -> dict[str, Any]:
+    _, words, example = _RESPONSES[status]
+    content = {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example}
+    found: dict[str, Any] = {"description": words, "content": {"application/problem+json": content}}
+    if status in (429, 503):
+        found["headers"] = {
+            "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}, "example": 1}
+        }
+    return found

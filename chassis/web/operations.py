@@ -1,0 +1,169 @@
+"""What operators need of every service: health and readiness; of those that decide also the parked records."""
+
+import base64
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from chassis.engine import settling
+from chassis.engine.settling import Decision
+from chassis.store.conditions import Conditions
+from chassis.web.errors import Json, NotFound, problem
+from chassis.web.identity import Caller
+from chassis.web.paging import Cursor, Limit, page, position
+from chassis.web.requests import CallerDep, DatabaseDep, DecidingProcess, DecidingProcessDep, ProcessDep
+from chassis.web.roles import ANYONE, SIGNED_IN, Route
+from contracts.fields import LINE
+
+OPERATORS = frozenset({"administrator", "shift_leader"})
+READERS = OPERATORS | {"auditor", "dispatcher"}
+
+ROLES: dict[Route, frozenset[str]] = {
+    ("GET", "/health"): ANYONE,
+    ("GET", "/ready"): ANYONE,
+    ("GET", "/me"): SIGNED_IN,
+}
+PARKED_ROLES: dict[Route, frozenset[str]] = {
+    ("GET", "/parked"): READERS,
+    ("GET", "/parked/{parked_id}"): READERS,
+    ("POST", "/parked/{parked_id}/retry"): OPERATORS,
+    ("POST", "/parked/{parked_id}/discard"): OPERATORS,
+}
+
+TAGS = {"operations": "Whether the process is alive and ready."}
+PARKED_TAGS = {"parked records": "What could not take effect, with its exact bytes, until an operator settles it."}
+
+router = APIRouter(tags=["operations"])
+parked_router = APIRouter(tags=["parked records"])
+
+_LIST = """
+SELECT parked_id, status, kind, reason, stream_id AS case_id, topic, partition, "offset", parked_at,
+       settled_at, settled_by
+  FROM parked
+ WHERE {where}
+ ORDER BY parked_id LIMIT $1
+"""
+
+
+_CASE = "019e0a9c-1f78-7c3e-8b1a-0c8f7e0d4a11"
+ParkedPath = Annotated[int, Path(description="The record, as the list of parked records names it.", examples=[17])]
+
+
+class Me(BaseModel):
+    """The caller as this service knows them."""
+
+    subject: Annotated[str, Field(description="The name that events give the caller.", examples=["li"])]
+    roles: Annotated[list[str], Field(description="What the caller may do.", examples=[["dispatcher"]])]
+    unit: Annotated[str | None, Field(description="The unit that the caller works for.", examples=["dept:water"])]
+    areas: Annotated[
+        list[str], Field(description="Where the caller may act; empty: everywhere.", examples=[["CH/shengdeng"]])
+    ]
+    source: Annotated[str | None, Field(description="The event source of a partner's system.", examples=[None])]
+
+
+class Reason(BaseModel):
+    """Why the operator does it; becomes part of the case's chain."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reason: Annotated[
+        str,
+        Field(
+            min_length=1, max_length=LINE, description="Why it is done.", examples=["the sender repaired its format"]
+        ),
+    ]
+
+
+@router.get("/health")
+async def get_health(process: ProcessDep) -> dict[str, Any]:
+    """Alive, and how each part is; always 200 while the process answers."""
+    return process.health()
+
+
+@router.get("/ready", responses={503: {"description": "Some part is not ready; which one, and why."}})
+async def get_ready(process: ProcessDep) -> Any:
+    """200 when the database and the broker answer, partitions are assigned and none is stuck."""
+    faults = await process.faults()
+    if faults:
+        words = "; ".join(f"{part}: {fault}" for part, fault in faults.items())
+        return problem(503, "Not ready", words, headers={"Retry-After": "1"}, parts=faults)
+    return {"ready": True}
+
+
+@router.get("/me", response_model=Me)
+async def get_me(caller: CallerDep) -> Any:
+    """Who the caller is, by the token or client key that came with the request."""
+    return Json(
+        {
+            "subject": caller.subject,
+            "roles": sorted(caller.roles),
+            "unit": caller.unit,
+            "areas": caller.areas,
+            "source": caller.source,
+        }
+    )
+
+
+@parked_router.get("/parked")
+async def list_parked(
+    database: DatabaseDep,
+    status: Annotated[
+        Literal["waiting", "retried", "discarded"] | None,
+        Query(description="Those that wait, or how they were settled.", examples=["waiting"]),
+    ] = "waiting",
+    case_id: Annotated[str | None, Query(description="Those of this case.", examples=[_CASE])] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Any:
+    """Records that could not take effect, in the order they came."""
+    wanted = Conditions(limit + 1)
+    wanted.equals("status", status)
+    wanted.equals("stream_id", case_id)
+    if (after := position(cursor, int)) is not None:
+        wanted.add("parked_id > {0}", *after)
+    rows = await database.fetch(_LIST.format(where=wanted.where), *wanted.arguments)
+    return Json(page([dict(row) for row in rows], limit, lambda item: [item["parked_id"]]))
+
+
+@parked_router.get("/parked/{parked_id}")
+async def get_parked(parked_id: ParkedPath, database: DatabaseDep) -> Any:
+    """One parked record with its headers and its raw bytes (base64; as text too where they are UTF-8)."""
+    row = await database.fetchrow("SELECT * FROM parked WHERE parked_id = $1", parked_id)
+    if row is None:
+        raise NotFound(f"there is no parked record {parked_id}")
+    found = dict(row)
+    body, key = found.pop("body"), found.pop("key")
+    found["case_id"] = found.pop("stream_id")
+    found["key"] = key.decode("utf-8", "replace") if key is not None else None
+    found["body_base64"] = base64.b64encode(body).decode() if body is not None else None
+    found["body_text"] = body.decode("utf-8", "replace") if body is not None else None
+    return Json(found)
+
+
+@parked_router.post("/parked/{parked_id}/retry")
+async def retry_parked(parked_id: ParkedPath, why: Reason, caller: CallerDep, process: DecidingProcessDep) -> Any:
+    """Lets the record take effect now, and what waited behind it; 409 with the reason if it still cannot."""
+    return await _settle(process, parked_id, why, caller, discard=False)
+
+
+@parked_router.post("/parked/{parked_id}/discard")
+async def discard_parked(parked_id: ParkedPath, why: Reason, caller: CallerDep, process: DecidingProcessDep) -> Any:
+    """Gives the record up, with its bytes kept; what waited behind it takes effect."""
+    return await _settle(process, parked_id, why, caller, discard=True)
+
+
+async def _settle(
+    process: DecidingProcess, parked_id: ParkedPath, why: Reason, caller: Caller, *, discard: bool
+) -> Any:
+    try:
+        item = await settling.settle(process.inbox, Decision(parked_id, discard, caller.subject, why.reason))
+    except LookupError as fault:
+        raise NotFound(str(fault)) from None
+    process.wake()
+    return {
+        "parked_id": parked_id,
+        "status": "discarded" if discard else "retried",
+        "case_id": item.record.stream_id,
+        "record": item.record.coordinates,
+    }

@@ -1,0 +1,162 @@
+"""What routes ask of a request and of the process that serves it, as FastAPI dependencies.
+
+The dependencies are async, or FastAPI would run each of them in a thread.
+"""
+
+import hashlib
+import re
+from typing import Annotated, Any, Protocol, cast
+
+from fastapi import Depends, Header, Response
+from fastapi import Request as HttpRequest
+from pydantic import Field
+
+from chassis.clock import Clock
+from chassis.engine.commands import Answer, CommandRequest, Commands, Unusable
+from chassis.engine.inbox import Inbox
+from chassis.registry import Registry
+from chassis.settings import Settings
+from chassis.store.changes import Changes
+from chassis.store.database import Database
+from chassis.web.errors import Forbidden
+from chassis.web.identity import Caller
+from contracts.fields import ClaimedInstant
+from contracts.reference import Partner, Says
+
+When = Annotated[
+    ClaimedInstant | None,
+    Field(
+        description="When it happened, if not now, with any offset. The time of arrival counts, except in a case"
+        " entered long after the fact.",
+        examples=["2026-05-09T09:10:00+08:00"],
+    ),
+]
+"""A field of bodies; the command's `claimed_at`."""
+
+_ETAG = re.compile(r'^(?:W/)?"?([0-9]{1,18})"?$')
+
+
+class Process(Protocol):
+    """What routes need of the process that serves them."""
+
+    settings: Settings
+    database: Database
+    clock: Clock
+    changes: Changes
+    registry: Registry
+    reference: Any
+    """What the service knows of its district."""
+
+    def health(self) -> dict[str, Any]:
+        """How each part is, without asking anything outside the process."""
+        ...
+
+    async def faults(self) -> dict[str, str]:
+        """Part -> what is wrong with it; empty when ready."""
+        ...
+
+    def wake(self) -> None:
+        """Says that something was appended."""
+        ...
+
+
+class DecidingProcess(Process, Protocol):
+    """The same of a service that decides."""
+
+    commands: Commands
+    inbox: Inbox
+
+
+async def process_of(request: HttpRequest) -> Process:
+    """The process that serves the request."""
+    return request.app.state.process
+
+
+async def _database(request: HttpRequest) -> Database:
+    return (await process_of(request)).database
+
+
+async def _clock(request: HttpRequest) -> Clock:
+    return (await process_of(request)).clock
+
+
+async def _changes(request: HttpRequest) -> Changes:
+    return (await process_of(request)).changes
+
+
+async def _registry(request: HttpRequest) -> Registry:
+    return (await process_of(request)).registry
+
+
+async def deciding_process_of(request: HttpRequest) -> DecidingProcess:
+    """The process, in a route that only deciding services have."""
+    return cast(DecidingProcess, request.app.state.process)
+
+
+async def _commands(request: HttpRequest) -> Commands:
+    return (await deciding_process_of(request)).commands
+
+
+async def reference_of(request: HttpRequest) -> Any:
+    """What the service knows of its district; services annotate it with their own type."""
+    return (await process_of(request)).reference
+
+
+async def _caller(request: HttpRequest) -> Caller:
+    return request.state.caller
+
+
+async def command_request(
+    request: HttpRequest,
+    idempotency_key: Annotated[
+        str | None,
+        Header(max_length=200, description="The same key with the same body gets the stored answer.", examples=["a1"]),
+    ] = None,
+    if_match: Annotated[
+        str | None, Header(description="The ETag of the version that the decision is based on.", examples=['"2"'])
+    ] = None,
+) -> CommandRequest:
+    """What a command knows of the request. Raises `Unusable` where If-Match is no ETag of ours."""
+    version = None
+    if if_match is not None:
+        match = _ETAG.match(if_match)
+        if match is None:
+            raise Unusable("If-Match", "must be an ETag this service gave")
+        version = int(match[1])
+    fingerprint = ""
+    if idempotency_key is not None:
+        body = await request.body()
+        fingerprint = hashlib.sha256(f"{request.method} {request.url.path}\n".encode() + body).hexdigest()
+    caller: Caller = request.state.caller
+    return CommandRequest(caller.subject, caller.believed, idempotency_key, fingerprint, version)
+
+
+ProcessDep = Annotated[Process, Depends(process_of)]
+DecidingProcessDep = Annotated[DecidingProcess, Depends(deciding_process_of)]
+DatabaseDep = Annotated[Database, Depends(_database)]
+ClockDep = Annotated[Clock, Depends(_clock)]
+ChangesDep = Annotated[Changes, Depends(_changes)]
+RegistryDep = Annotated[Registry, Depends(_registry)]
+CommandsDep = Annotated[Commands, Depends(_commands)]
+CallerDep = Annotated[Caller, Depends(_caller)]
+"""Who calls; established before the route runs."""
+CommandRequestDep = Annotated[CommandRequest, Depends(command_request)]
+"""Of every route that executes a command."""
+
+
+def answer(given: Answer) -> Response:
+    """A command's answer as HTTP, with its ETag."""
+    headers = {"ETag": f'"{given.version}"'}
+    if given.repeated:
+        headers["Idempotency-Replayed"] = "true"
+    return Response(given.body, given.status, headers, media_type="application/json")
+
+
+def partner_behind(caller: Caller, registry: Registry, right: Says) -> Partner | None:
+    """The partner whose system calls; None for a person. Raises `Forbidden` if the partner lacks this right."""
+    if caller.source is None:
+        return None
+    partner = registry.partners.by_id.get(caller.source.rpartition("/")[2])
+    if partner is None or right not in partner.says:
+        raise Forbidden(f"{caller.source} is not registered for {right}")
+    return partner

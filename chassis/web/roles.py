@@ -1,0 +1,74 @@
+"""What is checked when the route is known: the caller's roles by the table of routes, and the query's parameters."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+from fastapi import APIRouter, FastAPI
+from fastapi import Request as HttpRequest
+from fastapi.routing import APIRoute
+
+from chassis.engine.commands import Unusable
+from chassis.web.errors import Forbidden, Unauthenticated
+from chassis.web.identity import NOBODY, Caller
+
+ANYONE = frozenset({"*"})
+"""The roles of a route that needs no token."""
+
+SIGNED_IN = frozenset({"+"})
+"""The roles of a route for every caller who is known."""
+
+Route = tuple[str, str]
+"""(method, path) as FastAPI knows it: `("POST", "/reports/{case_id}/withdrawal")`."""
+Roles = Mapping[Route, frozenset[str]]
+
+
+def require(roles: Roles) -> Callable[[HttpRequest], Awaitable[None]]:
+    """The dependency that checks a route's roles. A route that the table does not name is closed to everybody."""
+
+    async def check(request: HttpRequest) -> None:  # async, or FastAPI would run it in a thread
+        allowed = roles.get(_route(request), frozenset())
+        if allowed == ANYONE:
+            return
+        caller: Caller = request.state.caller
+        if caller is NOBODY:
+            raise Unauthenticated("a bearer token or a client key is needed")
+        if (lacking := lacking_role(allowed, caller)) is not None:
+            raise Forbidden(lacking)
+
+    return check
+
+
+def lacking_role(allowed: frozenset[str], caller: Caller) -> str | None:
+    """Which roles a caller would need for a route of these roles; None if the caller has one of them."""
+    if allowed in (ANYONE, SIGNED_IN) or caller.roles & allowed:
+        return None
+    return f"needs one of the roles {', '.join(sorted(allowed)) or 'none'}"
+
+
+async def refuse_unknown_parameters(request: HttpRequest) -> None:
+    """The dependency that refuses a query parameter which the route does not have: a misspelt filter would return
+    everything. Raises `Unusable`.
+    """
+    if not request.query_params:
+        return
+    app: FastAPI = request.app
+    method, path = _route(request)
+    described = app.openapi()["paths"].get(path, {}).get(method.lower(), {}).get("parameters", ())
+    known = [one["name"] for one in described if one["in"] == "query"]
+    for name in request.query_params:
+        if name not in known:
+            raise Unusable(name, f"is not a parameter of {path}, which takes {', '.join(known) or 'none'}")
+
+
+def unlisted(routers: Iterable[APIRouter], roles: Roles) -> list[Route]:
+    """Routes that the table of roles does not name, and names of the table that are no routes."""
+    there = [(method, route.path) for route in routes_of(routers) for method in route.methods or ()]
+    return [route for route in there if route not in roles] + [route for route in roles if route not in there]
+
+
+def routes_of(routers: Iterable[APIRouter]) -> list[APIRoute]:
+    """Every route of these routers. The application itself does not list the routes of the routers that it includes."""
+    return [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
+
+
+def _route(request: HttpRequest) -> Route:
+    return request.method, getattr(request.scope.get("route"), "path", request.url.path)

@@ -1,0 +1,118 @@
+"""What a worker does with the records of its topics: a service that decides, or one that records."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from chassis.clock import Clock
+from chassis.engine.commands import Commands
+from chassis.engine.inbox import Inbox
+from chassis.engine.model import Model
+from chassis.engine.timers import ReadUpTo, Timers
+from chassis.kafka.records import Record
+from chassis.kafka.relay import Relay
+from chassis.store.checksums import Progress, TableRebuilt
+from chassis.store.database import Database
+
+Loops = Mapping[str, Callable[[], Awaitable[None]]]
+"""Name -> what runs for as long as the worker lives."""
+
+
+class Processor(Protocol):
+    """Takes records in."""
+
+    async def process(self, records: Sequence[Record]) -> None:
+        """Returns when the records are durable. Raises one of `TRANSIENT_ERRORS` if nothing could be done now."""
+        ...
+
+
+class Worker(Processor, Protocol):
+    """The parts of a process that work without being asked."""
+
+    def loops(self) -> Loops:
+        """What is to run beside the consumer."""
+        ...
+
+    def faults(self) -> dict[str, str]:
+        """Part -> what is wrong with it; empty when all is well."""
+        ...
+
+    def health(self) -> dict[str, Any]:
+        """How each part is."""
+        ...
+
+    def wake(self) -> None:
+        """Says that something was appended."""
+        ...
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """A service that stores every record and decides nothing: no streams, no commands, no outbox."""
+
+    name: str
+    topics: Sequence[str]
+    processor: Callable[[Database], Processor]
+    rebuild: Callable[[Database, Progress], Awaitable[list[TableRebuilt]]]
+    """Rebuilds what is derived from the records."""
+
+
+class DecidingWorker:
+    """Inbox, commands, timers and relay of a service that decides."""
+
+    def __init__(self, model: Model, database: Database, clock: Clock, relay: Relay, read_up_to: ReadUpTo) -> None:
+        self.inbox = Inbox(model, database, clock)
+        self.commands = Commands(model, database, clock, relay.wake)
+        self.timers = Timers(model, database, clock, self.inbox.cache, read_up_to)
+        self.relay = relay
+
+    async def process(self, records: Sequence[Record]) -> None:
+        """Lets records take effect, and has what follows published."""
+        await self.inbox.process(records)
+        self.relay.wake()
+
+    def loops(self) -> Loops:
+        """Relay and timers."""
+        return {"relay": self.relay.run, "timers": self.timers.run}
+
+    def faults(self) -> dict[str, str]:
+        """Of relay and timers."""
+        found = {"relay": self.relay.fault, "timers": self.timers.fault}
+        return {part: fault for part, fault in found.items() if fault}
+
+    def health(self) -> dict[str, Any]:
+        """Of the relay, and how many records were passed over."""
+        return {
+            "relay": {"fault": self.relay.fault, "missing_topics": self.relay.missing},
+            "passed_over": dict(self.inbox.reader.passed_over),
+        }
+
+    def wake(self) -> None:
+        """Has the relay look at the outbox."""
+        self.relay.wake()
+
+
+class RecordingWorker:
+    """Of a service that records."""
+
+    def __init__(self, recorder: Recorder, database: Database) -> None:
+        self.processor = recorder.processor(database)
+
+    async def process(self, records: Sequence[Record]) -> None:
+        """Stores records."""
+        await self.processor.process(records)
+
+    def loops(self) -> Loops:
+        """None."""
+        return {}
+
+    def faults(self) -> dict[str, str]:
+        """None: what can fail is the consumer."""
+        return {}
+
+    def health(self) -> dict[str, Any]:
+        """Nothing beside the consumer."""
+        return {}
+
+    def wake(self) -> None:
+        """Nothing is published."""

@@ -1,0 +1,78 @@
+"""Where things are: the levels of the area tree, distances, and which grid or key place a position lies in."""
+
+from math import cos, hypot, radians
+
+import shapely
+
+from contracts.fields import Point
+from contracts.reference import Areas, Place, Places
+
+DISTRICT, STREET, COMMUNITY, GRID, SUBGRID = range(1, 6)
+"""The depths of the area tree."""
+METRES_PER_DEGREE = 111_195
+"""Of latitude, on a sphere of the Earth's mean radius (6,371 km)."""
+
+
+def depth(area: str) -> int:
+    """1 for a district, 2 street, 3 community, 4 grid, 5 sub-grid."""
+    return area.count("/") + 1
+
+
+def upto(area: str | None, level: int) -> str | None:
+    """The area of that depth around an area; None where the area is wider."""
+    if area is None:
+        return None
+    parts = area.split("/", level)
+    return "/".join(parts[:level]) if len(parts) >= level else None
+
+
+def metres_between(one: Point, other: Point) -> float:
+    """The distance on a plane that touches the Earth between them: exact to 0.1 % within a few kilometres."""
+    north = (one.lat - other.lat) * METRES_PER_DEGREE
+    east = (one.lon - other.lon) * METRES_PER_DEGREE * cos(radians((one.lat + other.lat) / 2))
+    return hypot(north, east)
+
+
+def around(point: Point, metres: float) -> tuple[float, float, float, float]:
+    """South, north, west and east of a box that holds all within that distance of a point."""
+    north = metres / METRES_PER_DEGREE
+    east = north / max(0.01, cos(radians(min(90.0, abs(point.lat) + north))))
+    return point.lat - north, point.lat + north, point.lon - east, point.lon + east
+
+
+class Territory:
+    """Finds the grid and the key place of a position."""
+
+    def __init__(self, areas: Areas, places: Places) -> None:
+        leaves = [area for area in areas.areas if depth(area.path) >= GRID]
+        self._paths = [area.path for area in leaves]
+        self._polygons = shapely.STRtree([shapely.Polygon(area.polygon) for area in leaves])
+        self._key_places = [place for place in places.places if place.priority_raise > 0]
+        self._reaches = shapely.STRtree([_reach(place) for place in self._key_places])
+
+    def area_at(self, point: Point) -> str | None:
+        """The deepest grid or sub-grid that holds the point strictly inside. None for a point on an edge or outside of
+        all: a person decides where it belongs.
+        """
+        found: list[int] = self._polygons.query(shapely.Point(point.lon, point.lat), predicate="within").tolist()
+        return max((self._paths[index] for index in found), key=lambda path: (depth(path), path), default=None)
+
+    def key_place_at(self, point: Point) -> str | None:
+        """Of the key places whose radius reaches the point, the one that raises the priority most; then the nearest."""
+        found: list[int] = self._reaches.query(shapely.Point(point.lon, point.lat)).tolist()
+        candidates: list[tuple[int, float, str]] = []
+        for place in (self._key_places[index] for index in found):
+            metres = metres_between(point, _position(place))
+            if metres <= place.radius_m:
+                candidates.append((-place.priority_raise, metres, place.id))
+        return min(candidates)[2] if candidates else None
+
+
+def _reach(place: Place) -> shapely.Polygon:
+    south, north, west, east = around(_position(place), place.radius_m)
+    return shapely.box(west, south, east, north)
+
+
+def _position(place: Place) -> Point:
+    lon, lat = place.point
+    return Point(lat=lat, lon=lon)

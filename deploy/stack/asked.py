@@ -1,0 +1,121 @@
+"""What `up` was asked for: the parts that should run until `down`, and the settings that stay while they run."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from deploy.stack.plan import INFRASTRUCTURE, PORTS, SERVICES, Plan, from_environment
+from deploy.stack.problem import Problem
+from deploy.stack.secrets import write_private
+
+_FILE = "asked.json"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is noted between `up` and `down`."""
+
+    parts: frozenset[str]
+    settings: Mapping[str, str]
+    """Variable -> value, empty where it was not set. Changing one would cut the parts off from each other or from their
+    data, so that only a stack that is down takes another value."""
+
+    @classmethod
+    def of(cls, plan: Plan, broker: str) -> "Asked":
+        """What this plan asks for. `broker` is the kind that runs: kafka or fallback."""
+        return cls(plan.only, {**_settings(plan), "CASEGRID_BROKER": broker})
+
+
+def read(run: Path) -> Asked | None:
+    """What was asked for; None where nothing was since the last `down`."""
+    try:
+        noted = json.loads((run / _FILE).read_bytes())
+    except FileNotFoundError:
+        return None
+    return Asked(frozenset(noted["parts"]), noted["settings"])
+
+
+def note(run: Path, asked: Asked) -> None:
+    """For its owner only: the URL of a database may hold a password."""
+    write_private(run / _FILE, {"parts": sorted(asked.parts), "settings": dict(asked.settings)})
+
+
+def forget(run: Path) -> None:
+    """After this nothing is asked for."""
+    (run / _FILE).unlink(missing_ok=True)
+
+
+def as_asked(plan: Plan) -> Plan:
+    """The plan by which the stack in this folder was started; the plan itself where nothing was asked for."""
+    asked = read(plan.run)
+    if asked is None:
+        return plan
+    return from_environment({**asked.settings, "CASEGRID_DATA": str(plan.folder)}, only=",".join(asked.parts))
+
+
+def joined(plan: Plan, running: Asked) -> Plan:
+    """The plan for all that runs and what is asked for now.
+
+    Raises `Problem` where the plan has other settings than what runs.
+    """
+    differing = [
+        f"  {variable} is {_shown(variable, now)} in this command, and {_shown(variable, before)} in what runs"
+        for variable, now in _settings(plan).items()
+        if _concerned(variable, running) and (before := running.settings.get(variable, now)) != now
+    ]
+    broker = running.settings.get("CASEGRID_BROKER", plan.broker)
+    if plan.broker not in ("auto", broker):
+        differing.append(f"  CASEGRID_BROKER is {plan.broker} in this command, and {broker} in what runs")
+    if differing:
+        raise Problem(
+            "\n".join(
+                [
+                    f"the stack in {plan.folder} runs with other settings, so nothing was changed:",
+                    *differing,
+                    "repeat the command with the settings of what runs, or end it first with `make down`",
+                ]
+            )
+        )
+    return replace(plan, only=plan.only | running.parts, broker=broker)
+
+
+def require_servers(plan: Plan) -> None:
+    """Raises `Problem` where services are asked for without the servers that they need."""
+    missing = [name for name in INFRASTRUCTURE if name not in plan.only]
+    if plan.services and missing:
+        together = ",".join((*INFRASTRUCTURE, *plan.services))
+        raise Problem(
+            f"{' and '.join(missing)} would not run, which {', '.join(plan.services)} can't do without: ONLY={together}"
+        )
+
+
+def _settings(plan: Plan) -> dict[str, str]:
+    return {
+        **{variable: str(plan.ports[name]) for name, (variable, _) in PORTS.items()},
+        "DATABASE_URL": plan.database_url or "",
+        "KAFKA_BOOTSTRAP_SERVERS": plan.kafka_bootstrap_servers or "",
+        "CASEGRID_TOPIC_PREFIX": plan.topic_prefix,
+        "CASEGRID_DISTRICT": str(plan.district),
+        "CASEGRID_PARTNERS": str(plan.partners),
+    }
+
+
+def _concerned(variable: str, running: Asked) -> bool:
+    """Whether anything that runs depends on the variable."""
+    servers = {"DATABASE_URL": "postgres", "KAFKA_BOOTSTRAP_SERVERS": "kafka"}
+    listeners = {variable: name.split()[0] for name, (variable, _) in PORTS.items()}
+    if variable in servers:
+        return servers[variable] in running.parts
+    if variable in listeners:
+        given = {part for name, part in servers.items() if running.settings.get(name)}
+        return listeners[variable] in running.parts - given
+    return not running.parts.isdisjoint(SERVICES)
+
+
+def _shown(variable: str, value: str) -> str:
+    """Without the password that a URL may hold."""
+    if variable == "DATABASE_URL" and value:
+        return f"a server at {urlsplit(value).netloc.rpartition('@')[2]}"
+    return value or "not set"

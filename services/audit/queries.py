@@ -1,0 +1,93 @@
+"""What audit's API asks of the table of cases."""
+
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+from chassis.store.conditions import Conditions
+from chassis.store.database import Database
+from chassis.web.identity import Caller
+from chassis.web.paging import PAGE, page, position
+from services.audit.bodies import CaseFilters, SummaryFilters
+from services.audit.records import SIZE
+from services.audit.views import ITEM_COLUMNS
+
+_CASES = f"SELECT {', '.join(ITEM_COLUMNS)} FROM cases WHERE {{where}} ORDER BY first_index LIMIT $1"
+_MERGED = """
+SELECT case_id, title, channel, external_ref, reported_at, ruled_at AS merged_at, status FROM cases
+ WHERE merged_into = $1 AND ($2::timestamptz IS NULL OR ruled_at <= $2) ORDER BY first_index LIMIT $3
+"""
+_COUNTS = {
+    "reported": "reported_at IS NOT NULL",
+    "filed": "filed_at IS NOT NULL",
+    "merged": "merged_into IS NOT NULL",
+    "rejected": "ruling = 'rejected'",
+    "withdrawn": "ruling = 'withdrawn'",
+    "closed": "status = 'closed'",
+    "open": "status IS DISTINCT FROM 'closed'",
+    "late": "late",
+    "rework": "reworks > 0",
+}
+"""Name of a count -> which cases it counts."""
+_SUMMARY = (
+    f"SELECT ({SIZE}) AS size, category, outcome, status, channel, count(*) AS cases, "
+    + ", ".join(f"count(*) FILTER (WHERE {condition}) AS {name}" for name, condition in _COUNTS.items())
+    + " FROM cases WHERE {where} GROUP BY category, outcome, status, channel"
+)
+
+
+async def cases(database: Database, filters: CaseFilters, caller: Caller) -> dict[str, Any]:
+    """A page of cases in the order in which the log first knew of them."""
+    wanted = _conditions(filters, caller, filters.limit + 1)
+    for name in ("status", "outcome", "merged_into", "late", "external_ref"):
+        wanted.equals(name, getattr(filters, name))
+    wanted.below("category", filters.category)
+    if filters.open is not None:
+        wanted.add(_COUNTS["open" if filters.open else "closed"])
+    if (after := position(filters.cursor, int)) is not None:
+        wanted.add("first_index > {0}", *after)
+    rows = await database.fetch(_CASES.format(where=wanted.where), *wanted.arguments)
+    return page([dict(row) for row in rows], filters.limit, lambda item: [item["first_index"]])
+
+
+async def merged(database: Database, case_id: str, at: datetime | None) -> list[dict[str, Any]]:
+    """The first cases that were merged into this one, at that instant or before."""
+    return [dict(row) for row in await database.fetch(_MERGED, case_id, at, PAGE)]
+
+
+async def summary(database: Database, filters: SummaryFilters, caller: Caller) -> dict[str, Any]:
+    """Counts of cases in all, per outcome, status, channel and category, all at one instant."""
+    wanted = _conditions(filters, caller)
+    rows = await database.fetch(_SUMMARY.format(where=wanted.where), *wanted.arguments)
+    size = rows[0]["size"] if rows else (await database.fetch(SIZE))[0][0]
+    by_category: dict[str | None, Counter[str]] = {}
+    tallies: dict[str, Counter[str]] = {name: Counter() for name in ("outcome", "status", "channel")}
+    for row in rows:
+        for name, tally in tallies.items():
+            if row[name] is not None:
+                tally[row[name]] += row["cases"]
+        by_category.setdefault(row["category"], Counter()).update({name: row[name] for name in _COUNTS})
+    return {
+        "size": size,
+        **{name: sum(counts[name] for counts in by_category.values()) for name in _COUNTS},
+        **{f"by_{name}": dict(sorted(tally.items())) for name, tally in tallies.items()},
+        "by_category": [
+            {"category": category, **{name: by_category[category][name] for name in _COUNTS}}
+            for category in sorted(by_category, key=lambda one: (one is None, one))
+        ],
+    }
+
+
+def _conditions(filters: SummaryFilters, caller: Caller, *arguments: Any) -> Conditions:
+    """What list and summary have in common."""
+    wanted = Conditions(*arguments)
+    wanted.in_area("area", filters.area)
+    wanted.in_any_area("area", caller.areas)
+    wanted.equals("channel", filters.channel)
+    wanted.add("reported_at >= {0}", filters.since)
+    wanted.add("reported_at < {0}", filters.until)
+    wanted.add("starts_with(external_ref, {0})", filters.external_prefix)
+    wanted.add("first_index >= {0}", filters.since_index)
+    wanted.add("case_id >= {0}", filters.since_case)
+    wanted.add("case_id <= {0}", filters.until_case)
+    return wanted

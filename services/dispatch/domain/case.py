@@ -1,0 +1,138 @@
+"""A case as dispatch knows it: rulings, verdict, assignments, and what each partner was told; folded from facts."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from contracts import notice, status
+from contracts.dispatch import Resolved
+from contracts.envelope import AnyEvent, Event, PartnerEvent
+from contracts.feedback import CaseOutcome, Evaluated, Verdict
+from contracts.growing import Ids
+from contracts.intake import Supplement
+from contracts.progress import Joined, Supplemented
+from contracts.triage import Dispatched, Merged, Rejected, Withdrawn
+from services.dispatch.domain.assignment import Assignment, after_end, after_step, opened
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerRecord:
+    """What a partner was told about the case."""
+
+    notices: Ids = field(default_factory=Ids)
+    """The ids of the notices to it."""
+    answers: int = 0
+    """How many of them answer its requests."""
+    involved: bool = False
+    """Whether it was told of an assignment."""
+    supplements: int = 0
+    """How many of the case's supplements it was told."""
+    closed: bool = False
+    """Whether it was told that the case is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The case; empty before the first ruling."""
+
+    ruling: Dispatched | None = None
+    """The latest one that assigned work."""
+    assignments: Mapping[str, Assignment] = field(default_factory=dict[str, Assignment])
+    ended_by: Literal["merged", "rejected", "withdrawn"] | None = None
+    """The ruling after which there is no work to do."""
+    merged_into: str | None = None
+    verdict: Verdict | None = None
+    outcome: CaseOutcome | None = None
+    verdict_reason: str | None = None
+    standing: status.Standing = field(default_factory=status.Standing)
+    joined: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
+    """Cases that were merged into this one, in order -> the titles of their reports."""
+    supplements: tuple[Event[Any], ...] = ()
+    """The supplements to this case and to cases that were merged into it, in order."""
+    partners: Mapping[str, PartnerRecord] = field(default_factory=dict[str, PartnerRecord])
+
+    @property
+    def closed(self) -> bool:
+        """Whether feedback's last verdict closed it."""
+        return self.verdict == "closed"
+
+    @property
+    def open_assignments(self) -> list[Assignment]:
+        """The assignments that have not ended."""
+        return [assignment for assignment in self.assignments.values() if assignment.end is None]
+
+    def record_of(self, partner: str) -> PartnerRecord:
+        """What that partner was told."""
+        return self.partners.get(partner, PartnerRecord())
+
+
+def evolve(case: Case, event: AnyEvent) -> Case:
+    """The case after one more event; an event without meaning for dispatch changes nothing."""
+    if isinstance(event, PartnerEvent):  # only the facts that follow from a request change anything
+        return case
+    standing = status.evolve(case.standing, event)
+    if standing is not case.standing:
+        case = replace(case, standing=standing)
+    match event.data:
+        case Dispatched() as ruling:
+            new = new_assignments(case, ruling, event.time)
+            return replace(
+                case, ruling=ruling, assignments={**case.assignments, **new}, ended_by=None, merged_into=None
+            )
+        case Merged(into=into):
+            return replace(case, ended_by="merged", merged_into=into)
+        case Rejected() | Withdrawn() as ruling:
+            return replace(case, ended_by=ruling.ruling, merged_into=None)
+        case Evaluated() as said:
+            return replace(case, verdict=said.verdict, outcome=said.outcome, verdict_reason=said.reason)
+        case Supplement() | Supplemented():
+            return replace(case, supplements=(*case.supplements, event))
+        case Joined(case_id=other, said=title):
+            return replace(case, joined={**case.joined, other: title})
+        case Resolved(assignment_id=name):
+            return _changed(case, name, lambda assignment: after_end(assignment, event))
+        case data if data.name == "Notice":
+            return _after_notice(case, event)
+        case data if data.name == "Progressed":
+            name = getattr(data, "assignment_id", None)
+            return _changed(case, name, lambda assignment: after_step(assignment, event))
+        case _:
+            return case
+
+
+def new_assignments(case: Case, ruling: Dispatched, at: datetime) -> dict[str, Assignment]:
+    """The assignments of a ruling made at that instant, by id, without those that the case has already."""
+    return {name: one for name, one in opened(ruling, at).items() if name not in case.assignments}
+
+
+def _changed(case: Case, assignment_id: str | None, change: Callable[[Assignment], Assignment]) -> Case:
+    assignment = case.assignments.get(assignment_id or "")
+    if assignment is None or assignment.end is not None:
+        return case
+    return replace(case, assignments={**case.assignments, assignment.plan.id: change(assignment)})
+
+
+def _after_notice(case: Case, event: Event[Any]) -> Case:
+    told = event.data
+    record = case.record_of(told.to)
+    record = replace(record, notices=record.notices.plus(event.id))
+    match told:
+        case notice.AssignmentNotice(assignment_id=name, unit=unit, to=partner):
+            record = replace(record, involved=True)
+            case = _changed(case, name, lambda one: replace(one, notified={**one.notified, unit: partner}))
+        case notice.CancellationNotice(assignment_id=name, to=partner):
+            case = _changed(case, name, lambda one: replace(one, notified=_without(one.notified, partner)))
+        case notice.ClosureNotice():
+            record = replace(record, closed=True)
+        case notice.AcceptanceNotice() | notice.RefusalNotice():
+            record = replace(record, answers=record.answers + 1)
+        case notice.SupplementNotice():
+            record = replace(record, supplements=record.supplements + 1)
+        case _:
+            pass
+    return replace(case, partners={**case.partners, told.to: record})
+
+
+def _without(notified: Mapping[str, str], partner: str) -> dict[str, str]:
+    return {unit: told for unit, told in notified.items() if told != partner}

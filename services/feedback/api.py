@@ -1,0 +1,275 @@
+"""Feedback over HTTP: the check queue, verdicts, ratings, and the figures of a period.
+
+GET  /checks                          cases that wait for their check
+POST /cases/{case_id}/check           what a check found
+POST /cases/{case_id}/forced-closing  the shift leader closes a case that no check can close
+POST /cases/{case_id}/rating          a reporter's rating of a closed case
+GET  /cases, /cases/{case_id}         cases with their assignments, verdicts and ratings
+GET  /cases/{case_id}/actions         what the caller may do with a case now
+GET  /indicators, /indicators/cases   the figures of a period, and the cases behind each of them
+GET  /formulas                        how every score and every figure is computed
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Response
+
+from chassis.engine.commands import CommandRequest
+from chassis.web.actions import ActionList, Actions, actions_answer
+from chassis.web.errors import Json
+from chassis.web.filters import require_area, require_categories, require_status, require_unit
+from chassis.web.requests import (
+    CallerDep,
+    ClockDep,
+    CommandRequestDep,
+    CommandsDep,
+    DatabaseDep,
+    answer,
+    reference_of,
+)
+from chassis.web.roles import ANYONE
+from contracts.envelope import Event
+from contracts.feedback import Evaluated
+from contracts.fields import CASE_ID, instant
+from contracts.roles import Role
+from services.feedback import bodies, indicator_bodies, indicators, queries
+from services.feedback.domain.case import Case
+from services.feedback.domain.commands import Action, By, FailCheck, ForceClose, PassCheck, Rate, actions
+from services.feedback.domain.formulas import FORMULAS
+from services.feedback.examples import CASE
+from services.feedback.indicators import Period
+from services.feedback.reference import District
+
+CHECKERS = frozenset({Role.GRID_MEMBER, Role.EVALUATOR})
+RATERS = frozenset({Role.REPORTER, Role.ACCEPTOR, Role.GRID_MEMBER})
+CENTRE = frozenset({Role.DISPATCHER, Role.SHIFT_LEADER, Role.EVALUATOR, Role.AUDITOR, Role.ADMINISTRATOR})
+READERS = CENTRE | {Role.ACCEPTOR, Role.GRID_MEMBER, Role.HANDLING_UNIT}
+
+ROLES: dict[tuple[str, str], frozenset[str]] = {
+    ("GET", "/checks"): CHECKERS | CENTRE,
+    ("POST", "/cases/{case_id}/check"): CHECKERS,
+    ("POST", "/cases/{case_id}/rating"): RATERS,
+    ("POST", "/cases/{case_id}/forced-closing"): frozenset({Role.SHIFT_LEADER}),
+    ("GET", "/cases"): READERS,
+    ("GET", "/cases/{case_id}"): READERS,
+    ("GET", "/cases/{case_id}/actions"): READERS,
+    ("GET", "/indicators"): READERS,
+    ("GET", "/indicators/cases"): READERS,
+    ("GET", "/formulas"): ANYONE,
+}
+TAGS = {
+    "checks": "Work that is done is checked by somebody who did not do it.",
+    "cases": "Cases with their assignments and verdicts.",
+    "ratings": "What reporters think of how their cases were handled.",
+    "indicators": "The figures of a period, the cases behind them, and their formulas.",
+}
+_OPERATIONS: Mapping[Action, str] = {"check": "check_case", "force_closing": "force_closing", "rate": "rate_case"}
+"""What may be done with a case -> the route that does it."""
+
+CasePath = Annotated[
+    str, Path(pattern=CASE_ID.pattern, description="The case, as filing its report gave it.", examples=[CASE])
+]
+DistrictDep = Annotated[District, Depends(reference_of)]
+
+router = APIRouter()
+
+
+async def _permitted(case_id: CasePath, caller: CallerDep, database: DatabaseDep) -> str:
+    """The case of the path. Raises `Unknown`, and `Forbidden` if it lies outside the caller's areas."""
+    caller.require_area(await queries.area_of(database, case_id))
+    return case_id
+
+
+async def _by(caller: CallerDep) -> By:
+    return By(caller.subject, caller.unit, evaluator=Role.EVALUATOR in caller.roles)
+
+
+PermittedCase = Annotated[str, Depends(_permitted)]
+ByDep = Annotated[By, Depends(_by)]
+
+
+@router.get("/checks", tags=["checks"], response_model=bodies.CheckPage)
+async def list_checks(
+    filters: Annotated[bodies.CheckFilters, Query()],
+    caller: CallerDep,
+    database: DatabaseDep,
+    clock: ClockDep,
+    district: DistrictDep,
+) -> Response:
+    """Lists the cases that wait for their check, the earliest due first.
+
+    A case waits once all of its assignments have ended, what came back was given out anew, and the lead's work is
+    fixed; cases that are checked by rule only if the rule did not pass them. A caller whose token names areas sees only
+    the cases in these areas. `mine=true` leaves out what the caller may not check.
+    """
+    require_area(filters.area, district.areas.by_path)
+    return Json(await queries.checks(database, filters, caller, clock()))
+
+
+@router.post("/cases/{case_id}/check", tags=["checks"], response_model=bodies.VerdictDetail)
+async def check_case(
+    case_id: PermittedCase,
+    body: bodies.CheckBody,
+    by: ByDep,
+    request: CommandRequestDep,
+    commands: CommandsDep,
+) -> Response:
+    """Says what a check found: the case is closed as fixed, or sent back for rework.
+
+    The case must wait for its check (`check.not_ready`, `case.closed`). Neither whoever handled it nor anybody else of
+    the units that did checks it (`check.separation`). A call back takes an evaluator (`check.by`). Assignments that
+    failed must be work that counts for the case now (`check.failed`). After a failed check triage gives the work out
+    anew.
+    """
+    if body.reason is None:
+        command = PassCheck(by, body.note, body.evidence)
+    else:
+        command = FailCheck(by, body.reason, body.note, body.evidence, body.failed)
+    return answer(await commands.execute(case_id, command, replace(request, claimed_at=body.at), _verdict))
+
+
+@router.post("/cases/{case_id}/forced-closing", tags=["cases"], response_model=bodies.VerdictDetail)
+async def force_closing(
+    case_id: PermittedCase,
+    body: bodies.ForcedClosingBody,
+    by: ByDep,
+    request: CommandRequestDep,
+    commands: CommandsDep,
+) -> Response:
+    """Closes a case that no check can close.
+
+    Its outcome is `forced`. The case must be open (`case.closed`). Neither whoever handled it nor anybody else of the
+    units that did closes it (`closing.separation`).
+    """
+    command = ForceClose(by, body.reason)
+    return answer(await commands.execute(case_id, command, replace(request, claimed_at=body.at), _verdict))
+
+
+@router.post("/cases/{case_id}/rating", tags=["ratings"], status_code=201, response_model=bodies.RatingReceipt)
+async def rate_case(
+    case_id: PermittedCase,
+    body: bodies.RatingBody,
+    by: ByDep,
+    request: CommandRequestDep,
+    commands: CommandsDep,
+) -> Response:
+    """Takes a rating of how a case was handled.
+
+    The case must be closed (`rating.open`), and that not longer ago than the days of the district's policy
+    (`rating.late`). A person rates a case once (`rating.once`). Nobody rates what they or their unit handled, or what
+    they checked (`rating.separation`). If the report was merged into another case, that case is rated
+    (`rating.merged`).
+    """
+
+    def to_response(_: Case, events: Sequence[Event[Any]]) -> tuple[int, Any]:
+        return 201, {"case_id": case_id, "rating": body.rating, "rated_at": instant(events[0].time)}
+
+    command = Rate(by, body.rating, body.comment)
+    return answer(await commands.execute(case_id, command, replace(request, claimed_at=body.at), to_response))
+
+
+@router.get("/cases", tags=["cases"], response_model=bodies.CasePage)
+async def list_cases(
+    filters: Annotated[bodies.CaseFilters, Query()], caller: CallerDep, database: DatabaseDep, district: DistrictDep
+) -> Response:
+    """Lists cases, the latest filed first; a case that was never filed stands where it was closed.
+
+    A caller whose token names areas sees only the cases in these areas. A status that feedback cannot tell is refused,
+    and the error names what feedback shows instead.
+    """
+    _require_known(filters, district)
+    require_status(filters.status, "feedback")
+    return Json(await queries.cases(database, filters, caller))
+
+
+@router.get("/cases/{case_id}", tags=["cases"], response_model=bodies.CaseDetail)
+async def get_case(case_id: PermittedCase, database: DatabaseDep) -> Response:
+    """Shows a case with its assignments, its verdict and its ratings.
+
+    The ETag is what If-Match may name in a check, a forced closing or a rating.
+    """
+    found, version = await queries.case(database, case_id)
+    return Json(found, headers={"ETag": f'"{version}"'})
+
+
+@router.get("/cases/{case_id}/actions", tags=["cases"], response_model=ActionList)
+async def list_actions(
+    case_id: PermittedCase, caller: CallerDep, by: ByDep, commands: CommandsDep, district: DistrictDep
+) -> Response:
+    """Lists what may be done with a case, and for each action whether the caller may take it now, or else the rule.
+
+    Whoever may read the case may ask. The commands themselves are decided by the same rules. Rules about what is
+    entered are not asked.
+    """
+    stream, inputs = await commands.consider(case_id, CommandRequest(caller.subject))
+    offered = Actions(router, ROLES, caller)
+    found = actions(by, stream.state, inputs, district.policy)
+    items = [offered.item(_OPERATIONS[action], refused, case_id=case_id) for action, refused in found.items()]
+    return actions_answer(case_id, stream.version, items)
+
+
+@router.get("/indicators", tags=["indicators"], response_model=indicator_bodies.IndicatorPage)
+async def list_indicators(
+    filters: Annotated[indicator_bodies.IndicatorFilters, Query()],
+    caller: CallerDep,
+    database: DatabaseDep,
+    clock: ClockDep,
+    district: DistrictDep,
+) -> Response:
+    """Shows the figures of a period, by unit, area or category.
+
+    Each number names its formula and the lists of the cases behind it. For a caller whose token names areas only the
+    cases in these areas count. The period is half-open, and what had happened by `as_of` counts: name it to get the
+    same answer on any day.
+    """
+    _require_known(filters, district)
+    return Json(await indicators.figures(database, filters, Period.of(filters, clock()), caller))
+
+
+@router.get("/indicators/cases", tags=["indicators"], response_model=bodies.CasePage)
+async def list_indicator_cases(
+    filters: Annotated[indicator_bodies.BehindFilters, Query()],
+    caller: CallerDep,
+    database: DatabaseDep,
+    clock: ClockDep,
+    district: DistrictDep,
+) -> Response:
+    """Lists the cases behind one number of the figures, as they are now, the latest first.
+
+    `cases` and `part_cases` of an indicator are these lists: follow them as they are. Only cases in the caller's areas
+    are listed, if the token names any.
+    """
+    _require_known(filters, district)
+    return Json(await indicators.behind(database, filters, Period.of(filters, clock()), caller))
+
+
+@router.get("/formulas", tags=["indicators"], response_model=indicator_bodies.FormulaPage)
+async def list_formulas() -> Response:
+    """Lists every formula by name and version, in words.
+
+    All stand on one page. What a version means never changes.
+    """
+    return Json({"items": [{"formula": one.id, **asdict(one)} for one in FORMULAS], "next": None})
+
+
+def _require_known(filters: bodies.CaseFilters | indicator_bodies.IndicatorFilters, district: District) -> None:
+    """Raises `Unusable` if a filter names what the district does not have."""
+    require_area(filters.area, district.areas.by_path)
+    require_unit(filters.unit, district.units.by_id)
+    require_categories(filters.category, district.catalogue)
+
+
+def _verdict(case: Case, events: Sequence[Event[Any]]) -> tuple[int, Any]:
+    event = next(event for event in events if isinstance(event.data, Evaluated))
+    given: Evaluated = event.data
+    return 200, {
+        "case_id": event.subject,
+        "status": case.standing.status,
+        "verdict": given.verdict,
+        "outcome": given.outcome,
+        "failed": given.failed,
+        "reworks": given.reworks,
+        "event_id": event.id,
+    }

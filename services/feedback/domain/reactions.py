@@ -1,0 +1,48 @@
+"""What follows from triage's rulings and from the ends of assignments.
+
+A case ends by one verdict `closed`, and the first verdict stands: later facts do not change it. If a reporter withdraws
+while the last unit reports its work as done, and no person checks, the fact that arrives first decides.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from chassis.engine.decider import Facts, Inputs
+from contracts.dispatch import Resolved
+from contracts.envelope import Event
+from contracts.feedback import Evaluated, outcome_of
+from contracts.progress import Checking, Verified
+from contracts.triage import Dispatched, Merged, Rejected, Withdrawn
+from services.feedback.domain.case import Case, evolve, finished_at, ready
+from services.feedback.domain.formulas import CHECK_RULE, doubt
+from services.feedback.domain.verdicts import closed
+
+
+def react(event: Event[Any], case: Case, _: Inputs) -> Facts:
+    """The facts that follow from another service's fact; `case` is as it was before the event."""
+    if case.closing is not None:
+        return ()
+    match event.data:
+        case Dispatched() | Resolved():
+            return _examine(evolve(case, event))
+        case Merged() | Rejected() | Withdrawn() as ruling:
+            outcome, reason = outcome_of(ruling)
+            # Nothing is measured, because ends of assignments may still arrive.
+            return (Evaluated(verdict="closed", outcome=outcome, reason=reason, reworks=case.reworks),)
+        case _:  # the case goes on: after a withdrawal that is not followed, and after an extension
+            return ()
+
+
+def _examine(case: Case) -> Facts:
+    """Once the work is done: the verdict, if the case is checked by rule and passes, else its place in the queue."""
+    if case.ruling is None or case.checking is not None or not ready(case):
+        return ()
+    check = case.ruling.check
+    against = None
+    if check.method == "rule":
+        against = doubt(case)
+        if against is None:
+            rule = f"rule:{CHECK_RULE.id}"
+            return (Verified(rule=rule), closed(case, "fixed", checked_by=rule))
+    due_at = finished_at(case) + timedelta(minutes=check.within_minutes)
+    return (Checking(due_at=due_at, reason=against),)

@@ -1,0 +1,88 @@
+"""What feedback's API asks of its tables: cases and the check queue."""
+
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import orjson
+from pydantic import BaseModel
+
+from chassis.engine.decider import Unknown
+from chassis.store.conditions import Conditions
+from chassis.store.database import Database
+from chassis.web.identity import Caller
+from chassis.web.paging import page, position
+from services.feedback.bodies import AssignmentDetail, CaseFilters, CaseItem, CheckFilters, CheckItem, RatingDetail
+
+Row = dict[str, Any]
+
+_CASE = "SELECT c.*, s.version FROM cases c JOIN streams s ON s.stream_id = c.case_id WHERE c.case_id = $1"
+_CASE_ASSIGNMENTS = "SELECT * FROM assignments WHERE case_id = $1 ORDER BY round, lead DESC, assignment_id"
+_CASE_RATINGS = "SELECT * FROM ratings WHERE case_id = $1 ORDER BY rated_at, rater"
+_CASES = "SELECT * FROM cases WHERE {where} ORDER BY listed_at DESC, case_id DESC LIMIT $1"
+_CHECKS = "SELECT * FROM cases WHERE checking_since IS NOT NULL AND {where} ORDER BY check_due_at, case_id LIMIT $1"
+
+
+async def case(database: Database, case_id: str) -> tuple[Row, int]:
+    """A case with its assignments and ratings, and its version. Raises `Unknown`."""
+    row = await database.fetchrow(_CASE, case_id)
+    if row is None:
+        raise Unknown(f"there is no case {case_id}")
+    found = shown(row, CheckItem)
+    assignments = await database.fetch(_CASE_ASSIGNMENTS, case_id)
+    found["assignments"] = [shown(one, AssignmentDetail) for one in assignments]
+    found["ratings"] = [shown(one, RatingDetail) for one in await database.fetch(_CASE_RATINGS, case_id)]
+    return found, row["version"]
+
+
+async def area_of(database: Database, case_id: str) -> str | None:
+    """The area of a case; None if it was never filed. Raises `Unknown`."""
+    row = await database.fetchrow("SELECT area FROM cases WHERE case_id = $1", case_id)
+    if row is None:
+        raise Unknown(f"there is no case {case_id}")
+    return row["area"]
+
+
+async def cases(database: Database, filters: CaseFilters, caller: Caller) -> Row:
+    """A page of the cases in the caller's areas, the latest first."""
+    wanted = Conditions(filters.limit + 1)
+    wanted.in_any_area("area", caller.areas)
+    wanted.in_area("area", filters.area)
+    wanted.below("category", filters.category)
+    wanted.equals("lead_unit", filters.unit)
+    wanted.equals("status", filters.status)
+    wanted.equals("outcome", filters.outcome)
+    wanted.add("listed_at >= {0}", filters.since)
+    wanted.add("listed_at < {0}", filters.until)
+    if (after := position(filters.cursor, datetime, str)) is not None:
+        wanted.add("(listed_at, case_id) < ({0}, {1})", *after)
+    rows = await database.fetch(_CASES.format(where=wanted.where), *wanted.arguments)
+    found = page(rows, filters.limit, lambda row: [row["listed_at"].isoformat(), row["case_id"]])
+    return {**found, "items": [shown(row, CaseItem) for row in found["items"]]}
+
+
+async def checks(database: Database, filters: CheckFilters, caller: Caller, now: datetime) -> Row:
+    """A page of the check queue in the caller's areas, the earliest due first."""
+    wanted = Conditions(filters.limit + 1)
+    wanted.in_any_area("area", caller.areas)
+    wanted.in_area("area", filters.area)
+    wanted.equals("check_method", filters.method)
+    wanted.add("check_due_at < {0}", filters.due_before)
+    wanted.add("check_due_at < {0}", now if filters.overdue else None)
+    if filters.mine:
+        wanted.add("NOT handlers ? {0}", caller.subject)
+        wanted.add("NOT handling_units ? {0}", caller.unit)
+        wanted.add("check_method <> {0}", None if "evaluator" in caller.roles else "call_back")
+    if (after := position(filters.cursor, datetime, str)) is not None:
+        wanted.add("(check_due_at, case_id) > ({0}, {1})", *after)
+    rows = await database.fetch(_CHECKS.format(where=wanted.where), *wanted.arguments)
+    found = page(rows, filters.limit, lambda row: [row["check_due_at"].isoformat(), row["case_id"]])
+    return {**found, "items": [shown(row, CheckItem) for row in found["items"]]}
+
+
+def shown(row: asyncpg.Record, item: type[BaseModel]) -> Row:
+    """A row as that item of the API: with the item's fields, and no others."""
+    return {name: orjson.loads(row[name]) if name in _JSON else row[name] for name in item.model_fields}
+
+
+_JSON = frozenset({"handlers", "handling_units", "scores", "handled_by", "extended"})

@@ -1,0 +1,76 @@
+"""Who calls intake: the channels they may report through, and the names their reports are filed under.
+
+A private person, who reports with a login of their own, appears in events only under an opaque reference.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated
+
+from fastapi import Depends
+
+from chassis.engine.commands import CommandRequest
+from chassis.store.database import Database
+from chassis.web.errors import Forbidden
+from chassis.web.identity import PRIVATE, Caller
+from chassis.web.requests import CallerDep, DatabaseDep, RegistryDep, partner_behind
+from contracts.intake import Channel
+from contracts.roles import Role
+from services.intake import queries, reporters
+from services.intake.domain.commands import By
+
+CHANNELS: Mapping[Role, tuple[Channel, ...]] = {
+    Role.PARTNER: ("partner", "hotline", "open311", "sensor"),
+    Role.ACCEPTOR: ("hotline", "citizen"),
+    Role.DISPATCHER: ("hotline",),
+    Role.SHIFT_LEADER: ("hotline",),
+    Role.GRID_MEMBER: ("handset",),
+    Role.REPORTER: ("citizen",),
+}
+"""Role -> the channels it may report through, the usual one first. Of a caller's roles the first in this table counts.
+"""
+ON_BEHALF = frozenset({Role.ACCEPTOR, Role.SHIFT_LEADER})
+"""Who may speak for a reporter."""
+STAFF = frozenset(Role) - {Role.REPORTER, Role.PARTNER}
+"""Who reads more than their own reports: those in the areas of their token."""
+
+
+def channel_of(caller: Caller, asked: Channel | None) -> Channel:
+    """The channel that was asked for, or the usual one. Raises `Forbidden`."""
+    allowed: list[Channel] = [
+        channel for role, channels in CHANNELS.items() if role in caller.roles for channel in channels
+    ]
+    if asked is not None and asked not in allowed:
+        roles = ", ".join(sorted(caller.roles))
+        raise Forbidden(f"channel {asked} is not allowed for {roles}; allowed: {', '.join(allowed)}")
+    return asked or allowed[0]
+
+
+def is_private(caller: Caller) -> bool:
+    """Whether the caller is a private person."""
+    return caller.roles == PRIVATE
+
+
+async def acting(request: CommandRequest, caller: Caller, database: Database) -> CommandRequest:
+    """The request as events name its actor: a private person under their reference, which is created if need be.
+
+    No dependency, because it writes: FastAPI calls dependencies even if the request's body is not valid.
+    """
+    if not is_private(caller):
+        return request
+    return replace(request, actor=await reporters.open_account(database, caller.subject))
+
+
+async def _own_name(caller: CallerDep, database: DatabaseDep) -> str | None:
+    return await queries.find_account(database, caller.subject) if is_private(caller) else caller.subject
+
+
+async def speaks_for(caller: CallerDep, registry: RegistryDep) -> By:
+    """For whom the caller asks. Raises `Forbidden` for a partner that is not registered for reports."""
+    partner = partner_behind(caller, registry, "reports")
+    return By(partner.id if partner is not None else None, bool(caller.roles & ON_BEHALF))
+
+
+OwnNameDep = Annotated[str | None, Depends(_own_name)]
+"""The name under which the caller's reports are filed; None for a private person who has filed none."""
+ByDep = Annotated[By, Depends(speaks_for)]

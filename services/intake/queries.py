@@ -1,0 +1,98 @@
+"""What the API asks of intake's tables: reports with their outcomes, the facts behind them, and reporters."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from chassis.store.conditions import Conditions
+from chassis.store.database import Database
+from chassis.web.paging import position
+from contracts.envelope import Event
+from contracts.wire import reread
+from services.intake.bodies import ReportFilters
+from services.intake.views import REPORTS
+
+Row = asyncpg.Record
+
+_COLUMNS = ", ".join(REPORTS.columns)
+
+_FACTS = "SELECT body FROM events WHERE stream_id = $1 AND topic = 'ReportFiled' ORDER BY version"
+
+# Of each report the last case on its way through merges. The limit of hops ends a circle of merges.
+_LEADERS = """
+WITH RECURSIVE way AS (
+    SELECT case_id AS report, case_id, merged_into, status, outcome, closed_at, 0 AS hop
+      FROM reports WHERE case_id = ANY($1::text[])
+    UNION ALL
+    SELECT w.report, r.case_id, r.merged_into, r.status, r.outcome, r.closed_at, w.hop + 1
+      FROM way w JOIN reports r ON r.case_id = w.merged_into
+     WHERE w.hop < 20)
+SELECT DISTINCT ON (report) report, case_id, status, outcome, closed_at FROM way ORDER BY report, hop DESC
+"""
+
+
+async def list_reports(
+    database: Database, filters: ReportFilters, own: str | None, areas: Sequence[str] | None
+) -> list[Row]:
+    """The reports of a page and one more, the newest first.
+
+    `own` is the name under which the caller's reports are filed. `areas` are those whose reports the caller sees as
+    well: no areas means everywhere, None means nowhere.
+    """
+    conditions = Conditions()
+    if areas is None:
+        conditions.add("filed_by = {0}", own or "")  # nobody's reports are filed under an empty name
+    elif areas:
+        conditions.add(f"(filed_by = {{0}} OR {conditions.any_area('area', areas)})", own or "")
+    conditions.equals("status", filters.status)
+    conditions.in_area("area", filters.area)
+    conditions.equals("channel", filters.channel)
+    conditions.add("reported_at >= {0}", filters.since)
+    conditions.add("reported_at < {0}", filters.until)
+    conditions.equals("external_ref", filters.external_ref)
+    conditions.equals("merged_into", filters.merged_into)
+    if (after := position(filters.cursor, datetime, str)) is not None:
+        conditions.add("(reported_at, case_id) < ({0}, {1})", *after)
+    return await database.fetch(
+        f"SELECT {_COLUMNS} FROM reports WHERE {conditions.where}"
+        f" ORDER BY reported_at DESC, case_id DESC LIMIT {filters.limit + 1:d}",
+        *conditions.arguments,
+    )
+
+
+async def find_report(database: Database, case_id: str) -> Row | None:
+    """A report, with `version`, the number of its case's events."""
+    return await database.fetchrow(
+        f"SELECT {_COLUMNS}, version FROM reports JOIN streams ON stream_id = case_id WHERE case_id = $1", case_id
+    )
+
+
+async def find_facts(database: Database, case_id: str) -> list[Event[Any]]:
+    """A case's report, supplements and withdrawal, in order."""
+    return [reread("ReportFiled", row["body"]) for row in await database.fetch(_FACTS, case_id)]
+
+
+async def find_leaders(database: Database, reports: Sequence[Row]) -> dict[str, Row]:
+    """Report -> its leader, the case it was merged into, directly or through others; the report itself if it was not
+    merged.
+    """
+    found = {row["case_id"]: row for row in reports}
+    merged = [row["case_id"] for row in reports if row["merged_into"] is not None]
+    if merged:
+        found |= {row["report"]: row for row in await database.fetch(_LEADERS, merged)}
+    return found
+
+
+async def find_account(database: Database, subject: str) -> str | None:
+    """The reference of the person with this login; None if they have never reported, or were erased."""
+    row = await database.fetchrow("SELECT reporter_ref FROM reporters WHERE subject = $1", subject)
+    return row["reporter_ref"] if row else None
+
+
+async def find_reporter(database: Database, reporter_ref: str) -> Row | None:
+    """Who a reference stands for."""
+    return await database.fetchrow(
+        "SELECT reporter_ref, name, phone FROM reporters WHERE reporter_ref = $1", reporter_ref
+    )

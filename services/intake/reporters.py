@@ -1,0 +1,49 @@
+"""Writes to the table of reporters, the only place with a person's name and telephone number.
+
+Every statement writes one row, and no transaction writes two, so two writers never deadlock here.
+"""
+
+import secrets
+
+from chassis.store.database import Connection, Database
+from services.intake.queries import find_account
+
+
+def new_reference() -> str:
+    """A reference that says nothing about the person."""
+    return f"reporter:{secrets.token_hex(12)}"
+
+
+async def open_account(database: Database, subject: str) -> str:
+    """The reference of the person with this login; a new one if they have none yet."""
+    known = await find_account(database, subject)
+    if known is not None:
+        return known
+    new = new_reference()
+    await database.pool.execute(
+        "INSERT INTO reporters (reporter_ref, subject) VALUES ($1, $2) ON CONFLICT (subject) DO NOTHING", new, subject
+    )
+    return await find_account(database, subject) or new
+
+
+async def remember(connection: Connection, *, reporter_ref: str, name: str | None, phone: str | None) -> None:
+    """Stores who a new reference stands for."""
+    await connection.execute(
+        "INSERT INTO reporters (reporter_ref, name, phone) VALUES ($1, $2, $3)", reporter_ref, name, phone
+    )
+
+
+async def update(connection: Connection, *, reporter_ref: str, name: str | None, phone: str | None) -> None:
+    """Stores what a person with a login says of themselves; nothing if they were erased meanwhile."""
+    await connection.execute(
+        "UPDATE reporters SET name = coalesce($2, name), phone = coalesce($3, phone) WHERE reporter_ref = $1",
+        reporter_ref,
+        name,
+        phone,
+    )
+
+
+async def erase(database: Database, reporter_ref: str) -> bool:
+    """Deletes the row that says who a reference stands for; returns whether there was one."""
+    found = await database.fetchrow("DELETE FROM reporters WHERE reporter_ref = $1 RETURNING true", reporter_ref)
+    return found is not None

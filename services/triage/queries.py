@@ -1,0 +1,83 @@
+"""What triage's API asks of its tables."""
+
+from datetime import datetime
+from typing import Any
+
+from chassis.engine.decider import Unknown
+from chassis.store.conditions import Conditions
+from chassis.store.database import Database
+from chassis.store.journal import load
+from chassis.store.streams import Fold, Stream
+from chassis.web.identity import Caller
+from chassis.web.paging import page, position
+from services.triage.bodies import CaseFilters, QueueFilters
+from services.triage.domain.case import Case
+
+_QUEUE = """
+SELECT c.case_id, '"' || s.version || '"' AS etag, c.queue, c.queue_words AS words, c.queue_since AS since,
+       c.queue_due_at AS due_at, c.overdue, c.queue_unit AS unit, c.category, c.area, c.title, c.channel, c.reported_at,
+       c.external_ref, c.round
+  FROM cases c JOIN streams s ON s.stream_id = c.case_id
+ WHERE c.queue IS NOT NULL AND {where}
+ ORDER BY c.queue_due_at, c.case_id LIMIT $1
+"""
+
+_CASES = """
+SELECT case_id, status, queue, category, priority, area, title, channel, external_ref, reported_at, retrospective,
+       round, merged_into, outcome
+  FROM cases
+ WHERE {where}
+ ORDER BY reported_at DESC, case_id DESC LIMIT $1
+"""
+
+
+async def queue(database: Database, filters: QueueFilters, caller: Caller) -> dict[str, Any]:
+    """A page of what waits for a person in the caller's areas, the earliest deadline first."""
+    wanted = Conditions(filters.limit + 1)
+    wanted.equals("c.queue", filters.queue)
+    wanted.in_any_area("c.area", caller.areas)
+    wanted.in_area("c.area", filters.area)
+    wanted.equals("c.overdue", filters.overdue)
+    if (after := position(filters.cursor, datetime, str)) is not None:
+        wanted.add("(c.queue_due_at, c.case_id) > ({0}, {1})", *after)
+    rows = await database.fetch(_QUEUE.format(where=wanted.where), *wanted.arguments)
+    items = [dict(row) for row in rows]
+    return page(items, filters.limit, lambda item: [item["due_at"].isoformat(), item["case_id"]])
+
+
+async def cases(database: Database, filters: CaseFilters, caller: Caller) -> dict[str, Any]:
+    """A page of the cases in the caller's areas, the latest report first."""
+    wanted = Conditions(filters.limit + 1)
+    wanted.in_any_area("area", caller.areas)
+    wanted.in_area("area", filters.area)
+    wanted.below("category", filters.category)
+    wanted.equals("status", filters.status)
+    wanted.equals("merged_into", filters.merged_into)
+    wanted.equals("external_ref", filters.external_ref)
+    wanted.add("reported_at >= {0}", filters.since)
+    wanted.add("reported_at < {0}", filters.until)
+    if (after := position(filters.cursor, datetime, str)) is not None:
+        wanted.add("(reported_at, case_id) < ({0}, {1})", *after)
+    rows = await database.fetch(_CASES.format(where=wanted.where), *wanted.arguments)
+    items = [dict(row) for row in rows]
+    return page(items, filters.limit, lambda item: [item["reported_at"].isoformat(), item["case_id"]])
+
+
+async def area_of(database: Database, case_id: str) -> str | None:
+    """The area of a case; None if it has none yet. Raises `Unknown`."""
+    row = await database.fetchrow("SELECT area FROM cases WHERE case_id = $1", case_id)
+    if row is None:
+        raise Unknown(f"there is no case {case_id}")
+    return row["area"]
+
+
+async def case(database: Database, fold: Fold[Case], case_id: str) -> Stream[Case]:
+    """A case as triage knows it, with its version."""
+    async with database.pool.acquire() as connection:
+        return (await load(connection, fold, [case_id]))[case_id]
+
+
+async def merged_count(database: Database, case_id: str) -> int:
+    """How many reports were merged into a case."""
+    row = await database.fetchrow("SELECT count(*) FROM cases WHERE merged_into = $1", case_id)
+    return row[0] if row else 0

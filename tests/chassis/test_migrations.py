@@ -1,0 +1,141 @@
+"""A schema grows by numbered migrations, in place, and what is derived from events is rebuilt where one demands it."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from chassis.clock import wall_clock
+from chassis.engine.inbox import Inbox
+from chassis.engine.rebuild import rebuild
+from chassis.store.database import Database
+from chassis.store.migrations import Migration, MigrationError, migrate, read
+from chassis.store.views import View
+from contracts.intake import Supplement
+from tests.support.facts import case_id, fact_record, report
+from tests.support.infrastructure import PASSWORD
+from tests.support.infrastructure import Database as Server
+from tests.support.tally import MIGRATIONS, MODEL, TALLIES, Tally
+
+LENGTHS = Migration(
+    "tally", 2, "0002_lengths", "-- rebuild\nALTER TABLE tallies ADD COLUMN length bigint NOT NULL DEFAULT -1;"
+)
+GROWN: View[Tally] = replace(
+    TALLIES,
+    columns={**TALLIES.columns, "length": "bigint"},
+    rows=lambda case_id, state: [(*row, len(state.title or "")) for row in TALLIES.rows(case_id, state)],
+)
+
+
+def nothing(_: int, __: int) -> None:
+    """Progress that nobody looks at."""
+
+
+async def opened(server: Server) -> Database:
+    database = Database(server.url("tally"), "tally", size=4)
+    await database.open()
+    return database
+
+
+async def test_a_schema_is_made_once_and_then_left_alone(empty_database: Server) -> None:
+    first, second = [await migrate(empty_database.admin_url, "tally", PASSWORD, MIGRATIONS) for _ in range(2)]
+    assert first.applied == ("0001_tables", "0001_tables")
+    assert (second.applied, second.rebuild) == ((), False)
+
+
+async def test_two_processes_that_migrate_at_once_apply_each_migration_once(empty_database: Server) -> None:
+    done = await asyncio.gather(*(migrate(empty_database.admin_url, "tally", PASSWORD, MIGRATIONS) for _ in range(3)))
+    assert sorted(len(one.applied) for one in done) == [0, 0, 2]
+
+
+async def test_an_older_schema_is_upgraded_in_place_and_its_views_are_rebuilt_from_the_events(
+    empty_database: Server,
+) -> None:
+    await migrate(empty_database.admin_url, "tally", PASSWORD, MIGRATIONS)
+    database = await opened(empty_database)
+    case = case_id()
+    await Inbox(MODEL, database, wall_clock).process([fact_record(case, report(title="burst main"))])
+    migrated = await migrate(empty_database.admin_url, "tally", PASSWORD, (*MIGRATIONS, LENGTHS))
+    assert (migrated.applied, migrated.rebuild) == (("0002_lengths",), True)
+    again = await migrate(empty_database.admin_url, "tally", PASSWORD, (*MIGRATIONS, LENGTHS))
+    assert (again.applied, again.rebuild) == ((), True), "the rebuild is still to be done"
+    tables = await rebuild(replace(MODEL, views=(GROWN,)), database, nothing)
+    assert [(one.table, one.equal) for one in tables] == [("streams", True), ("tallies", False)]
+    rows = await database.fetch("SELECT case_id, title, length FROM tallies")
+    assert [tuple(row) for row in rows] == [(case, "burst main", 10)]
+    assert not (await migrate(empty_database.admin_url, "tally", PASSWORD, (*MIGRATIONS, LENGTHS))).rebuild
+    await database.close()
+
+
+async def test_the_version_before_still_works_on_the_upgraded_schema(empty_database: Server) -> None:
+    """Expand, then contract: processes of two versions run side by side while the stack is upgraded."""
+    await migrate(empty_database.admin_url, "tally", PASSWORD, (*MIGRATIONS, LENGTHS))
+    database = await opened(empty_database)
+    await Inbox(MODEL, database, wall_clock).process([fact_record(case_id(), report())])
+    assert len(await database.fetch("SELECT 1 FROM tallies")) == 1
+    await database.close()
+
+
+async def test_a_rebuild_changes_nothing_where_nothing_was_wrong_and_mends_what_was(database: Database) -> None:
+    inbox = Inbox(MODEL, database, wall_clock)
+    cases = [case_id() for _ in range(30)]
+    await inbox.process([fact_record(case, report(category="timed")) for case in cases])
+    await inbox.process([fact_record(case, Supplement(text="more"), sequence=2) for case in cases])
+    seen: list[tuple[int, int]] = []
+    tables = await rebuild(MODEL, database, lambda done, total: seen.append((done, total)))
+    assert [(one.table, one.after.rows, one.equal) for one in tables] == [("streams", 30, True), ("tallies", 30, True)]
+    assert seen[-1] == (30, 30)
+    before = {one.table: one.after for one in tables}
+    await database.pool.execute("UPDATE tallies SET supplements = 77 WHERE case_id = $1", cases[3])
+    await database.pool.execute("UPDATE streams SET due_at = NULL WHERE stream_id = $1", cases[4])
+    await database.pool.execute("DELETE FROM tallies WHERE case_id = $1", cases[5])
+    mended = await rebuild(MODEL, database, nothing)
+    assert [one.equal for one in mended] == [False, False]
+    assert {one.table: one.after for one in mended} == before
+
+
+async def test_a_service_that_writes_during_a_rebuild_waits_and_loses_nothing(database: Database) -> None:
+    inbox = Inbox(MODEL, database, wall_clock)
+    await inbox.process([fact_record(case_id(), report()) for _ in range(50)])
+    fresh = [fact_record(case_id(), report()) for _ in range(50)]
+    await asyncio.gather(rebuild(MODEL, database, nothing), inbox.process(fresh))
+    assert len(await database.fetch("SELECT 1 FROM tallies")) == 100
+    assert all(one.equal for one in await rebuild(MODEL, database, nothing))
+
+
+async def test_an_edited_migration_and_a_newer_schema_are_named(empty_database: Server) -> None:
+    await migrate(empty_database.admin_url, "tally", PASSWORD, (*MIGRATIONS, LENGTHS))
+    edited = replace(LENGTHS, sql=LENGTHS.sql + "\n-- an afterthought")
+    with pytest.raises(MigrationError, match="tally migration 0002_lengths was edited after it had been applied"):
+        await migrate(empty_database.admin_url, "tally", PASSWORD, (*MIGRATIONS, edited))
+    with pytest.raises(MigrationError, match="schema tally is newer than this version: it has tally 0002_lengths"):
+        await migrate(empty_database.admin_url, "tally", PASSWORD, MIGRATIONS)
+
+
+async def test_a_migration_that_fails_leaves_nothing_of_itself_or_of_those_before_it(empty_database: Server) -> None:
+    broken = Migration("tally", 3, "0003_broken", "CREATE TABLE half (id text); SELECT nonsense;")
+    with pytest.raises(asyncpg.UndefinedColumnError):
+        await migrate(empty_database.admin_url, "tally", PASSWORD, (*MIGRATIONS, LENGTHS, broken))
+    done = await migrate(empty_database.admin_url, "tally", PASSWORD, MIGRATIONS)
+    assert done.applied == ("0001_tables", "0001_tables")
+
+
+async def test_data_from_before_there_were_migrations_are_named_with_what_to_do(empty_database: Server) -> None:
+    connection = await asyncpg.connect(empty_database.admin_url)
+    await connection.execute("CREATE SCHEMA tally; CREATE TABLE tally.schema_version (digest text)")
+    await connection.close()
+    with pytest.raises(MigrationError, match="made before there were migrations: `make reset`"):
+        await migrate(empty_database.admin_url, "tally", PASSWORD, MIGRATIONS)
+
+
+@pytest.mark.parametrize(
+    ("names", "rule"),
+    [(["0002_x.sql"], "0001_<name>"), (["0001_x.sql", "0003_y.sql"], "0002_"), (["1_x.sql"], "0001_")],
+)
+def test_a_folder_with_a_missing_number_or_a_wrong_name_is_refused(tmp_path: Path, names: list[str], rule: str) -> None:
+    for name in names:
+        (tmp_path / name).write_text("SELECT 1")
+    with pytest.raises(MigrationError, match=rule):
+        read("tally", tmp_path)

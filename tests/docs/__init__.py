@@ -1,0 +1,1 @@
+"""The pages are true: what they say is checked against the product."""

@@ -1,0 +1,66 @@
+"""Pages are short, linked, and name topics, layers and variables that are there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from contracts.export.asyncapi import RECEIVES, SENDS
+from tests.docs.pages import DOCS, PAGES, ROOT, blocks, known_variable, named, page, rows, spans
+
+LONGEST = 150
+
+
+def anchors(path: Path) -> set[str]:
+    heads = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=named)
+def test_a_page_is_short_and_its_links_lead_somewhere(path: Path) -> None:
+    text = path.read_text()
+    assert text.count("\n") <= LONGEST
+    for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([\w-]+))?\)", text):
+        there = (path.parent / target).resolve() if target else path
+        assert there.exists(), target
+        assert not anchor or anchor in anchors(there), f"{target}#{anchor}"
+
+
+def test_every_page_can_be_reached_from_the_index() -> None:
+    seen: set[Path] = set()
+    waiting = [DOCS / "README.md"]
+    while waiting:
+        path = waiting.pop()
+        if path in seen or path.suffix != ".md" or DOCS not in path.parents:
+            continue
+        seen.add(path)
+        waiting += [(path.parent / target).resolve() for target in re.findall(r"\]\(([^)#:]+)", path.read_text())]
+    assert seen == set(PAGES)
+
+
+def test_every_variable_that_a_page_names_is_read() -> None:
+    for path in PAGES:
+        for name in re.findall(r"\b(?:CASEGRID|OTEL)_[A-Z_]+", path.read_text()):
+            assert known_variable(name), f"{named(path)}: {name}"
+
+
+def test_the_topics_are_read_and_written_as_the_architecture_says() -> None:
+    for row in rows(page("architecture.md")):
+        if "alone writes" in row:
+            service = row["service"]
+            assert set(spans(row["reads"])) == (set(RECEIVES[service]) if service != "audit" else set())
+            assert set(spans(row["alone writes"])) == set(SENDS[service]) - {"Progressed", "to.*"}
+
+
+def test_the_layers_that_the_architecture_shows_are_there() -> None:
+    shown = next(text for _, text in blocks(page("architecture.md")) if "command_line.py" in text)
+    names = set(re.findall(r"\b(\w+\.py|\w+/)", shown))
+    there = {path.name + ("/" if path.is_dir() else "") for path in (ROOT / "chassis").iterdir()}
+    assert names == {name for name in there if not name.startswith("__")}
+
+
+def test_no_line_of_a_diagram_ends_early() -> None:
+    """A semicolon ends a statement of Mermaid, whatever it stands in."""
+    diagrams = [text for path in PAGES for language, text in blocks(path.read_text()) if language == "mermaid"]
+    assert len(diagrams) == 2
+    assert [text for text in diagrams if ";" in text] == []

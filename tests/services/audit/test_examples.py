@@ -1,0 +1,104 @@
+"""Every example in audit's OpenAPI document succeeds, and every answer is as the document says."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from chassis.kafka.records import Record
+from chassis.service import Service
+from contracts.intake import Supplement
+from contracts.notice import AcceptanceNotice
+from contracts.progress import OnScene
+from contracts.request import Acknowledge
+from services.audit import examples
+from services.audit.questions import QUESTIONS
+from tests.domain.audit_story import burst_main, partners_case
+from tests.services.audit.test_api import AUDITOR, merged_into, store
+from tests.services.audit.test_log import FORGED, NASTY, ODD
+from tests.support.examples import Call, Preparations, Prepared, make_every_call, mismatches
+from tests.support.facts import case_id, fact_record, record_of, report
+from tests.support.infrastructure import Database
+from tests.support.services import Running, running
+
+PARTNERS_CASE, STEPS_ONLY, FAULTY = (case_id() for _ in range(3))
+
+
+def _by_auditor(**path: str) -> Callable[[Running], Awaitable[Prepared]]:
+    async def prepare(_: Running) -> Prepared:
+        return Prepared(AUDITOR, path)
+
+    return prepare
+
+
+PREPARATIONS: Preparations = {
+    "list_cases": _by_auditor(),
+    "get_case": _by_auditor(case_id=examples.CASE),
+    "list_case_records": _by_auditor(case_id=examples.CASE),
+    "list_log": _by_auditor(),
+    "get_record": _by_auditor(index="0"),
+    "get_completeness": _by_auditor(),
+    "get_summary": _by_auditor(),
+}
+
+
+def stories() -> Iterator[Record]:
+    """Whole cases, each on partitions of its own: the examples' case, one merged into it, and one of partners."""
+    told = (
+        burst_main(examples.CASE),
+        merged_into(examples.MERGED_CASE, examples.CASE, 7),
+        partners_case(PARTNERS_CASE),
+    )
+    for partition, story in enumerate(told, start=1):
+        yield from (replace(record, partition=partition) for record in story.records())
+
+
+def faults() -> Iterator[Record]:
+    """Records with which every question about a case finds something."""
+    first, request = case_id(), case_id()
+    new = fact_record(FAULTY, report(), event_id=first)
+    yield from (new, record_of(new.value, FAULTY), fact_record(FAULTY, report("other bytes"), event_id=first))
+    yield from (fact_record(FAULTY, Supplement(text="x"), sequence=4, cause=cause) for cause in (first, case_id()))
+    for case in (FAULTY, STEPS_ONLY):
+        yield fact_record(case, OnScene(assignment_id=f"{case}.1.1", unit="dept:water"), cause=first)
+    yield fact_record(FAULTY, Supplement(text="without a cause"), sequence=5)
+    yield fact_record(FAULTY, Acknowledge(assignment_id=f"{FAULTY}.1.1"), sequence=None)
+    yield fact_record(FAULTY, Acknowledge(assignment_id=f"{FAULTY}.1.1"), sequence=None, event_id=request)
+    for number in (1, 2):
+        yield fact_record(FAULTY, AcceptanceNotice(to="water", request=request), cause=request, sequence=number)
+
+
+@pytest.fixture
+async def filled(service: Service, database: Database, tmp_path: Path) -> AsyncIterator[Running]:
+    """Audit with a log in which there is something of everything, and no broker."""
+    odd = [made(case_id()) for made in (ODD | FORGED | NASTY).values()]
+    async with running(service, database.url("audit"), CASEGRID_PARTNERS=tmp_path / "none.json") as found:
+        await store(found, *stories(), *faults(), *odd)
+        yield found
+
+
+async def test_every_example_succeeds(filled: Running) -> None:
+    await make_every_call(filled, PREPARATIONS)
+
+
+async def test_cases_records_and_faults_of_every_sort_are_answered_as_the_document_says(filled: Running) -> None:
+    document = (await filled.client.get("/openapi.json")).json()
+    asked = [
+        Call("list_log", "GET", "/log", query={"limit": 200}),
+        Call("list_cases", "GET", "/cases", query={"limit": 200}),
+        Call("get_completeness", "GET", "/completeness", query={"limit": 200}),
+    ]
+    found = {}
+    for call in asked:
+        answer = await filled.client.get(call.path, headers=AUDITOR, params=call.query)
+        assert mismatches(document, call, answer) == [], str(call)
+        found[call.operation] = answer.json()
+    assert [name for name in (*QUESTIONS, "offset_gaps") if not found["get_completeness"][name]["items"]] == []
+    assert {item["valid"] for item in found["list_log"]["items"]} == {True, False}
+    cases = {item["case_id"] for item in found["list_cases"]["items"]}
+    assert cases > {examples.CASE, examples.MERGED_CASE, PARTNERS_CASE, STEPS_ONLY, FAULTY}
+    shown = Call("get_case", "GET", "/cases/{case_id}")
+    for case in cases:
+        answer = await filled.client.get(f"/cases/{case}", headers=AUDITOR)
+        assert mismatches(document, shown, answer) == [], case

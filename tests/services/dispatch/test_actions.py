@@ -1,0 +1,132 @@
+"""What dispatch says a caller may do with an assignment, and whether that is so."""
+
+from typing import Any
+
+import pytest
+
+from contracts.triage import Rejected
+from services.dispatch.api import OPERATIONS
+from tests.services.dispatch.desk import (
+    BODIES,
+    CENTRE,
+    DISTRICT,
+    ELSEWHERE,
+    FIRE,
+    WATER,
+    get,
+    given_out,
+    plan,
+    post,
+    take,
+)
+from tests.support.facts import case_id
+from tests.support.services import Running, token
+
+PARTNER = {"x-client-key": "fire"}
+ASKING = {
+    "its unit": WATER,
+    "another unit": FIRE,
+    "a superior": DISTRICT,
+    "the centre": CENTRE,
+    "an acceptor": token("wang", "acceptor"),
+    "an auditor": token("zhou", "auditor"),
+    "a crew that is the centre, too": token("li", "handling_unit", "shift_leader", unit="dept:water"),
+}
+
+
+async def worked_on(dispatch: Running, number: int = 1) -> str:
+    """An assignment that its unit has acknowledged, and wants more time for."""
+    name = f"{await given_out(dispatch)}.1.{number}"
+    who = WATER if number == 1 else FIRE
+    await post(dispatch, f"/assignments/{name}/acknowledge", who)
+    await post(dispatch, f"/assignments/{name}/request-extension", who, reason="no pipe")
+    return name
+
+
+async def actions(dispatch: Running, assignment_id: str, who: dict[str, str]) -> dict[str, Any]:
+    """Action -> what is said of it."""
+    found = (await get(dispatch, f"/assignments/{assignment_id}/actions", who))["items"]
+    assert [one["action"] for one in found] == [*OPERATIONS.values()]
+    assert {one["assignment_id"] for one in found} == {assignment_id}
+    return {one["action"]: one for one in found}
+
+
+@pytest.mark.parametrize(
+    ("who", "number"), [*((who, 1) for who in ASKING.values()), (PARTNER, 2)], ids=[*ASKING, "its partner"]
+)
+async def test_an_action_is_taken_or_refused_as_the_answer_says(
+    dispatch: Running, who: dict[str, str], number: int
+) -> None:
+    name = await worked_on(dispatch, number)
+    for said in (await actions(dispatch, name, who)).values():
+        path = said["path"].replace(name, await worked_on(dispatch, number))
+        body = BODIES[path.rpartition("/")[2]]
+        done = await dispatch.client.request(said["method"], path, headers=who, json=body)
+        if said["allowed"]:
+            assert (done.status_code, said["rule"], said["reason"]) == (200, None, None), done.text
+        elif said["rule"] == "caller.role":
+            assert (done.status_code, done.json()["detail"]) == (403, said["reason"])
+        else:
+            assert (done.status_code, done.json()["rule"]) == (409, said["rule"])
+            assert done.json()["detail"] == said["reason"]
+
+
+async def test_what_may_be_done_follows_the_work(dispatch: Running) -> None:
+    name = f"{await given_out(dispatch)}.1.1"
+
+    async def rules(*asked: str) -> list[str | None]:
+        found = await actions(dispatch, name, WATER)
+        return [found[action]["rule"] for action in asked]
+
+    assert await rules("acknowledge_assignment", "resolve_assignment", "return_assignment", "supervise_assignment") == [
+        None,
+        "step.order",
+        None,
+        "caller.role",
+    ]
+    for step in ("acknowledge", "on-scene"):
+        await post(dispatch, f"/assignments/{name}/{step}", WATER)
+    assert await rules("resolve_assignment", "set_out", "return_assignment", "hand_on_assignment") == [
+        None,
+        "step.order",
+        "return.begun",
+        "hand_on.begun",
+    ]
+    await post(dispatch, f"/assignments/{name}/urge", CENTRE)
+    assert await rules("urge_assignment", "request_extension") == ["urge.cooldown", None]
+    await post(dispatch, f"/assignments/{name}/resolve", WATER)
+    assert {one["rule"] for one in (await actions(dispatch, name, WATER)).values()} == {
+        "assignment.ended",
+        "caller.role",
+    }
+
+
+async def test_the_actions_of_a_case_are_those_of_its_assignments_and_hold_for_its_version(dispatch: Running) -> None:
+    case = await given_out(dispatch)
+    await post(dispatch, f"/assignments/{case}.1.2/acknowledge", FIRE)
+    await post(dispatch, f"/assignments/{case}.1.2/resolve", FIRE)
+    found = await dispatch.client.get(f"/cases/{case}/actions", headers=WATER)
+    shown = await dispatch.client.get(f"/cases/{case}", headers=WATER)
+    assert found.headers["etag"] == shown.headers["etag"] == found.json()["etag"]
+    assert found.json()["case_id"] == case
+    each = [await actions(dispatch, f"{case}.1.{number}", WATER) for number in (1, 2)]
+    assert found.json()["items"] == [one for said in each for one in said.values()]
+    stale = {**WATER, "if-match": found.json()["etag"]}
+    await post(dispatch, f"/assignments/{case}.1.1/acknowledge", stale)
+    await post(dispatch, f"/assignments/{case}.1.1/resolve", stale, 412)
+
+
+async def test_whoever_may_read_a_case_may_ask_and_nobody_else(dispatch: Running) -> None:
+    case, other, rejected = await given_out(dispatch), case_id(), case_id()
+    for path in (f"/cases/{case}/actions", f"/assignments/{case}.1.2/actions"):
+        found = (await get(dispatch, path, PARTNER))["items"]
+        assert {one["assignment_id"] for one in found} == {f"{case}.1.2"}
+        await get(dispatch, path, token("d", "dispatcher", areas=(ELSEWHERE,)), 403)
+        await get(dispatch, path, token("chen", "reporter"), 403)
+    await given_out(dispatch, plan(other, 1, "dept:water"), case=other)
+    for path in (f"/cases/{other}/actions", f"/assignments/{other}.1.1/actions"):
+        await get(dispatch, path, PARTNER, 403)
+    for path in (f"/cases/{case_id()}/actions", f"/assignments/{case}.1.3/actions"):
+        await get(dispatch, path, status=404)
+    await take(dispatch, rejected, Rejected(why="not_ours", reason="private ground"))
+    assert (await get(dispatch, f"/cases/{rejected}/actions"))["items"] == []
