@@ -1,7 +1,8 @@
 """Creates and upgrades a service's role, schema and tables; run with an administrator's connection before the service.
 
 A migration is a file `<number>_<name>.sql` in a folder; the numbers of a folder run from 1 without a gap. Each is
-applied once, in order, and never edited afterwards. A migration whose first line is `-- rebuild` changes tables that
+applied once, in order, and never edited afterwards: `migrations.lock` beside this file holds the digests of all, and a
+test compares them. A migration whose first line is `-- rebuild` changes tables that
 are derived from the service's own events: whoever migrates runs the service's `rebuild` before the service starts.
 
 Expand and contract: the old version of a service may still run while a migration is applied, so a migration only adds

@@ -14,6 +14,7 @@ from chassis.store.database import Database
 from chassis.store.migrations import Migration, MigrationError, migrate, read
 from chassis.store.views import View
 from contracts.intake import Supplement
+from deploy.stack.process import ROOT
 from tests.support.facts import case_id, fact_record, report
 from tests.support.infrastructure import PASSWORD
 from tests.support.infrastructure import Database as Server
@@ -139,3 +140,18 @@ def test_a_folder_with_a_missing_number_or_a_wrong_name_is_refused(tmp_path: Pat
         (tmp_path / name).write_text("SELECT 1")
     with pytest.raises(MigrationError, match=rule):
         read("tally", tmp_path)
+
+
+def test_a_migration_that_was_released_is_never_edited() -> None:
+    """Data somewhere was made by it: a further migration changes what it made. A new one is added to the lock."""
+    lock = (ROOT / "chassis/store/migrations.lock").read_text()
+    locked = {path: digest for digest, path in (line.split() for line in lock.splitlines())}
+    folders = (ROOT / "chassis/store/schema", *sorted((ROOT / "services").glob("*/schema")))
+    found = {
+        f"{folder.relative_to(ROOT)}/{migration.name}.sql": migration.digest
+        for folder in folders
+        for migration in read(folder.parent.name, folder)
+    }
+    missing = found.keys() - locked.keys()
+    assert not missing, f"sha256sum {' '.join(sorted(missing))} >> chassis/store/migrations.lock"
+    assert found == locked, "a migration was edited or removed: restore it, and write a further one"
