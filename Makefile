@@ -35,6 +35,10 @@ reset: $(MADE) ## stop everything, drop data, secrets and logs; keep partners an
 status: $(MADE) ## what runs, and why something does not (JSON=1); fails unless all that was started is ready
 	@$(STACK) status $(if $(filter-out 0,$(JSON)),--json)
 
+rebuild: $(MADE) ## make the derived tables of SERVICE=dispatch anew from its stored events; writers wait meanwhile
+	@test -n '$(SERVICE)' || { echo 'make rebuild SERVICE=intake (or triage, dispatch, feedback, audit)' >&2; exit 2; }
+	@$(STACK) rebuild '$(SERVICE)'
+
 demo: up ## the reference scenario, from the first report of a burst main to the audited, closed case
 	@$(PY) -m deploy.demo
 
@@ -85,4 +89,4 @@ $(MADE): requirements.lock deploy/stack/environment.sh
 	@deploy/stack/environment.sh
 	@touch $@
 
-.PHONY: help up down reset status demo replay test check fix mutants bench token partner partners lock
+.PHONY: help up down reset status rebuild demo replay test check fix mutants bench token partner partners lock

@@ -1,4 +1,4 @@
-"""`python -m deploy.stack up | down | reset | status | token | setup`: what the Makefile and the containers run.
+"""`python -m deploy.stack up | down | reset | status | rebuild | token | setup`: what the Makefile and the containers run.
 
 Exit status: 0 done; 1 not done, standard error says why; 2 the command line makes no sense, or lacks something.
 Of `status`: 0 everything that should run is ready; 3 something is not, and the reasons are printed; 4 nothing runs.
@@ -11,7 +11,7 @@ import logging
 import sys
 
 from deploy.stack import asked, lifecycle, status
-from deploy.stack.plan import PARTS, Plan, from_environment
+from deploy.stack.plan import PARTS, SERVICES, Plan, from_environment
 from deploy.stack.problem import Problem
 from deploy.stack.secrets import load
 from deploy.stack.setup import setup
@@ -37,6 +37,8 @@ def main(arguments: list[str]) -> int:
                 asyncio.run(lifecycle.reset(plan))
             case "status":
                 return _status(asked.as_asked(plan), as_json=options.json)
+            case "rebuild":
+                lifecycle.rebuild(asked.as_asked(plan), options.service)
             case _:
                 return _token(asked.as_asked(plan), options)
     except Problem as fault:
@@ -88,6 +90,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("reset", help="end everything, drop data")
     shown = commands.add_parser("status", help="what runs, and why something is not ready", allow_abbrev=False)
     shown.add_argument("--json", action="store_true")
+    rebuilt = commands.add_parser("rebuild", help="make a service's derived tables anew from its stored events")
+    rebuilt.add_argument("service", choices=SERVICES)
     commands.add_parser("setup", help="in a container: topics, schemas and district, from the environment")
     token = commands.add_parser("token", help="print a development token", allow_abbrev=False)
     token.add_argument("--role", default="", help="one or more, separated by commas; none: lists the roles")

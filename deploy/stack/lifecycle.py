@@ -129,6 +129,11 @@ async def reset(plan: Plan, say: Say = print) -> None:
         say("DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS name servers of yours: nothing was dropped there")
 
 
+def rebuild(plan: Plan, name: str) -> None:
+    """Makes the derived tables of a service anew, whether it runs or not. Raises `Problem` if the database is down."""
+    provision.rebuild(name, services_environment(plan, name, load(plan.run)))
+
+
 def services_environment(plan: Plan, name: str, secrets: Secrets, kind: str = "kafka") -> dict[str, str]:
     """What the process of a service is told."""
     login = (name, secrets.postgres[name])

@@ -36,11 +36,11 @@ async def database(
 
 
 def rebuild(name: str, environment: Mapping[str, str]) -> None:
-    """Rebuilds what is derived from a service's events, as a migration demands, and shows how far. Raises `Problem`."""
+    """Rebuilds what is derived from a service's events, and shows how far. Raises `Problem`."""
     command = (sys.executable, "-m", f"services.{name}", "rebuild")
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=False)
     if done.returncode != 0:
-        raise Problem(f"{name} could not be rebuilt (see above); `python -m services.{name} rebuild` tries again")
+        raise Problem(f"{name} could not be rebuilt (see above); the tables are as before")
 
 
 def with_database(url: str, database: str, login: tuple[str, str] | None = None) -> str:

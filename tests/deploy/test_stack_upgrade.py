@@ -72,6 +72,9 @@ def test_newer_code_upgrades_an_older_stack_in_place(infrastructure_folder: Path
         assert "intake: started again" in said or "started again, for their code or settings changed: intake" in said
         report = httpx.get(f"{url}/reports/{filed.json()['case_id']}", headers=headers)
         assert (report.status_code, report.json()["title"]) == (200, "burst main")
+        again = copy.run("rebuild", "intake")
+        assert again.returncode == 0, again.stderr
+        assert [line.rpartition(", ")[2] for line in again.stdout.splitlines() if ".reports:" in line] == ["equal"]
         assert "applied" not in copy.up(), "a third `up` has nothing to apply"
         (tmp_path / "services" / "intake" / "schema" / "0002_title_length.sql").unlink()
         before = stack.status()
