@@ -1,4 +1,4 @@
-"""The runtime under every service; it knows streams and facts, and no domain word.
+"""The runtime under every service; it knows streams and facts, and no service's rules.
 
 Each layer imports only what stands below it:
 

@@ -1,12 +1,12 @@
-"""Traces and logs: W3C trace context through HTTP and Kafka, spans to an OTLP endpoint if one is set, logs as JSON
-lines.
+"""Traces and logs: W3C trace context through HTTP and Kafka, spans by OTLP, logs as JSON lines.
 
 Spans follow OpenTelemetry's conventions for HTTP servers and for messaging; the latter are still in development, so
 their version is pinned (`SCHEMA`).
 
     server     one per HTTP request, child of the caller's span
     process    one per batch of records, linked to the span of each record
-    deadline   one per batch of deadlines, the start of a trace
+    command    one per command, child of the request's span
+    deadlines  one per batch of deadlines, the start of a trace
 
 A record's `traceparent` header names the span that published it. Its `traceparent` attribute names the first span of
 the case, and stays the same along the chain. Without an endpoint no span is made: headers then carry the first span,

@@ -1,5 +1,5 @@
 """What Casegrid publishes: the facts on its five topics, what partners say and hear on theirs, and the envelope they
-travel in. Pure data and pure functions over it, no I/O.
+travel in. Pure data and pure functions over it.
 
 envelope.py   the CloudEvents envelope everything travels in
 intake.py     ReportFiled   a report: new, a supplement to a case, or a withdrawal
@@ -9,6 +9,7 @@ feedback.py   Evaluated     the verdict on a case
 progress.py   Progressed    the steps in between, each service's own
 request.py    Request       what a partner says on from.<partner>
 notice.py     Notice        what a partner may know, on to.<partner>
+fields.py     the types of fields: instants, names, texts, areas, ids
 wire.py       bytes <-> events; the tables of types and topics
 causes.py     what each fact's cause is
 status.py     the public status of a case

@@ -2,7 +2,8 @@
 
 A fact that follows from another's fact names that. One that a person or the clock began names what it answers: an
 acknowledgement the `Assigned`, a grant the request, a check the `checking`, a deadline's passage the event that set the
-deadline. Of two facts of one decision the second names the first. Only a case's first report has no cause.
+deadline. Of two facts of one decision the second names the first. A case's first report has no cause,
+nor has what is said of a record that cannot be read.
 
 An event is known here by its label: its topic's kind, ruling, outcome, verdict or step, and of a plan or a step also by
 the assignment it is about. Among the causes that the table allows the latest of the case counts.

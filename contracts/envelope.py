@@ -36,7 +36,8 @@ class _Envelope(Shape, Generic[D]):
     partitionkey: CaseId
     correlationid: CaseId
     causationid: EventId | None = None
-    """The event that this one follows from or answers; absent only at a case's first report."""
+    """The event that this one follows from or answers; absent at a first report, and where an unreadable record is
+    answered."""
     actor: Name | None = None
     """The person, partner or clock that began it; always there when `causationid` is not."""
     traceparent: Traceparent | None = None

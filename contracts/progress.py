@@ -88,7 +88,7 @@ class RulingOverdue(_Step):
 
 
 class Acknowledged(_Done):
-    """A unit takes the assignment on: the one it was given to, or one it was offered to. From now on it is its."""
+    """A unit takes the assignment on: the one it was given to, or one it was offered to. It is then responsible."""
 
     step: Literal["acknowledged"] = "acknowledged"
     assignment_id: AssignmentId

@@ -69,7 +69,7 @@ class PartnerRequest:
 
 
 def request_in(requests: PartnerRequests[Any], partners: Partners, record: Record, event: Any) -> PartnerRequest | None:
-    """The request in an event; None if another service takes it, or if its partner is no longer registered."""
+    """The request in an event; None if another service takes it, or if its partner was never registered."""
     partner = partners.by_id.get(partner_of(record.topic) or "")
     command = requests.command(event, partner) if partner is not None else None
     return PartnerRequest(event, partner, command) if partner is not None and command is not None else None

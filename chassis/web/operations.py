@@ -83,7 +83,7 @@ async def get_health(process: ProcessDep) -> dict[str, Any]:
 
 @router.get("/ready", responses={503: {"description": "Some part is not ready; which one, and why."}})
 async def get_ready(process: ProcessDep) -> Any:
-    """200 when the database and the broker answer, partitions are assigned and none is stuck."""
+    """200 when the database answers, and in a worker the broker does, partitions are assigned and none is stuck."""
     faults = await process.faults()
     if faults:
         words = "; ".join(f"{part}: {fault}" for part, fault in faults.items())

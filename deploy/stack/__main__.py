@@ -1,4 +1,4 @@
-"""`python -m deploy.stack up | down | reset | status | rebuild | token | setup`: what the Makefile and the containers run.
+"""`python -m deploy.stack up | down | status | ...`: what the Makefile and the containers run.
 
 Exit status: 0 done; 1 not done, standard error says why; 2 the command line makes no sense, or lacks something.
 Of `status`: 0 everything that should run is ready; 3 something is not, and the reasons are printed; 4 nothing runs.

@@ -1,8 +1,7 @@
-"""Runs the feedback service: `python -m services.feedback`."""
+"""Runs feedback: `python -m services.feedback`; `python -m services.feedback rebuild` rebuilds its derived tables."""
 
-from chassis.runtime import main
-from chassis.settings import Settings
+from chassis.command_line import main
 from services.feedback.service import build
 
 if __name__ == "__main__":
-    main(build(Settings()))
+    main(build)

@@ -222,7 +222,7 @@ async def list_indicators(
 
     Each number names its formula and the lists of the cases behind it. For a caller whose token names areas only the
     cases in these areas count. The period is half-open, and what had happened by `as_of` counts: name it to get the
-    same answer on any day.
+    same answer on any day, except for cases that are entered long after the fact.
     """
     _require_known(filters, district)
     return Json(await indicators.figures(database, filters, Period.of(filters, clock()), caller))

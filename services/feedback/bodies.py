@@ -346,7 +346,8 @@ class AssignmentDetail(_Answer):
     late_by_seconds: LateBy
     extensions: Annotated[int, Field(description="How many extensions were granted.", examples=[1], ge=0)]
     extended: Annotated[
-        list[ExtensionDetail], Field(description="These extensions, the first first.", examples=[[examples.EXTENSION]])
+        list[ExtensionDetail],
+        Field(description="These, the earliest first.", examples=[[examples.EXTENSION]]),
     ]
     urged: Annotated[int, Field(description="How often it was urged, known once it has ended.", examples=[0], ge=0)]
     supervised: Annotated[
@@ -391,7 +392,7 @@ class CheckWaiting(_Answer):
     ]
     handling_units: Annotated[
         list[Name],
-        Field(description="The units that handled it. Nobody of them checks it.", examples=[[examples.WATER]]),
+        Field(description="The units that handled it. None of them may check it.", examples=[[examples.WATER]]),
     ]
 
 
@@ -399,7 +400,7 @@ class CaseDetail(CaseItem, CheckWaiting):
     """A case with its assignments and ratings."""
 
     assignments: Annotated[list[AssignmentDetail], Field(description="The assignments of all rounds, in their order.")]
-    ratings: Annotated[list[RatingDetail], Field(description="The ratings, the first first.")]
+    ratings: Annotated[list[RatingDetail], Field(description="The ratings, the earliest first.")]
 
 
 class CheckItem(CaseItem, CheckWaiting):

@@ -129,7 +129,7 @@ class IndicatorGroup(_Answer):
 
 
 class IndicatorPage(_Answer):
-    """A page of the figures of a period. The same question with the same `as_of` has the same answer on any day."""
+    """A page of the figures of a period. With the same `as_of` they are the same on any day, late entries apart."""
 
     by: ByOut
     level: LevelOut

@@ -3,6 +3,7 @@
 Every number is a count, a sum or a distribution over a population; the list behind it is that same population, from
 the same SQL. A population holds only what had happened by `as_of`, and a member counts under the category, the area and
 the unit of the instant that counts for it, all by the events' own times. So a period gives the same numbers on any day.
+Only a case that is entered long after the fact adds to them, at its claimed times.
 """
 
 from collections.abc import Mapping
