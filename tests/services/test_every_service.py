@@ -223,6 +223,11 @@ async def test_everybody_is_told_who_they_are(api: Running) -> None:
     assert me == {"subject": "li", "roles": ["dispatcher"], "unit": "dept:water", "areas": ["CH/x"], "source": None}
 
 
+async def test_the_document_names_the_errors_that_any_request_may_meet(api: Running) -> None:
+    for operation in await operations(api, "get", "post", "put", "delete"):
+        assert {"429", "500", "503"} <= operation.described["responses"].keys(), operation.path
+
+
 async def test_the_document_describes_every_field_and_every_parameter_with_examples(api: Running) -> None:
     document = (await api.client.get("/openapi.json")).json()
     wanting = [
