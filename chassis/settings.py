@@ -8,6 +8,8 @@ from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEVELOPMENT_KEY = "casegrid-development-key-for-loopback-only"
+SHORTEST_KEY = 32
+"""Of a key beyond loopback, in bytes (RFC 7518, section 3.2)."""
 
 
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
@@ -34,6 +36,7 @@ class Settings(BaseSettings):
     role: Literal["api", "worker", "both"] = Field(default="both", validation_alias="CASEGRID_ROLE")
     district: Path = Field(default=Path(".data/district/full"), validation_alias="CASEGRID_DISTRICT")
     jwt_key: str = Field(default=DEVELOPMENT_KEY, validation_alias="CASEGRID_JWT_KEY")
+    """Verifies tokens where `jwks` is not set, and always hashes the logins of private persons."""
     jwks: str | None = Field(default=None, validation_alias="CASEGRID_JWKS")
     partners: Path | None = Field(default=None, validation_alias="CASEGRID_PARTNERS")
     """The file of registered partners; by default `partners.json` beside the district's folder."""
@@ -67,10 +70,15 @@ class Settings(BaseSettings):
         """Raises `SystemExit` where a development setting would be reachable from outside."""
         if self.loopback():
             return
-        if self.jwt_key == DEVELOPMENT_KEY and self.jwks is None:
+        # Also where CASEGRID_JWKS verifies tokens: the key hashes the logins of private persons.
+        if self.jwt_key == DEVELOPMENT_KEY:
             raise SystemExit(
                 f"HOST is {self.host}, but CASEGRID_JWT_KEY is the development key:"
-                " set a key of your own or CASEGRID_JWKS"
+                " set a key of your own, with CASEGRID_JWKS too"
+            )
+        if len(self.jwt_key.encode()) < SHORTEST_KEY:
+            raise SystemExit(
+                f"HOST is {self.host}, but CASEGRID_JWT_KEY has fewer than {SHORTEST_KEY} bytes: set a longer one"
             )
         if self.clock_file is not None:
             raise SystemExit(

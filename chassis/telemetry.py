@@ -102,6 +102,12 @@ class ServerSpan:
         if status >= 500:
             self._span.set_status(StatusCode.ERROR)
 
+    def fails(self, error: Exception) -> None:
+        """Records the exception that nobody expected."""
+        if self._span is not None:
+            self._span.record_exception(error)
+            self._span.set_status(StatusCode.ERROR)
+
 
 @contextmanager
 def process_span(group: str, headers: Iterable[bytes | None], count: int) -> Iterator[None]:

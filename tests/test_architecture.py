@@ -243,6 +243,17 @@ def test_what_an_object_can_do_is_a_type_and_not_asked_of_it() -> None:
     assert asked == []
 
 
+def test_services_leave_the_writing_of_instants_to_the_contracts() -> None:
+    """`contracts.fields.instant` is what every reader of ours takes, from 1970 to 2199."""
+    written = [
+        f"{path}:{node.lineno}"
+        for path, tree in trees("services", "chassis/web")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr in ("isoformat", "strftime")
+    ]
+    assert written == []
+
+
 def test_no_modules_import_each_other_in_a_circle() -> None:
     graph: dict[str, set[str]] = {}
     modules = {

@@ -54,7 +54,7 @@ class CommandRequest:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The response: status, body, and the case's version (the ETag); `repeated` if it was given before."""
+    """The response: status, body, and the case's version after it (the ETag); `repeated` if it was given before."""
 
     status: int
     body: bytes
@@ -142,7 +142,7 @@ class Commands:
         status, body = ending.to_response(stream.state, events)
         answer = Answer(status, orjson.dumps(body, option=orjson.OPT_UTC_Z), stream.version)
         if request.idempotency_key is not None:
-            await self._remember(connection, request, stream_id, answer)
+            await self._remember(connection, request, answer)
         return answer
 
     async def _given(self, connection: Connection, request: CommandRequest) -> Answer | None:
@@ -157,8 +157,7 @@ class Commands:
         if taken:
             return None
         row = await connection.fetchrow(
-            "SELECT i.fingerprint, i.status, i.body, s.version FROM idempotency i LEFT JOIN streams s USING (stream_id)"
-            " WHERE i.caller = $1 AND i.key = $2",
+            "SELECT fingerprint, status, body, version FROM idempotency WHERE caller = $1 AND key = $2",
             request.actor,
             request.idempotency_key,
         )
@@ -166,16 +165,16 @@ class Commands:
             raise Conflict("the first request with this key was rolled back meanwhile")
         if row["fingerprint"] != request.fingerprint:
             raise Unusable("Idempotency-Key", "was used before with another request")
-        return Answer(row["status"], row["body"], row["version"] or 0, repeated=True)
+        return Answer(row["status"], row["body"], row["version"], repeated=True)
 
-    async def _remember(self, connection: Connection, request: CommandRequest, stream_id: str, answer: Answer) -> None:
+    async def _remember(self, connection: Connection, request: CommandRequest, answer: Answer) -> None:
         await connection.execute(
-            "UPDATE idempotency SET status = $3, body = $4, stream_id = $5 WHERE caller = $1 AND key = $2",
+            "UPDATE idempotency SET status = $3, body = $4, version = $5 WHERE caller = $1 AND key = $2",
             request.actor,
             request.idempotency_key,
             answer.status,
             answer.body,
-            stream_id,
+            answer.version,
         )
 
 

@@ -53,8 +53,7 @@ class Changes:
 
     def _tell(self, changed: frozenset[str]) -> None:
         for queue in self._listeners:
-            if queue.full():
-                while not queue.empty():
-                    queue.get_nowait()
-                changed = EVERYTHING
-            queue.put_nowait(changed)
+            behind = queue.full()
+            while behind and not queue.empty():
+                queue.get_nowait()
+            queue.put_nowait(EVERYTHING if behind else changed)

@@ -54,42 +54,33 @@ def problem(status: int, title: str, detail: str, **more: Any) -> Response:
     return Response(orjson.dumps(body), status, headers, media_type="application/problem+json")
 
 
-def unauthenticated(fault: Exception) -> Response:
-    """The 401 that asks for a bearer token."""
-    return problem(401, "Unauthenticated", str(fault), headers={"WWW-Authenticate": "Bearer"})
-
-
 def unusable(errors: list[dict[str, str]]) -> Response:
     """The 422 that names each field with the rule it breaks."""
     words = "; ".join(f"{item['field']}: {item['rule']}" for item in errors[:5])
     return problem(422, "Bad input", words, errors=errors)
 
 
-def handle_errors(app: FastAPI) -> None:
-    """Turns every expected exception into its problem+json."""
-
-    def on(kind: type[Exception], make: Callable[[Any], Response]) -> None:
-        async def handler(_: HttpRequest, fault: Exception) -> Response:
+def response_to(fault: Exception) -> Response | None:
+    """What the table of errors answers to an exception; None for one that nobody expects."""
+    for kind in type(fault).__mro__:
+        if (make := _RESPONSES.get(kind)) is not None:
             return make(fault)
+    return None
 
+
+def failed() -> Response:
+    """The 500 of an exception that nobody expects. Whoever answers with it logs the exception."""
+    return problem(500, "Internal error", "the request failed; its trace id names it in the logs")
+
+
+def handle_errors(app: FastAPI) -> None:
+    """Turns every expected exception of a route into its problem+json; the gate answers to all others."""
+
+    async def handler(_: HttpRequest, fault: Exception) -> Response:
+        return response_to(fault) or failed()
+
+    for kind in _RESPONSES:
         app.add_exception_handler(kind, handler)
-
-    on(Unknown, lambda f: problem(404, "Not found", str(f)))
-    on(NotFound, lambda f: problem(404, "Not found", str(f)))
-    on(Refused, lambda f: problem(409, "A rule forbids it", str(f), type=f"urn:casegrid:rule:{f.rule}", rule=f.rule))
-    on(Stale, lambda f: problem(412, "Precondition failed", str(f)))
-    on(MatchRequired, lambda f: problem(428, "Precondition required", str(f)))
-    on(Unauthenticated, unauthenticated)
-    on(Forbidden, lambda f: problem(403, "Forbidden", str(f)))
-    on(Unusable, lambda f: unusable([{"field": f.field, "rule": f.rule}]))
-    on(TooLarge, lambda f: unusable([{"field": "data", "rule": str(f)}]))
-    on(RequestValidationError, _invalid)
-    for kind in (HoldsNul, asyncpg.UntranslatableCharacterError, asyncpg.CharacterNotInRepertoireError):
-        on(kind, lambda _: unusable([{"field": "body", "rule": NUL_RULE}]))
-    on(HTTPException, lambda f: problem(f.status_code, str(f.detail), str(f.detail), headers=f.headers))
-    for kind in (Unready, *TRANSIENT_ERRORS):
-        on(kind, _unready)
-    on(Exception, lambda f: problem(500, "Internal error", "the request failed; its trace id names it in the logs"))
 
 
 def _unready(fault: Exception) -> Response:
@@ -107,3 +98,27 @@ def _invalid(fault: RequestValidationError) -> Response:
             for item in fault.errors()
         ]
     )
+
+
+def _holds_nul(_: Exception) -> Response:
+    return unusable([{"field": "body", "rule": NUL_RULE}])
+
+
+_RESPONSES: dict[type, Callable[[Any], Response]] = {
+    Unknown: lambda f: problem(404, "Not found", str(f)),
+    NotFound: lambda f: problem(404, "Not found", str(f)),
+    Refused: lambda f: problem(409, "A rule forbids it", str(f), type=f"urn:casegrid:rule:{f.rule}", rule=f.rule),
+    Stale: lambda f: problem(412, "Precondition failed", str(f)),
+    MatchRequired: lambda f: problem(428, "Precondition required", str(f)),
+    Unauthenticated: lambda f: problem(401, "Unauthenticated", str(f), headers={"WWW-Authenticate": "Bearer"}),
+    Forbidden: lambda f: problem(403, "Forbidden", str(f)),
+    Unusable: lambda f: unusable([{"field": f.field, "rule": f.rule}]),
+    TooLarge: lambda f: unusable([{"field": "data", "rule": str(f)}]),
+    RequestValidationError: _invalid,
+    HoldsNul: _holds_nul,
+    asyncpg.UntranslatableCharacterError: _holds_nul,
+    asyncpg.CharacterNotInRepertoireError: _holds_nul,
+    HTTPException: lambda f: problem(f.status_code, str(f.detail), str(f.detail), headers=f.headers),
+    Unready: _unready,
+    **dict.fromkeys(TRANSIENT_ERRORS, _unready),
+}

@@ -1,5 +1,6 @@
 """What every request passes before its route: trace, body limit, caller, rate."""
 
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -9,8 +10,10 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis import telemetry
-from chassis.web.errors import NUL_RULE, Unauthenticated, problem, unauthenticated, unusable
+from chassis.web.errors import NUL_RULE, failed, problem, response_to, unusable
 from chassis.web.identity import NOBODY, Identity
+
+log = logging.getLogger(__name__)
 
 MAX_BODY = 1024 * 1024
 """Of a request, in bytes."""
@@ -38,7 +41,10 @@ class Rate:
 
 
 class Gate:
-    """ASGI middleware. Roles are checked later, by chassis.web.roles, when the route is known."""
+    """ASGI middleware. Roles are checked later, by chassis.web.roles, when the route is known.
+
+    No exception leaves it: what no route has answered is answered, or logged, inside the request's span.
+    """
 
     def __init__(self, app: ASGIApp, *, identity: Identity, rate: Rate) -> None:
         self._app = app
@@ -51,19 +57,27 @@ class Gate:
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         method = scope["method"]
+        started = False
         with telemetry.server_span(method, scope["path"], headers.get("traceparent")) as span:
 
             async def traced(message: Message) -> None:
+                nonlocal started
                 if message["type"] == "http.response.start":
+                    started = True
                     message["headers"] = [*message["headers"], (b"traceparent", span.traceparent.encode())]
                     span.ends(method, getattr(scope.get("route"), "path", None), message["status"])
                 await send(message)
 
-            refusal = await self._admit(scope, headers)
-            if refusal is not None:
-                await refusal(scope, receive, traced)
-                return
-            await self._app(scope, _bounded(receive), traced)
+            try:
+                answer = await self._admit(scope, headers) or self._app
+                await answer(scope, _bounded(receive), traced)
+            except Exception as fault:
+                response = response_to(fault)
+                if response is None or started:
+                    span.fails(fault)
+                    log.exception("a request failed: %s %s", method, scope["path"])
+                if not started:  # of an answer that has begun the server closes the connection
+                    await (response or failed())(scope, receive, traced)
 
     async def _admit(self, scope: Scope, headers: Mapping[str, str]) -> Response | None:
         length = headers.get("content-length", "0")
@@ -71,10 +85,7 @@ class Gate:
             return problem(413, "Too large", f"a request may have {MAX_BODY} bytes at most")
         if "%00" in scope["path"] + scope["query_string"].decode("latin-1") or "\0" in scope["path"]:
             return unusable([{"field": "url", "rule": NUL_RULE}])
-        try:
-            caller = await self._identity.caller(headers.get("authorization"), headers.get("x-client-key"))
-        except Unauthenticated as fault:
-            return unauthenticated(fault)
+        caller = await self._identity.caller(headers.get("authorization"), headers.get("x-client-key"))
         scope.setdefault("state", {})["caller"] = caller or NOBODY
         who = caller.subject if caller else (scope.get("client") or ("?",))[0]
         wait = self._rate.take(who)

@@ -13,14 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import jwt
+import orjson
 
 from chassis.registry import Registry
+from chassis.retry import in_words
 from chassis.settings import Settings
-from chassis.web.errors import Forbidden, Unauthenticated
-from contracts.fields import lies_in
+from chassis.web.errors import Forbidden, Unauthenticated, Unready
+from contracts.fields import is_object, lies_in
 from contracts.roles import PEOPLE
 
 AUDIENCE = "casegrid"
+_KEY_SET_SECONDS = 5.0
+"""How long a request waits for the server of the key set."""
 PRIVATE = frozenset({"reporter"})
 """A caller without other roles is a private person: the login is replaced by a keyed hash before any service sees it.
 """
@@ -59,11 +63,16 @@ class Identity:
     def __init__(self, settings: Settings, registry: Registry) -> None:
         self._key = settings.jwt_key
         self._jwks = settings.jwks
-        self._remote = jwt.PyJWKClient(settings.jwks) if settings.jwks and "://" in settings.jwks else None
+        self._remote = None
+        if settings.jwks is not None and "://" in settings.jwks:
+            self._remote = jwt.PyJWKClient(settings.jwks, timeout=_KEY_SET_SECONDS)
         self._registry = registry
 
     async def caller(self, authorization: str | None, client_key: str | None) -> Caller | None:
-        """The caller, or None where no credentials came. Raises `Unauthenticated`."""
+        """The caller, or None where no credentials came.
+
+        Raises `Unauthenticated`, and `Unready` where the keys to verify with cannot be had.
+        """
         if client_key is not None:
             return self._client(client_key)
         if authorization is None:
@@ -75,6 +84,8 @@ class Identity:
 
     def _client(self, client_key: str) -> Caller:
         partner = self._registry.partners.by_key.get(hashlib.sha256(client_key.encode()).hexdigest())
+        if partner is None and self._registry.blind:
+            raise Unready(str(self._registry.fault))
         if partner is None:
             raise Unauthenticated("X-Client-Key is not known")
         unit = partner.units[0] if partner.units else None
@@ -97,15 +108,29 @@ class Identity:
     async def _verification_key(self, token: str) -> tuple[Any, list[str]]:
         if self._jwks is None:
             return self._key, ["HS256"]
-        if self._remote is not None:
-            found = await asyncio.to_thread(self._remote.get_signing_key_from_jwt, token)
-            return found.key, [found.algorithm_name]
-        keys = jwt.PyJWKSet.from_json(await asyncio.to_thread(Path(self._jwks).read_text))
         kid = jwt.get_unverified_header(token).get("kid")
-        for key in keys.keys:
-            if key.key_id == kid:
-                return key.key, [key.algorithm_name]
-        raise jwt.InvalidKeyError(f"no key {kid!r} in the key set")
+        try:
+            found = await asyncio.to_thread(self._find, self._jwks, kid)
+        except (OSError, ValueError, LookupError, TypeError, jwt.PyJWTError) as fault:
+            raise Unready(f"the key set {self._jwks} is not usable: {in_words(fault)}") from None
+        if found is None:
+            raise jwt.InvalidKeyError(f"no key {kid!r} in the key set")
+        return found.key, [found.algorithm_name]
+
+    def _find(self, jwks: str, kid: Any) -> jwt.PyJWK | None:
+        """The key of that id; None if the set has none. Raises where there is no usable set."""
+        if self._remote is None:
+            content = orjson.loads(Path(jwks).read_bytes())
+            if not is_object(content):
+                raise ValueError("it is not a JSON object")
+            return next((key for key in jwt.PyJWKSet.from_dict(content).keys if key.key_id == kid), None)
+        self._remote.get_signing_keys()
+        try:
+            return self._remote.get_signing_key(kid)
+        except jwt.PyJWKClientConnectionError:
+            raise
+        except jwt.PyJWKClientError:  # there is a set, and not this key in it
+            return None
 
     def _person(self, claims: dict[str, Any]) -> Caller:
         roles, areas, unit = claims.get("roles", []), claims.get("areas", []), claims.get("unit")

@@ -12,7 +12,7 @@ from fastapi import Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from chassis.engine.commands import Unusable
-from contracts.fields import MAX_INTEGER, ClaimedInstant
+from contracts.fields import MAX_INTEGER, ClaimedInstant, instant
 
 PAGE = 200
 """The most items of one page."""
@@ -84,8 +84,9 @@ def unchanging_page(
 
 
 def encode_cursor(key: list[Any]) -> str:
-    """A position in a list, opaque to the caller."""
-    return base64.urlsafe_b64encode(orjson.dumps(key)).decode().rstrip("=")
+    """A position in a list, opaque to the caller: instants (in UTC), texts and numbers."""
+    parts = [instant(part) if isinstance(part, datetime) else part for part in key]
+    return base64.urlsafe_b64encode(orjson.dumps(parts)).decode().rstrip("=")
 
 
 def position(cursor: str | None, *kinds: type[datetime] | type[str] | type[int]) -> Any:

@@ -17,6 +17,7 @@ from chassis.web.errors import Forbidden, Json, NotFound
 from chassis.web.identity import Caller
 from chassis.web.paging import PageQuery, encode_cursor, page, position
 from chassis.web.requests import CallerDep, DatabaseDep, ProcessDep
+from contracts.fields import instant
 from contracts.status import STAGES
 from services.audit import bodies, completeness, examples, log_bodies, queries, records
 from services.audit.broker import end_offsets
@@ -95,7 +96,7 @@ async def get_case(
     events = without_stray_requests(await records.events_of(database, case_id, at))
     case = fold((one.event, one.index) for one in events)
     if case is None:
-        raise NotFound(f"there is no case {case_id} in the log" + (f" at {at.isoformat()}" if at else ""))
+        raise NotFound(f"there is no case {case_id} in the log" + (f" at {instant(at)}" if at else ""))
     if not caller.covers(case.area):
         raise Forbidden(f"case {case_id} lies outside the caller's areas")
     chain = in_causal_order(events)

@@ -177,7 +177,7 @@ async def _page(database: Database, wanted: _Wanted, query: PageQuery, now: date
     if (after := position(query.cursor, datetime, str)) is not None:
         wanted.add("(due_at, assignment_id) > ({0}, {1})", *after)
     rows = await _fetch(database, wanted, query.limit + 1)
-    found = page(rows, query.limit, lambda row: [row["due_at"].isoformat(), row["assignment_id"]])
+    found = page(rows, query.limit, lambda row: [row["due_at"], row["assignment_id"]])
     return {**found, "items": [_shown(row, now) for row in found["items"]]}
 
 

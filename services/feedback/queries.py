@@ -57,7 +57,7 @@ async def cases(database: Database, filters: CaseFilters, caller: Caller) -> Row
     if (after := position(filters.cursor, datetime, str)) is not None:
         wanted.add("(listed_at, case_id) < ({0}, {1})", *after)
     rows = await database.fetch(_CASES.format(where=wanted.where), *wanted.arguments)
-    found = page(rows, filters.limit, lambda row: [row["listed_at"].isoformat(), row["case_id"]])
+    found = page(rows, filters.limit, lambda row: [row["listed_at"], row["case_id"]])
     return {**found, "items": [shown(row, CaseItem) for row in found["items"]]}
 
 
@@ -76,7 +76,7 @@ async def checks(database: Database, filters: CheckFilters, caller: Caller, now:
     if (after := position(filters.cursor, datetime, str)) is not None:
         wanted.add("(check_due_at, case_id) > ({0}, {1})", *after)
     rows = await database.fetch(_CHECKS.format(where=wanted.where), *wanted.arguments)
-    found = page(rows, filters.limit, lambda row: [row["check_due_at"].isoformat(), row["case_id"]])
+    found = page(rows, filters.limit, lambda row: [row["check_due_at"], row["case_id"]])
     return {**found, "items": [shown(row, CheckItem) for row in found["items"]]}
 
 

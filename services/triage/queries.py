@@ -42,7 +42,7 @@ async def queue(database: Database, filters: QueueFilters, caller: Caller) -> di
         wanted.add("(c.queue_due_at, c.case_id) > ({0}, {1})", *after)
     rows = await database.fetch(_QUEUE.format(where=wanted.where), *wanted.arguments)
     items = [dict(row) for row in rows]
-    return page(items, filters.limit, lambda item: [item["due_at"].isoformat(), item["case_id"]])
+    return page(items, filters.limit, lambda item: [item["due_at"], item["case_id"]])
 
 
 async def cases(database: Database, filters: CaseFilters, caller: Caller) -> dict[str, Any]:
@@ -60,7 +60,7 @@ async def cases(database: Database, filters: CaseFilters, caller: Caller) -> dic
         wanted.add("(reported_at, case_id) < ({0}, {1})", *after)
     rows = await database.fetch(_CASES.format(where=wanted.where), *wanted.arguments)
     items = [dict(row) for row in rows]
-    return page(items, filters.limit, lambda item: [item["reported_at"].isoformat(), item["case_id"]])
+    return page(items, filters.limit, lambda item: [item["reported_at"], item["case_id"]])
 
 
 async def area_of(database: Database, case_id: str) -> str | None:

@@ -71,6 +71,17 @@ async def test_the_same_key_and_body_give_the_stored_answer_and_another_body_422
     assert (await tally.client.post(f"/cases/{case}/notes", json={"text": "c"})).json()["notes"] == 3
 
 
+async def test_a_stored_answer_keeps_the_version_it_was_given_with(tally: Running, case: str) -> None:
+    """Whoever decides by it on a case that others have changed since must hear of that."""
+    path, headers = f"/cases/{case}/notes", {"idempotency-key": "k1"}
+    first = await tally.client.post(path, json={"text": "a"}, headers=headers)
+    await tally.client.post(path, json={"text": "of another"})
+    again = await tally.client.post(path, json={"text": "a"}, headers=headers)
+    assert (again.headers["etag"], again.content) == (first.headers["etag"], first.content)
+    late = await tally.client.post(path, json={"text": "b"}, headers={"if-match": again.headers["etag"]})
+    assert late.status_code == 412
+
+
 async def test_requests_with_one_key_at_the_same_time_take_effect_once(tally: Running, case: str) -> None:
     answers = await asyncio.gather(
         *(

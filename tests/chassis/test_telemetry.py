@@ -1,29 +1,66 @@
 """Log lines and facts carry the trace of what they are about, whether or not anything is exported."""
 
+import asyncio
 import io
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import Any
 
+import httpx
 import orjson
 import pytest
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import StreamingResponse
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import StatusCode
+from starlette.types import Message, Scope
 
 from chassis.clock import wall_clock
 from chassis.engine.inbox import Inbox
 from chassis.engine.timers import Timers
 from chassis.kafka.records import Record
+from chassis.runtime import Runtime, application
+from chassis.settings import Settings
 from chassis.store.database import Database
 from chassis.store.streams import Cache
-from chassis.telemetry import JsonLines
+from chassis.telemetry import JsonLines, ServerSpan
+from chassis.web.application import Routes
+from chassis.web.roles import ANYONE
 from contracts.envelope import CONTENT_TYPE
 from contracts.intake import Withdrawal
 from tests.support.facts import case_id, event_of, fact_record, record_of, report
 from tests.support.services import Hands
-from tests.support.tally import MODEL
+from tests.support.tally import MODEL, TALLY
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
+
+broken_router = APIRouter()
+
+
+@broken_router.get("/broken")
+async def get_broken() -> None:
+    raise ZeroDivisionError("a defect")
+
+
+@broken_router.get("/broken/later")
+async def get_broken_later() -> StreamingResponse:
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"begun"
+        raise ZeroDivisionError("a defect")
+
+    return StreamingResponse(parts())
+
+
+BROKEN = Routes(broken_router, {("GET", "/broken"): ANYONE, ("GET", "/broken/later"): ANYONE}, {})
+"""Routes with a defect, before and after the answer has begun."""
+
+
+@pytest.fixture
+def broken() -> FastAPI:
+    return application(Runtime(replace(TALLY, routes=TALLY.routes | BROKEN), Settings()))
 
 
 @pytest.fixture
@@ -88,3 +125,43 @@ async def test_an_event_that_has_a_trace_itself_is_believed_before_the_header(da
     await Inbox(MODEL, database, wall_clock).process([record_of(raw, case, headers=headers)])
     [row] = await database.fetch("SELECT payload FROM outbox")
     assert orjson.loads(row["payload"])["traceparent"] == other
+
+
+async def test_an_unexpected_error_is_logged_once_and_its_answer_has_the_trace_of_the_line(
+    broken: FastAPI, lines: io.StringIO
+) -> None:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(broken), base_url="http://tally") as client:
+        answer = await client.get("/broken", headers={"traceparent": PARENT})
+    [line] = map(json.loads, lines.getvalue().splitlines())
+    assert (answer.status_code, answer.headers["traceparent"]) == (500, PARENT)
+    assert (line["level"], line["message"], line["trace_id"]) == ("ERROR", "a request failed: GET /broken", TRACE)
+    assert "ZeroDivisionError: a defect" in line["exception"]
+
+
+async def test_an_error_in_an_answer_that_has_begun_is_logged_with_its_trace_and_ends_it(
+    broken: FastAPI, lines: io.StringIO
+) -> None:
+    """Called without a client: the server closes the connection of an answer that stays incomplete."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return await asyncio.get_running_loop().create_future()  # the client stays and says nothing more
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(b"traceparent", PARENT.encode())]
+    scope: Scope = {"type": "http", "method": "GET", "path": "/broken/later", "query_string": b"", "headers": headers}
+    await broken(scope, receive, send)
+    [line] = map(json.loads, lines.getvalue().splitlines())
+    assert (line["message"], line["trace_id"]) == ("a request failed: GET /broken/later", TRACE)
+    assert [message.get("body") for message in sent] == [None, b"begun"]
+    assert sent[-1]["more_body"]
+
+
+def test_the_span_of_a_request_that_failed_has_its_exception() -> None:
+    span = TracerProvider().get_tracer("tests").start_span("GET /broken")
+    ServerSpan(PARENT, span).fails(ZeroDivisionError("a defect"))
+    written = json.loads(span.to_json())  # pyright: ignore[reportAttributeAccessIssue]
+    assert written["status"]["status_code"] == StatusCode.ERROR.name
+    assert written["events"][0]["attributes"]["exception.message"] == "a defect"

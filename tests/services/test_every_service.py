@@ -1,18 +1,21 @@
 """What holds for the APIs of all five services alike: the same question gets the same answer everywhere."""
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
 from chassis.service import Service
 from chassis.settings import Settings
 from chassis.store.migrations import migrate
+from chassis.web.application import Routes
 from chassis.web.paging import encode_cursor
 from chassis.web.roles import ANYONE, SIGNED_IN
 from contracts.roles import Role
@@ -62,10 +65,28 @@ def service(request: pytest.FixtureRequest, district_folder: Path) -> Service:
     return import_module(f"services.{request.param}.service").build(settings)
 
 
+broken_router = APIRouter()
+
+
+@broken_router.get("/broken")
+async def get_broken() -> None:
+    raise ZeroDivisionError("a defect")
+
+
+BROKEN = Routes(broken_router, {("GET", "/broken"): ANYONE}, {})
+"""A route with a defect."""
+
+
+@asynccontextmanager
+async def serving(service: Service, database: Database) -> AsyncIterator[Running]:
+    await migrate(database.admin_url, service.name, PASSWORD, service.migrations)
+    async with running(service, database.url(service.name), role="api") as found:
+        yield found
+
+
 @pytest.fixture
 async def api(empty_database: Database, service: Service) -> AsyncIterator[Running]:
-    await migrate(empty_database.admin_url, service.name, PASSWORD, service.migrations)
-    async with running(service, empty_database.url(service.name), role="api") as found:
+    async with serving(service, empty_database) as found:
         yield found
 
 
@@ -178,17 +199,21 @@ async def test_an_unknown_case_is_not_found(api: Running) -> None:
             assert (await ask(api, operation)).status_code == 404, operation.path
 
 
-async def test_every_error_is_a_problem(api: Running) -> None:
-    answers = [
-        await api.client.get("/nowhere"),
-        await api.client.get("/me"),
-        await api.client.delete("/health"),
-        await api.client.get("/me", headers={"authorization": "Bearer x"}),
-        await api.client.get("/me?%00=1", headers=EVERYBODY),
-    ]
-    assert [answer.status_code for answer in answers] == [404, 401, 405, 401, 422]
+async def test_every_error_is_a_problem_with_its_trace(empty_database: Database, service: Service) -> None:
+    async with serving(replace(service, routes=service.routes | BROKEN), empty_database) as api:
+        answers = [
+            await api.client.get("/nowhere"),
+            await api.client.get("/me"),
+            await api.client.delete("/health"),
+            await api.client.get("/me", headers={"authorization": "Bearer x"}),
+            await api.client.get("/me?%00=1", headers=EVERYBODY),
+            await api.client.get("/me", headers={"content-length": "x"}),
+            await api.client.get("/broken"),
+        ]
+    assert [answer.status_code for answer in answers] == [404, 401, 405, 401, 422, 413, 500]
     for answer in answers:
         assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["traceparent"].startswith("00-")
         assert {"type", "title", "status", "detail"} <= answer.json().keys()
         assert answer.json()["status"] == answer.status_code
 
@@ -196,6 +221,11 @@ async def test_every_error_is_a_problem(api: Running) -> None:
 async def test_everybody_is_told_who_they_are(api: Running) -> None:
     me = (await api.client.get("/me", headers=token("li", "dispatcher", areas=("CH/x",), unit="dept:water"))).json()
     assert me == {"subject": "li", "roles": ["dispatcher"], "unit": "dept:water", "areas": ["CH/x"], "source": None}
+
+
+async def test_the_document_names_the_errors_that_any_request_may_meet(api: Running) -> None:
+    for operation in await operations(api, "get", "post", "put", "delete"):
+        assert {"429", "500", "503"} <= operation.described["responses"].keys(), operation.path
 
 
 async def test_the_document_describes_every_field_and_every_parameter_with_examples(api: Running) -> None:

@@ -38,8 +38,8 @@ SELECT pg_temp.case_of(n), v, v = 2, (ARRAY['ReportFiled', 'Assigned', 'Evaluate
   FROM generate_series(1, {cases}) n, generate_series(1, 3) v;
 INSERT INTO inbox (source, id, received_at)
 SELECT 'intake', 'event ' || n, pg_temp.ago(n) FROM generate_series(1, {cases}) n;
-INSERT INTO idempotency (caller, key, fingerprint, status, body, stream_id, created_at)
-SELECT 'person ' || n % 500, 'key ' || n, '', 200, '', pg_temp.case_of(n), pg_temp.ago(n)
+INSERT INTO idempotency (caller, key, fingerprint, status, body, version, created_at)
+SELECT 'person ' || n % 500, 'key ' || n, '', 200, '', 3, pg_temp.ago(n)
   FROM generate_series(1, {cases}) n;
 INSERT INTO parked (status, kind, reason, stream_id, topic, partition, "offset", headers, parked_at)
 SELECT CASE WHEN n % 100 = 0 THEN 'waiting' ELSE 'discarded' END, 'invalid', 'x', pg_temp.case_of(n), 'from.x',

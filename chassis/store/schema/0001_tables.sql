@@ -85,7 +85,7 @@ CREATE TABLE idempotency (
     fingerprint text NOT NULL,
     status      integer,
     body        bytea,
-    stream_id   text,
+    version     bigint, -- of the case after the command
     created_at  timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (caller, key)
 );

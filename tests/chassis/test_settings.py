@@ -1,0 +1,40 @@
+"""A process that others can reach starts with secrets of its own only, and never with a clock that can be moved."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chassis.settings import DEVELOPMENT_KEY, Settings
+
+OWN = "a key of our own with 32 bytes...."
+
+
+def settings(host: str, **more: Any) -> Settings:
+    return Settings.model_validate({"host": host, **more})
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.7", "casegrid.example"])
+@pytest.mark.parametrize("more", [{}, {"CASEGRID_JWKS": "https://login.example/keys"}])
+def test_beyond_loopback_the_development_key_is_refused_with_a_key_set_too(host: str, more: dict[str, Any]) -> None:
+    """The key also hashes the logins of private persons; with a known key anybody could guess them."""
+    for given in (more, {**more, "CASEGRID_JWT_KEY": DEVELOPMENT_KEY}):
+        with pytest.raises(SystemExit, match=f"HOST is {host}, but CASEGRID_JWT_KEY is the development key"):
+            settings(host, **given).refuse_if_unsafe()
+    settings(host, **more, CASEGRID_JWT_KEY=OWN).refuse_if_unsafe()
+
+
+@pytest.mark.parametrize("key", ["", "short", "x" * 31])
+def test_beyond_loopback_a_key_that_can_be_guessed_is_refused(key: str) -> None:
+    with pytest.raises(SystemExit, match="CASEGRID_JWT_KEY has fewer than 32 bytes"):
+        settings("0.0.0.0", CASEGRID_JWT_KEY=key).refuse_if_unsafe()
+
+
+def test_beyond_loopback_a_clock_that_can_be_moved_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="CASEGRID_CLOCK_FILE moves the clock"):
+        settings("0.0.0.0", CASEGRID_JWT_KEY=OWN, CASEGRID_CLOCK_FILE=tmp_path / "clock").refuse_if_unsafe()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_on_loopback_development_settings_are_good_enough(host: str, tmp_path: Path) -> None:
+    settings(host, CASEGRID_CLOCK_FILE=tmp_path / "clock").refuse_if_unsafe()
