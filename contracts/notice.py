@@ -24,6 +24,7 @@ from contracts.fields import (
     Place,
     Text,
 )
+from contracts.homes import topic_to
 from contracts.triage import Because, Priority, Round
 
 Stage = Literal["assigned", "acknowledged", "en_route", "on_scene"]
@@ -37,7 +38,7 @@ class _Notice(Fact):
     @property
     def topic(self) -> str:
         """The partner's own."""
-        return f"to.{self.to}"
+        return topic_to(self.to)
 
 
 class _OfAssignment(_Notice):
