@@ -25,9 +25,8 @@ from contracts.fields import (
     Text,
 )
 from contracts.homes import topic_to
+from contracts.status import Stage
 from contracts.triage import Because, Priority, Round
-
-Stage = Literal["assigned", "acknowledged", "en_route", "on_scene"]
 
 
 class _Notice(Fact):
@@ -66,7 +65,7 @@ class AssignmentNotice(_OfAssignment):
     """Why it is given out (again)."""
     reason: Line | None = None
     """The same in words: of who returned it, found it wanting at the check, ruled by hand, or handed it on."""
-    stage: Stage = "assigned"
+    stage: Stage = "dispatched"
     """How far it has come, where your unit has it already: you were registered for the unit only now."""
     offered: Flag = False
     """Several units may acknowledge it: the first to do so has it."""

@@ -77,8 +77,8 @@ def _show_chain(chain: dict[str, Any], console: Console) -> None:
         if event["delay_ms"] is not None:
             text.append(f"  +{event['delay_ms']} ms of the city's clock", style="dim")
         console.print(text, soft_wrap=True)
-    stages = (f"{stage['status']} {_span(stage['duration_seconds'])}" for stage in chain["stages"])
-    console.print("stages: " + ", ".join(stages))
+    statuses = (f"{period['status']} {_span(period['duration_seconds'])}" for period in chain["statuses"])
+    console.print("statuses: " + ", ".join(statuses))
 
 
 def _span(seconds: float | None) -> str:
