@@ -7,14 +7,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from contracts.fields import FROM, TO
+from contracts.homes import EVERY_FROM, EVERY_TO
 from contracts.reference import NO_PARTNERS, Partners
 
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 2.0
-EVERY_FROM, EVERY_TO = f"{FROM}*", f"{TO}*"
-"""How a service names the topics of all partners among those it reads."""
 
 
 def version_of(raw: bytes) -> str:

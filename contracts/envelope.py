@@ -8,7 +8,8 @@ from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
-from contracts.fields import CASE_ID, FROM, CaseId, ClaimedInstant, Instant, Name, Shape
+from contracts.fields import CASE_ID, CaseId, ClaimedInstant, Instant, Name, Shape
+from contracts.homes import publisher_of, topic_from
 
 D = TypeVar("D")
 
@@ -47,7 +48,7 @@ class _Envelope(Shape, Generic[D]):
     @property
     def publisher(self) -> str:
         """The service or partner that says so, by its name: `intake`, `water`."""
-        return self.source.rpartition("/")[2]
+        return publisher_of(self.source)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -88,7 +89,7 @@ class PartnerEvent(_Envelope[D], Generic[D]):
     @property
     def topic(self) -> str:
         """Where it is published, without the installation's prefix."""
-        return FROM + self.publisher
+        return topic_from(self.publisher)
 
 
 AnyEvent = Event[Any] | PartnerEvent[Any]

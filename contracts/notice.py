@@ -24,9 +24,9 @@ from contracts.fields import (
     Place,
     Text,
 )
+from contracts.homes import topic_to
+from contracts.status import Stage
 from contracts.triage import Because, Priority, Round
-
-Stage = Literal["assigned", "acknowledged", "en_route", "on_scene"]
 
 
 class _Notice(Fact):
@@ -37,7 +37,7 @@ class _Notice(Fact):
     @property
     def topic(self) -> str:
         """The partner's own."""
-        return f"to.{self.to}"
+        return topic_to(self.to)
 
 
 class _OfAssignment(_Notice):
@@ -65,7 +65,7 @@ class AssignmentNotice(_OfAssignment):
     """Why it is given out (again)."""
     reason: Line | None = None
     """The same in words: of who returned it, found it wanting at the check, ruled by hand, or handed it on."""
-    stage: Stage = "assigned"
+    stage: Stage = "dispatched"
     """How far it has come, where your unit has it already: you were registered for the unit only now."""
     offered: Flag = False
     """Several units may acknowledge it: the first to do so has it."""

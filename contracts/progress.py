@@ -32,6 +32,7 @@ from contracts.fields import (
     PartnerId,
     Text,
 )
+from contracts.homes import HOMES, TELLERS, service_source
 
 Queue = Literal["unlocated", "unclassified", "second_return", "no_unit"]
 """Why a case waits for a ruling: no area, no category, returned twice, or no unit left to give it to."""
@@ -391,18 +392,16 @@ Progressed = Annotated[
     Field(discriminator="step"),
 ]
 
-_ALL = frozenset({"/services/intake", "/services/triage", "/services/dispatch", "/services/feedback"})
-
 
 def _publishers(step: type[Any]) -> frozenset[str]:
-    for source, steps in (("triage", _TRIAGE), ("dispatch", _DISPATCH), ("feedback", _FEEDBACK)):
+    for service, steps in (("triage", _TRIAGE), ("dispatch", _DISPATCH), ("feedback", _FEEDBACK)):
         if step in steps:
-            return frozenset({f"/services/{source}"})
+            return frozenset({service_source(service)})
     if step is Refused:
-        return frozenset({"/services/intake", "/services/dispatch"})
+        return TELLERS
     if not issubclass(step, _Settled):
         raise LookupError(f"{step.__name__} is a step of nobody's")
-    return _ALL
+    return frozenset(HOMES.values())
 
 
 STEPS: Mapping[str, type[Any]] = {

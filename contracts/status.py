@@ -6,7 +6,7 @@ them. Within one source's stream of a case `sequence` orders what it said; where
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from contracts.dispatch import Outcome, Resolved
 from contracts.envelope import Event
@@ -65,9 +65,12 @@ STAGES: tuple[Stage, ...] = ("dispatched", "acknowledged", "en_route", "on_scene
 SERVICES = ("intake", "triage", "dispatch", "feedback", "audit")
 """In the order of a case's way through them."""
 
-_WORK: Mapping[Status, Status] = dict.fromkeys(("acknowledged", "en_route", "on_scene", "suspended"), "dispatched")
+_WORK: Mapping[Status, Status | None] = dict.fromkeys(
+    ("acknowledged", "en_route", "on_scene", "suspended"), "dispatched"
+)
+_UNHEARD: Mapping[Status, Status | None] = dict.fromkeys(("reported", "verifying"))
 
-COARSE: Mapping[str, Mapping[Status, Status]] = {
+COARSE: Mapping[str, Mapping[Status, Status | None]] = {
     # The topics it reads tell rulings and verdicts, not what happens to an assignment.
     "intake": {
         **_WORK,
@@ -77,17 +80,25 @@ COARSE: Mapping[str, Mapping[Status, Status]] = {
         "checking": "dispatched",
     },
     "triage": {**_WORK, "checking": "fixed"},
-    "dispatch": {"checking": "fixed"},
-    "feedback": {**_WORK},
+    "dispatch": {**_UNHEARD, "checking": "fixed"},
+    # It closes what was merged, rejected or withdrawn in the transaction in which it hears of the ruling.
+    "feedback": {**_WORK, **_UNHEARD, "merged": "closed", "rejected": "closed", "withdrawn": "closed"},
     "audit": {},
 }
-"""Service -> the statuses it cannot tell, and what it shows instead. It shows a case once it has heard of it: dispatch
-and feedback at the first ruling. Before it is filed, a case that intake cannot tell from a reported one is that."""
+"""Service -> the statuses it does not show, and what it shows instead; None: not the case, of which it has not heard.
+Dispatch and feedback hear of a case at the first ruling. Before it is filed, a case that intake cannot tell from a
+reported one is that."""
 
 
-def coarse(service: str, status: Status) -> Status:
-    """What that service shows where the full status is this one."""
+def coarse(service: str, status: Status) -> Status | None:
+    """What that service shows where the full status is this one; None where it does not show the case."""
     return COARSE[service].get(status, status)
+
+
+def shown_by(service: str) -> tuple[Status, ...]:
+    """The statuses that a case may have in that service."""
+    every: tuple[Status, ...] = get_args(Status)
+    return tuple(status for status in every if coarse(service, status) == status)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,17 @@
-"""Where things are: the levels of the area tree, distances, and which grid or key place a position lies in."""
+"""Where things are: the levels of the area tree, distances, which grid or key place a position lies in, and where a
+report lies.
+"""
 
+from collections.abc import Container
+from dataclasses import dataclass
 from math import cos, hypot, radians
+from typing import Literal
 
 import shapely
 
+from contracts import fields
 from contracts.fields import Point
-from contracts.reference import Areas, Place, Places
+from contracts.reference import Areas, Gazetteer, Place, Places, Reading
 
 DISTRICT, STREET, COMMUNITY, GRID, SUBGRID = range(1, 6)
 """The depths of the area tree."""
@@ -66,6 +72,37 @@ class Territory:
             if metres <= place.radius_m:
                 candidates.append((-place.priority_raise, metres, place.id))
         return min(candidates)[2] if candidates else None
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a report lies. `place` has its area and key place; without an area a person must decide."""
+
+    place: fields.Place
+    by: Literal["position", "name", "address"] | None
+    """What located it; None if nothing did."""
+    reading: Reading | None = None
+    """What its address means, if it has one and neither a position nor a name located it."""
+
+
+def locate(place: fields.Place, areas: Container[str], territory: Territory, addresses: Gazetteer) -> Location:
+    """Where a report lies. A position decides: it lies in the deepest area around it, whatever area was named; on an
+    edge or outside all grids it lies in none. Without a position the area that was named counts, if the district has it
+    (`areas`); else the address, if its names agree on one grid.
+
+    Locating a place again that was located before changes nothing.
+    """
+    if place.point is None and place.area is not None and place.area in areas:
+        return Location(place, "name")
+    area, key_place, by, reading = None, None, None, None
+    if place.point is not None:
+        area, key_place, by = territory.area_at(place.point), territory.key_place_at(place.point), "position"
+    if area is None and place.address is not None:
+        reading = addresses.read(place.address)
+    if place.point is None and reading is not None:
+        area, key_place, by = reading.grid, reading.key_place, "address"
+    located = place.model_copy(update={"area": area, "key_place": key_place})
+    return Location(located, by if area is not None else None, reading)
 
 
 def _reach(place: Place) -> shapely.Polygon:

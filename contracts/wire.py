@@ -24,6 +24,7 @@ from contracts.dispatch import Resolved
 from contracts.envelope import Event, PartnerEvent
 from contracts.feedback import Evaluated
 from contracts.fields import FROM, MAX_INTEGER, TO, Fact, instant, is_list, is_object
+from contracts.homes import HOMES, TELLERS, partner_source
 from contracts.intake import REPORT_BYTES, ReportFiled
 from contracts.notice import Notice
 from contracts.progress import PUBLISHERS, Progressed
@@ -48,16 +49,6 @@ TYPES: Mapping[str, Any] = {
 
 TOPICS = ("ReportFiled", "Assigned", "Resolved", "Evaluated", "Progressed")
 """The topics that are there in every installation; each holds the type of its name. Partners have two more each."""
-
-HOMES: Mapping[str, str] = {
-    "ReportFiled": "/services/intake",
-    "Assigned": "/services/triage",
-    "Resolved": "/services/dispatch",
-    "Evaluated": "/services/feedback",
-}
-"""Topic -> the one source that writes it. On Progressed each service writes its own steps."""
-TELLERS = frozenset({"/services/intake", "/services/dispatch"})
-"""Who writes `to.<partner>`."""
 
 VERSION = 1
 
@@ -122,7 +113,7 @@ def partner_of(topic: str) -> str | None:
 def writes(source: str, topic: str) -> bool:
     """Whether a source may write a topic. On Progressed any service may; each its own steps only."""
     if topic.startswith(FROM):
-        return source == f"/partners/{topic.removeprefix(FROM)}"
+        return source == partner_source(topic.removeprefix(FROM))
     if topic.startswith(TO):
         return source in TELLERS
     return source == HOMES[topic] if topic in HOMES else source in HOMES.values()

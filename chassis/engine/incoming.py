@@ -10,8 +10,8 @@ from chassis.engine import partner_requests
 from chassis.engine.model import Model
 from chassis.engine.partner_requests import PartnerRequest
 from chassis.kafka.records import Record, read
-from chassis.registry import EVERY_FROM
 from contracts.fields import FROM
+from contracts.homes import EVERY_FROM
 from contracts.wire import Invalid, identity
 
 

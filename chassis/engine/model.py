@@ -9,6 +9,7 @@ from chassis.engine.partner_requests import PartnerRequests
 from chassis.registry import Registry
 from chassis.store.database import Connection
 from chassis.store.views import View
+from contracts.homes import service_source
 
 
 class Context(Protocol):
@@ -55,4 +56,4 @@ class Model:
     @property
     def source(self) -> str:
         """The CloudEvents `source` of what it publishes."""
-        return f"/services/{self.name}"
+        return service_source(self.name)

@@ -12,6 +12,7 @@ from chassis.engine.model import Model
 from chassis.engine.unit_of_work import UnitOfWork, begin
 from chassis.store.database import Connection, Database, Row
 from chassis.telemetry import About
+from contracts.fields import FROM
 from contracts.wire import reread
 
 AT_ONCE = 50
@@ -28,9 +29,9 @@ DELETE FROM propagations WHERE position IN (
 RETURNING stream_id, event_stream, event_id, position
 """
 # Partners' requests are left out: a partner chooses their ids, and could choose the id of another event.
-_EVENTS = """
+_EVENTS = f"""
 SELECT stream_id, event_id, topic, body FROM events
- WHERE stream_id = ANY($1::text[]) AND event_id = ANY($2::text[]) AND topic NOT LIKE 'from.%'
+ WHERE stream_id = ANY($1::text[]) AND event_id = ANY($2::text[]) AND topic NOT LIKE '{FROM}%'
 """
 
 Propagations = Sequence[tuple[Any, str]]

@@ -12,7 +12,7 @@ from pydantic import Field
 from chassis.engine.commands import Unusable
 from contracts.fields import AreaPath, ClaimedInstant, Name
 from contracts.reference import Catalogue
-from contracts.status import Status, coarse
+from contracts.status import Status, shown_by
 
 AreaPrefix = Annotated[
     AreaPath | None, Field(description="This area and all areas in it.", examples=["CH/shuangqiaozi"])
@@ -59,6 +59,12 @@ def require_categories(prefix: str | None, catalogue: Catalogue) -> None:
 
 
 def require_status(status: Status | None, service: str) -> None:
-    """Raises `Unusable` if the service does not show that status; the error names the one it shows instead."""
-    if status is not None and (shown := coarse(service, status)) != status:
-        raise Unusable("status", f"{service} does not know {status}, it shows {shown}")
+    """Raises `Unusable` if no case has that status in the service; the error names those that it shows."""
+    if status is not None and status not in (shown := shown_by(service)):
+        raise Unusable("status", f"{service} does not show {status}; it shows {', '.join(shown)}")
+
+
+def statuses_of(service: str) -> str:
+    """The statuses that the service shows, for descriptions."""
+    *others, last = (f"`{status}`" for status in shown_by(service))
+    return f"{', '.join(others)} and {last}"

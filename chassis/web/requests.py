@@ -21,6 +21,7 @@ from chassis.store.database import Database
 from chassis.web.errors import Forbidden
 from chassis.web.identity import Caller
 from contracts.fields import ClaimedInstant
+from contracts.homes import publisher_of
 from contracts.reference import Partner, Says
 
 When = Annotated[
@@ -156,7 +157,7 @@ def partner_behind(caller: Caller, registry: Registry, right: Says) -> Partner |
     """The partner whose system calls; None for a person. Raises `Forbidden` if the partner lacks this right."""
     if caller.source is None:
         return None
-    partner = registry.partners.by_id.get(caller.source.rpartition("/")[2])
+    partner = registry.partners.by_id.get(publisher_of(caller.source))
     if partner is None or right not in partner.says:
         raise Forbidden(f"{caller.source} is not registered for {right}")
     return partner

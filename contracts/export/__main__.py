@@ -17,7 +17,7 @@ from contracts.export.asyncapi import document
 from contracts.export.compatibility import breaking
 from contracts.export.examples import scenario
 from contracts.export.schemas import schema
-from contracts.fields import FROM, TO
+from contracts.homes import publisher_of, topic_from, topic_to
 from contracts.wire import TYPES, VERSION, Invalid, parse
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,8 +107,8 @@ def _topic(name: str, raw: bytes) -> str:
     """Where an example of that type is published."""
     record = orjson.loads(raw)
     if name == "Request":
-        return FROM + record["source"].rpartition("/")[2]
-    return TO + record["data"]["to"] if name == "Notice" else name
+        return topic_from(publisher_of(record["source"]))
+    return topic_to(record["data"]["to"]) if name == "Notice" else name
 
 
 def _left_over(root: Path, wanted: Mapping[str, bytes]) -> Sequence[str]:

@@ -13,7 +13,8 @@ import yaml
 from contracts.envelope import CONTENT_TYPE
 from contracts.export.examples import Example
 from contracts.export.schemas import nodes, schema
-from contracts.fields import CASE_ID, FROM, TO
+from contracts.fields import CASE_ID
+from contracts.homes import EVERY_FROM, EVERY_TO
 from contracts.wire import MAX_BYTES, TOPICS, TYPES, VERSION, name_on
 
 PARTITIONS = 6
@@ -29,24 +30,24 @@ _SAYS = {
     "Notice": "What a partner may know: its units' assignments, how its reports go, the answers to its requests.",
 }
 
-PARTNERS = f"{FROM}*", f"{TO}*"
+PARTNERS = EVERY_FROM, EVERY_TO
 """The two topics of every partner."""
 
 SENDS: Mapping[str, Sequence[str]] = {
-    "intake": ("ReportFiled", "Progressed", "to.*"),
+    "intake": ("ReportFiled", "Progressed", EVERY_TO),
     "triage": ("Assigned", "Progressed"),
-    "dispatch": ("Resolved", "Progressed", "to.*"),
+    "dispatch": ("Resolved", "Progressed", EVERY_TO),
     "feedback": ("Evaluated", "Progressed"),
     "audit": (),
-    "partner": ("from.*",),
+    "partner": (EVERY_FROM,),
 }
 RECEIVES: Mapping[str, Sequence[str]] = {
-    "intake": ("Assigned", "Evaluated", "from.*"),
+    "intake": ("Assigned", "Evaluated", EVERY_FROM),
     "triage": ("ReportFiled", "Resolved", "Evaluated"),
-    "dispatch": ("ReportFiled", "Assigned", "Evaluated", "from.*"),
+    "dispatch": ("ReportFiled", "Assigned", "Evaluated", EVERY_FROM),
     "feedback": ("Assigned", "Resolved", "Progressed"),
     "audit": (*TOPICS, *PARTNERS),
-    "partner": ("to.*",),
+    "partner": (EVERY_TO,),
 }
 """Who reads what. Nobody reads what it writes itself: of Progressed feedback takes dispatch's steps only."""
 

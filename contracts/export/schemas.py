@@ -9,8 +9,9 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from contracts.envelope import Event, PartnerEvent
 from contracts.fields import CLAIMED, INSTANT, Shape, is_list, is_object
+from contracts.homes import HOMES, TELLERS
 from contracts.progress import PUBLISHERS
-from contracts.wire import ADAPTERS, HOMES, MAX_BYTES, TELLERS, VERSION, schema_of, type_of
+from contracts.wire import ADAPTERS, MAX_BYTES, VERSION, schema_of, type_of
 
 Schema = dict[str, Any]
 

@@ -13,7 +13,8 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 import orjson
 
 from contracts.causes import kind as kind_of
-from contracts.fields import FROM, Claimed, Fact
+from contracts.fields import Claimed, Fact
+from contracts.homes import partner_source, publisher_of, service_source, topic_from
 from contracts.notice import AcceptanceNotice
 from contracts.wire import VERSION, Circumstances, build
 
@@ -68,7 +69,7 @@ class Said:
     @property
     def partner(self) -> str:
         """Whose request it is."""
-        return self.source.rpartition("/")[2]
+        return publisher_of(self.source)
 
 
 @dataclass
@@ -97,13 +98,13 @@ class Story:
         moment = at(when) if isinstance(when, str) else when
         because = cause.id if cause else None
         event_id = self._uuid7(moment + _WRITES)
-        return self._tell(Said(event_id, f"/services/{service}", case, moment, data, because, actor))
+        return self._tell(Said(event_id, service_source(service), case, moment, data, because, actor))
 
     def request(
         self, when: str, partner: str, case: Case, data: Fact, *, cause: Said | None = None, actor: str
     ) -> Said:
         """What a partner's system says; its ids are made from its own numbers."""
-        source = f"/partners/{partner}"
+        source = partner_source(partner)
         self._ids += 1
         event_id = str(uuid5(NAMESPACE_URL, f"{source}/{self._ids}"))
         return self._tell(Said(event_id, source, case, at(when), data, cause.id if cause else None, actor))
@@ -172,7 +173,7 @@ def _example(said: Said, sequence: int) -> Example:
         ),
     )
     if said.data.name == "Request":
-        return Example("Request", f"{FROM}{said.partner}", said.name, event, _in_local_time(raw, said))
+        return Example("Request", topic_from(said.partner), said.name, event, _in_local_time(raw, said))
     return Example(said.data.name, said.data.topic, said.name, event, raw)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import StringConstraints, field_validator, model_validator
 
 from contracts.fields import PartnerId
+from contracts.homes import partner_source
 from contracts.reference.base import Reference, Text, UnitId, unique
 
 Says = Literal["reports", "steps"]
@@ -43,7 +44,7 @@ class Partner(Reference):
     @property
     def source(self) -> str:
         """The CloudEvents source of what it says."""
-        return f"/partners/{self.id}"
+        return partner_source(self.id)
 
 
 class Partners(Reference):

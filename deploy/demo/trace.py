@@ -94,7 +94,7 @@ class Trace:
 
 def line(event: Event[Any], name: str) -> Text:
     """When (the city's time), who says it, about what, and what in words."""
-    who = event.source.rpartition("/")[2]
+    who = event.publisher
     text = Text()
     text.append(event.time.astimezone(CHENGDU).strftime("%d %b %H:%M:%S "), style="dim")
     text.append(f"{who:<9}", style=COLOURS.get(event.source, "blue"))

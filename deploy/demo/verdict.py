@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from contracts.fields import instant
+from contracts.homes import publisher_of
 from deploy.demo.clock import CHENGDU
 from deploy.demo.scenario import Play
 from deploy.demo.trace import COLOURS
@@ -71,13 +72,13 @@ def _show_chain(chain: dict[str, Any], console: Console) -> None:
         text = Text()
         text.append(f"#{event['index']:<6}", style="dim")
         text.append("   " * level + ("└ " if level else ""))
-        text.append(event["source"].rpartition("/")[2], style=COLOURS.get(event["source"], "blue"))
+        text.append(publisher_of(event["source"]), style=COLOURS.get(event["source"], "blue"))
         text.append(f" {event['summary'].splitlines()[0][:150]}")
         if event["delay_ms"] is not None:
             text.append(f"  +{event['delay_ms']} ms of the city's clock", style="dim")
         console.print(text, soft_wrap=True)
-    stages = (f"{stage['status']} {_span(stage['duration_seconds'])}" for stage in chain["stages"])
-    console.print("stages: " + ", ".join(stages))
+    statuses = (f"{period['status']} {_span(period['duration_seconds'])}" for period in chain["statuses"])
+    console.print("statuses: " + ", ".join(statuses))
 
 
 def _span(seconds: float | None) -> str:

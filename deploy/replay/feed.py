@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 from aiokafka import AIOKafkaConsumer
 
-from contracts.wire import HOMES
+from contracts.homes import HOMES
 
 TOPICS = ("Assigned", "Progressed", "Evaluated")
 

@@ -10,7 +10,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from chassis.ids import uuid7
 from contracts.envelope import CONTENT_TYPE
-from contracts.fields import FROM, TO, Fact
+from contracts.fields import Fact
+from contracts.homes import partner_source, topic_from, topic_to
 from contracts.wire import Circumstances, build, parse
 
 HEADERS = [("content-type", CONTENT_TYPE)]
@@ -31,7 +32,7 @@ def request(
         data,
         Circumstances(
             event_id=uuid7(now),
-            source=f"/partners/{partner}",
+            source=partner_source(partner),
             subject=case,
             time=now,
             recorded=now,
@@ -62,7 +63,7 @@ class PartnerSystem:
         self._consumer = AIOKafkaConsumer(bootstrap_servers=self._servers, group_id=None, enable_auto_commit=False)
         await self._producer.start()
         await self._consumer.start()
-        topic = f"{self._prefix}{TO}{self.partner}"
+        topic = self._prefix + topic_to(self.partner)
         self._consumer.assign([TopicPartition(topic, n) for n in await partitions_of(self._consumer, topic)])
         await self._consumer.seek_to_end()
         for partition in self._consumer.assignment():
@@ -79,7 +80,7 @@ class PartnerSystem:
     async def ask(self, case: str, data: Fact, *, cause: str | None = None, actor: str | None = None) -> str:
         """Says it; the request's id, once the broker has it."""
         event_id, raw = request(self.partner, case, data, cause=cause, actor=actor, at=self._clock())
-        topic = f"{self._prefix}{FROM}{self.partner}"
+        topic = self._prefix + topic_from(self.partner)
         await self._producer.send_and_wait(topic, value=raw, key=case.encode(), headers=HEADERS)
         return event_id
 

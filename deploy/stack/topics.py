@@ -10,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import NoError, TopicAlreadyExistsError, for_code
 
-from contracts.fields import FROM, TO
+from contracts.homes import topic_from, topic_to
 from contracts.wire import TOPICS
 from deploy.stack.problem import Problem
 
@@ -29,7 +29,7 @@ codec, and is given no more than was written.
 
 def of_partner(partner: str, prefix: str = "") -> dict[str, Configuration]:
     """The two topics of a partner: the one it writes, the one it reads."""
-    return {f"{prefix}{FROM}{partner}": _WRITTEN_BY_A_PARTNER, f"{prefix}{TO}{partner}": {}}
+    return {prefix + topic_from(partner): _WRITTEN_BY_A_PARTNER, prefix + topic_to(partner): {}}
 
 
 def of_installation(partners: Iterable[str], prefix: str = "") -> dict[str, Configuration]:

@@ -108,7 +108,7 @@ async def get_case(
             "case": case_item(case_id, case),
             "as_of": at,
             "assignments": _assignments(case),
-            "stages": [_status_period(period) for period in status_periods(chain)],
+            "statuses": [_status_period(period) for period in status_periods(chain)],
             "merged": await queries.merged(database, case_id, at),
             "events": [
                 _chain_event(place, one, delay_ms(one, causes))

@@ -335,7 +335,7 @@ class CaseDetail(Answer):
         Field(description="The instant that was asked for; null: the present.", examples=["2026-05-09T12:00:00Z"]),
     ]
     assignments: Annotated[list[AssignmentItem], Field(description="Its assignments, in the order of their ids.")]
-    stages: Annotated[list[StatusPeriod], Field(description="Its statuses, one after another.")]
+    statuses: Annotated[list[StatusPeriod], Field(description="Its statuses, one after another.")]
     merged: Annotated[
         list[MergedReport], Field(description=f"The first {PAGE} reports that were merged into it.", max_length=PAGE)
     ]

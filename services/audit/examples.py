@@ -83,7 +83,7 @@ CASE_DETAILS: list[JsonValue] = [
                 "outcome": "fixed",
             }
         ],
-        "stages": [{"status": "reported", "since": REPORTED, "until": RULED, "duration_seconds": 7.0}],
+        "statuses": [{"status": "reported", "since": REPORTED, "until": RULED, "duration_seconds": 7.0}],
         "merged": [
             {
                 "case_id": MERGED_CASE,

@@ -24,7 +24,7 @@ from chassis.kafka.records import Record, read
 from chassis.store.database import TRANSIENT_ERRORS, Connection, Database
 from contracts.causes import kind, label
 from contracts.envelope import AnyEvent
-from contracts.fields import FROM
+from contracts.homes import topic_from
 from contracts.notice import AcceptanceNotice, RefusalNotice
 from contracts.progress import Discarded, Retried
 from contracts.wire import Invalid, identity
@@ -230,7 +230,7 @@ def _answered_request(data: Any) -> str | None:
         case AcceptanceNotice() | RefusalNotice(request=str()):
             return data.request
         case RefusalNotice(partition=int(), offset=int()):
-            return f"{FROM}{data.to}/{data.partition}@{data.offset}"
+            return f"{topic_from(data.to)}/{data.partition}@{data.offset}"
         case _:
             return None
 

@@ -7,6 +7,7 @@ are checked only if it was accepted; a refused one may claim anything.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from contracts.fields import FROM, TO
 from services.audit.reference import ALLOWED
 from services.audit.views import ITEM_COLUMNS
 
@@ -43,9 +44,9 @@ _COLUMNS = 'l.case_id, l.index, l.topic, l.partition, l."offset", l.source, l.ev
 _EVENT = "l.valid AND l.duplicate_of IS NULL"
 _ANSWERS = "FROM log a WHERE a.answers = l.event_id AND a.topic = l.notices AND a.valid AND a.duplicate_of IS NULL"
 _CAUSE_CHECKED = (
-    f"(l.topic NOT LIKE 'from.%' OR l.kind <> 'report' AND EXISTS (SELECT {_ANSWERS} AND a.kind = 'accepted'))"
+    f"(l.topic NOT LIKE '{FROM}%' OR l.kind <> 'report' AND EXISTS (SELECT {_ANSWERS} AND a.kind = 'accepted'))"
 )
-_OF_THE_CASE = f"(l.topic NOT LIKE 'from.%' OR NOT EXISTS (SELECT {_ANSWERS} AND a.case_id <> l.case_id))"
+_OF_THE_CASE = f"(l.topic NOT LIKE '{FROM}%' OR NOT EXISTS (SELECT {_ANSWERS} AND a.case_id <> l.case_id))"
 """Leaves out requests that were answered under another case, because a partner may send one under any case."""
 _PAIRS = ", ".join(f"'{pair}'" for pair in ALLOWED)
 
@@ -98,7 +99,7 @@ SELECT {_COLUMNS}, l.causation_id,
    AND EXISTS (SELECT FROM log c WHERE c.event_id = l.causation_id)
    AND NOT EXISTS (
     SELECT FROM log c WHERE c.event_id = l.causation_id AND c.valid AND CASE
-        WHEN l.topic LIKE 'from.%' THEN c.topic = l.notices AND c.case_id = l.case_id
+        WHEN l.topic LIKE '{FROM}%' THEN c.topic = l.notices AND c.case_id = l.case_id
         ELSE l.label || ' < ' || c.label IN ({_PAIRS}) END)
 """,
         "index",
@@ -109,7 +110,7 @@ SELECT {_COLUMNS}, l.causation_id,
 SELECT {_COLUMNS} FROM log l
  WHERE {_EVENT} {{and_case}} AND l.causation_id IS NULL AND {_CAUSE_CHECKED}
    AND NOT (l.topic = 'Progressed' AND l.kind IN ('retried', 'discarded'))
-   AND (l.answers IS NULL OR l.answers NOT LIKE 'from.%')
+   AND (l.answers IS NULL OR l.answers NOT LIKE '{FROM}%')
    AND NOT (l.topic = 'ReportFiled' AND l.kind = 'new' AND NOT EXISTS (
     SELECT FROM log e WHERE e.case_id = l.case_id AND e.index < l.index AND e.topic = 'ReportFiled' AND e.kind = 'new'
                         AND e.valid AND e.duplicate_of IS NULL))
@@ -120,7 +121,7 @@ SELECT {_COLUMNS} FROM log l
     "unanswered": Question(
         f"""
 SELECT {_COLUMNS}, l.stored_at FROM log l
- WHERE {_EVENT} {{and_case}} AND l.topic LIKE 'from.%' AND NOT EXISTS (SELECT {_ANSWERS})
+ WHERE {_EVENT} {{and_case}} AND l.topic LIKE '{FROM}%' AND NOT EXISTS (SELECT {_ANSWERS})
    AND NOT EXISTS (SELECT FROM log s WHERE s.settles = l.coordinates AND s.kind = 'discarded')
 """,
         "index",
@@ -129,7 +130,7 @@ SELECT {_COLUMNS}, l.stored_at FROM log l
     "answered_twice": Question(
         f"""
 SELECT {_COLUMNS}, (SELECT count(*) {_ANSWERS}) AS answers FROM log l
- WHERE {_EVENT} {{and_case}} AND l.topic LIKE 'from.%' AND (SELECT count(*) {_ANSWERS}) > 1
+ WHERE {_EVENT} {{and_case}} AND l.topic LIKE '{FROM}%' AND (SELECT count(*) {_ANSWERS}) > 1
 """,
         "index",
         "requests with more than one answer",
@@ -153,7 +154,7 @@ SELECT l.index, l.topic, l.partition, l."offset", l.case_id, l.source, l.stored_
 WAITING = Question(
     f"""
 SELECT count(*) FROM ({QUESTIONS["invalid"].text}) i
- WHERE NOT settled AND topic <> 'Progressed' AND topic NOT LIKE 'to.%'
+ WHERE NOT settled AND topic <> 'Progressed' AND topic NOT LIKE '{TO}%'
 """
 )
 """The number of invalid records that wait for an operator. Those on Progressed and `to.*` are not counted, because no

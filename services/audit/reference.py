@@ -1,7 +1,7 @@
 """What the log is checked against: every topic, and which event may be the cause of which."""
 
-from chassis.registry import EVERY_FROM, EVERY_TO
 from contracts.causes import CAUSES, REQUEST_CAUSES
+from contracts.homes import EVERY_FROM, EVERY_TO
 from contracts.wire import TOPICS
 
 ALL_TOPICS = (*TOPICS, EVERY_FROM, EVERY_TO)

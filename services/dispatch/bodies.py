@@ -8,9 +8,10 @@ from chassis.web.paging import PageQuery
 from contracts.dispatch import Outcome
 from contracts.feedback import CaseOutcome, Verdict
 from contracts.fields import AreaPath, Attachments, ClaimedInstant, Count, FilledText, Instant, Line, Name, Place, Text
+from contracts.status import Stage
 from contracts.status import Status as CaseStatus
 from contracts.triage import Because, Priority, Round
-from services.dispatch.domain.assignment import Stage, Status
+from services.dispatch.domain.assignment import Status
 
 CASE = "019e0a9c-1f78-7c3e-8b1a-0c8f7e0d4a11"
 ASSIGNMENT = f"{CASE}.1.1"
@@ -288,7 +289,7 @@ class Board(_Answer):
     open: Count = Field(description="Assignments that have not ended.", examples=[3])
     by_status: dict[Stage, Count] = Field(
         description="The open ones by status.",
-        examples=[{"assigned": 1, "acknowledged": 1, "en_route": 0, "on_scene": 1}],
+        examples=[{"dispatched": 1, "acknowledged": 1, "en_route": 0, "on_scene": 1}],
     )
     by_light: dict[Light, Count] = Field(
         description="The open ones by light; `none`: late entries.",

@@ -12,8 +12,8 @@ from chassis.store.conditions import Conditions
 from chassis.store.database import Database
 from chassis.web.paging import PageQuery, page, position
 from contracts.dispatch import Outcome
+from contracts.status import Stage
 from services.dispatch.bodies import AssignmentFilters, Light, QueueFilters, UnitFilters
-from services.dispatch.domain.assignment import Stage
 from services.dispatch.views import CASE_COLUMNS, with_light
 
 _LIGHT = (

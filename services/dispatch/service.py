@@ -2,11 +2,11 @@
 
 from chassis.engine.model import Model
 from chassis.engine.partner_requests import PartnerRequests
-from chassis.registry import EVERY_FROM
 from chassis.service import Service, migrations
 from chassis.settings import Settings
 from chassis.web.application import Routes
 from contracts.envelope import AnyEvent
+from contracts.homes import EVERY_FROM
 from contracts.intake import Supplement
 from services.dispatch import api
 from services.dispatch.domain import decider, requests

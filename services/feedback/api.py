@@ -176,8 +176,8 @@ async def list_cases(
 ) -> Response:
     """Lists cases, the latest filed first; a case that was never filed stands where it was closed.
 
-    A caller whose token names areas sees only the cases in these areas. A status that feedback cannot tell is refused,
-    and the error names what feedback shows instead.
+    A caller whose token names areas sees only the cases in these areas. A status that feedback does not show is
+    refused, and the error names those that it shows.
     """
     _require_known(filters, district)
     require_status(filters.status, "feedback")

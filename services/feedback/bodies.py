@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from chassis.web.filters import AreaPrefix, CategoryPrefix
+from chassis.web.filters import AreaPrefix, CategoryPrefix, statuses_of
 from chassis.web.paging import Next, PageQuery
 from chassis.web.requests import When
 from contracts.dispatch import Outcome
@@ -70,8 +70,7 @@ class CaseFilters(PageQuery):
     status: Annotated[
         Status | None,
         Field(
-            description="The case's status. Feedback tells `filed`, `dispatched`, `fixed`, `checking`, `rework` and"
-            " `closed`.",
+            description=f"The case's status. Feedback shows {statuses_of('feedback')}.",
             examples=["closed"],
         ),
     ] = None

@@ -5,6 +5,7 @@ from chassis.service import Service, migrations
 from chassis.settings import Settings
 from chassis.web.application import Routes
 from contracts.envelope import AnyEvent
+from contracts.homes import service_source
 from contracts.progress import Extended
 from services.feedback import api, views
 from services.feedback.domain import decider
@@ -20,7 +21,7 @@ def build(settings: Settings) -> Service:
         model=Model(
             name="feedback",
             topics=("Assigned", "Resolved", "Progressed"),
-            sources={"Progressed": "/services/dispatch"},
+            sources={"Progressed": service_source("dispatch")},
             wants=_wanted,
             decider=decider(district.policy),
             views=views.VIEWS,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from chassis.web.errors import NUL_RULE
-from chassis.web.filters import AreaPrefix, ReportedSince, ReportedUntil
+from chassis.web.filters import AreaPrefix, ReportedSince, ReportedUntil, statuses_of
 from chassis.web.paging import Next, PageQuery
 from contracts.feedback import CaseOutcome
 from contracts.fields import Attachments, CaseId, ClaimedInstant, Filled, FilledText, Line, Name, Place, Text
@@ -180,8 +180,7 @@ class ReportFilters(PageQuery):
     status: Annotated[
         Status | None,
         Field(
-            description="The report's own status. Intake tells `reported`, `dispatched`, `rework`, `closed`,"
-            " `rejected`, `merged` and `withdrawn`.",
+            description=f"The report's own status. Intake shows {statuses_of('intake')}.",
             examples=["dispatched"],
         ),
     ] = None

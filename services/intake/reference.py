@@ -1,8 +1,6 @@
 """What intake knows of the district: which area a point, an address or a name lies in, key places, categories, policy.
 
-A point decides: the sub-grid it lies in, else the grid. On an edge or outside all of them it lies in none, whatever
-area was named with it, and a person decides. Without a point the area that was named counts, else the address, if the
-names of areas and places in it agree on one grid.
+Where a report lies is `contracts.territory.locate`.
 """
 
 from collections.abc import Mapping
@@ -36,13 +34,8 @@ class Territory(territory.Territory):
         """The place with the area it lies in, and the key place it is at. Raises `UnknownArea`."""
         if area is not None and area not in self._areas:
             raise UnknownArea(area)
-        key_place = None
-        if point is not None:
-            area, key_place = self.area_at(point), self.key_place_at(point)
-        elif address is not None and area is None:
-            reading = self._gazetteer.read(address)
-            area, key_place = reading.grid, reading.key_place
-        return fields.Place(point=point, address=address, area=area, key_place=key_place)
+        place = fields.Place(point=point, address=address, area=area)
+        return territory.locate(place, self._areas, self, self._gazetteer).place
 
 
 @dataclass(frozen=True)

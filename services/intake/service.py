@@ -2,10 +2,10 @@
 
 from chassis.engine.model import Model
 from chassis.engine.partner_requests import PartnerRequests
-from chassis.registry import EVERY_FROM
 from chassis.service import Service, migrations
 from chassis.settings import Settings
 from chassis.web.application import Routes
+from contracts.homes import EVERY_FROM
 from services.intake import api, reference, reference_lists, views
 from services.intake.context import load_context
 from services.intake.domain import decider, requests

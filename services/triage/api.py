@@ -142,8 +142,8 @@ async def list_cases(
 ) -> Response:
     """Lists cases, the latest report first.
 
-    A caller whose token names areas sees only the cases in these areas. A status that triage cannot tell is refused,
-    and the error names what triage shows instead.
+    A caller whose token names areas sees only the cases in these areas. A status that triage does not show is
+    refused, and the error names those that it shows.
     """
     require_area(filters.area, rules.areas)
     require_status(filters.status, "triage")

@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from chassis.web.filters import AreaPrefix, CategoryPrefix, ReportedSince, ReportedUntil
+from chassis.web.filters import AreaPrefix, CategoryPrefix, ReportedSince, ReportedUntil, statuses_of
 from chassis.web.paging import Next, PageQuery
 from chassis.web.requests import When
 from contracts.dispatch import Outcome
@@ -91,8 +91,7 @@ class CaseFilters(PageQuery):
     status: Annotated[
         Status | None,
         Field(
-            description="The case's status. Triage tells `reported`, `verifying`, `filed`, `dispatched`, `fixed`,"
-            " `rework`, `closed`, `rejected`, `merged` and `withdrawn`.",
+            description=f"The case's status. Triage shows {statuses_of('triage')}.",
             examples=["dispatched"],
         ),
     ] = None

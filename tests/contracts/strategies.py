@@ -16,8 +16,9 @@ from contracts.dispatch import Resolved
 from contracts.envelope import EventId, Traceparent
 from contracts.feedback import Evaluated
 from contracts.fields import CASE_ID, EARLIEST, FROM, LATEST, CaseId, Filled, IntegerBetween, Name
+from contracts.homes import HOMES, TELLERS
 from contracts.progress import PUBLISHERS
-from contracts.wire import HOMES, TELLERS, TYPES, Circumstances, build
+from contracts.wire import TYPES, Circumstances, build
 
 Strategy = st.SearchStrategy[Any]
 

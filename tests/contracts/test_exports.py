@@ -16,8 +16,9 @@ from contracts.export.asyncapi import PARTITIONS, PARTNERS, RECEIVES, SENDS
 from contracts.export.examples import scenario
 from contracts.export.schemas import RULES, nodes, schema
 from contracts.fields import MAX_INTEGER
+from contracts.homes import HOMES
 from contracts.progress import PUBLISHERS
-from contracts.wire import HOMES, TOPICS, TYPES, Invalid, name_on, parse, writes
+from contracts.wire import TOPICS, TYPES, Invalid, name_on, parse, writes
 from deploy.district.__main__ import main as district_files
 from tests.contracts.oracle import VALIDATORS
 

@@ -31,7 +31,7 @@ from contracts.progress import (
     Verifying,
 )
 from contracts.progress import Failed as CheckFailed
-from contracts.status import COARSE, SERVICES, STAGES, Standing, Status, coarse, evolve
+from contracts.status import COARSE, SERVICES, STAGES, Standing, Status, coarse, evolve, shown_by
 from contracts.triage import Merged, Rejected, Upheld, Withdrawn
 from tests.contracts.status_story import NOON, WHY, assignment, dispatched, event_of, resolved
 from tests.support.facts import home_of
@@ -206,18 +206,18 @@ def test_any_order_of_the_story_gives_the_same_status(case: str, drawn: st.DataO
     assert status(shuffled(drawn, told)) == status(told) == "closed"
 
 
-def test_every_service_shows_something_for_every_status() -> None:
+def test_every_service_shows_a_status_or_another_that_it_shows_or_not_the_case() -> None:
     assert set(COARSE) == set(SERVICES)
     for service in SERVICES:
         for one in STATUSES:
             shown = coarse(service, one)
-            assert shown in STATUSES
-            assert coarse(service, shown) == shown
+            assert shown is None or shown in shown_by(service)
             assert (shown == one) is (one not in COARSE[service])
 
 
-def test_audit_tells_every_status() -> None:
-    assert COARSE["audit"] == {}
+def test_audit_shows_every_status_and_feedback_those_of_a_filed_case() -> None:
+    assert shown_by("audit") == STATUSES
+    assert shown_by("feedback") == ("filed", "dispatched", "fixed", "checking", "rework", "closed")
 
 
 def test_stages_are_statuses_in_their_order() -> None:
@@ -249,6 +249,8 @@ def test_a_service_shows_of_the_story_what_its_table_says(service: str, case: st
         told += together
         full, mine = status(told), status(seen(service, told))
         assert full is not None
+        if service == "feedback" and mine in ("merged", "rejected", "withdrawn"):
+            continue  # feedback closes it in the transaction in which it hears that
         assert mine in (None, coarse(service, full))
         shown.add(mine)
     assert "closed" in shown

@@ -6,9 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.fields import Place as Where
 from contracts.fields import Point
-from contracts.reference import LEVELS, Area, Areas, Place, Places
-from contracts.territory import COMMUNITY, DISTRICT, GRID, SUBGRID, Territory, around, depth, metres_between, upto
+from contracts.reference import LEVELS, Area, Areas, Gazetteer, Place, Places
+from contracts.territory import (
+    COMMUNITY,
+    DISTRICT,
+    GRID,
+    SUBGRID,
+    Territory,
+    around,
+    depth,
+    locate,
+    metres_between,
+    upto,
+)
 
 EAST = "CH/a/b/g001"
 WEST = "CH/a/b/g002"
@@ -127,3 +139,50 @@ def test_the_box_around_a_point_holds_all_within_the_distance(lat: float, north:
     bottom, top, left, right = around(one, metres_between(one, other) + 0.01)
     assert bottom <= other.lat <= top
     assert left <= other.lon <= right
+
+
+AREAS = frozenset({"CH", "CH/a", "CH/a/b", EAST, LEAF, WEST})
+ADDRESSES = Gazetteer([square(path, 104, 30, 0.01) for path in sorted(AREAS)], [school("near", 104.0080, 1, 100)])
+NOWHERE = Point(lat=31.23, lon=121.47)
+IN_WEST, AT_SCHOOL = Point(lat=30.001, lon=104.015), Point(lat=30.008, lon=104.008)
+
+
+@pytest.mark.parametrize(
+    ("place", "by", "area", "key_place"),
+    [
+        (Where(point=IN_WEST), "position", WEST, None),
+        (Where(point=AT_SCHOOL), "position", EAST, "place:near"),
+        (Where(point=IN_WEST, area="CH/a/b"), "position", WEST, None),
+        (Where(point=IN_WEST, area=EAST, address=EAST), "position", WEST, None),
+        (Where(point=NOWHERE), None, None, None),
+        (Where(point=NOWHERE, area="CH/a/b", address=EAST), None, None, None),
+        (Where(area="CH/a", address=EAST), "name", "CH/a", None),
+        (Where(area="CH/z", address=EAST), "address", EAST, None),
+        (Where(address="near"), "address", EAST, "place:near"),
+        (Where(address="CH/a"), None, None, None),
+        (Where(area="CH/z"), None, None, None),
+        (Where(), None, None, None),
+    ],
+)
+def test_a_position_decides_where_a_report_lies_else_the_named_area_else_the_address(
+    place: Where, by: str | None, area: str | None, key_place: str | None
+) -> None:
+    found = locate(place, AREAS, TERRITORY, ADDRESSES)
+    assert (found.by, found.place.area, found.place.key_place) == (by, area, key_place)
+    assert (found.place.point, found.place.address) == (place.point, place.address)
+
+
+NEARBY = st.builds(Point, lat=st.floats(29.99, 30.05), lon=st.floats(103.99, 104.05))
+
+
+@given(
+    st.builds(
+        Where,
+        point=st.none() | NEARBY,
+        address=st.none() | st.sampled_from([EAST, "near", "CH/a", "nothing"]),
+        area=st.none() | st.sampled_from([*sorted(AREAS), "CH/z"]),
+    )
+)
+def test_a_place_that_was_located_lies_where_it_lay(place: Where) -> None:
+    once = locate(place, AREAS, TERRITORY, ADDRESSES).place
+    assert locate(once, AREAS, TERRITORY, ADDRESSES).place == once

@@ -7,8 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from contracts.export.examples import scenario
+from contracts.homes import HOMES
 from contracts.progress import PUBLISHERS, STEPS
-from contracts.wire import HOMES, TYPES
+from contracts.wire import TYPES
 
 UNIONS = [name for name in TYPES if name not in ("Resolved", "Evaluated")]
 KINDS: dict[str, dict[type[Any], Any]] = {name: {} for name in UNIONS}
@@ -63,3 +64,7 @@ def test_every_step_has_a_model_and_somebody_who_says_it() -> None:
         assert model.model_fields["step"].default == step
         assert PUBLISHERS[step]
         assert set(HOMES.values()) >= PUBLISHERS[step]
+
+
+def test_every_service_that_publishes_says_what_became_of_a_parked_record() -> None:
+    assert PUBLISHERS["retried"] == PUBLISHERS["discarded"] == set(HOMES.values())

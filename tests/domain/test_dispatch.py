@@ -67,8 +67,8 @@ def refused(world: World, asked: Command, at: datetime = T0 + MINUTE, **more: An
 def test_a_plan_opens_all_its_assignments_at_once() -> None:
     world = given_out()
     assert [(w.plan.unit, w.status) for w in world.state.open_assignments] == [
-        ("dept:water", "assigned"),
-        ("dept:fire", "assigned"),
+        ("dept:water", "dispatched"),
+        ("dept:fire", "dispatched"),
     ]
 
 

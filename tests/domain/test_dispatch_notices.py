@@ -101,7 +101,7 @@ def test_a_plan_said_again_is_not_told_again_and_a_further_round_is() -> None:
     again = assignment(1, "dept:water", of_round=2, replaces=LEAD)
     [notice] = world.took(dispatched(again, of_round=2, because="rework", reason="it still rattles"))
     assert (notice.assignment_id, notice.round, notice.because) == (again.id, 2, "rework")
-    assert (notice.reason, notice.stage) == ("it still rattles", "assigned")
+    assert (notice.reason, notice.stage) == ("it still rattles", "dispatched")
 
 
 def test_nobody_is_told_where_no_partner_answers_for_a_unit() -> None:
@@ -186,7 +186,7 @@ def test_handed_on_it_is_told_to_that_units_partner_and_cancelled_for_who_had_it
     assert told(facts) == [("water", "cancelled", LEAD), ("fire", "assigned", LEAD)]
     assert isinstance(facts[0], HandedOn)
     told_to_fire = facts[2]
-    assert (told_to_fire.unit, told_to_fire.offered, told_to_fire.stage) == ("dept:fire", False, "assigned")
+    assert (told_to_fire.unit, told_to_fire.offered, told_to_fire.stage) == ("dept:fire", False, "dispatched")
     assert (told_to_fire.reason, told_to_fire.acknowledge_by) == ("their pump is needed", T0 + HOUR + 10 * MINUTE)
 
 

@@ -222,7 +222,7 @@ def test_a_holder_that_hands_it_on_has_it_no_more() -> None:
     world.asked(Acknowledge(LEAD, STREETS), T0 + 11 * MINUTE)
     world.asked(SetOut(LEAD, STREETS), T0 + 12 * MINUTE)
     world.asked(HandOn(LEAD, STREETS, GRID, "it is near"), T0 + 13 * MINUTE)
-    assert (world.assignment().status, world.assignment().unit) == ("assigned", GRID)
+    assert (world.assignment().status, world.assignment().unit) == ("dispatched", GRID)
     for unit in (STREET, "dept:water"):
         assert refused(world, Acknowledge(LEAD, of(unit))) == "assignment.taken"
     world.asked(Acknowledge(LEAD, of(GRID)), T0 + 14 * MINUTE)

@@ -12,12 +12,12 @@ from contracts import causes
 from contracts.feedback import Evaluated
 from contracts.fields import Fact
 from contracts.progress import Checking, CheckOverdue, Discarded, Rated, Retried
-from contracts.status import Standing
+from contracts.status import Standing, shown_by
 from contracts.triage import Upheld, Withdrawn
 from contracts.wire import Circumstances, build, parse
 from services.feedback.domain.case import Case, spans
 from services.feedback.domain.commands import FailCheck, PassCheck, Rate
-from services.feedback.views import VIEWS
+from services.feedback.views import CASES, VIEWS
 from tests.domain.feedback_story import (
     CALLER,
     CASE,
@@ -172,6 +172,15 @@ def test_a_row_once_there_never_disappears(story: Topics, turns: list[int], pass
             assert len(keys) == len(found)
             assert keys >= seen[view.table]
             seen[view.table] = keys
+
+
+@given(story=stories(), turns=TURNS, passes=st.booleans())
+def test_a_case_has_a_status_that_feedback_shows(story: Topics, turns: list[int], passes: bool) -> None:
+    desk = Desk()
+    for event in story.interleaved(turns):
+        desk.hear(event)
+        assert {row[1] for row in CASES.rows(CASE, desk.state)} <= set(shown_by("feedback"))
+    assert every_way_out(story, turns, passes).state.standing.status in shown_by("feedback")
 
 
 def test_a_case_nothing_is_known_of_has_no_rows() -> None:

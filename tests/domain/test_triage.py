@@ -48,20 +48,16 @@ from tests.domain.triage_story import (
     ("place", "area", "why"),
     [
         (Where(area=GRID), GRID, "as reported"),
-        (Where(area=f"{GRID}/s01", point=Point(lat=30.5, lon=100)), f"{GRID}/s01", "as reported"),
+        (Where(area="CH/north"), "CH/north", "as reported"),
         (Where(point=Point(lat=30.015, lon=104.005)), "CH/north/mill/g002", "by the position"),
         (Where(area="CH/north", point=Point(lat=30.015, lon=104.005)), "CH/north/mill/g002", "by the position"),
-        (
-            Where(area="CH/north/hill", point=Point(lat=30.015, lon=104.005)),
-            "CH/north/hill",
-            "though the position lies",
-        ),
-        (Where(area="CH/north", point=Point(lat=31, lon=104.005)), "CH/north", "no grid of it"),
+        (Where(area="CH/north/hill", point=Point(lat=30.015, lon=104.005)), "CH/north/mill/g002", "by the position"),
+        (Where(area=GRID, point=Point(lat=30.015, lon=104.005)), "CH/north/mill/g002", "by the position"),
         (Where(area="CH/gone/g009", point=Point(lat=30.005, lon=104.001)), f"{GRID}/s01", "by the position"),
         (Where(point=Point(lat=30.005, lon=104.002)), GRID, "by the position"),  # on the edge of its sub-grid
     ],
 )
-def test_a_report_lies_in_the_grid_it_names_or_else_in_the_one_around_its_position(
+def test_a_report_lies_in_the_grid_around_its_position_or_else_in_the_area_it_names(
     place: Where, area: str, why: str
 ) -> None:
     found = assess(report(place=place), RULES)
@@ -77,6 +73,8 @@ def test_a_report_lies_in_the_grid_it_names_or_else_in_the_one_around_its_positi
         Where(area="XX/gone"),
         Where(point=Point(lat=31, lon=104.005)),
         Where(point=Point(lat=30.01, lon=104.005)),  # on the edge between two grids
+        Where(area="CH/north", point=Point(lat=31, lon=104.005)),
+        Where(area=GRID, point=Point(lat=31, lon=104.005)),
     ],
 )
 def test_a_report_that_lies_nowhere_waits_for_a_person(place: Where) -> None:

@@ -14,6 +14,7 @@ from contracts.envelope import Event
 from contracts.feedback import Evaluated
 from contracts.fields import Fact, Point
 from contracts.fields import Place as Where
+from contracts.homes import HOMES
 from contracts.intake import NewReport
 from contracts.progress import AwaitingRuling
 from contracts.reference import (
@@ -34,7 +35,7 @@ from contracts.reference import (
 )
 from contracts.territory import Territory
 from contracts.triage import Assignment, Dispatched
-from contracts.wire import HOMES, Circumstances, build, parse
+from contracts.wire import Circumstances, build, parse
 from deploy import district
 from services.triage.domain import decider
 from services.triage.domain.case import Case

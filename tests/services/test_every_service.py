@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
@@ -19,6 +19,7 @@ from chassis.web.application import Routes
 from chassis.web.paging import encode_cursor
 from chassis.web.roles import ANYONE, SIGNED_IN
 from contracts.roles import Role
+from contracts.status import Status, shown_by
 from tests.support.facts import case_id
 from tests.support.fleet import SERVICES
 from tests.support.infrastructure import PASSWORD, Database
@@ -216,6 +217,25 @@ async def test_every_error_is_a_problem_with_its_trace(empty_database: Database,
         assert answer.headers["traceparent"].startswith("00-")
         assert {"type", "title", "status", "detail"} <= answer.json().keys()
         assert answer.json()["status"] == answer.status_code
+
+
+async def test_a_filter_takes_the_statuses_that_the_service_shows_and_names_them_where_it_refuses_another(
+    api: Running, service: Service
+) -> None:
+    """Dispatch lists assignments, which have statuses of their own."""
+    shown = shown_by(service.name)
+    lists = [one for one in await operations(api, "get") if "verifying" in str(dict(one.parameters()).get("status"))]
+    assert len(lists) >= (service.name != "dispatch")
+    for operation in lists:
+        for status in get_args(Status):
+            answer = await api.client.get(
+                operation.path, headers=EVERYBODY, params={**operation.required(), "status": status}
+            )
+            if status in shown:
+                assert answer.status_code == 200, (operation.path, status, answer.text)
+            else:
+                rule = f"{service.name} does not show {status}; it shows {', '.join(shown)}"
+                assert answer.json()["errors"] == [{"field": "status", "rule": rule}], (operation.path, status)
 
 
 async def test_everybody_is_told_who_they_are(api: Running) -> None:

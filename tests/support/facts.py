@@ -8,9 +8,10 @@ from chassis.ids import uuid7
 from chassis.kafka.records import Record
 from contracts.envelope import CONTENT_TYPE
 from contracts.fields import FROM, Fact
+from contracts.homes import HOMES
 from contracts.intake import NewReport
 from contracts.progress import PUBLISHERS
-from contracts.wire import HOMES, Circumstances, build
+from contracts.wire import Circumstances, build
 
 _offsets = itertools.count()
 HEADERS = (("content-type", CONTENT_TYPE),)

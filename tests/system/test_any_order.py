@@ -255,6 +255,7 @@ async def test_each_service_shows_the_full_status_as_far_as_it_can_tell(city: di
     for name, statuses in shown.items():
         for case, found in statuses.items():
             assert found == status.coarse(name, full[case].status or "reported"), (name, case, full[case])
+            assert found in status.shown_by(name), (name, case)
 
 
 async def test_every_event_has_a_cause_of_a_kind_that_the_table_allows(city: dict[str, Node], district: Path) -> None:

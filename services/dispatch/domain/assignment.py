@@ -9,9 +9,9 @@ from typing import Any, Literal
 from contracts import progress, triage
 from contracts.dispatch import Outcome, Resolved
 from contracts.envelope import Event
+from contracts.status import Stage
 
-Stage = Literal["assigned", "acknowledged", "en_route", "on_scene"]
-Status = Literal["assigned", "acknowledged", "en_route", "on_scene", "fixed", "returned", "cancelled"]
+Status = Literal[Stage, Outcome]
 """A stage while it is open, then an outcome."""
 
 
@@ -118,7 +118,7 @@ class Assignment:
             return "on_scene"
         if self.en_route_at is not None:
             return "en_route"
-        return "assigned" if self.acknowledged_at is None else "acknowledged"
+        return "dispatched" if self.acknowledged_at is None else "acknowledged"
 
     @property
     def status(self) -> Status:

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from contracts.fields import Place, lies_in
+from contracts import territory
+from contracts.fields import Place
 from contracts.intake import NewReport
 from contracts.progress import Queue
 from contracts.reference import Area, Category, Reading
-from contracts.territory import GRID, depth
 from services.triage.domain.rulebook import Rulebook
 
 CANDIDATES = 10
@@ -37,29 +37,22 @@ def assess(report: NewReport, rules: Rulebook) -> Assessment:
 
 def locate(place: Place, rules: Rulebook) -> tuple[Place, str]:
     """The place with the area it lies in, if the rules find one; and why."""
-    point, area = place.point, place.area
-    known = area if area in rules.areas else None
-    if known is not None and (point is None or depth(known) >= GRID):
-        return place, f"area {known} as reported"
-    if point is None:
-        read = _read(place, rules)
-        if read is not None and read.grid is not None:
-            named = {"area": read.grid, "key_place": read.key_place}
-            return place.model_copy(update=named), f"area {read.grid} by the address"
-        said = "no position and no area were reported" if area is None else f"there is no area {area}, and no position"
-        return place.model_copy(update={"area": None}), said + _by_address(read)
-    found = rules.territory.area_at(point)
-    if found is None and known is None:
-        where = f"the position {point.lat:.6f}, {point.lon:.6f} lies in no grid"
-        return place.model_copy(update={"area": None}), where + _by_address(_read(place, rules))
-    if found is None or (known is not None and not lies_in(found, known)):
-        return place, f"area {known} as reported, though the position lies in {found or 'no grid of it'}"
-    key_place = place.key_place or rules.territory.key_place_at(point)
-    return place.model_copy(update={"area": found, "key_place": key_place}), f"area {found} by the position"
-
-
-def _read(place: Place, rules: Rulebook) -> Reading | None:
-    return rules.addresses.read(place.address) if place.address else None
+    found = territory.locate(place, rules.areas, rules.territory, rules.addresses)
+    area, point = found.place.area, place.point
+    match found.by:
+        case "name":
+            why = f"area {area} as reported"
+        case "position" | "address":
+            why = f"area {area} by the {found.by}"
+        case None if point is not None:
+            where = f"the position {point.lat:.6f}, {point.lon:.6f} lies in no grid"
+            why = where + _by_address(found.reading)
+        case None:
+            said = "no position and no area were reported"
+            if place.area is not None:
+                said = f"there is no area {place.area}, and no position"
+            why = said + _by_address(found.reading)
+    return found.place, why
 
 
 def _by_address(read: Reading | None) -> str:

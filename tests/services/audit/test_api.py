@@ -145,13 +145,13 @@ async def test_a_chain_says_who_what_when_why_and_how_long_after(audit: Running)
     assert second["summary"].startswith("triage dispatched round 1")
     assert second["data"] == orjson.loads(story.published[1][1])["data"]
     assert (first["topic"], first["offset"], first["index"]) == ("ReportFiled", 0, 0)
-    assert found["stages"][0] == {
+    assert found["statuses"][0] == {
         "status": "reported",
         "since": "2026-05-09T08:01:00Z",
         "until": "2026-05-09T08:02:00Z",
         "duration_seconds": 60.0,
     }
-    assert found["stages"][-1]["status"] == "closed"
+    assert found["statuses"][-1]["status"] == "closed"
     lead = found["assignments"][0]
     assert lead == {
         "assignment_id": f"{CASE}.1.1",
@@ -278,7 +278,7 @@ async def test_cases_are_filtered_and_come_in_pages_without_loss_or_repetition(a
 async def test_a_case_of_which_only_steps_are_known_is_open_and_has_no_status(audit: Running) -> None:
     await store(audit, fact_record(CASE, OnScene(assignment_id=f"{CASE}.1.1", unit="dept:water"), cause=OTHER))
     found = await get(audit, f"/cases/{CASE}")
-    assert (found["case"]["status"], found["stages"]) == (None, [])
+    assert (found["case"]["status"], found["statuses"]) == (None, [])
     assert found["assignments"] == [
         {"assignment_id": f"{CASE}.1.1", "unit": None, "lead": False, "stage": "on_scene", "outcome": None}
     ]

@@ -66,7 +66,12 @@ async def test_a_plan_is_worked_off_from_its_topic_to_the_verdict(
         await publish(kafka, topics, [fact_record(case, dispatched(case), time=T0)])
         path = "/assignments?unit=dept:water&status=open"
         [item] = await eventually(lambda: items(dispatch, path, WATER), what="the assignment")
-        assert (item["assignment_id"], item["status"], item["light"], item["lead"]) == (lead, "assigned", "green", True)
+        assert (item["assignment_id"], item["status"], item["light"], item["lead"]) == (
+            lead,
+            "dispatched",
+            "green",
+            True,
+        )
         await post(dispatch, f"/assignments/{support}/acknowledge", {"x-client-key": "fire"})
         for step, minutes in (("acknowledge", 2), ("en-route", 5), ("on-scene", 20)):
             clock.at = T0 + minutes * MINUTE
@@ -119,7 +124,7 @@ async def test_deadlines_survive_a_stop_longer_than_the_limit_and_pass_once(
     lead, support = f"{case}.1.1", f"{case}.1.2"
     async with start(clock, kafka=kafka, prefix=topics) as dispatch:
         await publish(kafka, topics, [fact_record(case, dispatched(case), time=T0)])
-        await eventually(lambda: has_status(dispatch, lead, "assigned"), what="the assignment")
+        await eventually(lambda: has_status(dispatch, lead, "dispatched"), what="the assignment")
         await post(dispatch, f"/assignments/{lead}/acknowledge", WATER)
     clock.at = T0 + 72 * HOUR
     for _ in range(2):
@@ -222,7 +227,7 @@ async def test_nobody_acts_outside_the_areas_of_the_token(dispatch: Running) -> 
             refused = await post(dispatch, f"/assignments/{case}.1.1/{step}", who, 403, **body)
             assert f"{HERE}/g001" in refused["detail"]
             await post(dispatch, f"/assignments/{unknown}.1.1/{step}", who, 404, **body)
-    assert (await get(dispatch, f"/assignments/{case}.1.1"))["status"] == "assigned"
+    assert (await get(dispatch, f"/assignments/{case}.1.1"))["status"] == "dispatched"
     await post(dispatch, f"/assignments/{case}.1.1/urge", token("chen", "dispatcher", areas=(ELSEWHERE, HERE)))
 
 
@@ -373,7 +378,7 @@ async def test_what_nobody_acknowledges_is_offered_waits_in_the_queue_and_is_han
     assert await items(dispatch, f"/assignments?unit={CENTRAL}") == []
     assert len(await items(dispatch, "/assignments?unit=dept:gas&status=acknowledged")) == 1
     shown = await post(dispatch, f"/assignments/{name}/hand-on", CENTRE, unit="dept:fire", reason="a pump is needed")
-    assert (shown["unit"], shown["status"], shown["offered_to"]) == ("dept:fire", "assigned", [])
+    assert (shown["unit"], shown["status"], shown["offered_to"]) == ("dept:fire", "dispatched", [])
 
 
 async def test_the_queue_is_paged(dispatch: Running, clock: Hands) -> None:
@@ -479,7 +484,7 @@ async def test_the_board_counts_by_status_and_light_and_the_list_opens_each_numb
     board = await get(dispatch, "/board?unit=dept:water")
     assert board["open"] == 3
     assert board["by_light"] == {"green": 0, "yellow": 1, "red": 1, "none": 1}
-    assert board["by_status"] == {"assigned": 1, "acknowledged": 2, "en_route": 0, "on_scene": 0}
+    assert board["by_status"] == {"dispatched": 1, "acknowledged": 2, "en_route": 0, "on_scene": 0}
     assert board["ended"] == {"fixed": 1, "returned": 0, "cancelled": 0}
     assert (await get(dispatch, f"/board?area={ELSEWHERE}"))["open"] == 0
     for light, number in board["by_light"].items():

@@ -19,7 +19,7 @@ INSERT INTO assignments (assignment_id, case_id, unit, partner, area, lead, stat
                          yellow_at, red_at, ended_at, late_by_seconds, urged, supervised, extension_pending, offered,
                          waiting, escalation_level, escalation_failed, item)
 SELECT pg_temp.case_of(n) || '.1.1', pg_temp.case_of(n), 'dept:' || n % 64, '', pg_temp.area(n), true,
-       CASE WHEN n % 50 = 0 THEN 'assigned' ELSE 'fixed' END, n % 50 = 0, false, pg_temp.ago(n), pg_temp.ago(n),
+       CASE WHEN n % 50 = 0 THEN 'dispatched' ELSE 'fixed' END, n % 50 = 0, false, pg_temp.ago(n), pg_temp.ago(n),
        pg_temp.ago(n), CASE WHEN n % 50 > 0 THEN pg_temp.ago(n) END, 0, 0, false, false, n % 50 = 0, n % 5000 = 0, 0,
        false, (SELECT item FROM assignments LIMIT 1)
   FROM generate_series(1, {cases}) n;

@@ -2,14 +2,10 @@
 
 import asyncio
 from datetime import timedelta
-from typing import get_args
-
-import pytest
 
 from contracts.feedback import Evaluated
 from contracts.fields import Place
 from contracts.intake import Supplement
-from contracts.status import Status, coarse
 from tests.services.triage.desk import (
     ACCEPTOR,
     CLOSED,
@@ -263,19 +259,6 @@ async def test_a_filter_that_names_what_does_not_exist_is_refused(triage: Runnin
         answer = await triage.client.get(path, headers=ACCEPTOR, params={field: value})
         assert (answer.status_code, [error["field"] for error in answer.json()["errors"]]) == (422, [field]), value
     assert (await get(triage, "/cases", category="event.emergency"))["items"] == []
-
-
-@pytest.mark.parametrize("status", get_args(Status))
-async def test_a_status_that_triage_cannot_tell_is_refused_and_the_one_it_shows_is_named(
-    triage: Running, status: Status
-) -> None:
-    shown = coarse("triage", status)
-    answer = await triage.client.get("/cases", headers=ACCEPTOR, params={"status": status})
-    assert answer.status_code == (200 if shown == status else 422)
-    if shown != status:
-        assert answer.json()["errors"] == [
-            {"field": "status", "rule": f"triage does not know {status}, it shows {shown}"}
-        ]
 
 
 async def test_a_case_shows_its_assignments_and_its_verdict(triage: Running, grid: str) -> None:

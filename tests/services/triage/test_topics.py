@@ -8,8 +8,8 @@ import pytest
 
 from chassis.service import Service
 from contracts.fields import Attachment, Place, Point
+from contracts.homes import HOMES
 from contracts.intake import NewReport, Supplement, Withdrawal
-from contracts.wire import HOMES
 from tests.services.triage.desk import (
     CLOSED,
     MAIN,

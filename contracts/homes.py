@@ -1,0 +1,44 @@
+"""Who publishes what: sources by name, the topics of partners, and the home of each topic of facts."""
+
+from collections.abc import Mapping
+
+from contracts.fields import FROM, TO
+
+
+def service_source(name: str) -> str:
+    """The CloudEvents `source` of a service."""
+    return f"/services/{name}"
+
+
+def partner_source(name: str) -> str:
+    """The CloudEvents `source` of a partner."""
+    return f"/partners/{name}"
+
+
+def publisher_of(source: str) -> str:
+    """The name of the service or partner behind a `source`."""
+    return source.rpartition("/")[2]
+
+
+def topic_from(partner: str) -> str:
+    """The topic that a partner writes."""
+    return FROM + partner
+
+
+def topic_to(partner: str) -> str:
+    """The topic that a partner reads."""
+    return TO + partner
+
+
+EVERY_FROM, EVERY_TO = topic_from("*"), topic_to("*")
+"""How a service names the topics of all partners among those it reads or writes."""
+
+HOMES: Mapping[str, str] = {
+    "ReportFiled": service_source("intake"),
+    "Assigned": service_source("triage"),
+    "Resolved": service_source("dispatch"),
+    "Evaluated": service_source("feedback"),
+}
+"""Topic -> the one source that writes it. On Progressed each of these services writes its own steps."""
+TELLERS = frozenset({HOMES["ReportFiled"], HOMES["Resolved"]})
+"""Who takes partners' requests and writes `to.<partner>`."""
