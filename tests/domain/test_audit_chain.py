@@ -3,21 +3,32 @@
 from datetime import timedelta
 from itertools import pairwise
 from random import Random
+from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.intake import Supplement
-from contracts.progress import Checking, Verifying
+from contracts.progress import AwaitingRuling, Checking, Noted, Rated, Refused, Verifying
 from contracts.request import Acknowledge
 from contracts.wire import Circumstances, build
-from services.audit.domain.chain import by_id, delay_ms, in_causal_order, status_periods
+from services.audit.domain.chain import (
+    StatusPeriod,
+    by_id,
+    delay_ms,
+    in_causal_order,
+    status_periods,
+    without_stray_requests,
+)
 from tests.domain.audit_story import (
     AREA,
     BEGIN,
     BURST,
     CASE,
+    DISPATCH,
     FAR,
+    OTHER,
     STORIES,
     Story,
     burst_main,
@@ -121,3 +132,108 @@ def test_status_periods_follow_each_other_without_a_gap_and_never_run_backwards(
         assert found[-1].until is None
     whole = status_periods(in_causal_order(logged(events)))
     assert whole[0].duration_seconds == 60
+
+
+def _statuses(found: list[StatusPeriod]) -> list[tuple[str, Any, Any]]:
+    return [(one.status, one.since - BEGIN, one.until and one.until - BEGIN) for one in found]
+
+
+def test_a_status_that_comes_back_has_a_period_of_its_own() -> None:
+    story = Story()
+    report = story.report()
+    for step in (
+        Verifying(category=BURST, area=AREA, note="the rules", due_at=BEGIN),
+        AwaitingRuling(queue="unlocated", note="no area", due_at=BEGIN),
+        AwaitingRuling(queue="unlocated", note="still none", due_at=BEGIN),
+    ):
+        story.publish(step, cause=report)
+    minutes = [timedelta(minutes=n) for n in range(4)]
+    assert _statuses(status_periods(in_causal_order(logged(story.events)))) == [
+        ("reported", minutes[1], minutes[2]),
+        ("verifying", minutes[2], minutes[3]),
+        ("reported", minutes[3], None),
+    ]
+
+
+def test_a_status_begins_no_earlier_than_the_one_before_it_though_its_fact_claims_so() -> None:
+    story = Story()
+    ruled = story.dispatched(story.report())
+    story.at -= timedelta(hours=1)
+    story.acknowledged(ruled)
+    minutes = [timedelta(minutes=n) for n in range(3)]
+    assert _statuses(status_periods(in_causal_order(logged(story.events)))) == [
+        ("reported", minutes[1], minutes[2]),
+        ("dispatched", minutes[2], minutes[2]),
+        ("acknowledged", minutes[2], None),
+    ]
+
+
+def test_the_last_status_lasts_and_so_has_no_duration() -> None:
+    story = Story()
+    story.report()
+    (period,) = status_periods(logged(story.events))
+    assert period.duration_seconds is None
+
+
+@settings(deadline=None)
+@given(st.permutations(range(4)))
+def test_events_of_several_services_that_no_cause_orders_come_by_time(order: list[int]) -> None:
+    story = Story()
+    story.report()
+    story.dispatched(OTHER)
+    story.acknowledged(OTHER)
+    story.publish(Rated(rating=4), actor="reporter:1")
+    chain = in_causal_order(logged([story.events[place] for place in order]))
+    assert [one.event.id for one in chain] == [event.id for event in story.events]
+
+
+def test_events_of_one_time_come_in_the_order_of_the_log() -> None:
+    story = Story()
+    story.report()
+    story.at -= timedelta(minutes=1)
+    story.dispatched(OTHER)
+    for events in (story.events, story.events[::-1]):
+        assert [one.index for one in in_causal_order(logged(events))] == [0, 1]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_request_stands_where_its_first_effect_does_whenever_it_says_it_was_sent(reverse: bool) -> None:
+    story = Story()
+    story.report()
+    asked = story.publish(Acknowledge(assignment_id=story.assignment_id(1)), claimed=FAR)
+    story.acknowledged(asked)
+    story.publish(Supplement(text="more"), actor="reporter:1")
+    story.publish(Noted(assignment_id=story.assignment_id(1), note="and so on"), cause=asked)
+    story.publish(Rated(rating=4), actor="reporter:1")
+    events = story.events[::-1] if reverse else story.events
+    chain = in_causal_order(logged(events))
+    assert [one.event.id for one in chain] == [event.id for event in story.events]
+
+
+def test_another_request_is_no_effect_that_says_when_a_request_was_sent() -> None:
+    story = Story()
+    story.report()
+    asked = story.publish(Acknowledge(assignment_id=story.assignment_id(1)), claimed=FAR)
+    story.publish(
+        Acknowledge(assignment_id=story.assignment_id(1)),
+        cause=asked,
+        claimed=BEGIN - timedelta(days=1),
+        source="/partners/other",
+    )
+    story.acknowledged(asked)
+    chain = in_causal_order(logged(story.events))
+    assert chain[0].event.data.name == "ReportFiled"
+    assert chain[1].event.id == asked
+
+
+def test_requests_that_nothing_in_the_case_followed_from_are_left_out_and_every_other_event_stays() -> None:
+    story = Story()
+    report = story.report()
+    done = story.publish(Acknowledge(assignment_id=story.assignment_id(1)), cause=report, claimed=FAR)
+    story.acknowledged(done)
+    refused = story.publish(Acknowledge(assignment_id=story.assignment_id(2)), claimed=FAR)
+    story.publish(Refused(partner="water", rule="unknown", reason="no such assignment"), cause=refused, source=DISPATCH)
+    stray = story.publish(Acknowledge(assignment_id=story.assignment_id(1)), cause=report, claimed=FAR)
+    found = without_stray_requests(logged(story.events))
+    assert [one.event.id for one in found] == [event.id for event in story.events if event.id != stray]
+    assert len(found) == 5

@@ -5,15 +5,28 @@ from typing import Any, get_args
 import pytest
 
 from contracts import notice, progress, request
-from contracts.fields import Fact
-from contracts.intake import Withdrawal
+from contracts.dispatch import Resolved
+from contracts.feedback import Evaluated
+from contracts.fields import Fact, Place
+from contracts.intake import NewReport, Supplement, Withdrawal
 from contracts.notice import UrgeNotice
-from contracts.progress import Discarded, Offered, Overdue, Refused
+from contracts.progress import Discarded, Noted, Offered, Overdue, Refused
 from contracts.request import Acknowledge
-from contracts.triage import Upheld
+from contracts.triage import Merged, Rejected, Upheld, Withdrawn
 from services.audit.domain import summaries
 from services.audit.domain.summaries import author, summary
-from tests.domain.audit_story import AREA, BEGIN, BURST, Story, burst_main, parked, partners_case
+from tests.domain.audit_story import (
+    AREA,
+    BEGIN,
+    BURST,
+    CASE,
+    OTHER,
+    WHY,
+    Story,
+    burst_main,
+    parked,
+    partners_case,
+)
 
 
 def test_a_summary_says_who_did_what_and_why() -> None:
@@ -97,3 +110,74 @@ def test_nobody_but_a_service_has_a_clock() -> None:
 def test_every_step_request_and_notice_has_a_summary(known: dict[str, str], union: Any, name: str) -> None:
     kinds = [model.model_fields[name].default for model in get_args(get_args(union)[0])]
     assert sorted(known) == sorted(kinds)
+
+
+def _ended(**more: Any) -> Resolved:
+    ended = {"assignment_id": f"{CASE}.1.1", "unit": "dept:water", "resolve_by": BEGIN, "late_by_seconds": 0, **more}
+    return Resolved(**ended)
+
+
+_FAILED = (f"{CASE}.1.1", f"{CASE}.1.2")
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        (NewReport(channel="sensor", title="Wet"), "reported by sensor: Wet"),
+        (
+            NewReport(channel="citizen", title="Wet", place=Place(address="Shuangqiao Road 7")),
+            "reported by citizen: Wet (Shuangqiao Road 7)",
+        ),
+        (Supplement(text="it smells"), "added: it smells"),
+        (Merged(into=OTHER, explanation=WHY), f"merged it into case {OTHER}"),
+        (Rejected(why="not_ours", reason="another district's"), "rejected it (not_ours): another district's"),
+        (Withdrawn(reason="it stopped"), "withdrew it: it stopped"),
+        (_ended(outcome="fixed"), "fixed it for dept:water"),
+        (_ended(outcome="fixed", note="new pipe"), "fixed it for dept:water: new pipe"),
+        (_ended(outcome="returned", reason="not ours"), "returned it for dept:water: not ours"),
+        (
+            _ended(outcome="cancelled", reason="merged", note="we had begun"),
+            "cancelled it for dept:water: merged",
+        ),
+        (Evaluated(verdict="closed", outcome="forced", reason="by order"), "closed it as forced: by order"),
+        (Evaluated(verdict="closed", outcome="fixed", late_by_seconds=0), "closed it as fixed"),
+        (Evaluated(verdict="closed", outcome="fixed", late_by_seconds=1), "closed it as fixed, late by 1 s"),
+        (
+            Evaluated(verdict="closed", outcome="fixed", checked_by="member:8"),
+            "closed it as fixed, checked by member:8",
+        ),
+        (
+            Evaluated(verdict="rework", failed=_FAILED, reason="still wet"),
+            f"sent {_FAILED[0]}, {_FAILED[1]} back for rework: still wet",
+        ),
+        (
+            Offered(assignment_id=f"{CASE}.1.1", unit="street:xinhong", level=2, due_at=BEGIN),
+            "offered it because nobody acknowledged it [street:xinhong], level 2, due 2026-05-09 08:00:00Z",
+        ),
+    ],
+    ids=lambda value: None if isinstance(value, str) else type(value).__name__,
+)
+def test_a_fact_is_said_in_its_own_words(data: Fact, line: str) -> None:
+    story = Story()
+    story.publish(data, actor="leader:1")
+    assert summary(story.events[0]) == f"leader:1 {line}"
+
+
+@pytest.mark.parametrize(
+    ("length", "shown"),
+    [(199, "x" * 199), (200, "x" * 200), (201, "x" * 199 + "…"), (1000, "x" * 199 + "…")],
+)
+def test_a_summary_quotes_at_most_200_characters(length: int, shown: str) -> None:
+    story = Story()
+    story.publish(Noted(assignment_id=f"{CASE}.1.1", note="x" * length), actor="leader:1")
+    assert summary(story.events[0]) == f"leader:1 noted: {shown}"
+
+
+def test_a_fact_of_a_new_kind_is_an_error_until_it_has_words() -> None:
+    class Reopened(Fact):
+        name = "Reopened"
+
+    story = Story()
+    story.publish(Noted(assignment_id=f"{CASE}.1.1", note="x"))
+    with pytest.raises(TypeError, match="Reopened has no summary"):
+        summary(story.events[0].model_copy(update={"data": Reopened()}))

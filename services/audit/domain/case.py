@@ -99,8 +99,7 @@ def evolve(case: Case | None, event: AnyEvent, index: int) -> Case | None:
     changes["standing"] = status.evolve(case.standing, event)
     changes["events"] = case.events + 1
     changes["last_index"] = index
-    if event.time > case.last_at:
-        changes["last_at"] = event.time
+    changes["last_at"] = max(case.last_at, event.time)
     return _changed(case, changes)
 
 

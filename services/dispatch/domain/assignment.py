@@ -188,7 +188,7 @@ def after_step(assignment: Assignment, event: Event[Any]) -> Assignment:
 def after_offer(assignment: Assignment, step: progress.Offered) -> Assignment:
     """The assignment after it was offered to its unit's backups, or to one more unit."""
     assignment = replace(assignment, offers=assignment.offers + 1, acknowledge_by=step.due_at)
-    return assignment if step.to else _with_candidate(assignment, step.unit)
+    return _with_candidate(assignment, step.unit)
 
 
 def after_hand_over(assignment: Assignment, step: progress.HandedOn, at: datetime) -> Assignment:

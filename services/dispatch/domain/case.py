@@ -94,11 +94,9 @@ def evolve(case: Case, event: AnyEvent) -> Case:
             return _changed(case, name, lambda assignment: after_end(assignment, event))
         case data if data.name == "Notice":
             return _after_notice(case, event)
-        case data if data.name == "Progressed":
+        case data:  # a step of an assignment, or nothing of dispatch's
             name = getattr(data, "assignment_id", None)
             return _changed(case, name, lambda assignment: after_step(assignment, event))
-        case _:
-            return case
 
 
 def new_assignments(case: Case, ruling: Dispatched, at: datetime) -> dict[str, Assignment]:

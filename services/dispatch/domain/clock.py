@@ -61,9 +61,7 @@ class DeadlineClock:
         """When the superior of that level (from 1) is told: at the deadline, then one original limit later each."""
         clock = self._resolve_clock(assignment)
         limit = elapsed(assignment.started_at, assignment.plan.resolve_by, clock, self.calendar)
-        if level == 1 or limit <= _NO_TIME:
-            return assignment.resolve_by
-        return advance(assignment.resolve_by, limit * (level - 1), clock, self.calendar)
+        return advance(assignment.resolve_by, max(limit, _NO_TIME) * (level - 1), clock, self.calendar)
 
     def _share(self, assignment: Assignment, percent: int) -> datetime:
         clock = self._resolve_clock(assignment)

@@ -12,6 +12,7 @@ that have become responsible for an assignment are told of it, too.
 
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import count
 from typing import Literal
 
 from chassis.engine.decider import Facts, Inputs
@@ -52,9 +53,8 @@ def _next(assignment: Assignment, rules: Rules) -> Iterator[datetime]:
         yield assignment.acknowledge_by
     if not assignment.nearly_due:
         yield rules.clock.yellow_at(assignment)
-    if not assignment.overdue:
-        yield assignment.resolve_by
-    elif not assignment.escalation_failed:
+    if not assignment.escalation_failed:
+        # The first superior is told when it becomes overdue.
         yield rules.clock.escalates_at(assignment, assignment.escalation_level + 1)
 
 
@@ -77,7 +77,7 @@ def _offers(assignment: Assignment, now: datetime, rules: Rules) -> Iterator[Pas
     if assignment.holder is not None or assignment.unclaimed:
         return
     at, order = assignment.acknowledge_by, _offer_order(assignment, rules)
-    for level in range(assignment.offers + 1, len(order) + 2):
+    for level in count(assignment.offers + 1):
         if at > now:
             return
         if level > len(order):

@@ -84,11 +84,9 @@ class Notices:
 
     def of_closure(self, outcome: CaseOutcome) -> Iterator[Fact]:
         """The case is closed: for all partners that work or have worked in it, once."""
-        known = self._case.partners
-        before = {partner for partner, record in known.items() if record.involved and not record.closed}
-        now = {partner for partner in self._announced.values() if partner not in known}
-        for partner in sorted(before | now):
-            if partner in self._partners.registered:
+        involved = {partner for partner, record in self._case.partners.items() if record.involved}
+        for partner in sorted(involved.union(self._announced.values())):
+            if partner in self._partners.registered and not self._case.record_of(partner).closed:
                 yield notice.ClosureNotice(to=partner, outcome=outcome)
 
     def _responsible(self, assignment: Assignment) -> list[str]:

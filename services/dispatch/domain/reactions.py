@@ -33,7 +33,7 @@ def react(event: AnyEvent, case: Case, inputs: Inputs) -> Facts | Unfit:
             return [*_cancelled(case.open_assignments, outcome_of(ruling), notices, inputs)]
         case Upheld():
             return ()
-        case Evaluated(verdict="closed", outcome=outcome, reason=reason) if outcome is not None:
+        case Evaluated(verdict="closed", outcome=str() as outcome, reason=reason):
             return [*_closed(case.open_assignments, (outcome, reason), notices, inputs)]
         case Evaluated():
             return ()

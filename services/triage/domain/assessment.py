@@ -88,7 +88,7 @@ def classify(report: NewReport, rules: Rulebook) -> tuple[str | None, str]:
 
 def priority_of(category: Category, place: Place, rules: Rulebook) -> tuple[int, str]:
     """How urgent a case of that category is at that place; and why."""
-    key_place = rules.places.get(place.key_place) if place.key_place else None
+    key_place = rules.places.get(place.key_place or "")
     if key_place is None or key_place.priority_raise == 0:
         return category.priority, f"priority {category.priority} of the category"
     priority = max(1, category.priority - key_place.priority_raise)

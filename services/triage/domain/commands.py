@@ -10,7 +10,7 @@ ask them.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal, assert_never
+from typing import Literal
 
 from chassis.engine.decider import Facts, Inputs, Refused, Unknown, refusal
 from contracts import times
@@ -112,8 +112,6 @@ def decide(command: Command, state: Case, inputs: Inputs, rules: Rulebook) -> Fa
         case Reject():
             why = _by_hand(f"rejected as ruled: {command.why}", None, inputs, rules)
             return [Rejected(why=command.why, reason=command.reason, explanation=why)]
-        case _:
-            assert_never(command)
 
 
 def may_verify(state: Case, inputs: Inputs) -> Waiting:
@@ -271,9 +269,7 @@ def _as_ruled(command: Dispatch, inputs: Inputs, rules: Rulebook) -> list[str]:
         unit = rules.units.by_id[named.unit]
         competent = command.category is None or unit.competent(command.category)
         lines.append(f"unit {named.unit} as ruled" + ("" if competent else ", though it is not competent"))
-    if command.reason:
-        lines.append(command.reason)
-    return lines
+    return [*lines, command.reason or ""]
 
 
 def _by_hand(what: str, reason: str | None, inputs: Inputs, rules: Rulebook) -> Explanation:

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from math import floor
+from math import floor, inf
 from typing import Any
 
 from contracts.envelope import Event
@@ -57,7 +57,7 @@ class Neighbourhood:
     _open: dict[str, OpenCase] = field(default_factory=dict[str, OpenCase])
     _strips: dict[tuple[str, str, int], dict[str, OpenCase]] = field(default_factory=lambda: defaultdict(dict))
     """(category, community, strip of latitude) -> the cases with a position."""
-    _grids: dict[tuple[str, str], dict[str, OpenCase]] = field(default_factory=lambda: defaultdict(dict))
+    _grids: dict[tuple[str, str | None], dict[str, OpenCase]] = field(default_factory=lambda: defaultdict(dict))
     """(category, grid) -> its cases."""
     _reports: dict[str, Event[Any]] = field(default_factory=dict[str, Event[Any]])
 
@@ -116,20 +116,17 @@ class Neighbourhood:
         metres, reported_at, case_id = best
         apart = round(abs(reported_at - event.time).total_seconds() / 60)
         bounds = f"of the same category, {apart} min apart of {category.duplicates.window_hours} h allowed"
-        where = "in the same grid" if metres > category.duplicates.radius_m else f"{metres:.0f} m away"
+        where = "in the same grid" if metres == inf else f"{metres:.0f} m away"
         return Duplicate(
             case_id, f"the same as case {case_id}: {where} ({category.duplicates.radius_m} m allowed), {bounds}"
         )
 
     def _candidates(self, report: NewReport, category: Category, area: str) -> Iterator[tuple[OpenCase, float]]:
-        """Open cases with their distance; beyond the radius for a case that is only in the same grid."""
+        """Open cases with their distance; infinite for a case that is only in the same grid."""
         code, radius, point = category.code, category.duplicates.radius_m, report.place.point
-        beyond = radius + 1.0
-        grid = upto(area, GRID)
-        if grid is not None:
-            for case in self._grids.get((code, grid), {}).values():
-                if point is None or case.point is None:
-                    yield case, beyond
+        for case in self._grids.get((code, upto(area, GRID)), {}).values():
+            if point is None or case.point is None:
+                yield case, inf
         community = upto(area, COMMUNITY)
         if point is None or community is None:
             return

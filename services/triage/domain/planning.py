@@ -68,8 +68,7 @@ def first_round(
 ) -> Dispatched:
     """The first round of a case that lies at `place`, from `at` on."""
     category, area = rules.catalogue.by_code[decision.category], decision.area
-    if place.area != area:
-        place = place.model_copy(update={"area": area})
+    place = place.model_copy(update={"area": area})
     priority, how_urgent = priority_of(category, place, rules)
     if decision.priority is not None and decision.priority != priority:
         priority, how_urgent = decision.priority, f"priority {decision.priority} as ruled; by the rules {priority}"

@@ -36,13 +36,13 @@ class Recognizer:
                 self._scores[word].append((category.code, weight))
         self._by_token: dict[str, list[str]] = defaultdict(list)
         self._by_pair: dict[str, list[str]] = defaultdict(list)
-        self._single: list[str] = []
+        self._anywhere: list[str] = []
         for word in self._scores:
             token = _TOKEN.match(word)
             if word.isascii() and token:
                 self._by_token[token[0]].append(word)
-            elif len(word) == 1:
-                self._single.append(word)
+            elif len(word) == 1 or word.isascii():
+                self._anywhere.append(word)
             else:
                 self._by_pair[word[:2]].append(word)
 
@@ -75,12 +75,12 @@ class Recognizer:
             for word in self._by_token.get(token[0], ()):
                 if text.startswith(word, token.start()) and _ends(text, token.start() + len(word)):
                     yield word
-        if text.isascii():
-            return
-        for word in self._single:
+        for word in self._anywhere:
             if word in text:
                 yield word
-        for start in range(len(text) - 1):
+        if text.isascii():
+            return
+        for start in range(len(text)):
             words = self._by_pair.get(text[start : start + 2])
             if words is not None:
                 for word in words:
