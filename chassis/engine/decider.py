@@ -72,6 +72,8 @@ class Inputs:
     """The partners that are registered now."""
     claimed: datetime | None = None
     """When it happened, in the words of whoever gives the command."""
+    arrived: datetime | None = None
+    """When the command to decide arrived, whichever instant counts."""
     believed: bool = True
     """Whether that claim may count at all in a retrospective case."""
 
@@ -125,7 +127,7 @@ def decided(decider: Decider[Any, Any], command: Any, state: Any, inputs: Inputs
     People's commands over HTTP and partners' requests are both decided here. Raises `Refused`.
     """
     counted = decider.counted(command, state, inputs)
-    facts = decider.decide(command, state, replace(inputs, at=counted.at))
+    facts = decider.decide(command, state, replace(inputs, at=counted.at, arrived=inputs.at))
     claim = {"claimed_at": counted.claimed_at, "time_doubtful": counted.doubtful}
     if counted.claimed_at is None and not counted.doubtful:
         return counted, facts

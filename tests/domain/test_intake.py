@@ -106,12 +106,14 @@ def test_a_report_counts_from_its_arrival_unless_it_may_be_about_a_time_long_pas
     assert (fact.time_doubtful, fact.retrospective) == (doubtful, retrospective)
 
 
-def test_a_record_that_lay_at_the_broker_for_days_is_no_late_entry() -> None:
+@pytest.mark.parametrize("before", [0 * HOUR, HOUR])
+def test_a_record_that_lay_at_the_broker_for_days_is_no_late_entry(before: timedelta) -> None:
     arrived = NOW - LATE - HOUR
-    asked = Inputs(at=arrived, now=NOW, stream=CASE, claimed=arrived - HOUR)
+    asked = Inputs(at=arrived, now=NOW, stream=CASE, claimed=arrived - before)
     counted, [fact] = decided(INTAKE, File("hotline", "x", by=By("water")), Case(), asked)
     assert isinstance(fact, NewReport)
-    assert (counted.at, fact.claimed_at, fact.retrospective) == (arrived, arrived - HOUR, False)
+    assert (counted.at, fact.retrospective) == (arrived, False)
+    assert fact.claimed_at == (arrived - before if before else None)
 
 
 @pytest.mark.parametrize(
@@ -190,10 +192,12 @@ def test_a_report_that_has_ended_takes_nothing_more(ruling: Fact, command: Comma
     assert refused(command, case(REPORT, ruling)) == "report.ended"
 
 
-def test_a_report_takes_only_so_many_supplements() -> None:
-    full = replace(case(REPORT), supplement_count=MAX_SUPPLEMENTS - 1)
-    assert len(decide(AddSupplement("the last one"), full)) == 1
-    assert refused(AddSupplement("more"), INTAKE.evolve(full, event(Supplement(text="last")))) == "supplement.limit"
+def test_a_report_takes_two_hundred_supplements() -> None:
+    state = case(REPORT)
+    for number in range(2, 202):
+        [more] = decide(AddSupplement("more"), state)
+        state = INTAKE.evolve(state, event(more, number=number))
+    assert refused(AddSupplement("more"), state) == "supplement.limit"
 
 
 @pytest.mark.parametrize("facts", [[MERGED], [MERGED, DUPLICATE]])

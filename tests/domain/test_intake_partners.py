@@ -19,7 +19,7 @@ from contracts.wire import Circumstances, build
 from deploy.partners.entries import retired
 from services.intake.domain import requests
 from services.intake.domain.case import Case
-from services.intake.domain.commands import AddSupplement, File, Withdraw
+from services.intake.domain.commands import AddSupplement, By, File, Withdraw
 from services.intake.domain.merges import Merges
 from tests.domain.intake_story import (
     CASE,
@@ -102,6 +102,11 @@ def test_every_word_of_a_request_reaches_the_fact(kind: type[Any]) -> None:
         assert isinstance(fact, NewReport)
         assert fact.place == Located(address="Shuangqiao Road", area="CH/a")
     assert fact.model_dump(include=set(said)) == said
+
+
+def test_a_partner_need_not_give_a_reference_of_its_own() -> None:
+    command = requests.command(asked(request.FileReport(channel="sensor", title="no water")), HOTLINE)
+    assert command == File("sensor", "no water", by=By("hotline"))
 
 
 def test_a_partner_is_involved_where_it_filed_and_remembers_what_it_was_told() -> None:
@@ -199,7 +204,10 @@ def test_of_a_closing_hears_every_partner_whose_report_is_part_of_the_case() -> 
 
 
 def test_a_duplicate_passes_nothing_on_for_its_own_leader_will() -> None:
-    assert hears(DUPLICATE, C, around(C="A", D="C"), theirs=False) == []
+    merges = around(C="A", D="C")
+    assert hears(DUPLICATE, C, merges, theirs=False) == []
+    merges.learn(event(DUPLICATE, subject=C))
+    assert hears(Merged(into=C, explanation=WHY), B, merges, theirs=True) == []
 
 
 def test_of_a_merge_after_the_closing_hears_the_report_and_all_that_is_part_of_it() -> None:
@@ -220,9 +228,24 @@ def test_what_took_effect_earlier_in_the_batch_counts() -> None:
     assert hears(CLOSED, A, merges, theirs=False) == []
 
 
+def test_a_report_that_is_merged_anew_hears_of_its_new_leader_only() -> None:
+    merges = around(B="A")
+    merges.learn(event(Merged(into=C, explanation=WHY), subject=B))
+    assert hears(CLOSED, A, merges, theirs=False) == []
+    assert hears(CLOSED, C, merges, theirs=False) == [(C, B)]
+
+
 def test_a_circle_of_merges_comes_to_an_end() -> None:
     assert hears(CLOSED, A, around(A="B", B="A"), theirs=False) == [(A, B)]
-    assert hears(Merged(into=B, explanation=WHY), A, around(B="A"), theirs=False) == []
+    assert hears(CLOSED, A, around(A="B", B="C", C="D", D="A"), theirs=False) == [(A, D), (A, B)]
+    assert hears(Merged(into=B, explanation=WHY), A, around(A="B", B="A"), theirs=False) == []
+    assert hears(Merged(into=B, explanation=WHY), A, around(A="B", B="C", C="B"), theirs=False) == []
+
+
+def test_a_merge_that_a_later_ruling_overtook_tells_nobody_anything() -> None:
+    merge = event(Merged(into=A, explanation=WHY), subject=B, number=5)
+    state = case(THEIRS, event(dispatched(), subject=B, number=6), merge)
+    assert INTAKE.propagates_to(merge, state, inputs(context=around(closed="A", D="B"))) == []
 
 
 def test_merges_that_were_not_read_are_not_taken_for_none() -> None:

@@ -88,8 +88,7 @@ def supersedes(event: Event[Any], state: Case) -> bool:
 
 def evolve(state: Case, event: Event[Any]) -> Case:
     """The case after an event, in whatever order the topics bring their events."""
-    changed, standing = _changed(state, event), status.evolve(state.standing, event)
-    return changed if standing is state.standing else replace(changed, standing=standing)
+    return replace(_changed(state, event), standing=status.evolve(state.standing, event))
 
 
 def _changed(state: Case, event: Event[Any]) -> Case:

@@ -167,8 +167,8 @@ def _new_report(command: File, inputs: Inputs, rules: Rules) -> NewReport:
         attachments=command.attachments,
         base_records=command.base_records,
         external_ref=command.external_ref,
-        # The claimed time is the one that counts only if it was believed.
-        retrospective=inputs.at == inputs.claimed and inputs.now - inputs.at > rules.late_after,
+        # An earlier instant than the arrival counts only where the claim is of long ago and believed.
+        retrospective=inputs.arrived is not None and inputs.at < inputs.arrived,
     )
 
 

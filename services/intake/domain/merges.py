@@ -40,15 +40,16 @@ class Merges:
         self._partners = frozenset(partners)
         self._closings = dict(closings or {})
         for case, leader in (into or {}).items():
-            self._move(case, leader)
+            self._follow(case, leader)
 
     def learn(self, event: Event[Any]) -> None:
         """Takes in an event of the same transaction."""
         match event.data:
             case Merged(into=leader):
-                self._move(event.subject, leader)
+                self._leave(event.subject)
+                self._follow(event.subject, leader)
             case Dispatched() | Rejected() | Withdrawn():
-                self._move(event.subject, None)
+                self._leave(event.subject)
             case Evaluated() as verdict if tells_outcome(verdict):
                 self._closings[event.subject] = event
             case _:
@@ -60,12 +61,11 @@ class Merges:
         Raises `LookupError` if the case is not one of `with_followers`.
         """
         _require(case, self._with_followers)
-        seen = {case}
         found: list[str] = []
         queue = [case]
         while queue:
-            fresh = sorted(self._followers.get(queue.pop(), set()) - seen)  # ends even if merges form a circle
-            seen.update(fresh)
+            # A report has one leader, so a circle of merges can only lead back to the case itself.
+            fresh = sorted(self._followers.get(queue.pop(), set()) - {case})
             queue += fresh
             found += [follower for follower in fresh if follower in self._partners]
         return found
@@ -85,13 +85,14 @@ class Merges:
             at = self._leader.get(at)
         return None
 
-    def _move(self, case: str, leader: str | None) -> None:
-        before = self._leader.pop(case, None)
-        if before is not None:
-            self._followers[before].discard(case)
+    def _leave(self, case: str) -> None:
+        leader = self._leader.pop(case, None)
         if leader is not None:
-            self._leader[case] = leader
-            self._followers.setdefault(leader, set()).add(case)
+            self._followers[leader].discard(case)
+
+    def _follow(self, case: str, leader: str) -> None:
+        self._leader[case] = leader
+        self._followers.setdefault(leader, set()).add(case)
 
 
 def _require(case: str, known: frozenset[str]) -> None:
