@@ -4,11 +4,12 @@ import base64
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from chassis.engine import settling
 from chassis.engine.settling import Decision
 from chassis.store.conditions import Conditions
+from chassis.web.bodies import Answer, Body
 from chassis.web.errors import Json, NotFound, problem
 from chassis.web.identity import Caller
 from chassis.web.paging import Cursor, Limit, page, position
@@ -50,7 +51,7 @@ _CASE = "019e0a9c-1f78-7c3e-8b1a-0c8f7e0d4a11"
 ParkedPath = Annotated[int, Path(description="The record, as the list of parked records names it.", examples=[17])]
 
 
-class Me(BaseModel):
+class Me(Answer):
     """The caller as this service knows them."""
 
     subject: Annotated[str, Field(description="The name that events give the caller.", examples=["li"])]
@@ -62,10 +63,8 @@ class Me(BaseModel):
     source: Annotated[str | None, Field(description="The event source of a partner's system.", examples=[None])]
 
 
-class Reason(BaseModel):
+class Reason(Body):
     """Why the operator does it; becomes part of the case's chain."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     reason: Annotated[
         str,

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from chassis.web.bodies import Answer
 from chassis.web.filters import AreaPrefix, ReportedSince, ReportedUntil
 from chassis.web.paging import PAGE, Next, PageQuery
 from contracts.dispatch import Outcome
@@ -118,12 +119,6 @@ class ChainQuery(PageQuery):
         ),
     ] = None
     limit: Annotated[int, Field(ge=1, le=PAGE, description=f"Events, {PAGE} at most.", examples=[PAGE])] = PAGE
-
-
-class Answer(BaseModel):
-    """Base of all answers."""
-
-    model_config = ConfigDict(frozen=True)
 
 
 class CaseItem(Answer):

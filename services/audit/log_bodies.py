@@ -4,10 +4,11 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from chassis.web.bodies import Answer
 from chassis.web.paging import PAGE, Next
 from contracts.fields import CaseId, Instant
 from services.audit import examples
-from services.audit.bodies import Answer, CaseItem, CaseOut, Coordinates, FromIndex, StoredAt
+from services.audit.bodies import CaseItem, CaseOut, Coordinates, FromIndex, StoredAt
 
 Invalidity = Literal["invalid", "forged"]
 Header = Annotated[list[str | None], Field(min_length=2, max_length=2)]

@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from chassis.web.bodies import Answer, Body
 from chassis.web.paging import PageQuery
 from contracts.dispatch import Outcome
 from contracts.feedback import CaseOutcome, Verdict
@@ -69,10 +70,8 @@ class BoardFilters(UnitFilters):
     )
 
 
-class _Body(BaseModel):
-    """A request body. Unknown fields are refused, because a misspelt one would be lost."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class _ActionBody(Body):
+    """What every action may say."""
 
     at: ClaimedInstant | None = Field(
         default=None,
@@ -82,11 +81,11 @@ class _Body(BaseModel):
     )
 
 
-class StepBody(_Body):
+class StepBody(_ActionBody):
     """A step of the unit."""
 
 
-class ResolutionBody(_Body):
+class ResolutionBody(_ActionBody):
     """The task is done."""
 
     note: Text | None = Field(
@@ -95,33 +94,33 @@ class ResolutionBody(_Body):
     evidence: Attachments = _EVIDENCE
 
 
-class ReturnBody(_Body):
+class ReturnBody(_ActionBody):
     """Why the task is not the unit's to do."""
 
     reason: Line = Field(description="Why, in words.", examples=["The metro's builder has to close its pit first."])
 
 
-class ExtensionRequestBody(_Body):
+class ExtensionRequestBody(_ActionBody):
     """Why the unit needs more time."""
 
     reason: Line = Field(description="Why, in words.", examples=[_WHY_LONGER])
 
 
-class HandOnBody(_Body):
+class HandOnBody(_ActionBody):
     """The unit that the assignment is handed on to, and why."""
 
     unit: Name = Field(description="A unit of the district, below the caller's.", examples=["dept:drainage"])
     reason: Line = Field(description="Why, in words.", examples=["Their crew is next door."])
 
 
-class NoteBody(_Body):
+class NoteBody(_ActionBody):
     """A remark, with or without evidence."""
 
     note: FilledText = Field(description="The remark.", examples=["Two trucks on their way, 6 m3 each."])
     evidence: Attachments = _EVIDENCE
 
 
-class UrgeBody(_Body):
+class UrgeBody(_ActionBody):
     """Why the unit should hurry."""
 
     reason: Line | None = Field(
@@ -129,7 +128,7 @@ class UrgeBody(_Body):
     )
 
 
-class SupervisionBody(_Body, json_schema_extra={"examples": [{"level": 2, "reason": _WHY_SUPERVISED}]}):
+class SupervisionBody(_ActionBody, json_schema_extra={"examples": [{"level": 2, "reason": _WHY_SUPERVISED}]}):
     """The level of supervision, why, and by when a reply is demanded."""
 
     level: int = Field(default=1, ge=1, le=3, description="From 1 to 3. It can only rise.", examples=[2])
@@ -140,7 +139,7 @@ class SupervisionBody(_Body, json_schema_extra={"examples": [{"level": 2, "reaso
 
 
 class ExtensionDecisionBody(
-    _Body, json_schema_extra={"examples": [{"granted": True}, {"granted": False, "reason": _WHY_NOT_LONGER}]}
+    _ActionBody, json_schema_extra={"examples": [{"granted": True}, {"granted": False, "reason": _WHY_NOT_LONGER}]}
 ):
     """The decision on a requested extension; a refusal needs a reason."""
 
@@ -156,11 +155,7 @@ class ExtensionDecisionBody(
         return self
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class ExtensionRequest(_Answer):
+class ExtensionRequest(Answer):
     """A requested extension that has not been decided yet."""
 
     by: Name | None = Field(description="Who requested it.", examples=["li"])
@@ -168,7 +163,7 @@ class ExtensionRequest(_Answer):
     reason: Line = Field(description="Why, in the unit's words.", examples=[_WHY_LONGER])
 
 
-class Supervision(_Answer):
+class Supervision(Answer):
     """The supervision in force."""
 
     level: Count = Field(description="From 1 to 3.", examples=[2])
@@ -176,7 +171,7 @@ class Supervision(_Answer):
     reason: Line = Field(description="Why, in the centre's words.", examples=[_WHY_SUPERVISED])
 
 
-class AssignmentDetail(_Answer):
+class AssignmentDetail(Answer):
     """An assignment, with its case in short, its deadlines, and how far it has come."""
 
     assignment_id: str = Field(description="Case, round, and number in the round.", examples=[ASSIGNMENT])
@@ -252,14 +247,14 @@ class AssignmentDetail(_Answer):
     )
 
 
-class AssignmentPage(_Answer):
+class AssignmentPage(Answer):
     """A page of assignments."""
 
     items: list[AssignmentDetail] = Field(description="The assignments, the earliest deadline first.")
     next: str | None = Field(description="The `cursor` of the next page; null on the last one.", examples=[None])
 
 
-class CaseDetail(_Answer):
+class CaseDetail(Answer):
     """A case as dispatch knows it. What describes it is null if it was never assigned."""
 
     case_id: str = Field(description="The case.", examples=[CASE])
@@ -282,7 +277,7 @@ class CaseDetail(_Answer):
     )
 
 
-class Board(_Answer):
+class Board(Answer):
     """Counts of assignments."""
 
     as_of: Instant = Field(description="When they were counted.", examples=["2026-05-09T02:15:00Z"])

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
+from chassis.web.bodies import Answer, Body
 from chassis.web.filters import AreaPrefix, CategoryPrefix, statuses_of
 from chassis.web.paging import Next, PageQuery
 from chassis.web.requests import When
@@ -91,15 +92,7 @@ class CaseFilters(PageQuery):
     ] = None
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class CheckBody(_Body):
+class CheckBody(Body):
     """What a check found."""
 
     model_config = ConfigDict(json_schema_extra={"examples": examples.CHECKS})
@@ -131,7 +124,7 @@ class CheckBody(_Body):
         return self
 
 
-class ForcedClosingBody(_Body):
+class ForcedClosingBody(Body):
     """Why the case is closed although no check can close it."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"reason": examples.FORCED}]})
@@ -140,7 +133,7 @@ class ForcedClosingBody(_Body):
     at: When = None
 
 
-class RatingBody(_Body):
+class RatingBody(Body):
     """How satisfied a reporter is with the handling of the case."""
 
     model_config = ConfigDict(json_schema_extra={"examples": examples.RATINGS})
@@ -150,7 +143,7 @@ class RatingBody(_Body):
     at: When = None
 
 
-class VerdictDetail(_Answer):
+class VerdictDetail(Answer):
     """The verdict that was given, and what became of the case."""
 
     case_id: CaseOut
@@ -173,7 +166,7 @@ class VerdictDetail(_Answer):
     ]
 
 
-class RatingReceipt(_Answer):
+class RatingReceipt(Answer):
     """The rating as it was taken."""
 
     case_id: CaseOut
@@ -181,7 +174,7 @@ class RatingReceipt(_Answer):
     rated_at: RatedAt
 
 
-class CaseItem(_Answer):
+class CaseItem(Answer):
     """A case in a list."""
 
     case_id: CaseOut
@@ -277,21 +270,21 @@ class CaseItem(_Answer):
     ]
 
 
-class CasePage(_Answer):
+class CasePage(Answer):
     """A page of cases."""
 
     items: Annotated[list[CaseItem], Field(description="The cases, the latest first.")]
     next: Next
 
 
-class ExtensionDetail(_Answer):
+class ExtensionDetail(Answer):
     """A granted extension of an assignment."""
 
     granted_at: Annotated[Instant, Field(description="When it was granted.", examples=["2026-05-09T11:05:00Z"])]
     due_at: Annotated[Instant, Field(description="The deadline from then on.", examples=[examples.EXTENDED])]
 
 
-class AssignmentDetail(_Answer):
+class AssignmentDetail(Answer):
     """An assignment of the case, and how it ended."""
 
     assignment_id: Annotated[AssignmentId, Field(description="The assignment.", examples=[examples.FIRST])]
@@ -362,7 +355,7 @@ class AssignmentDetail(_Answer):
     ]
 
 
-class RatingDetail(_Answer):
+class RatingDetail(Answer):
     """A person's rating of the case."""
 
     rater: Annotated[Name, Field(description="Whose it is; a reporter by a reference.", examples=[examples.RATER])]
@@ -371,7 +364,7 @@ class RatingDetail(_Answer):
     rated_at: RatedAt
 
 
-class CheckWaiting(_Answer):
+class CheckWaiting(Answer):
     """Since when a case waits for its check, until when, and who may not make it."""
 
     checking_since: Annotated[
@@ -406,7 +399,7 @@ class CheckItem(CaseItem, CheckWaiting):
     """A case that waits for its check."""
 
 
-class CheckPage(_Answer):
+class CheckPage(Answer):
     """A page of the check queue."""
 
     items: Annotated[list[CheckItem], Field(description="The cases, the earliest due first.")]

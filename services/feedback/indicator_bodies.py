@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from chassis.web.bodies import Answer
 from chassis.web.filters import AreaPrefix, CategoryPrefix
 from chassis.web.paging import Next, PageQuery
 from contracts.fields import ClaimedInstant, Instant, Name
@@ -81,11 +82,7 @@ class BehindFilters(IndicatorFilters):
     ]
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class Indicator(_Answer):
+class Indicator(Answer):
     """One number, the formula behind it, and the lists of cases behind it. A share is `part` / `of`."""
 
     formula: FormulaOut
@@ -115,7 +112,7 @@ class Indicator(_Answer):
     ]
 
 
-class IndicatorGroup(_Answer):
+class IndicatorGroup(Answer):
     """The figures of one unit, area or category, or of all cases."""
 
     key: Annotated[str, Field(description="A unit, an area, a category, or `all`.", examples=[examples.WATER])]
@@ -128,7 +125,7 @@ class IndicatorGroup(_Answer):
     ]
 
 
-class IndicatorPage(_Answer):
+class IndicatorPage(Answer):
     """A page of the figures of a period. With the same `as_of` they are the same on any day, late entries apart."""
 
     by: ByOut
@@ -140,7 +137,7 @@ class IndicatorPage(_Answer):
     next: Next
 
 
-class FormulaItem(_Answer):
+class FormulaItem(Answer):
     """How a score or a figure is computed. What a version means never changes."""
 
     formula: FormulaOut
@@ -161,7 +158,7 @@ class FormulaItem(_Answer):
     ]
 
 
-class FormulaPage(_Answer):
+class FormulaPage(Answer):
     """Every formula."""
 
     items: Annotated[list[FormulaItem], Field(description="The formulas, those of one case first.")]

@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field
 
-from chassis.web.errors import NUL_RULE
+from chassis.web.bodies import Answer, Body
 from chassis.web.filters import AreaPrefix, ReportedSince, ReportedUntil, statuses_of
 from chassis.web.paging import Next, PageQuery
 from contracts.feedback import CaseOutcome
@@ -69,19 +69,6 @@ UpheldReason = Annotated[
 ]
 SaidAt = Annotated[datetime, Field(description="The instant that counts.", examples=[_ARRIVED])]
 SaidBy = Annotated[str | None, Field(description="Who said it, as events name the actor.", examples=[REPORTER])]
-
-
-class Body(BaseModel):
-    """Base of requests: an unknown field is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @field_validator("*")
-    @classmethod
-    def _storable(cls, value: Any) -> Any:
-        if isinstance(value, str) and "\0" in value:
-            raise ValueError(NUL_RULE)
-        return value
 
 
 class PlaceBody(Body, ReportedPlace):
@@ -194,12 +181,6 @@ class ReportFilters(PageQuery):
     merged_into: Annotated[
         CaseId | None, Field(description="Merged into this case, not through others.", examples=[LEADER])
     ] = None
-
-
-class Answer(BaseModel):
-    """Base of answers."""
-
-    model_config = ConfigDict(frozen=True)
 
 
 class FiledReport(Answer):

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
+from chassis.web.bodies import Answer, Body
 from chassis.web.filters import AreaPrefix, CategoryPrefix, ReportedSince, ReportedUntil, statuses_of
 from chassis.web.paging import Next, PageQuery
 from chassis.web.requests import When
@@ -107,15 +108,7 @@ class CaseFilters(PageQuery):
     ] = None
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class VerificationBody(_Body):
+class VerificationBody(Body):
     """What a grid member found at the place."""
 
     model_config = ConfigDict(json_schema_extra={"examples": examples.VERIFICATIONS})
@@ -146,7 +139,7 @@ class VerificationBody(_Body):
         return self
 
 
-class NamedUnitBody(_Body):
+class NamedUnitBody(Body):
     """A unit to assign."""
 
     unit: Annotated[Name, Field(description="The unit, as `GET /units` lists it.", examples=["dept:transport"])]
@@ -167,7 +160,7 @@ class NamedUnitBody(_Body):
     ] = None
 
 
-class RulingBody(_Body):
+class RulingBody(Body):
     """One of three: `merge_into` a case, `reject` it, or dispatch it; what is absent stays as the rules have it."""
 
     model_config = ConfigDict(json_schema_extra={"examples": examples.RULINGS})
@@ -223,7 +216,7 @@ class RulingBody(_Body):
         return self
 
 
-class CaseChange(_Answer):
+class CaseChange(Answer):
     """What became of the case."""
 
     model_config = ConfigDict(json_schema_extra={"examples": examples.CHANGES})
@@ -235,7 +228,7 @@ class CaseChange(_Answer):
     ]
 
 
-class QueueItem(_Answer):
+class QueueItem(Answer):
     """A case that waits for a person."""
 
     case_id: CaseOut
@@ -262,14 +255,14 @@ class QueueItem(_Answer):
     round: RoundOut
 
 
-class QueuePage(_Answer):
+class QueuePage(Answer):
     """A page of the queue."""
 
     items: Annotated[list[QueueItem], Field(description="The cases, the earliest deadline first.")]
     next: Next
 
 
-class CaseItem(_Answer):
+class CaseItem(Answer):
     """A case in a list."""
 
     case_id: CaseOut
@@ -298,14 +291,14 @@ class CaseItem(_Answer):
     outcome: OutcomeOut
 
 
-class CasePage(_Answer):
+class CasePage(Answer):
     """A page of cases."""
 
     items: Annotated[list[CaseItem], Field(description="The cases, the latest report first.")]
     next: Next
 
 
-class CaseWaiting(_Answer):
+class CaseWaiting(Answer):
     """What the case waits for, since when and until when."""
 
     queue: AwaitedOut
@@ -321,7 +314,7 @@ class CaseWaiting(_Answer):
     ]
 
 
-class CaseAssignment(_Answer):
+class CaseAssignment(Answer):
     """An assignment of the case, and how it ended."""
 
     assignment_id: Annotated[AssignmentId, Field(description="The assignment.", examples=[examples.FIRST])]
@@ -336,7 +329,7 @@ class CaseAssignment(_Answer):
     replaced: Annotated[bool, Field(description="Whether a later assignment took its work over.", examples=[False])]
 
 
-class CaseDetail(_Answer):
+class CaseDetail(Answer):
     """What triage knows of a case."""
 
     model_config = ConfigDict(json_schema_extra={"examples": examples.DETAILS})
