@@ -13,6 +13,7 @@ from contracts.status import Stage
 from contracts.status import Status as CaseStatus
 from contracts.triage import Because, Priority, Round
 from services.dispatch.domain.assignment import Status
+from services.dispatch.lights import Light
 
 CASE = "019e0a9c-1f78-7c3e-8b1a-0c8f7e0d4a11"
 ASSIGNMENT = f"{CASE}.1.1"
@@ -28,8 +29,6 @@ _EVIDENCE = Field(
     description="Photos, recordings and documents; 50 at most.",
     examples=[[{"uri": "https://photos.example/valve.jpg", "media_type": "image/jpeg"}]],
 )
-
-Light = Literal["green", "yellow", "red", "none"]
 
 
 class UnitFilters(BaseModel):
@@ -178,8 +177,9 @@ class AssignmentDetail(Answer):
     case_id: str = Field(description="The case it belongs to.", examples=[CASE])
     status: Status = Field(description="How far the unit has come, or how it ended.", examples=["on_scene"])
     open: bool = Field(description="Whether it has not ended.", examples=[True])
-    light: Literal["green", "yellow", "red"] | None = Field(
-        description="How much of the time is used up; null if it has ended, and for late entries.", examples=["green"]
+    light: Light | None = Field(
+        description="How much of the time is used up; `none` for late entries, null if it has ended.",
+        examples=["green"],
     )
     unit: str = Field(description="The unit that has it, or is to acknowledge it first.", examples=[_WATER])
     planned_unit: str = Field(description="The unit of triage's plan.", examples=[_WATER])
@@ -215,9 +215,7 @@ class AssignmentDetail(Answer):
     priority: Priority = Field(description="From 1, an emergency, to 4, which can wait.", examples=[1])
     area: AreaPath = Field(description="The area of the case.", examples=[_GRID])
     place: Place = Field(description="Where it is.", examples=[{"address": "Shuangqiao Road", "area": _GRID}])
-    retrospective: bool = Field(
-        description="Whether it is a late entry, which has no light and raises no alarm.", examples=[False]
-    )
+    retrospective: bool = Field(description="Whether it is a late entry, which raises no alarm.", examples=[False])
     started_at: Instant = Field(description="When its time began to run.", examples=[_ASSIGNED])
     acknowledge_by: Instant = Field(
         description="When it is offered on, unless a unit acknowledges it before.", examples=["2026-05-09T01:17:07Z"]

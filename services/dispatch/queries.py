@@ -13,13 +13,10 @@ from chassis.store.database import Database
 from chassis.web.paging import PageQuery, page, position
 from contracts.dispatch import Outcome
 from contracts.status import Stage
-from services.dispatch.bodies import AssignmentFilters, Light, QueueFilters, UnitFilters
+from services.dispatch.bodies import AssignmentFilters, QueueFilters, UnitFilters
+from services.dispatch.lights import LIGHT, Light
 from services.dispatch.views import CASE_COLUMNS, with_light
 
-_LIGHT = (
-    "CASE WHEN retrospective THEN 'none' WHEN {0} >= red_at THEN 'red' WHEN {0} >= yellow_at THEN 'yellow'"
-    " ELSE 'green' END"
-)
 _COUNTS = {
     "number": "true",
     "supervised": "supervised",
@@ -48,7 +45,7 @@ async def assignments(database: Database, filters: AssignmentFilters, scope: Sco
     else:
         wanted.equals("status", filters.status)
     if filters.light is not None:
-        wanted.add(f"open AND {_LIGHT} = {{1}}", now, filters.light)
+        wanted.add(f"open AND {LIGHT} = {{1}}", now, filters.light)
     wanted.add("due_at < {0}", filters.due_before)
     wanted.equals("lead", filters.lead)
     return await _page(database, wanted, filters, now)
@@ -115,7 +112,7 @@ async def board(
     wanted = _Wanted(filters, scope, now)
     counts = ", ".join(f"count(*) FILTER (WHERE {condition}) AS {name}" for name, condition in _COUNTS.items())
     opened = await database.fetch(
-        f"SELECT status, {_LIGHT.format('$1')} AS light, {counts} FROM assignments"
+        f"SELECT status, {LIGHT.format('$1')} AS light, {counts} FROM assignments"
         f" WHERE open AND {wanted.any_branch()} GROUP BY 1, 2",
         *wanted.arguments,
     )

@@ -11,6 +11,7 @@ from chassis.store.views import View
 from services.dispatch.domain.assignment import Assignment
 from services.dispatch.domain.case import Case
 from services.dispatch.domain.clock import DeadlineClock
+from services.dispatch.lights import light
 
 CASE_COLUMNS = {
     **dict.fromkeys(("case_id", "status", "title", "category", "condition", "area"), "text"),
@@ -77,10 +78,11 @@ def item(case_id: str, assignment: Assignment, clock: DeadlineClock) -> dict[str
 
 
 def with_light(shown: dict[str, Any], yellow_at: datetime, red_at: datetime, now: datetime) -> dict[str, Any]:
-    """An item with its light, which is None if the assignment has ended or is a late entry."""
-    if not shown["open"] or shown["retrospective"]:
-        return {**shown, "light": None}
-    return {**shown, "light": "red" if now >= red_at else "yellow" if now >= yellow_at else "green"}
+    """An item with its light."""
+    now_lit = light(
+        open=shown["open"], retrospective=shown["retrospective"], yellow_at=yellow_at, red_at=red_at, now=now
+    )
+    return {**shown, "light": now_lit}
 
 
 def _copied(source: object, *names: str) -> dict[str, Any]:

@@ -32,7 +32,11 @@ Population = Literal[
 ByOut = Annotated[Grouping, Field(description="What the figures are grouped by; `all`: one group.", examples=["unit"])]
 LevelOut = Annotated[
     Level,
-    Field(description="The level of the areas that `by=area` groups by; else without effect.", examples=["street"]),
+    Field(
+        description="The level of the areas that `by=area` groups by; else without effect. What lies in a wider area"
+        " is in no group.",
+        examples=["street"],
+    ),
 ]
 FormulaOut = Annotated[
     str, Field(description="`<name>.v<version>`, as `GET /formulas` lists it.", examples=["closing-rate.v1"])

@@ -212,10 +212,16 @@ def _narrowed(filters: IndicatorFilters, period: Period, caller: Caller) -> tupl
     wanted.below("category", filters.category)
     wanted.equals("unit", filters.unit)
     if filters.by == "area":
-        key = f"array_to_string((string_to_array(area, '/'))[1:{_DEPTH[filters.level]}], '/')"
+        key = _area_at(_DEPTH[filters.level])
     else:
         key = {"all": "'all'", "unit": "unit", "category": "category"}[filters.by]
     return wanted, f'({key}) COLLATE "C"'
+
+
+def _area_at(depth: int) -> str:
+    """`contracts.territory.upto` in SQL: null where the area is wider."""
+    parts = "string_to_array(area, '/')"
+    return f"CASE WHEN cardinality({parts}) >= {depth} THEN array_to_string(({parts})[1:{depth}], '/') END"
 
 
 def _beyond(wanted: Conditions, comparison: str, cursor: str | None) -> str:

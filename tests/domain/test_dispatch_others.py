@@ -121,7 +121,7 @@ def test_a_leader_that_was_not_given_out_yet_tells_of_each_one_that_joined_with_
     assert told(world.own) == []
     facts = world.took(dispatched(assignment(1, "dept:water")))
     assert [(fact.kind, getattr(fact, "joined", None), getattr(fact, "said", None)) for fact in facts] == [
-        ("dispatched", None, None),
+        ("assigned", None, None),
         ("changed", 1, "first"),
         ("changed", 2, "second"),
     ]
