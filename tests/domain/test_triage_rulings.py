@@ -23,10 +23,12 @@ from tests.domain.triage_story import (
     POLICY,
     POTHOLE,
     Story,
+    filed,
     only,
     refused,
     report,
     result,
+    returned_twice,
     rework,
     rulebook,
     verifying,
@@ -197,3 +199,126 @@ def test_a_command_on_a_case_that_does_not_exist_counts_from_its_arrival() -> No
     story = Story()
     inputs = story.inputs("wang", claimed=NOW - timedelta(days=1))
     assert story.decider.counted(Verify(True), story.state, inputs) == Counted(NOW)
+
+
+def test_a_claim_from_before_the_case_waited_is_doubtful_though_the_report_is_older() -> None:
+    story = filed()
+    story.now = NOW + timedelta(hours=2)
+    story.end(f"{CASE}.1.1", "returned")
+    story.end(f"{CASE}.2.1", "returned")
+    [ruling] = story.ask(Reject("not_ours", "no", by=LEADER), claimed=NOW + timedelta(hours=1))
+    assert isinstance(ruling, Rejected)
+    assert ruling.time_doubtful
+
+
+# in which words
+
+
+def test_a_ruling_by_hand_says_who_gave_it_and_why() -> None:
+    [rejected] = waiting().ask(Reject("incomplete", "no word can be understood"), actor="li")
+    assert isinstance(rejected, Rejected)
+    assert rejected.explanation is not None
+    assert rejected.explanation.rules == ("rejected as ruled: incomplete by li",)
+    [merged] = returned_twice().ask(Merge(OTHER, "the same voice", by=LEADER), actor="li")
+    assert isinstance(merged, Merged)
+    assert merged.explanation.rules == (f"merged into case {OTHER} as ruled by li", "the same voice")
+    assert (merged.category, merged.area) == (MAIN, GRID)
+    [unsaid] = waiting().ask(Merge(OTHER), actor="li")
+    assert isinstance(unsaid, Merged)
+    assert unsaid.explanation.rules == (f"merged into case {OTHER} as ruled by li",)
+
+
+@pytest.mark.parametrize(
+    ("note", "reason"), [("private ground", "private ground"), (None, "not found as reported"), ("n" * 600, "n" * 500)]
+)
+def test_a_report_that_is_not_confirmed_keeps_the_rules_that_led_there(note: str | None, reason: str) -> None:
+    story = verifying()
+    assert story.state.waiting is not None
+    led_there = story.state.waiting.words.split("\n")
+    [fact] = story.ask(Verify(False, why="not_ours", note=note), actor="li")
+    assert isinstance(fact, Rejected)
+    assert fact.reason == reason
+    assert fact.explanation is not None
+    assert [*fact.explanation.rules] == [*led_there, "looked at by li, and not confirmed: not_ours"]
+
+
+def test_photos_of_the_place_stay_with_what_was_seen() -> None:
+    photo = Attachment(uri="s3://photos/2.jpg", media_type="image/jpeg")
+    step, _ = verifying().ask(Verify(True, evidence=(photo,)))
+    assert isinstance(step, VerifiedBeforeFiling)
+    assert step.evidence == (photo,)
+
+
+@pytest.mark.parametrize(
+    ("command", "lines"),
+    [
+        (
+            Dispatch(MAIN, area=GRID),
+            (f"ruled by wang: category {MAIN}, area {GRID}",),
+        ),
+        (
+            Dispatch(MAIN, "b", GRID, 2, (NamedUnit("dept:gas"), NamedUnit(FIRE)), "called back"),
+            (
+                f"ruled by wang: category {MAIN}, condition b, area {GRID}, priority 2",
+                "unit dept:gas as ruled",
+                f"unit {FIRE} as ruled",
+                "called back",
+            ),
+        ),
+        (
+            Dispatch(MAIN, area=GRID, units=(NamedUnit("mediator:CH/north/mill"),)),
+            (
+                f"ruled by wang: category {MAIN}, area {GRID}",
+                "unit mediator:CH/north/mill as ruled, though it is not competent",
+            ),
+        ),
+    ],
+    ids=["no more than it needs", "all of it", "a unit that is not competent"],
+)
+def test_a_ruling_repeats_what_the_person_said(command: Dispatch, lines: tuple[str, ...]) -> None:
+    said = only(waiting().ask(command)).explanation.rules
+    first = said.index(lines[0])
+    assert said[first : first + len(lines)] == lines
+
+
+def test_a_ruling_that_names_nothing_says_that_it_is_as_the_rules_have_it() -> None:
+    ruling = only(verifying().ask(Dispatch()))
+    assert "ruled by wang: as the rules have it" in ruling.explanation.rules
+    assert (ruling.category, ruling.area) == (POTHOLE, GRID)
+    units = (NamedUnit("mediator:CH/north/mill"),)
+    named = only(verifying().ask(Dispatch(units=units))).explanation.rules
+    assert "unit mediator:CH/north/mill as ruled" in named
+
+
+# who takes over which work
+
+
+def test_work_that_was_returned_goes_up_where_the_shift_leader_names_no_unit() -> None:
+    story = Story()
+    story.hear(report("event.advertising.poster"))
+    story.end(f"{CASE}.1.1", "returned")
+    story.end(f"{CASE}.2.1", "returned")
+    ruling = only(story.ask(Dispatch(by=LEADER)))
+    assert [(one.unit, one.lead, one.replaces) for one in ruling.plan] == [("street:CH/north", True, f"{CASE}.2.1")]
+
+
+def test_units_that_name_no_work_take_it_over_in_its_order_and_the_rest_support() -> None:
+    story = filed()
+    story.end(f"{CASE}.1.2", "returned")
+    story.end(f"{CASE}.2.1", "returned")
+    story.end(f"{CASE}.1.3", "returned")
+    gaps = [gap.plan for gap in story.state.gaps]
+    assert [gap.id for gap in gaps] == [f"{CASE}.1.3", f"{CASE}.2.1"]
+    units = (
+        NamedUnit("dept:gas"),
+        NamedUnit("dept:power", "light"),
+        NamedUnit(FIRE),
+        NamedUnit("dept:police", "guard"),
+    )
+    ruling = only(story.ask(Dispatch(units=units, by=LEADER)))
+    assert [(one.unit, one.task, one.lead, one.replaces) for one in ruling.plan] == [
+        ("dept:gas", gaps[0].task, False, gaps[0].id),
+        ("dept:power", "light", False, gaps[1].id),
+        (FIRE, "support", False, None),
+        ("dept:police", "guard", False, None),
+    ]
