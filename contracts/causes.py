@@ -137,8 +137,8 @@ def cause(fact: Fact, marks: Marks, since: int = 0, given: AnyEvent | None = Non
     """The id of a fact's cause, in a decision whose facts are `since` and the following of their stream.
 
     Where the table allows it: an earlier fact of the decision; else `given`, the event which the decision follows from;
-    else the latest of the case. Of a fact about an assignment, first among what is about that assignment. Where the
-    table allows none of these it is `given` all the same, which audit shows as a wrong cause.
+    else the latest of the case. Of a fact about an assignment, first among what is about that assignment. Where none of
+    these is there it is `given` all the same, which audit shows as a wrong cause unless the table allows any.
     """
     allowed = CAUSES[label(fact)]
     assignment: str | None = getattr(fact, "assignment_id", None)
@@ -146,7 +146,7 @@ def cause(fact: Fact, marks: Marks, since: int = 0, given: AnyEvent | None = Non
     of_the_case = allowed if assignment is None else [f"{one} {_CASE}" for one in allowed]
     if found := _latest([*its, *of_the_case], marks, since):
         return found
-    if given is not None and ("any" in allowed or label(given.data) in allowed):
+    if given is not None and label(given.data) in allowed:
         return given.id
     found = _latest(its, marks) or _latest(of_the_case, marks) or _latest(allowed, marks)
     return found or (given.id if given is not None else None)

@@ -118,10 +118,9 @@ class _Timetable:
         return weeks * self.per_week + self.weekdays_before[rest] + changes
 
     def nth_workday(self, n: int) -> int:
-        """The ordinal of the workday that has `n` workdays before it."""
-        week, slack = n // self.per_week, len(self.changed) // self.per_week + 2
-        low, high = MONDAY + 7 * (week - slack), MONDAY + 7 * (week + slack)
-        return low + bisect_right(range(low, high), n, key=lambda ordinal: self.workdays_before(ordinal + 1))
+        """The ordinal of the workday that has `n` workdays before it; past the last date there is, no date's."""
+        ordinals = range(date.max.toordinal() + 1)
+        return bisect_right(ordinals, n, key=lambda ordinal: self.workdays_before(ordinal + 1))
 
     def worked(self, local: datetime) -> timedelta:
         """Working time from the beginning of the calendar to a local time."""

@@ -169,8 +169,8 @@ def evolve(standing: Standing, event: Event[Any]) -> Standing:
     return change(standing, event) if change is not None else standing
 
 
-def _reported(standing: Standing, event: Event[Any]) -> Standing:
-    return standing if standing.reported else replace(standing, reported=True)
+def _reported(standing: Standing, _: Event[Any]) -> Standing:
+    return replace(standing, reported=True)
 
 
 def _ruled(standing: Standing, event: Event[Any]) -> Standing:

@@ -13,12 +13,28 @@ from contracts.causes import CAUSES, REQUEST_CAUSES, cause, label, marked
 from contracts.dispatch import Outcome, Resolved
 from contracts.envelope import Event
 from contracts.feedback import Verdict
-from contracts.progress import Acknowledged, EnRoute, Escalated, Noted, OnScene, Overdue, Rated, Urged, Verified
+from contracts.intake import NewReport
+from contracts.notice import AcceptanceNotice, RefusalNotice
+from contracts.progress import (
+    Acknowledged,
+    Checking,
+    EnRoute,
+    Escalated,
+    Noted,
+    OnScene,
+    Overdue,
+    Rated,
+    Retried,
+    Urged,
+    Verified,
+)
+from contracts.request import Acknowledge
 from contracts.triage import Upheld
 from contracts.wire import TYPES
 from tests.contracts.status_story import CASE, dispatched, event_of
 
 NOON = datetime(2026, 5, 9, 12, tzinfo=UTC)
+OTHER = "019e0a4a-ae58-7000-8000-000000000002"
 
 
 def labels() -> Iterator[str]:
@@ -112,6 +128,32 @@ def test_the_facts_of_the_decision_count_first_then_what_it_follows_from_then_th
     assert found(stream, fact, since=3, given=stream[1]) == "given"
     assert found(stream, fact, since=3, given=Verified()) == 2
     assert found(stream, fact, since=3) == 2
+
+
+def test_a_fact_about_no_assignment_follows_from_what_is_about_one_first_of_the_same_decision() -> None:
+    end = Resolved(**part("1.1"), outcome="fixed", resolve_by=NOON, late_by_seconds=0)
+    stream, check = [dispatched("1.1"), end], Checking(due_at=NOON)
+    assert found(stream, check, since=2, given=dispatched("2.1")) == 2
+    assert found(stream, check, since=3, given=dispatched("2.1")) == "given"
+
+
+def test_what_operators_do_follows_from_whatever_they_name() -> None:
+    settled = Retried(parked_topic="Assigned", partition=0, offset=7, parked_because="a defect", reason="mended")
+    for given_ in (dispatched("2.1"), Verified(), NewReport(channel="sensor", title="water")):
+        assert found([dispatched("1.1")], settled, since=2, given=given_) == "given"
+
+
+def test_a_wrong_cause_is_named_all_the_same() -> None:
+    assert found([dispatched("1.1")], Upheld(reason="hazard"), since=2, given=Verified()) == "given"
+
+
+def test_an_answer_to_a_partner_follows_from_its_request_and_no_fact_from_the_answer() -> None:
+    ask = Acknowledge(assignment_id=f"{CASE}.1.1")
+    answer = AcceptanceNotice(to="water", request=OTHER)
+    assert (label(ask), label(answer)) == ("request", "notice accepted")
+    assert found([dispatched("1.1"), ask], answer) == 2
+    assert found([dispatched("1.1"), ask, answer], Acknowledged(**part("1.1"), due_at=NOON)) == 2
+    assert found([ask, answer], RefusalNotice(to="water", request=OTHER, rule="x", reason="x")) == 1
 
 
 def test_another_assignments_fact_of_the_same_decision_is_no_cause() -> None:

@@ -22,6 +22,11 @@ def test_it_is_a_set_whichever_state_one_goes_on_from(steps: list[tuple[int, str
         assert all(hash(ids) == hash(other) for other, _ in found if ids == other)
 
 
+def test_what_is_no_id_is_not_in_it() -> None:
+    ids = Ids().plus("a").plus("b")
+    assert [one in ids for one in ("a", "c", None, 1, ["a"], {"a"})] == [True, False, False, False, False, False]
+
+
 def test_one_more_costs_the_same_however_many_there_are() -> None:
     def seconds(count: int) -> float:
         began, ids = time.process_time(), Ids()

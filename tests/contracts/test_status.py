@@ -102,6 +102,7 @@ TRANSITIONS: list[tuple[str, Sequence[Fact], Status | None]] = [
     ("given out without a lead", [REPORT, dispatched("1.1", lead="")], "filed"),
     ("offered on", [*FILED, Offered(assignment_id=assignment("1.1"), unit="x", level=1, due_at=NOON)], "dispatched"),
     ("acknowledged", [*FILED, took("1.1")], "acknowledged"),
+    ("acknowledged by a unit whose plan has not come", [*FILED, took("2.1")], "dispatched"),
     ("acknowledged by a support only", [*FILED, took("1.2")], "dispatched"),
     ("on the way", [*FILED, took("1.1"), left("1.1")], "en_route"),
     ("on the scene", [*FILED, took("1.1"), came("1.1")], "on_scene"),
@@ -110,11 +111,13 @@ TRANSITIONS: list[tuple[str, Sequence[Fact], Status | None]] = [
     ("done", [*FILED, took("1.1"), resolved("1.1", "fixed")], "fixed"),
     ("a support done only", [*FILED, took("1.1"), resolved("1.2", "fixed")], "acknowledged"),
     ("returned", [*FILED, resolved("1.1", "returned")], "filed"),
+    ("returned, and then said to be done", [*FILED, resolved("1.1", "returned"), resolved("1.1", "fixed")], "filed"),
     ("returned, and given to the next", [*FILED, resolved("1.1", "returned"), dispatched("2.1")], "dispatched"),
     ("returned twice, awaits a ruling", [*FILED, resolved("1.1", "returned"), WAITS], "filed"),
     ("a support returned and given to the next", [*FILED, took("1.1"), dispatched("2.1", lead="")], "acknowledged"),
     ("cancelled", [*FILED, resolved("1.1", "cancelled")], "filed"),
     ("waits for its check", [*DONE, CHECKING], "checking"),
+    ("given more work while it waits for its check", [*DONE, CHECKING, dispatched("2.1", lead="")], "fixed"),
     ("checked", [*DONE, CHECKING, Verified()], "checking"),
     ("checked by rule", [*DONE, Verified(rule="x")], "checking"),
     ("failed its check", FAILED, "rework"),
@@ -155,6 +158,23 @@ def test_a_fact_that_comes_again_changes_nothing(facts: Sequence[Fact], expected
     told = events(facts)
     assert status([event for event in told for _ in range(2)]) == expected
     assert status([*told, *told]) == expected
+    assert {status([*told, event]) for event in told} <= {expected}
+
+
+@pytest.mark.parametrize(
+    ("facts", "other", "expected"),
+    [
+        ([REPORT, MERGED], Rejected(why="not_ours", reason="x"), "merged"),
+        ([REPORT, VERIFYING], VerifiedBeforeFiling(), "verifying"),
+        ([*FILED, took("1.1")], left("1.1"), "acknowledged"),
+        ([*DONE, CHECKING], CLOSED, "checking"),
+    ],
+)
+def test_of_two_facts_under_one_number_the_first_counts(
+    facts: Sequence[Fact], other: Fact, expected: Status | None
+) -> None:
+    told = events(facts)
+    assert status([*told, event_of(other, int(told[-1].sequence))]) == expected
 
 
 def lanes(told: Iterable[Event[Any]]) -> list[list[Event[Any]]]:

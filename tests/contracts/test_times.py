@@ -20,7 +20,17 @@ _SKEWS = st.timedeltas(timedelta(0), timedelta(hours=1))
 
 @given(_SKEWS, _EARLIER, st.booleans())
 def test_without_a_claim_the_arrival_counts(skew: timedelta, earliest: datetime | None, believed: bool) -> None:
-    assert counted(None, NOON, skew=skew, earliest=earliest, believed=believed) == Counted(NOON)
+    found = counted(None, NOON, skew=skew, earliest=earliest, believed=believed)
+    assert found == Counted(NOON)
+    assert (found.at, found.claimed_at, found.doubtful) == (NOON, None, False)
+
+
+@given(_CLAIMS | st.none(), st.booleans())
+def test_nothing_arrives_before_what_it_follows(claimed: datetime | None, believed: bool) -> None:
+    follows = NOON + MINUTE
+    found = counted(claimed, NOON, skew=MINUTE, earliest=follows, believed=believed)
+    assert found == counted(claimed, follows, skew=MINUTE, earliest=follows, believed=believed)
+    assert found.at == follows
 
 
 @given(_CLAIMS, _SKEWS, _EARLIER)

@@ -11,7 +11,26 @@ from contracts.clocks import advance, due, elapsed, is_workday, is_working_time,
 from contracts.reference import Calendar, Clock, Limit
 from deploy.district.__main__ import HERE
 
+
+def _day(date: str) -> dict[str, str]:
+    return {"date": date, "name": "x", "name_en": "x"}
+
+
 CALENDAR = Calendar.model_validate_json((HERE / "calendar.json").read_bytes())
+BARE = CALENDAR.model_copy(update={"version": "bare", "holidays": (), "make_up_workdays": ()})
+"""Without holidays."""
+SPARSE = Calendar.model_validate(
+    {
+        **CALENDAR.model_dump(),
+        "version": "sparse",
+        "years": (2026,),
+        "weekdays": (2, 4, 5),
+        "holidays": [_day("2026-05-07"), _day("2026-05-08"), _day("2026-05-11")],
+        "make_up_workdays": [_day("2026-05-12"), _day("2026-05-13")],
+    }
+)
+"""Of three weekdays; one holiday falls on a day that is no workday anyway, one make-up workday on one that is."""
+CALENDARS = st.sampled_from([CALENDAR, BARE, SPARSE])
 CHENGDU = ZoneInfo(CALENDAR.time_zone)
 MICROSECOND = timedelta(microseconds=1)
 CLOCKS: tuple[Clock, ...] = ("continuous", "working_hours", "working_days", "calendar_days")
@@ -122,35 +141,68 @@ def test_a_working_clock_ends_in_working_time_and_at_its_first_instant(start, by
     assert elapsed(start, at - MICROSECOND, clock, CALENDAR) == by - MICROSECOND
 
 
-@given(starts, spans.filter(bool), st.sampled_from(WORKING))
-def test_a_working_clock_agrees_with_counting_day_by_day(start, by, clock):
+@given(starts, spans.filter(bool), st.sampled_from(WORKING), CALENDARS)
+def test_a_working_clock_agrees_with_counting_day_by_day(start, by, clock, calendar):
     expected = by
     at = start.astimezone(CHENGDU)
     while True:
         for opens, closes in ((8, 12), (14, 18)):
             begins = max(at, at.replace(hour=opens, minute=0, second=0, microsecond=0))
             ends = at.replace(hour=closes, minute=0, second=0, microsecond=0)
-            if begins < ends and is_workday_by_list(at):
+            if begins < ends and is_workday_by_list(at, calendar):
                 if expected <= ends - begins:
-                    assert advance(start, by, clock, CALENDAR) == begins + expected
+                    assert advance(start, by, clock, calendar) == begins + expected
                     return
                 expected -= ends - begins
         at = (at + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def is_workday_by_list(at: datetime) -> bool:
+def is_workday_by_list(at: datetime, calendar: Calendar) -> bool:
     day = at.date()
-    if day in {made_up.date for made_up in CALENDAR.make_up_workdays}:
+    if day in {made_up.date for made_up in calendar.make_up_workdays}:
         return True
-    return at.isoweekday() <= 5 and day not in {holiday.date for holiday in CALENDAR.holidays}
+    return at.isoweekday() in calendar.weekdays and day not in {holiday.date for holiday in calendar.holidays}
 
 
-@given(starts)
-def test_workdays_agree_with_the_lists(start):
+@given(starts, CALENDARS)
+def test_workdays_agree_with_the_lists(start, calendar):
     at = start.astimezone(CHENGDU)
-    assert is_workday(at.date(), CALENDAR) == is_workday_by_list(at)
-    inside = is_workday_by_list(at) and (8 <= at.hour < 12 or 14 <= at.hour < 18)
-    assert is_working_time(at, CALENDAR) == inside
+    assert is_workday(at.date(), calendar) == is_workday_by_list(at, calendar)
+    inside = is_workday_by_list(at, calendar) and (8 <= at.hour < 12 or 14 <= at.hour < 18)
+    assert is_working_time(at, calendar) == inside
+
+
+@pytest.mark.parametrize("calendar", [CALENDAR, BARE, SPARSE], ids=lambda one: one.version)
+def test_every_day_of_a_year_is_a_workday_as_the_lists_say_and_ends_the_days_before_it(calendar):
+    first = next(day for day in range(31) if is_workday_by_list(local("2026-01-01T18:00") + timedelta(day), calendar))
+    begin, count = local("2026-01-01T18:00") + timedelta(first), 0
+    for day in range(first + 1, 365):
+        at = local("2026-01-01T18:00") + timedelta(day)
+        worked = is_workday_by_list(at, calendar)
+        assert is_workday(at.date(), calendar) == worked
+        if worked:
+            count += 1
+            assert due(begin, limit(count, "days", "working_days"), calendar) == at
+
+
+def test_working_time_begins_with_the_opening_and_ends_before_the_close():
+    for opening, close in (("08:00", "12:00"), ("14:00", "18:00")):
+        begin, end = (local(f"2026-05-08T{hour}") for hour in (opening, close))
+        assert [is_working_time(at, CALENDAR) for at in (begin - MICROSECOND, begin)] == [False, True]
+        assert [is_working_time(at, CALENDAR) for at in (end - MICROSECOND, end)] == [True, False]
+
+
+@given(starts, st.sampled_from(CLOCKS))
+def test_no_time_at_all_ends_where_it_starts_also_outside_working_time(start, clock):
+    at = advance(start.astimezone(CHENGDU), timedelta(0), clock, CALENDAR)
+    assert (at, at.tzinfo) == (start, UTC)
+
+
+def test_a_deadline_after_the_last_date_there_is_is_an_error():
+    last = local("9999-12-31T18:00")
+    assert due(last - timedelta(hours=2), limit(2, "hours", "working_hours"), CALENDAR) == last
+    with pytest.raises(ValueError, match="out of range"):
+        due(last, limit(1, "hours", "working_hours"), CALENDAR)
 
 
 @given(starts, limits, spans, spans)
@@ -188,5 +240,12 @@ def test_calendar_days_keep_the_wall_clock_across_a_change_of_offset():
 def test_a_time_without_offset_and_a_negative_span_are_refused():
     with pytest.raises(ValueError, match="needs an offset"):
         due(datetime(2026, 5, 9), limit(1, "hours", "continuous"), CALENDAR)  # noqa: DTZ001 - the point of it
+    naive, aware = datetime(2026, 5, 9), local("2026-05-09T10:00")  # noqa: DTZ001 - the point of it
+    for clock in CLOCKS:
+        for start, end in ((naive, naive), (naive, aware), (aware, naive)):
+            with pytest.raises(ValueError, match="needs an offset"):
+                elapsed(start, end, clock, CALENDAR)
+    with pytest.raises(ValueError, match="needs an offset"):
+        is_working_time(naive, CALENDAR)
     with pytest.raises(ValueError, match="must not be negative"):
         advance(local("2026-05-09T10:00"), -MICROSECOND, "continuous", CALENDAR)

@@ -4,15 +4,16 @@ from datetime import timedelta
 
 import pytest
 
-from chassis.engine.decider import Refused, Unknown
+from chassis.engine.decider import Inputs, Refused, Unknown
 from contracts.feedback import Evaluated
-from contracts.fields import Fact
+from contracts.fields import Attachment, Fact
 from contracts.progress import Checking, CheckOverdue, Failed, Verified
 from contracts.triage import Merged, Rejected, Upheld, Withdrawn
 from services.feedback.domain.commands import By, FailCheck, ForceClose, PassCheck, Rate
 from services.feedback.domain.formulas import CHECK_RULE
 from tests.domain.feedback_story import (
     CALLER,
+    CASE,
     CHECKER,
     FEEDBACK,
     FIRE,
@@ -178,10 +179,13 @@ def test_a_doubtful_end_whose_work_another_took_over_does_not_matter() -> None:
     assert desk.steps() == ["verified"]
 
 
+PHOTOS = (Attachment(uri="https://photos.example/7.jpg"),)
+
+
 def test_a_passed_check_closes_as_fixed() -> None:
     desk = checking()
-    verified, verdict = desk.give(PassCheck(CHECKER, note="water is back"))
-    assert verified == Verified(note="water is back")
+    verified, verdict = desk.give(PassCheck(CHECKER, "water is back", PHOTOS))
+    assert verified == Verified(note="water is back", evidence=PHOTOS)
     assert isinstance(verdict, Evaluated)
     assert (verdict.verdict, verdict.outcome, verdict.checked_by) == ("closed", "fixed", CHECKER.subject)
 
@@ -252,8 +256,8 @@ def test_nothing_is_checked_before_its_time_nor_after_it() -> None:
 def test_a_failed_check_is_rework_of_the_lead_and_the_check_comes_again() -> None:
     desk = Desk()
     desk.take(plan(1, LEAD, SUPPORT), ended(LEAD.id, WATER), ended(SUPPORT.id, STREET))
-    failed, verdict = desk.give(FailCheck(CHECKER, "still wet"))
-    assert failed == Failed(reason="still wet")
+    failed, verdict = desk.give(FailCheck(CHECKER, "still wet", "a puddle", PHOTOS))
+    assert failed == Failed(reason="still wet", note="a puddle", evidence=PHOTOS)
     assert verdict == Evaluated(
         verdict="rework", reason="still wet", failed=(LEAD.id,), checked_by=CHECKER.subject, reworks=1
     )
@@ -284,6 +288,7 @@ def test_an_overdue_check_is_told_once_also_after_a_long_stop() -> None:
     due_at = NOW + timedelta(hours=2)
     assert FEEDBACK.due(desk.state) == due_at
     assert desk.on_deadline(due_at - timedelta(seconds=1)) == []
+    assert FEEDBACK.on_deadline(desk.state, Inputs(due_at, due_at, CASE)) == (CheckOverdue(due_at=due_at),)
     assert desk.on_deadline(due_at + timedelta(days=30)) == [CheckOverdue(due_at=due_at)]
     assert FEEDBACK.due(desk.state) is None
     assert desk.on_deadline(due_at + timedelta(days=60)) == []

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chassis.engine.decider import Inputs, Refused, refusal
-from contracts.triage import Merged
+from contracts.triage import Merged, Rejected
 from services.feedback.domain.case import Case, done
 from services.feedback.domain.commands import Action, By, Command, FailCheck, ForceClose, PassCheck, Rate, actions
 from tests.domain.feedback_story import (
@@ -118,6 +118,13 @@ def merged() -> Desk:
     return desk
 
 
+def rejected() -> Desk:
+    """Closed without ever being filed."""
+    desk = Desk()
+    desk.take(Rejected(why="not_ours", reason="another district"))
+    return desk
+
+
 def long_closed() -> Desk:
     desk = closed()
     go(desk, "wait")
@@ -145,6 +152,7 @@ def dispatched() -> Desk:
         (closed, PLUMBER, ("case.closed", "case.closed", "rating.separation")),
         (rated, REPORTER, ("case.closed", "case.closed", "rating.once")),
         (long_closed, REPORTER, ("case.closed", "case.closed", "rating.late")),
+        (rejected, LEADER, ("case.closed", "case.closed", None)),
         (merged, REPORTER, ("case.closed", "case.closed", "rating.merged")),
     ],
 )

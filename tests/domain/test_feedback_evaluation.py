@@ -6,8 +6,9 @@ import pytest
 
 from chassis.engine.decider import Refused, Unknown
 from contracts.progress import Rated
-from contracts.triage import Merged
+from contracts.triage import Assignment, Merged
 from services.feedback.domain.commands import By, PassCheck, Rate
+from services.feedback.domain.formulas import FORMULAS
 from tests.domain.feedback_story import (
     CHECKER,
     LEAD,
@@ -94,6 +95,15 @@ def test_lateness_is_what_dispatch_measured() -> None:
     assert score(desk.verdicts()[0])["on-time.v1", None] == 0
 
 
+@pytest.mark.parametrize(("minutes", "hours"), [(-1, 0), (0, 0), (5, 0.0833), (40, 0.6667), (90, 1.5)])
+def test_hours_have_four_decimals_and_are_none_where_a_clock_runs_behind(minutes: int, hours: float) -> None:
+    at = NOW + timedelta(minutes=minutes)
+    desk = Desk()
+    desk.take(plan(1, LEAD), ended(LEAD.id, WATER, acknowledged_at=at))
+    desk.give(PassCheck(CHECKER))
+    assert score(desk.verdicts()[-1])["hours-to-acknowledge.v1", None] == hours
+
+
 def test_a_retrospective_entry_is_measured_from_its_own_times() -> None:
     desk = Desk(now=NOW + timedelta(days=900))
     desk.take(plan(1, LEAD, method="rule", retrospective=True), at=desk.now)
@@ -108,9 +118,36 @@ def test_a_retrospective_entry_is_measured_from_its_own_times() -> None:
 
 
 def test_a_plan_of_very_many_units_still_gets_its_verdict() -> None:
-    desk = Desk()
+    desk, crowds = Desk(), list[Assignment]()
     for round_ in (1, 2, 3):
         crowd = [assignment(round_, n, f"dept:d{round_}-{n}", lead=(round_, n) == (1, 1)) for n in range(1, 51)]
         desk.take(*(ended(one.id, one.unit) for one in crowd), plan(round_, *crowd))
+        crowds += crowd
     desk.give(PassCheck(CHECKER))
     assert desk.verdicts()[-1].outcome == "fixed"
+    units = sorted(one.unit for one in crowds)
+    assert [one.unit for one in desk.verdicts()[-1].scores if one.unit is not None] == units[:90]
+
+
+def test_a_formula_keeps_its_name_and_version() -> None:
+    """What was published stays what it means: a changed definition is a new version, beside the old one."""
+    assert {formula.id for formula in FORMULAS} == {
+        "on-time.v1",
+        "hours-to-acknowledge.v1",
+        "hours-to-arrive.v1",
+        "hours-to-resolve.v1",
+        "reworks.v1",
+        "unit-on-time.v1",
+        "done-in-order.v1",
+        "closing-rate.v1",
+        "on-time-closing-rate.v1",
+        "rework-rate.v1",
+        "acknowledgement-p50.v1",
+        "acknowledgement-p90.v1",
+        "arrival-p50.v1",
+        "arrival-p90.v1",
+        "dispatch-accuracy.v1",
+        "urges.v1",
+        "supervisions.v1",
+        "satisfaction.v1",
+    }

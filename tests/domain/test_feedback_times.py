@@ -113,11 +113,22 @@ def test_a_claim_that_cannot_be_is_doubtful_and_no_reason_to_refuse(
 
 
 def test_a_rating_follows_the_closing() -> None:
-    desk = closed()
-    (before,) = desk.give(Rate(REPORTER, 5), LATER, claimed=NOW - SKEW - timedelta(seconds=1))
-    assert before == Rated(rating=5, claimed_at=NOW - SKEW - timedelta(seconds=1), time_doubtful=True)
-    (after,) = desk.give(Rate(By("reporter:2"), 5), LATER, claimed=NOW + HOUR)
-    assert after == Rated(rating=5, claimed_at=NOW + HOUR)
+    desk = checking()
+    desk.give(PassCheck(CHECKER), NOW + HOUR)
+    before, after = NOW + HOUR - SKEW - timedelta(seconds=1), NOW + 2 * HOUR
+    assert desk.give(Rate(REPORTER, 5), LATER, claimed=before) == [
+        Rated(rating=5, claimed_at=before, time_doubtful=True)
+    ]
+    assert desk.give(Rate(By("reporter:2"), 5), LATER, claimed=after) == [Rated(rating=5, claimed_at=after)]
+
+
+@pytest.mark.parametrize(("hours", "doubtful"), [(1, True), (2, False)])
+def test_what_is_done_at_a_check_follows_the_begin_of_the_check(hours: int, doubtful: bool) -> None:
+    """The work was done at once, and feedback heard of it two hours later."""
+    desk = Desk(now=NOW + 2 * HOUR)
+    desk.take(plan(1, LEAD), ended(LEAD.id, WATER))
+    facts: list[Any] = desk.give(PassCheck(CHECKER), LATER, claimed=NOW + hours * HOUR)
+    assert {fact.time_doubtful for fact in facts} == {doubtful}
 
 
 def test_a_forced_closing_of_open_work_follows_what_is_known_of_the_work() -> None:
