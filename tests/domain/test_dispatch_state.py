@@ -58,7 +58,7 @@ def test_an_assignment_shows_how_far_its_unit_has_come_and_then_how_it_ended() -
     for step in (Acknowledge(LEAD, CREW), SetOut(LEAD, CREW), Arrive(LEAD, CREW), Resolve(LEAD, CREW)):
         world.asked(step)
         shown.append(world.assignment().status)
-    assert shown == ["assigned", "acknowledged", "en_route", "on_scene", "fixed"]
+    assert shown == ["dispatched", "acknowledged", "en_route", "on_scene", "fixed"]
     assert world.assignment().stage == "on_scene"
 
 
