@@ -1,6 +1,7 @@
 """What Casegrid publishes: the facts on its five topics, what partners say and hear on theirs, and the envelope they
 travel in. Pure data and pure functions over it.
 
+fields.py     the field types that the facts share
 envelope.py   the CloudEvents envelope everything travels in
 intake.py     ReportFiled   a report: new, a supplement to a case, or a withdrawal
 triage.py     Assigned      a ruling: dispatched with a plan, merged, rejected, withdrawn, upheld

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from contracts.roles import Role
 from deploy.district.__main__ import main as district_files
 from deploy.stack.plan import SERVICES
 
@@ -243,6 +244,19 @@ def test_what_an_object_can_do_is_a_type_and_not_asked_of_it() -> None:
     assert asked == []
 
 
+def test_roles_are_named_by_the_list_of_roles() -> None:
+    """A misspelt text would close a route, or open it to nobody."""
+    written = [
+        f"{path}:{node.lineno} {one.value}"
+        for path, tree in trees("chassis", "services")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Set | ast.Compare)
+        for one in (node.elts if isinstance(node, ast.Set) else (node.left, *node.comparators))
+        if isinstance(one, ast.Constant) and one.value in set(Role)
+    ]
+    assert written == []
+
+
 def test_services_leave_the_writing_of_instants_to_the_contracts() -> None:
     """`contracts.fields.instant` is what every reader of ours takes, from 1970 to 2199."""
     written = [
@@ -294,6 +308,35 @@ def test_no_module_is_too_long() -> None:
 
 def test_every_module_opens_with_what_it_is() -> None:
     assert [path for path, tree in trees(*PRODUCT, "tests") if tree.body and not ast.get_docstring(tree)] == []
+
+
+def packages(*folders: str) -> Iterator[Path]:
+    for path in files(*folders, suffix="__init__.py"):
+        yield path.parent
+
+
+def mapped(package: Path) -> set[str]:
+    """The files and folders that a package's docstring names at the beginning of a line: its map."""
+    words = ast.get_docstring(ast.parse((package / "__init__.py").read_text())) or ""
+    lines = re.findall(r"^ *((?:\w+(?:\.py|/)(?: +|$))+)", words, re.MULTILINE)
+    return {name for line in lines for name in line.split()}
+
+
+LAYERS = sorted(packages("contracts", "chassis", "services"))
+MAPPED = (
+    *("chassis", "chassis/web", "chassis/engine", "chassis/kafka", "chassis/store", "contracts"),
+    *(f"services/{service}/domain" for service in SERVICES),
+)
+"""The packages that must have a map; of the others whichever has one."""
+
+
+@pytest.mark.parametrize("package", sorted({*MAPPED, *(named(one) for one in LAYERS if mapped(one))}))
+def test_the_map_of_a_package_has_every_file_and_no_other(package: str) -> None:
+    """A folder counts if there is code in it."""
+    folder = ROOT / package
+    there = {path.name for path in folder.glob("*.py")} - {"__init__.py"}
+    there |= {f"{path.parent.name}/" for suffix in ("py", "sql") for path in folder.glob(f"*/*.{suffix}")}
+    assert mapped(folder) == there
 
 
 def test_tests_wait_for_conditions_and_never_for_time_to_pass() -> None:

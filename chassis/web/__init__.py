@@ -5,7 +5,9 @@ gate.py         what every request passes first: trace, body limit, caller, rate
 identity.py     bearer tokens and client keys -> callers
 roles.py        route -> roles; unknown query parameters
 requests.py     what routes ask of a request and of the process
+bodies.py       what the bodies of all requests and answers have in common
 paging.py       pages and cursors
+filters.py      filters that lists have in common
 actions.py      which actions a caller may take on a case
 openapi.py      the OpenAPI document and its page
 errors.py       problem+json

@@ -20,12 +20,12 @@ from chassis.retry import in_words
 from chassis.settings import Settings
 from chassis.web.errors import Forbidden, Unauthenticated, Unready
 from contracts.fields import is_object, lies_in
-from contracts.roles import PEOPLE
+from contracts.roles import PEOPLE, Role
 
 AUDIENCE = "casegrid"
 _KEY_SET_SECONDS = 5.0
 """How long a request waits for the server of the key set."""
-PRIVATE = frozenset({"reporter"})
+PRIVATE = frozenset({Role.REPORTER})
 """A caller without other roles is a private person: the login is replaced by a keyed hash before any service sees it.
 """
 
@@ -89,7 +89,9 @@ class Identity:
         if partner is None:
             raise Unauthenticated("X-Client-Key is not known")
         unit = partner.units[0] if partner.units else None
-        return Caller(f"partner:{partner.id}", frozenset({"partner"}), unit, (), partner.source, partner.retrospective)
+        return Caller(
+            f"partner:{partner.id}", frozenset({Role.PARTNER}), unit, (), partner.source, partner.retrospective
+        )
 
     async def _claims(self, token: str) -> dict[str, Any]:
         try:

@@ -14,6 +14,7 @@ from fastapi.staticfiles import StaticFiles
 
 from chassis.web.requests import command_request
 from chassis.web.roles import ANYONE, SIGNED_IN, Roles
+from contracts.roles import Role
 
 _ASSETS = "/docs/assets"
 _SCHEMES = {
@@ -184,7 +185,7 @@ def _complete(route: APIRoute, operation: dict[str, Any], allowed: frozenset[str
     operation["operationId"] = route.name
     operation["summary"] = route.name.replace("_", " ").capitalize()
     if secured:
-        partners = allowed == SIGNED_IN or "partner" in allowed
+        partners = allowed == SIGNED_IN or Role.PARTNER in allowed
         operation["security"] = [{"token": []}, {"clientKey": []}] if partners else [{"token": []}]
         listed = "all" if allowed == SIGNED_IN else ", ".join(f"`{role}`" for role in sorted(allowed))
         operation["description"] = f"{operation.get('description', '')}\n\nRoles: {listed}.".strip()

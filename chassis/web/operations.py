@@ -16,9 +16,10 @@ from chassis.web.paging import Cursor, Limit, page, position
 from chassis.web.requests import CallerDep, DatabaseDep, DecidingProcess, DecidingProcessDep, ProcessDep
 from chassis.web.roles import ANYONE, SIGNED_IN, Route
 from contracts.fields import LINE
+from contracts.roles import Role
 
-OPERATORS = frozenset({"administrator", "shift_leader"})
-READERS = OPERATORS | {"auditor", "dispatcher"}
+OPERATORS = frozenset({Role.ADMINISTRATOR, Role.SHIFT_LEADER})
+READERS = OPERATORS | {Role.AUDITOR, Role.DISPATCHER}
 
 ROLES: dict[Route, frozenset[str]] = {
     ("GET", "/health"): ANYONE,

@@ -18,6 +18,7 @@ from chassis.web.identity import Caller
 from chassis.web.paging import PageQuery, encode_cursor, page, position
 from chassis.web.requests import CallerDep, DatabaseDep, ProcessDep
 from contracts.fields import instant
+from contracts.roles import Role
 from contracts.status import STAGES
 from services.audit import bodies, completeness, examples, log_bodies, queries, records
 from services.audit.broker import end_offsets
@@ -35,8 +36,8 @@ from services.audit.domain.summaries import summary
 from services.audit.reference import ALL_TOPICS
 from services.audit.views import case_item
 
-WATCHERS = frozenset({"auditor", "administrator", "shift_leader", "dispatcher", "evaluator"})
-AUDITORS = frozenset({"auditor", "administrator"})
+WATCHERS = frozenset({Role.AUDITOR, Role.ADMINISTRATOR, Role.SHIFT_LEADER, Role.DISPATCHER, Role.EVALUATOR})
+AUDITORS = frozenset({Role.AUDITOR, Role.ADMINISTRATOR})
 
 ROLES: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/cases"): WATCHERS,
@@ -44,8 +45,8 @@ ROLES: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/cases/{case_id}/events"): AUDITORS,
     ("GET", "/log"): AUDITORS,
     ("GET", "/log/{index}"): AUDITORS,
-    ("GET", "/completeness"): AUDITORS | {"shift_leader"},
-    ("GET", "/summary"): AUDITORS | {"shift_leader", "evaluator"},
+    ("GET", "/completeness"): AUDITORS | {Role.SHIFT_LEADER},
+    ("GET", "/summary"): AUDITORS | {Role.SHIFT_LEADER, Role.EVALUATOR},
 }
 
 TAGS = {

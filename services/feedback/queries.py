@@ -12,6 +12,7 @@ from chassis.store.conditions import Conditions
 from chassis.store.database import Database
 from chassis.web.identity import Caller
 from chassis.web.paging import page, position
+from contracts.roles import Role
 from services.feedback.bodies import AssignmentDetail, CaseFilters, CaseItem, CheckFilters, CheckItem, RatingDetail
 
 Row = dict[str, Any]
@@ -72,7 +73,7 @@ async def checks(database: Database, filters: CheckFilters, caller: Caller, now:
     if filters.mine:
         wanted.add("NOT handlers ? {0}", caller.subject)
         wanted.add("NOT handling_units ? {0}", caller.unit)
-        wanted.add("check_method <> {0}", None if "evaluator" in caller.roles else "call_back")
+        wanted.add("check_method <> {0}", None if Role.EVALUATOR in caller.roles else "call_back")
     if (after := position(filters.cursor, datetime, str)) is not None:
         wanted.add("(check_due_at, case_id) > ({0}, {1})", *after)
     rows = await database.fetch(_CHECKS.format(where=wanted.where), *wanted.arguments)
