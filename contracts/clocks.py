@@ -19,18 +19,12 @@ from zoneinfo import ZoneInfo
 
 from contracts.reference import Calendar, Clock, Limit
 
-MICROSECOND = timedelta(microseconds=1)
 MONDAY = date(1, 1, 1).toordinal()
 
 
 def due(start: datetime, limit: Limit, calendar: Calendar) -> datetime:
     """When a limit that starts at `start` is reached: the first instant at which its clock has run in full."""
     return advance(start, length(limit, calendar), limit.clock, calendar)
-
-
-def share_due(start: datetime, limit: Limit, calendar: Calendar, percent: int) -> datetime:
-    """When `percent` of a limit is used up; 80 is where the light turns yellow by default."""
-    return advance(start, length(limit, calendar) * percent / 100, limit.clock, calendar)
 
 
 def length(limit: Limit, calendar: Calendar) -> timedelta:
@@ -66,14 +60,6 @@ def elapsed(start: datetime, end: datetime, clock: Clock, calendar: Calendar) ->
     if clock == "calendar_days":
         return timetable.local(end) - timetable.local(start)
     return timetable.worked(timetable.local(end)) - timetable.worked(timetable.local(start))
-
-
-def is_working_time(at: datetime, calendar: Calendar) -> bool:
-    """Whether an instant lies in working hours of a workday; the opening belongs to them, the close does not."""
-    _refuse_naive(at)
-    timetable = _timetable(calendar)
-    local = timetable.local(at)
-    return timetable.worked(local + MICROSECOND) > timetable.worked(local)
 
 
 def is_workday(day: date, calendar: Calendar) -> bool:

@@ -193,5 +193,3 @@ Notice = Annotated[
     | RefusalNotice,
     Field(discriminator="kind"),
 ]
-ANSWERS = (AcceptanceNotice, RefusalNotice)
-"""Each request gets exactly one of these."""

@@ -29,11 +29,6 @@ _OF_THE_REQUEST = ("partner.says", "request.invalid", "request.too_large")
 """Rules about the request alone: even a stranger to the case may be told them."""
 
 
-def uncounted(_: Any, __: str) -> int:
-    """`answered` of a service that does not count."""
-    return 0
-
-
 @dataclass(frozen=True)
 class PartnerRequests(Generic[S]):
     """How a service takes partners' requests."""
@@ -44,7 +39,7 @@ class PartnerRequests(Generic[S]):
     """(state, partner id) -> whether the partner filed the case or works, or worked, in it."""
     told: Callable[[S, str, str], bool]
     """(state, partner id, event id) -> whether that event is a notice of this service to the partner on this case."""
-    answered: Callable[[S, str], int] = uncounted
+    answered: Callable[[S, str], int]
     """(state, partner id) -> how many answers to that partner the case holds."""
     answers_unreadable: bool = False
     """Whether this service answers unreadable records; one service does so for all."""

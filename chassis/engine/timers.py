@@ -33,20 +33,13 @@ ReadUpTo = Callable[[datetime], Awaitable[datetime | None]]
 """now -> an instant up to which all records of the topics have taken effect; None: not yet."""
 
 
-async def always(now: datetime) -> datetime | None:
-    """`ReadUpTo` of a process without topics: nothing can lie there unread."""
-    return now
-
-
 class Timers:
     """Calls `on_deadline` of every due stream, for deadlines up to the instant that `read_up_to` gives.
 
     Several workers may do so at once: the stream's version lets one win.
     """
 
-    def __init__(
-        self, model: Model, database: Database, clock: Clock, cache: Cache[Any], read_up_to: ReadUpTo = always
-    ) -> None:
+    def __init__(self, model: Model, database: Database, clock: Clock, cache: Cache[Any], read_up_to: ReadUpTo) -> None:
         self._model = model
         self._database = database
         self._clock = clock

@@ -81,10 +81,6 @@ async def _clock(request: HttpRequest) -> Clock:
     return (await process_of(request)).clock
 
 
-async def _changes(request: HttpRequest) -> Changes:
-    return (await process_of(request)).changes
-
-
 async def _registry(request: HttpRequest) -> Registry:
     return (await process_of(request)).registry
 
@@ -136,7 +132,6 @@ ProcessDep = Annotated[Process, Depends(process_of)]
 DecidingProcessDep = Annotated[DecidingProcess, Depends(deciding_process_of)]
 DatabaseDep = Annotated[Database, Depends(_database)]
 ClockDep = Annotated[Clock, Depends(_clock)]
-ChangesDep = Annotated[Changes, Depends(_changes)]
 RegistryDep = Annotated[Registry, Depends(_registry)]
 CommandsDep = Annotated[Commands, Depends(_commands)]
 CallerDep = Annotated[Caller, Depends(_caller)]

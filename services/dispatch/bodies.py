@@ -5,7 +5,9 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from chassis.web.bodies import Answer, Body
-from chassis.web.paging import PageQuery
+from chassis.web.filters import AreaPrefix
+from chassis.web.paging import Next, PageQuery
+from chassis.web.requests import When
 from contracts.dispatch import Outcome
 from contracts.feedback import CaseOutcome, Verdict
 from contracts.fields import AreaPath, Attachments, ClaimedInstant, Count, FilledText, Instant, Line, Name, Place, Text
@@ -37,7 +39,7 @@ class UnitFilters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     unit: Name | None = Field(default=None, description="The unit has it or is offered it.", examples=[_WATER])
-    area: AreaPath | None = Field(default=None, description="This area and all in it.", examples=["CH/shuangqiaozi"])
+    area: AreaPrefix = None
 
 
 class QueueFilters(PageQuery, UnitFilters):
@@ -72,12 +74,7 @@ class BoardFilters(UnitFilters):
 class _ActionBody(Body):
     """What every action may say."""
 
-    at: ClaimedInstant | None = Field(
-        default=None,
-        description="When it happened, if not now: the handset was offline, or the record was kept elsewhere. It is"
-        " stored beside the time of arrival, which counts; in a late entry it counts itself.",
-        examples=["2026-05-09T10:21:00+08:00"],
-    )
+    at: When = None
 
 
 class StepBody(_ActionBody):
@@ -249,7 +246,7 @@ class AssignmentPage(Answer):
     """A page of assignments."""
 
     items: list[AssignmentDetail] = Field(description="The assignments, the earliest deadline first.")
-    next: str | None = Field(description="The `cursor` of the next page; null on the last one.", examples=[None])
+    next: Next
 
 
 class CaseDetail(Answer):

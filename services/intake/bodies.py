@@ -8,8 +8,9 @@ from pydantic import ConfigDict, Field
 from chassis.web.bodies import Answer, Body
 from chassis.web.filters import AreaPrefix, ReportedSince, ReportedUntil, statuses_of
 from chassis.web.paging import Next, PageQuery
+from chassis.web.requests import When
 from contracts.feedback import CaseOutcome
-from contracts.fields import Attachments, CaseId, ClaimedInstant, Filled, FilledText, Line, Name, Place, Text
+from contracts.fields import Attachments, CaseId, Filled, FilledText, Line, Name, Place, Text
 from contracts.intake import Channel
 from contracts.request import ReportedPlace
 from contracts.status import Status
@@ -32,10 +33,6 @@ AttachmentsIn = Annotated[
     Attachments, Field(description="Photos, recordings and documents; 50 at most.", examples=[[_PHOTO]])
 ]
 AttachmentsOut = Annotated[Attachments, Field(description="Photos, recordings and documents.", examples=[[_PHOTO]])]
-Seen = Annotated[
-    ClaimedInstant | None,
-    Field(description="When it was seen or happened, if not now, with any offset.", examples=[_SEEN]),
-]
 CaseOut = Annotated[str, Field(description="The case that began with the report.", examples=[CASE])]
 EventOut = Annotated[str, Field(description="The event that was published.", examples=[_EVENT])]
 StatusOut = Annotated[
@@ -139,7 +136,7 @@ class ReportBody(Body):
     external_ref: Annotated[
         Name | None, Field(description="Its number in the system it came from.", examples=["H-42"])
     ] = None
-    at: Seen = None
+    at: When = None
 
 
 class SupplementBody(Body):
@@ -149,7 +146,7 @@ class SupplementBody(Body):
 
     text: Annotated[FilledText, Field(description="What is to be added.", examples=[_MORE])]
     attachments: AttachmentsIn = ()
-    at: Seen = None
+    at: When = None
 
 
 class WithdrawalBody(Body):
@@ -158,7 +155,7 @@ class WithdrawalBody(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"reason": _WHY}]})
 
     reason: Annotated[Line, Field(description="Why, in one line.", examples=[_WHY])]
-    at: Seen = None
+    at: When = None
 
 
 class ReportFilters(PageQuery):

@@ -5,11 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from chassis.web.filters import SearchText, require_area, require_category
+from chassis.web.filters import AreaPrefix, SearchText, require_area, require_category
 from chassis.web.paging import UNCHANGING, IfNoneMatch, Next, PageQuery, unchanging_page
 from chassis.web.requests import reference_of
 from chassis.web.roles import ANYONE, Route
-from contracts.fields import AreaPath, Name, lies_in
+from contracts.fields import Name, lies_in
 from contracts.reference import Unit, UnitKind
 from contracts.reference.addresses import holds_words, plain
 from services.triage.domain.rulebook import Rulebook
@@ -27,9 +27,7 @@ class UnitFilters(PageQuery):
     """Which units a list holds."""
 
     kind: Annotated[UnitKind | None, Field(description="Of this kind.", examples=["grid"])] = None
-    area: Annotated[
-        AreaPath | None, Field(description="Of this area and of all areas in it.", examples=["CH/shuangqiaozi"])
-    ] = None
+    area: AreaPrefix = None
     category: Annotated[
         Name | None, Field(description="Competent for this category of the catalogue.", examples=[WATER_MAIN])
     ] = None

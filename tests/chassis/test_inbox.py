@@ -20,6 +20,7 @@ from chassis.store.streams import Cache
 from contracts.dispatch import Resolved
 from contracts.intake import Supplement, Withdrawal
 from tests.support.facts import case_id, event_of, fact_record, record_of, report
+from tests.support.services import all_read
 from tests.support.tally import MODEL
 
 NOW = datetime.now(UTC)
@@ -275,7 +276,7 @@ async def test_other_cases_hear_of_it_some_at_once_and_the_rest_from_the_timers(
         await propagation.carry_out(
             replace(MODEL, load_context=dying), database, wall_clock, await propagation.pending(database)
         )
-    timers = Timers(MODEL, database, wall_clock, Cache())
+    timers = Timers(MODEL, database, wall_clock, Cache(), all_read)
     assert [await timers.propagate() for _ in range(3)] == [propagation.AT_ONCE, 10, 0]
     bodies = await heard(database)
     assert sorted(body["subject"] for body in bodies) == others

@@ -31,7 +31,7 @@ from chassis.web.roles import ANYONE
 from contracts.envelope import CONTENT_TYPE
 from contracts.intake import Withdrawal
 from tests.support.facts import case_id, event_of, fact_record, record_of, report
-from tests.support.services import Hands
+from tests.support.services import Hands, all_read
 from tests.support.tally import MODEL, TALLY
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -95,7 +95,7 @@ async def test_a_fact_keeps_the_first_trace_of_its_case_and_one_without_a_cause_
     clock, case = Hands(), case_id()
     await Inbox(MODEL, database, clock).process([traced(case, report(category="timed"), time=clock.at)])
     clock.advance(hours=2)
-    await Timers(MODEL, database, clock, Cache()).look()
+    await Timers(MODEL, database, clock, Cache(), all_read).look()
     rows = await database.fetch("SELECT payload, traceparent FROM outbox ORDER BY position")
     note, overdue = [orjson.loads(row["payload"])["traceparent"] for row in rows]
     assert note == PARENT

@@ -16,7 +16,7 @@ from chassis.store.streams import Cache
 from contracts.fields import Attachment
 from contracts.intake import NewReport, Supplement
 from tests.support.facts import case_id, fact_record, report
-from tests.support.services import Hands
+from tests.support.services import Hands, all_read
 from tests.support.tally import MODEL, TALLIES
 
 PHOTOS = tuple([Attachment(uri="https://photos.example/" + "x" * 1900)] * 50)
@@ -39,9 +39,9 @@ async def test_a_deadline_is_a_fact_once_also_after_a_long_stop(database: Databa
     await file(database, clock, [case])
     await file(database, clock, [case_id()], category="untimed")
     clock.advance(minutes=59)
-    assert await Timers(MODEL, database, clock, Cache()).look() == 0
+    assert await Timers(MODEL, database, clock, Cache(), all_read).look() == 0
     clock.advance(days=30)
-    started_anew = Timers(MODEL, database, clock, Cache())
+    started_anew = Timers(MODEL, database, clock, Cache(), all_read)
     assert await started_anew.look() == 1
     assert await started_anew.look() == 0
     assert await overdue(database) == [case]
@@ -52,10 +52,10 @@ async def test_several_workers_at_the_same_deadlines_make_each_a_fact_once(datab
     await file(database, clock, cases)
     clock.advance(hours=2)
     outcomes = await asyncio.gather(
-        *(Timers(MODEL, database, clock, Cache()).look() for _ in range(3)), return_exceptions=True
+        *(Timers(MODEL, database, clock, Cache(), all_read).look() for _ in range(3)), return_exceptions=True
     )
     assert all(isinstance(outcome, int | Conflict) for outcome in outcomes)
-    await Timers(MODEL, database, clock, Cache()).look()
+    await Timers(MODEL, database, clock, Cache(), all_read).look()
     assert await overdue(database) == cases
 
 
@@ -89,7 +89,7 @@ async def test_a_case_whose_deadline_cannot_be_judged_stops_no_other(database: D
     clock, broken, sound = Hands(), case_id(), case_id()
     await file(database, clock, [broken, sound])
     clock.advance(hours=2)
-    timers = Timers(broken_at(part, broken), database, clock, Cache())
+    timers = Timers(broken_at(part, broken), database, clock, Cache(), all_read)
     assert await timers.look() == 2
     assert await timers.look() == 0
     assert await overdue(database) == [sound]
@@ -110,10 +110,10 @@ async def test_a_case_that_cannot_hear_of_another_stops_no_other_and_hears_of_it
         return MODEL.decider.on_propagated(event, state, inputs)
 
     model = replace(MODEL, decider=replace(MODEL.decider, on_propagated=on_propagated))
-    timers = Timers(model, database, clock, Cache())
+    timers = Timers(model, database, clock, Cache(), all_read)
     assert [await timers.propagate() for _ in range(2)] == [3, 0]
     assert await hearing(database) == [other for other in others if other != broken]
-    repaired = Timers(MODEL, database, clock, Cache())
+    repaired = Timers(MODEL, database, clock, Cache(), all_read)
     assert await repaired.propagate() == 0
     await repaired.start()
     assert await repaired.propagate() == 1

@@ -17,7 +17,7 @@ from contracts.export.examples import scenario
 from contracts.export.schemas import schema
 from contracts.feedback import Verdict
 from contracts.fields import Claimed
-from contracts.notice import ANSWERS, AcceptanceNotice
+from contracts.notice import AcceptanceNotice, RefusalNotice
 from contracts.request import REPORTS, FileReport
 from contracts.wire import TYPES, parse
 from tests.contracts.oracle import VALIDATORS, faults
@@ -144,7 +144,8 @@ def refused() -> set[str]:
 def test_a_request_has_one_answer_of_the_service_that_takes_it(request_: Any) -> None:
     partner = request_.source.removeprefix("/partners/")
     service = "/services/intake" if isinstance(request_.data, REPORTS) else "/services/dispatch"
-    (answer,) = (event for event in EVENTS if isinstance(event.data, ANSWERS) and event.data.request == request_.id)
+    answers = [event for event in EVENTS if isinstance(event.data, AcceptanceNotice | RefusalNotice)]
+    (answer,) = (event for event in answers if event.data.request == request_.id)
     assert (answer.source, answer.data.to) == (service, partner)
     if isinstance(answer.data, AcceptanceNotice):
         follows = BY_ID[answer.causationid]

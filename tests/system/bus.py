@@ -27,7 +27,7 @@ from services.intake import service as intake
 from services.triage import service as triage
 from tests.support.facts import event_of, record_of
 from tests.support.infrastructure import Database as Urls
-from tests.support.services import Hands
+from tests.support.services import Hands, all_read
 
 DECIDING = {"intake": intake, "triage": triage, "dispatch": dispatch, "feedback": feedback}
 STARTED = datetime(2026, 5, 9, 1, 0, tzinfo=UTC)
@@ -66,7 +66,7 @@ class Node:
 
     async def settle(self) -> None:
         """Reaches other cases, and decides deadlines."""
-        timers = Timers(self.model, self.database, self.clock, Cache())
+        timers = Timers(self.model, self.database, self.clock, Cache(), all_read)
         while await timers.propagate():
             pass
         while await timers.look():

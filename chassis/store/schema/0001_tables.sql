@@ -20,7 +20,6 @@ CREATE TABLE events (
     body        bytea  NOT NULL,
     PRIMARY KEY (stream_id, version)
 );
-CREATE INDEX events_recorded ON events USING brin (recorded_at);
 
 -- Facts on their way to Kafka. Column names are those of Debezium's outbox event router.
 CREATE TABLE outbox (

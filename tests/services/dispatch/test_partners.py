@@ -38,7 +38,7 @@ from tests.services.dispatch.desk import (
     register,
 )
 from tests.support.facts import case_id, event_of, fact_record, record_of
-from tests.support.services import Hands, Mortal
+from tests.support.services import Hands, Mortal, all_read
 
 FIRE = partner("fire", "dept:fire")
 
@@ -63,7 +63,7 @@ class Home:
         return Inbox(self.model(), self.database, self.clock, self.clock)
 
     def timers(self) -> Timers:
-        return Timers(self.model(), self.database, self.clock, Cache())
+        return Timers(self.model(), self.database, self.clock, Cache(), all_read)
 
     def people(self) -> Commands:
         return Commands(self.model(), self.database, self.clock, lambda: None)

@@ -19,7 +19,7 @@ from contracts.triage import Merged, Rejected
 from services.intake.context import load_context
 from tests.services.intake.desk import WHY, Home, closed, id_of, merged
 from tests.support.facts import event_of
-from tests.support.services import eventually
+from tests.support.services import all_read, eventually
 
 
 async def test_a_merged_report_hears_of_the_leaders_outcome_and_of_no_reason(home: Home) -> None:
@@ -77,7 +77,7 @@ async def test_of_a_thousand_followers_each_hears_exactly_once_though_workers_ar
     await home.take(end)
     assert len(await home.heard()) == 1 + AT_ONCE
 
-    timers = [Timers(home.model, home.database, wall_clock, Cache()) for _ in range(3)]
+    timers = [Timers(home.model, home.database, wall_clock, Cache(), all_read) for _ in range(3)]
     killed = 0
     while pending := await home.database.fetch("SELECT 1 FROM propagations"):
         before = len(await home.heard())
