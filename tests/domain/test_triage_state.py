@@ -79,6 +79,7 @@ def test_a_case_that_is_over_waits_for_nobody(ruling: Any) -> None:
 
 def test_an_upheld_withdrawal_is_not_the_ruling_that_stands() -> None:
     story = filed()
+    assert story.state.ruling == story.told[-1].data
     assert after(story.state, Upheld(reason="it is checked")) is story.state
 
 

@@ -59,6 +59,12 @@ def test_of_two_categories_with_equal_points_neither_is_found_and_the_first_by_c
     )
 
 
+def test_the_rival_that_is_named_is_the_strongest() -> None:
+    three = recognizer({MAIN: {"burst": 5}, POTHOLE: {"hole": 3}, POSTER: {"poster": 1}})
+    why = f"category {MAIN} by the words burst 5: 5 points, before {POTHOLE} with 3"
+    assert three.recognize("a burst hole in a poster") == Recognition(MAIN, why)
+
+
 def test_a_category_without_a_rival_needs_only_the_minimum() -> None:
     alone = recognizer({MAIN: {"burst": 1}}, minimum=1, margin=1)
     assert alone.recognize("burst") == Recognition(MAIN, f"category {MAIN} by the words burst 1: 1 points")
@@ -79,6 +85,7 @@ def test_the_texts_of_a_report_count_together_and_no_word_runs_from_one_into_the
         ("burst  main", False),
         ("burst mains", False),
         ("burst main1", False),
+        ("burst main1 again", False),
         ("outburst main", False),
         ("burst-main", False),
         ("the main burst", False),
@@ -89,7 +96,7 @@ def test_a_keyword_of_letters_matches_whole_words_only(text: str, known: bool) -
     assert (found.category is not None) == known
 
 
-@pytest.mark.parametrize("word", ["坑", "爆管", "水管爆裂", "#1管"])
+@pytest.mark.parametrize("word", ["坑", "爆管", "水管爆裂", "#1管", "1号", "#1"])
 @pytest.mark.parametrize("text", ["{}", "路上{}", "{}了", "路{}了", "x{}", "{}x"])
 def test_any_other_keyword_matches_anywhere_in_the_text(word: str, text: str) -> None:
     rules = recognizer({MAIN: {word: 8}, POSTER: {"墙": 3, "墙上": 3}})
