@@ -10,7 +10,7 @@ feedback.py   Evaluated     the verdict on a case
 progress.py   Progressed    the steps in between, each service's own
 request.py    Request       what a partner says on from.<partner>
 notice.py     Notice        what a partner may know, on to.<partner>
-fields.py     the types of fields: instants, names, texts, areas, ids
+homes.py      who writes which topic
 wire.py       bytes <-> events; the tables of types and topics
 causes.py     what each fact's cause is
 status.py     the public status of a case

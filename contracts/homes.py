@@ -39,6 +39,9 @@ HOMES: Mapping[str, str] = {
     "Resolved": service_source("dispatch"),
     "Evaluated": service_source("feedback"),
 }
-"""Topic -> the one source that writes it. On Progressed each of these services writes its own steps."""
+"""Topic -> the one source that writes it."""
+DECIDERS = frozenset(HOMES.values())
+"""The services that decide. On Progressed each writes its own steps, and what became of a record parked with it. One
+that is the home of no topic is added here."""
 TELLERS = frozenset({HOMES["ReportFiled"], HOMES["Resolved"]})
 """Who takes partners' requests and writes `to.<partner>`."""

@@ -32,7 +32,7 @@ from contracts.fields import (
     PartnerId,
     Text,
 )
-from contracts.homes import HOMES, TELLERS, service_source
+from contracts.homes import DECIDERS, TELLERS, service_source
 
 Queue = Literal["unlocated", "unclassified", "second_return", "no_unit"]
 """Why a case waits for a ruling: no area, no category, returned twice, or no unit left to give it to."""
@@ -401,7 +401,7 @@ def _publishers(step: type[Any]) -> frozenset[str]:
         return TELLERS
     if not issubclass(step, _Settled):
         raise LookupError(f"{step.__name__} is a step of nobody's")
-    return frozenset(HOMES.values())
+    return DECIDERS
 
 
 STEPS: Mapping[str, type[Any]] = {

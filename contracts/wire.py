@@ -24,7 +24,7 @@ from contracts.dispatch import Resolved
 from contracts.envelope import Event, PartnerEvent
 from contracts.feedback import Evaluated
 from contracts.fields import FROM, MAX_INTEGER, TO, Fact, instant, is_list, is_object
-from contracts.homes import HOMES, TELLERS, partner_source
+from contracts.homes import DECIDERS, HOMES, TELLERS, partner_source
 from contracts.intake import REPORT_BYTES, ReportFiled
 from contracts.notice import Notice
 from contracts.progress import PUBLISHERS, Progressed
@@ -111,12 +111,12 @@ def partner_of(topic: str) -> str | None:
 
 
 def writes(source: str, topic: str) -> bool:
-    """Whether a source may write a topic. On Progressed any service may; each its own steps only."""
+    """Whether a source may write a topic. On Progressed any that decides may; each its own steps only."""
     if topic.startswith(FROM):
         return source == partner_source(topic.removeprefix(FROM))
     if topic.startswith(TO):
         return source in TELLERS
-    return source == HOMES[topic] if topic in HOMES else source in HOMES.values()
+    return source == HOMES[topic] if topic in HOMES else source in DECIDERS
 
 
 @dataclass(frozen=True, slots=True)

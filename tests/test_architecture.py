@@ -178,10 +178,11 @@ def test_contracts_and_domains_ask_no_clock_and_open_no_file() -> None:
 def test_all_services_are_made_of_the_same_files(service: str) -> None:
     folder = ROOT / "services" / service
     there = {path.stem for path in folder.iterdir()}
-    assert MODULES - there == set()
+    assert not (lacks := MODULES - there), f"services/{service} lacks {sorted(lacks)}"
     domain = {path.stem for path in (folder / "domain").glob("*.py")}
     decides = "Model(" in (folder / "service.py").read_text()
-    assert (DOMAIN | DECIDES if decides else DOMAIN) - domain == set()
+    lacks = (DOMAIN | DECIDES if decides else DOMAIN) - domain
+    assert not lacks, f"services/{service}/domain lacks {sorted(lacks)}"
     assert (folder / "service.py").read_text().count("\n") < 80, "the wiring stands on one screen"
 
 

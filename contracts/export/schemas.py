@@ -9,7 +9,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from contracts.envelope import Event, PartnerEvent
 from contracts.fields import CLAIMED, INSTANT, Shape, is_list, is_object
-from contracts.homes import HOMES, TELLERS
+from contracts.homes import DECIDERS, HOMES, TELLERS
 from contracts.progress import PUBLISHERS
 from contracts.wire import ADAPTERS, MAX_BYTES, VERSION, schema_of, type_of
 
@@ -143,7 +143,7 @@ def _sources(name: str) -> Schema:
         return {"pattern": "^/partners/[a-z0-9][a-z0-9-]{0,49}$"}
     if name in HOMES:
         return {"enum": [HOMES[name]]}
-    return {"enum": sorted(TELLERS if name == "Notice" else HOMES.values())}
+    return {"enum": sorted(TELLERS if name == "Notice" else DECIDERS)}
 
 
 def _publishers() -> Iterator[Schema]:
@@ -152,7 +152,7 @@ def _publishers() -> Iterator[Schema]:
     for step, sources in PUBLISHERS.items():
         said.setdefault(tuple(sorted(sources)), []).append(step)
     for sources, steps in said.items():
-        if set(sources) != set(HOMES.values()):
+        if set(sources) != DECIDERS:
             stepping = {"required": ["step"], "properties": {"step": {"enum": steps}}}
             yield {
                 "description": f"only {' and '.join(sources)} may say these steps",

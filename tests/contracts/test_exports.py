@@ -10,21 +10,22 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from chassis.engine.model import Model
 from chassis.settings import Settings
 from contracts.export.__main__ import ROOT, drift, schema_path
 from contracts.export.asyncapi import PARTITIONS, PARTNERS, RECEIVES, SENDS
 from contracts.export.examples import scenario
 from contracts.export.schemas import RULES, nodes, schema
 from contracts.fields import MAX_INTEGER
-from contracts.homes import HOMES
+from contracts.homes import DECIDERS, service_source
 from contracts.progress import PUBLISHERS
+from contracts.status import SERVICES
 from contracts.wire import TOPICS, TYPES, Invalid, name_on, parse, writes
 from deploy.district.__main__ import main as district_files
 from tests.contracts.oracle import VALIDATORS
 
 EXAMPLES = {example.file_name: example for example in scenario()}
 DOCUMENT: dict[str, Any] = yaml.safe_load((ROOT / "contracts/asyncapi.yaml").read_text())
-SERVICES = ("intake", "triage", "dispatch", "feedback", "audit")
 
 
 def accepted(topic: str, tree: Any) -> bool:
@@ -119,7 +120,7 @@ def test_schema_and_models_both_want_a_cause_or_an_actor(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in EXAMPLES if name.startswith("Progressed")])
 def test_schema_and_models_know_who_says_a_step(name: str) -> None:
     tree = orjson.loads(EXAMPLES[name].raw)
-    for source in (*HOMES.values(), "/services/audit", "/partners/fire"):
+    for source in (*DECIDERS, "/services/audit", "/partners/fire"):
         said = {**tree, "source": source}
         assert VALIDATORS["Progressed"].is_valid(said) is (source in PUBLISHERS[tree["data"]["step"]])
         assert accepted("Progressed", said) is (source in PUBLISHERS[tree["data"]["step"]])
@@ -208,4 +209,5 @@ def test_a_service_reads_the_topics_the_document_says(service: str, district: Pa
     wiring = import_module(f"services.{service}.service")
     built = wiring.build(Settings.model_validate({"CASEGRID_DISTRICT": district}))
     assert set(built.topics) == set(RECEIVES[service])
-    assert f"/services/{built.name}" in (*HOMES.values(), "/services/audit")
+    decides, source = isinstance(built.model, Model), service_source(built.name)
+    assert (source in DECIDERS) is decides, f"what {service} says of parked records is forged: contracts.homes.DECIDERS"

@@ -10,6 +10,7 @@ from contracts.export.asyncapi import RECEIVES, SENDS
 from contracts.intake import REPORT_BYTES
 from contracts.reference.partners import Says
 from contracts.request import REPORTS
+from contracts.status import SERVICES
 from contracts.triage import Assigned
 from contracts.wire import MAX_BYTES, TOPICS
 
@@ -67,7 +68,7 @@ def test_the_table_of_facts_says_who_writes_and_reads_what() -> None:
     told = {words(row[0])[0]: row for row in rows("The five topics of facts")}
     assert list(told) == list(TOPICS)
     for topic, (_, _, writer, readers) in told.items():
-        named = set(re.findall(r"\b(?:intake|triage|dispatch|feedback|audit)\b", readers))
+        named = set(re.findall(rf"\b(?:{'|'.join(SERVICES)})\b", readers))
         assert named == {who for who in RECEIVES if topic in RECEIVES[who]}, topic
         if topic != "Progressed":
             assert {writer} == {who for who in SENDS if topic in SENDS[who]}, topic

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contracts.status import SERVICES
 from contracts.wire import TYPES, Invalid, parse
 from tests.contracts.mutations import (
     EXAMPLES,
@@ -149,7 +150,7 @@ def test_an_example_is_taken_on_its_own_topic_only(title: str) -> None:
 )
 def test_another_source_is_forged(title: str) -> None:
     example = EXAMPLES[title]
-    services = [f"/services/{name}" for name in ("intake", "triage", "dispatch", "feedback", "audit")]
+    services = [f"/services/{name}" for name in SERVICES]
     for source in (*services, "/partners/fire", "/partners/hotline", "/partners/x"):
         raw = orjson.dumps({**orjson.loads(example.raw), "source": source})
         if not agreed(example.topic, raw):
