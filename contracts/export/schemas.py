@@ -152,7 +152,7 @@ def _publishers() -> Iterator[Schema]:
     for step, sources in PUBLISHERS.items():
         said.setdefault(tuple(sorted(sources)), []).append(step)
     for sources, steps in said.items():
-        if set(sources) != DECIDERS:
+        if frozenset(sources) != DECIDERS:
             stepping = {"required": ["step"], "properties": {"step": {"enum": steps}}}
             yield {
                 "description": f"only {' and '.join(sources)} may say these steps",

@@ -161,7 +161,7 @@ async def test_a_stack_that_is_down_or_a_file_that_is_not_there_is_said_in_a_lin
     district = tmp_path / "district"
     assert main(["--scale", "tiny", "--out", str(district)]) == 0
     environment = {**os.environ, "CASEGRID_DATA": str(tmp_path), "CASEGRID_DISTRICT": str(district)}
-    environment |= {f"{name.upper()}_PORT": "9" for name in SERVICES}
+    environment |= {f"{name.upper()}_PORT": str(9 + n) for n, name in enumerate(SERVICES)}
     status, printed = await replay(environment, tmp_path / "nothing.csv", "nyc311")
     assert status == 2
     assert "nothing.csv" in printed
