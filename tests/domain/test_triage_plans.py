@@ -63,7 +63,7 @@ def competent(**changed: tuple[str, ...]) -> Rulebook:
 @pytest.mark.parametrize(
     ("place", "why"),
     [
-        (Where(area=GRID, point=Point(lat=30.015, lon=104.005)), f"area {GRID} as reported"),
+        (Where(area=GRID, point=Point(lat=30.015, lon=104.005)), f"area {MILL}/g002 by the position"),
         (Where(area=MILL), f"area {MILL} as reported"),
         (Where(area="XX/gone"), "there is no area XX/gone, and no position"),
         (Where(), "no position and no area were reported"),
