@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from contracts.fields import Place as Where
-from contracts.fields import Point
 from contracts.progress import AwaitingRuling
 from contracts.reference import Gazetteer, Member, Unit, Units
 from contracts.triage import Dispatched
@@ -63,7 +62,7 @@ def competent(**changed: tuple[str, ...]) -> Rulebook:
 @pytest.mark.parametrize(
     ("place", "why"),
     [
-        (Where(area=GRID, point=Point(lat=30.015, lon=104.005)), f"area {MILL}/g002 by the position"),
+        (Where(area=f"{MILL}/g002"), f"area {MILL}/g002 as reported"),
         (Where(area=MILL), f"area {MILL} as reported"),
         (Where(area="XX/gone"), "there is no area XX/gone, and no position"),
         (Where(), "no position and no area were reported"),
