@@ -15,7 +15,7 @@ from chassis.web.identity import Caller
 from chassis.web.paging import Cursor, Limit, page, position
 from chassis.web.requests import CallerDep, DatabaseDep, DecidingProcess, DecidingProcessDep, ProcessDep
 from chassis.web.roles import ANYONE, SIGNED_IN, Route
-from contracts.fields import LINE
+from contracts.fields import Line
 from contracts.roles import Role
 
 OPERATORS = frozenset({Role.ADMINISTRATOR, Role.SHIFT_LEADER})
@@ -49,7 +49,9 @@ SELECT parked_id, status, kind, reason, stream_id AS case_id, topic, partition, 
 
 
 _CASE = "019e0a9c-1f78-7c3e-8b1a-0c8f7e0d4a11"
-ParkedPath = Annotated[int, Path(description="The record, as the list of parked records names it.", examples=[17])]
+ParkedPath = Annotated[
+    int, Path(ge=1, lt=2**63, description="The record, as the list of parked records names it.", examples=[17])
+]
 
 
 class Me(Answer):
@@ -67,12 +69,7 @@ class Me(Answer):
 class Reason(Body):
     """Why the operator does it; becomes part of the case's chain."""
 
-    reason: Annotated[
-        str,
-        Field(
-            min_length=1, max_length=LINE, description="Why it is done.", examples=["the sender repaired its format"]
-        ),
-    ]
+    reason: Annotated[Line, Field(description="Why it is done.", examples=["the sender repaired its format"])]
 
 
 @router.get("/health")

@@ -166,7 +166,10 @@ async def test_parked_records_are_listed_shown_retried_and_discarded_over_http(t
     assert shown["body_text"] == "not json"
     why = {"reason": "noise"}
     assert (await tally.client.post("/parked/1/retry", headers=OPERATOR, json=why)).status_code == 409
-    assert (await tally.client.post("/parked/1/discard", headers=OPERATOR, json={})).status_code == 422
+    for nothing in ({}, {"reason": "  "}, {"reason": "\u200b"}):
+        assert (await tally.client.post("/parked/1/discard", headers=OPERATOR, json=nothing)).status_code == 422
+    for number in (0, -1, 2**63, 10**50):
+        assert (await tally.client.get(f"/parked/{number}", headers=OPERATOR)).status_code == 422
     assert (await tally.client.post("/parked/1/discard", headers=OPERATOR, json=why)).status_code == 200
     left = (await tally.client.get("/parked", headers=OPERATOR)).json()["items"]
     assert [item["parked_id"] for item in left] == [2]
