@@ -1,6 +1,7 @@
 """What every request passes before its route: trace, body limit, caller, rate."""
 
 import logging
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 
 MAX_BODY = 1024 * 1024
 """Of a request, in bytes."""
+_LENGTH = re.compile(r"[0-9]{1,19}")
 
 
 class Rate:
@@ -81,7 +83,7 @@ class Gate:
 
     async def _admit(self, scope: Scope, headers: Mapping[str, str]) -> Response | None:
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > MAX_BODY:
+        if not _LENGTH.fullmatch(length) or int(length) > MAX_BODY:
             return problem(413, "Too large", f"a request may have {MAX_BODY} bytes at most")
         if "%00" in scope["path"] + scope["query_string"].decode("latin-1") or "\0" in scope["path"]:
             return unusable([{"field": "url", "rule": NUL_RULE}])

@@ -45,8 +45,8 @@ def lacking_role(allowed: frozenset[str], caller: Caller) -> str | None:
 
 
 async def refuse_unknown_parameters(request: HttpRequest) -> None:
-    """The dependency that refuses a query parameter which the route does not have: a misspelt filter would return
-    everything. Raises `Unusable`.
+    """The dependency that refuses a query parameter which the route does not have, or which is given twice: a misspelt
+    filter would return everything, and of two values one would be overlooked. Raises `Unusable`.
     """
     if not request.query_params:
         return
@@ -57,6 +57,8 @@ async def refuse_unknown_parameters(request: HttpRequest) -> None:
     for name in request.query_params:
         if name not in known:
             raise Unusable(name, f"is not a parameter of {path}, which takes {', '.join(known) or 'none'}")
+        if len(request.query_params.getlist(name)) > 1:
+            raise Unusable(name, "is given twice")
 
 
 def unlisted(routers: Iterable[APIRouter], roles: Roles) -> list[Route]:

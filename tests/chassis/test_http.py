@@ -133,6 +133,13 @@ async def test_bad_input_names_the_field_and_large_input_is_refused(tally: Runni
     assert "note" in long_fact.json()["detail"]
 
 
+async def test_a_length_that_is_no_number_of_bytes_is_too_large(tally: Running) -> None:
+    for length in ("0" * 5000, "9" * 30, "²", "-1"):
+        headers = {name.encode(): value.encode() for name, value in {**OPERATOR, "content-length": length}.items()}
+        answer = await tally.client.get("/me", headers=headers)
+        assert answer.status_code == 413
+
+
 async def test_roles_open_routes_and_bad_tokens_are_named(tally: Running) -> None:
     assert (await tally.client.get("/parked")).status_code == 401
     forbidden = await tally.client.get("/parked", headers=token("zhang", "reporter"))

@@ -225,6 +225,16 @@ async def test_a_parameter_that_a_route_does_not_have_is_refused_and_named(api: 
         assert (answer.status_code, named(answer)) == (422, ["staus"]), operation.path
 
 
+async def test_a_parameter_that_is_given_twice_is_refused_and_named(api: Running) -> None:
+    """Of two values one would be overlooked."""
+    for operation in await operations(api, "get"):
+        for name, _ in operation.parameters():
+            query: list[tuple[str, Any]] = [*operation.required().items(), (name, "1"), (name, "2")]
+            answer = await api.client.get(operation.path, headers=EVERYBODY, params=query)
+            assert answer.status_code == 422, operation.path
+            assert name in named(answer)
+
+
 async def test_every_route_asks_for_its_roles(api: Running) -> None:
     service = api.runtime.service
     for route in service.routes.router.routes:
