@@ -13,12 +13,13 @@
 
 Everything is frozen and refuses unknown fields: these files are ours and versioned, so a misspelt key is an error.
 
-    base.py       the field types they share
-    territory.py  areas, units, members, places
-    addresses.py  what the names in an address mean
-    partners.py   partners' systems
-    catalogue.py  categories and the roles that act in them
-    policy.py     calendar, policy, manifest
+    base.py            the field types they share
+    territory.py       areas, units, members, places
+    addresses.py       what the names in an address mean
+    contradictions.py  which words in an address contradict that
+    partners.py        partners' systems
+    catalogue.py       categories and the roles that act in them
+    policy.py          calendar, policy, manifest
 """
 
 from contracts.reference.addresses import Gazetteer, Reading

@@ -4,6 +4,8 @@ An address means the deepest area that all its names agree on: `圣灯街道华�
 `第12网格` behind it the grid. Names count in both languages, in any width, case and order. A grid or sub-grid also goes
 by the part of its name that follows its parent's: `第12网格`, `12网格`, `sub-grid 3`. Many share such a name, so the
 other names must tell which is meant.
+
+Nothing else in the address may contradict that area: `第1、2网格` and `不在第3网格` mean none (contradictions.py).
 """
 
 import re
@@ -12,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from contracts.reference.contradictions import contradiction
 from contracts.reference.territory import Area, Place
 
 _COMMITTEE = re.compile(r"(?<=社区)居(?:民委员|委)会$|(?<=村)(?:村?民委员|委)会$")
@@ -24,15 +27,19 @@ class Reading:
     """What the names in an address mean."""
 
     area: Area | None = None
-    """The deepest area that all names agree on, of any level; None where they name none, several, or contradict."""
+    """The deepest area that all names agree on, of any level; None where they name none, several, or contradict, and
+    where other words in the address contradict a grid.
+    """
     key_place: str | None = None
     """The named place in that area that raises the priority; of several the one that raises it most."""
     agree: bool = True
     """Whether at least one area fits all names."""
     candidates: tuple[Area, ...] = ()
-    """Where no grid is named: the areas that the names leave, those that fit most names first; of a single area that is
+    """Where no grid is meant: the areas that the names leave, those that fit most names first; of a single area that is
     wider than a grid its parts.
     """
+    doubt: str | None = None
+    """The words that contradict the one grid which the names mean; it is the only candidate then."""
 
     @property
     def grid(self) -> str | None:
@@ -60,7 +67,8 @@ class Gazetteer:
 
     def read(self, address: str) -> Reading:
         """What an address means. Takes time in proportion to its length and to the meanings of its names."""
-        names = set(self._names_in(plain(address)))
+        found, between = self._names_in(plain(address))
+        names = set(found)
         if not names:
             return Reading()
         said: Mapping[str, set[str]] = defaultdict(set)
@@ -74,6 +82,8 @@ class Gazetteer:
             return Reading(agree=bool(agreed), candidates=tuple(self._areas[area] for area in left))
         area = self._areas[left[0]]
         if _is_grid(area):
+            if doubt := contradiction(found, between):
+                return Reading(candidates=(area,), doubt=doubt)
             return Reading(area, self._key_place(names, area.path))
         return Reading(area, candidates=tuple(self._parts.get(area.path, (area,))))
 
@@ -96,14 +106,22 @@ class Gazetteer:
         ]
         return max(keys, key=lambda place: (place.priority_raise, place.id)).id if keys else None
 
-    def _names_in(self, text: str) -> Iterator[str]:
-        """The known names in a text; of two that overlap, the one that begins first, and the longer of those."""
-        at = 0
+    def _names_in(self, text: str) -> tuple[list[str], list[str]]:
+        """The known names in a text, and the pieces around and between them; of two names that overlap, the one that
+        begins first, and the longer of those.
+        """
+        names: list[str] = []
+        between: list[str] = []
+        at = ended = 0
         while at < len(text):
             name = next((text[at : at + n] for n in self._lengths if self._stands(text, at, n)), None)
-            if name is not None:
-                yield name
-            at += len(name) if name else 1
+            if name is None:
+                at += 1
+                continue
+            names.append(name)
+            between.append(text[ended:at])
+            at = ended = at + len(name)
+        return names, [*between, text[ended:]]
 
     def _stands(self, text: str, at: int, length: int) -> bool:
         """Whether a known name of that length stands there: in Latin letters and digits only as whole words."""
@@ -116,13 +134,18 @@ class Gazetteer:
 
 
 def plain(text: str) -> str:
-    """As names are compared: one form of width, lower case, single spaces."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    """As names are compared: one form of width, lower case, single spaces. `２` is `2`; `²` and `②` are not."""
+    return " ".join(unicodedata.normalize("NFC", "".join(map(_in_one_width, text))).casefold().split())
 
 
 def holds_words(names: str, words: str | None) -> bool:
     """Whether `names`, as `plain` gives them, contain each of these words, in any order; no words: always."""
     return all(word in names for word in plain(words or "").split())
+
+
+def _in_one_width(character: str) -> str:
+    wide = unicodedata.decomposition(character).startswith(("<wide>", "<narrow>"))
+    return unicodedata.normalize("NFKC", character) if wide else character
 
 
 def _is_grid(area: Area) -> bool:

@@ -107,6 +107,94 @@ def test_an_address_without_a_known_name_means_nothing(gazetteer: Gazetteer, add
     assert gazetteer.read(address) == Reading()
 
 
+HUALIN_GRIDS = [
+    f"华林社区{grid}"
+    for grid in (
+        "第1、2网格",
+        "第1,2网格",
+        "第1和2网格",
+        "第1至2网格",
+        "1～2网格",
+        "第1 2网格",
+        "第1.2网格",
+        "第1、第2网格",
+    )
+]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *HUALIN_GRIDS,
+        "华林社区第2网格、3",
+        "华林社区第2网格，第99网格",
+        "华林社区2网格 3/5号微网格",
+        "华林社区2网格 1号、2号微网格",
+        "华林社区2网格 3/5号网格",
+        "Hualin Community grid 1 and 2",
+        "Hualin Community grid 1 & two",
+        "Hualin Community grid 1, 2 or 3",
+        "Hualin Community grid 1 to 3",
+        "Hualin Community grid 1.5",
+        "Hualin Community grid 1½",
+        "Hualin Community grid 1/2",
+        "Hualin Community grid 1 (or 2)",
+        "Hualin Community grid 1, grids 2-4",
+        "华林小学和人民公园之间",
+        "from the market and Hualin primary school",
+        "不在华林社区第3网格",
+        "华林社区第3网格不是，在旁边",
+        "并非华林社区第3网格",
+        "华林社区，非第3网格",
+        "华林社区，除第3网格外",
+        "华林社区第3网格以外",
+        "not in Hualin Community grid 3",
+        "isn't in Hualin Community grid 3",
+        "Hualin Community except grid 3",
+        "Hualin Community, outside grid 3",
+        "Hualin Community grid 3? No, 4",
+        "华林社区第3网格或附近",
+        "一、2网格，华林社区",
+    ],
+)
+def test_an_address_that_names_more_than_one_grid_or_denies_it_means_none(gazetteer: Gazetteer, address: str) -> None:
+    read = gazetteer.read(address)
+    assert (read.grid, read.area, read.key_place) == (None, None, None)
+    assert read.candidates
+    assert read.doubt
+
+
+@pytest.mark.parametrize(
+    ("address", "grid"),
+    [
+        ("华林社区第３网格", "g003"),
+        ("华林社区第3网格，建设路12号院2单元", "g003"),
+        ("建设路12号，华林社区3网格", "g003"),
+        ("圣灯街道、华林社区、第3网格", "g003"),
+        ("圣灯街道/华林社区/第3网格", "g003"),
+        ("华林社区第3网格网格员值守点", "g003"),
+        ("华林社区第3网格非机动车道", "g003"),
+        ("华林社区第3网格一带，门牌不详", "g003"),
+        ("No. 12, next to Hualin Community grid 3", "g003"),
+        ("Hualin Community grid 12, 3号", "g012"),
+    ],
+)
+def test_words_that_contradict_nothing_leave_the_grid_that_is_named(
+    gazetteer: Gazetteer, address: str, grid: str
+) -> None:
+    read = gazetteer.read(address)
+    assert (read.grid, read.doubt) == (f"{HUALIN}/{grid}", None)
+
+
+@pytest.mark.parametrize("number", ["²", "₂", "②", "⒉", "Ⅱ", "٢", "½", "二"])
+def test_a_number_in_other_digits_than_the_names_have_is_not_guessed(gazetteer: Gazetteer, number: str) -> None:
+    for address in (f"华林社区{number}网格", f"华林社区第{number}网格", f"Hualin Community grid {number}"):
+        read = gazetteer.read(address)
+        assert (read.grid, path(read)) == (None, HUALIN)
+    for address in (f"华林社区1{number}网格", f"华林社区{number}1网格", f"Hualin Community grid 1{number}"):
+        assert gazetteer.read(address).grid is None, address
+
+
 def test_a_place_in_an_area_that_the_district_lacks_means_nothing(full: Generated) -> None:
     lost = full.places.places[0].model_copy(update={"area": "CH/gone"})
     assert Gazetteer(full.areas.areas, [lost]).read(lost.name) == Reading()

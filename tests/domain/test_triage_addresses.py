@@ -68,6 +68,8 @@ def queued(place: Where) -> str:
             f"no area fits all names in the address, which may mean {HILL} 山坡社区, {GRIDS[2]} 磨坊社区第3网格",
         ),
         ("河边", "the address names no area or place of the district"),
+        ("磨坊社区第1、2网格", f'the address may mean {GRIDS[1]} 磨坊社区第2网格, but it also says "第1、"'),
+        ("不在磨坊社区第2网格", f'the address may mean {GRIDS[1]} 磨坊社区第2网格, but it also says "不"'),
     ],
 )
 def test_the_queue_names_the_areas_that_an_address_may_mean(address: str, note: str) -> None:

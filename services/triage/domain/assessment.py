@@ -68,7 +68,8 @@ def _by_address(read: Reading | None) -> str:
         return f"; the address names only {_named(read.area)}, which is wider than a grid; in it lie {shown}"
     if not read.agree:
         return f"; no area fits all names in the address, which may mean {shown}"
-    return f"; the address may mean {shown}"
+    doubt = f', but it also says "{read.doubt}"' if read.doubt else ""
+    return f"; the address may mean {shown}{doubt}"
 
 
 def _named(area: Area) -> str:
