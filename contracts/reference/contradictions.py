@@ -58,7 +58,7 @@ def _in_piece(before: str, piece: str, after: str) -> str | None:
 
 
 def _numbered_after(name: str, piece: str) -> bool:
-    """Whether a bare number follows the name of a grid, or one that ends in a number: `grid 1, 2`, not `grid 1, 2号`."""
+    """Whether a bare number follows the name of a grid or one that ends in a number: `grid 1, 2`, not `grid 1, 2号`."""
     if not (name[-1].isnumeric() or name.endswith("网格")):
         return False
     if _FRACTION.match(piece):

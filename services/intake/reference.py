@@ -16,10 +16,12 @@ from contracts.reference.addresses import plain
 
 
 class UnknownArea(Refused):
-    """The area that was named is not in the district."""
+    """The area that was named, without a position, is not in the district."""
 
     def __init__(self, area: str) -> None:
-        super().__init__("place.area", f"{area} is not an area of the district")
+        super().__init__(
+            "place.area", f"{area} is not an area of the district (areas.json, GET /areas); a position needs no area"
+        )
 
 
 class Territory(territory.Territory):
@@ -31,8 +33,10 @@ class Territory(territory.Territory):
         self._gazetteer = Gazetteer(areas.areas, places.places)
 
     def locate(self, point: fields.Point | None, address: str | None, area: str | None) -> fields.Place:
-        """The place with the area it lies in, and the key place it is at. Raises `UnknownArea`."""
-        if area is not None and area not in self._areas:
+        """The place with the area it lies in, and the key place it is at. Where there is a position, the area that was
+        named counts for nothing. Raises `UnknownArea`.
+        """
+        if point is None and area is not None and area not in self._areas:
             raise UnknownArea(area)
         place = fields.Place(point=point, address=address, area=area)
         return territory.locate(place, self._areas, self, self._gazetteer).place

@@ -132,9 +132,13 @@ def test_an_address_names_the_key_place_but_an_area_that_was_named_goes_first() 
     assert locate(address="near学校", area="CH/a") == ("CH/a", None)
 
 
-def test_an_area_that_is_not_of_the_district_is_refused() -> None:
-    with pytest.raises(UnknownArea, match="CH/z"):
+def test_an_area_that_is_not_of_the_district_is_refused_unless_a_position_decides() -> None:
+    with pytest.raises(UnknownArea, match=r"CH/z .*areas\.json"):
         locate(area="CH/z")
+    with pytest.raises(UnknownArea, match="CH/z"):
+        locate(area="CH/z", address="华林社区第2网格")
+    assert locate(104.015, 30.001, area="CH/z") == ("CH/a/b/g002", None)
+    assert locate(121.47, 31.23, area="CH/z") == (None, None)
 
 
 def test_in_a_generated_district_every_point_lies_where_its_polygon_says(tmp_path: Path) -> None:

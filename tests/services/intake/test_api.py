@@ -123,6 +123,14 @@ async def test_a_place_that_is_nowhere_is_left_to_a_person_and_an_unknown_area_r
     assert (unknown.status_code, unknown.json()["errors"][0]["field"]) == (422, "place.area")
 
 
+@pytest.mark.parametrize("area", ["CH/atlantis", f"{GRID[:-1]}2", "CH"])
+async def test_where_there_is_a_position_it_decides_whatever_area_is_named(
+    intake: Running, district_folder: Path, area: str
+) -> None:
+    point = inside(district_folder, f"{GRID}/s01")
+    assert (await file(intake, place={"point": point, "area": area}))["area"] == f"{GRID}/s01"
+
+
 async def test_a_report_counts_from_its_arrival_and_what_was_claimed_stands_beside_it(intake: Running) -> None:
     now = datetime.now(UTC)
 

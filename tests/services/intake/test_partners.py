@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chassis.service import Service
-from contracts.fields import Attachment, Fact
+from contracts.fields import Attachment, Fact, Point
 from contracts.reference import Partners
 from contracts.request import FileReport, ReportedPlace
 from contracts.triage import Rejected, Upheld
@@ -52,6 +52,15 @@ async def test_an_accepted_report_becomes_a_fact_of_the_case_with_the_request_as
     row = await home.database.fetchrow("SELECT filed_by, reported_by, status FROM reports WHERE case_id = $1", case)
     assert row is not None
     assert tuple(row) == ("partner:hotline", "hotline", "reported")
+
+
+async def test_a_position_decides_where_a_report_lies_even_if_the_area_beside_it_is_unknown(home: Home) -> None:
+    case = case_id()
+    nowhere = ReportedPlace(point=Point(lat=31.23, lon=121.47), area="CH/atlantis")
+    await home.ask(FileReport(title="no water", place=nowhere), case)
+    report, answer = await home.events(case)
+    assert report["data"]["place"] == {"point": {"lat": 31.23, "lon": 121.47}}
+    assert answer["data"]["kind"] == "accepted"
 
 
 async def test_a_category_that_is_not_in_the_catalogue_is_taken_and_left_to_triage(home: Home) -> None:
