@@ -1,12 +1,12 @@
 """The reference scenario: a burst water main on Shuangqiao Road, and the smaller cases of the same day.
 
-    main        reported by a grid member; water company, street centre, fire brigade and road works; a failed check
+    main        reported by a grid member; water company, street centre, fire brigade and drainage; a failed check
 
     and in other_cases.py
     neighbour   the same, reported through the hotline, and merged
     fire-lane   reported through the hotline, withdrawn
     smoke       reported through the hotline; its withdrawal is not followed
-    tree        verified before it is filed, returned twice, ruled on by a person
+    cable       verified before it is filed, returned twice, ruled on by a person
     lamp        not reproducible
 
 The hotline and the fire brigade are partners with systems of their own: they write `from.hotline` and `from.fire`, and
@@ -19,10 +19,14 @@ from typing import Any
 
 from contracts.dispatch import Resolved
 from contracts.export.cast import (
+    BURST_MAIN,
     CHECKER,
     COLLECTOR,
+    COMMUNITY,
+    DISTRICT,
     LEADER,
     MAIN_PLACE,
+    STREET,
     Words,
     assignment,
     because,
@@ -56,7 +60,6 @@ from contracts.progress import (
     HandedOn,
     NearlyDue,
     Noted,
-    Offered,
     OnScene,
     Overdue,
     Rated,
@@ -67,9 +70,9 @@ from contracts.progress import (
 from contracts.request import Acknowledge, Arrive, Note, RequestExtension, Resolve, SetOut
 from contracts.triage import Assignment, Dispatched
 
-_WATER, _STREET, _FIRE = "dept:water", "street:CH/shuangqiaozi", "dept:fire"
+_WATER, _FIRE, _DRAINAGE = "dept:water", "dept:fire", "dept:drainage"
 _PUMP, _CAPTAIN = "person:water-dispatcher-3", "captain-2"
-_REPAIR = "关阀止水，抢修管道，恢复供水"
+_REPAIR, _PUMPING = "关阀止水，抢修管道，恢复供水", "抽排路面和地下车库积水"
 _BY, _EXTENDED = at("21:12:08"), at("10 09:12:08")
 """When the first round's work is due, and when it is after an extension."""
 
@@ -95,7 +98,7 @@ def _reported(told: Story, main: Case) -> Said:
         reporter_ref=COLLECTOR,
         title="双桥路地铁工地挖断供水主管，路面大量涌水",
         text="约四千户停水，路面积水，需要关阀抢修、入户解释和应急送水。",
-        category="event.emergency.water-main",
+        category=BURST_MAIN.category,
         place=MAIN_PLACE,
         attachments=(photo("burst"),),
         base_records=("facility:water-main-dn600-17",),
@@ -103,12 +106,15 @@ def _reported(told: Story, main: Case) -> Said:
     filed = told.fact("09:12:07", "intake", main, report, actor=COLLECTOR)
     units = (
         (_WATER, _REPAIR),
-        (_STREET, "组织网格员进院落解释安抚，登记困难家庭"),
+        (STREET, "组织网格员进院落解释安抚，登记困难家庭"),
         (_FIRE, "出动水罐车为停水居民送水"),
-        ("dept:transport", "开挖并恢复车行道路面"),
+        (_DRAINAGE, _PUMPING),
     )
-    work = [assignment(main, f"1.{number}", unit, task, "09:12:08") for number, (unit, task) in enumerate(units, 1)]
-    rules = "category given by a grid member", "supports: street, fire brigade, carriageway"
+    work = [
+        assignment(BURST_MAIN, main.assignment(f"1.{number}"), unit, task, "09:12:08")
+        for number, (unit, task) in enumerate(units, 1)
+    ]
+    rules = "category given by a grid member", "supports: street, fire brigade, drainage"
     plan = told.fact("09:12:08", "triage", main, _round(1, "first", work, *rules), cause=filed)
     supplement = Supplement(reporter_ref=COLLECTOR, text="积水已漫入地下车库入口。", attachments=(photo("garage"),))
     more = told.fact("09:21:30", "intake", main, supplement, cause=filed, actor=COLLECTOR)
@@ -161,46 +167,43 @@ def _brought_water(told: Story, main: Case, plan: Said) -> None:
 
 
 def _passed_on(told: Story, main: Case, plan: Said) -> None:
-    """The carriageway: returned, given to a unit that does not answer, offered on, and placed by the centre."""
-    why = "围挡内路面归施工单位，不属我方管养"
+    """The water on the road: returned, given to the centre, which does not answer, and placed by the shift leader."""
+    why = "围挡内积水归施工单位抽排，不属我方管养"
     end = Resolved(
-        assignment_id=main.assignment("1.4"), unit="dept:transport", outcome="returned", reason=why,
-        resolve_by=_BY, late_by_seconds=0, handled_by=("person:transport-duty-1",),
+        assignment_id=main.assignment("1.4"), unit=_DRAINAGE, outcome="returned", reason=why,
+        resolve_by=_BY, late_by_seconds=0, handled_by=("person:drainage-duty-1",),
     )  # fmt: skip
-    returned = told.fact("09:26:00", "dispatch", main, end, cause=plan, actor="person:transport-duty-1")
+    returned = told.fact("09:26:00", "dispatch", main, end, cause=plan, actor="person:drainage-duty-1")
     again = assignment(
-        main, "2.1", "dept:housing", "开挖并恢复车行道路面", "09:26:01", lead=False,
-        replaces=main.assignment("1.4"), backups=("person:housing-duty-2",),
+        BURST_MAIN, main.assignment("2.1"), DISTRICT, _PUMPING, "09:26:01", lead=False,
+        replaces=main.assignment("1.4"), escalated_to=(),
     )  # fmt: skip
-    rule = "returned by dept:transport: next unit competent for construction sites"
+    rule = f"returned by {_DRAINAGE}: {DISTRICT} is the next unit above it"
     given = told.fact("09:26:01", "triage", main, _round(2, "returned", [again], rule), cause=returned)
 
     this: Words = {"assignment_id": again.id}
-    backup = Offered(**this, unit="dept:housing", to=again.backups, level=1, due_at=at("09:36:01"))
-    offered = told.fact("09:31:01", "dispatch", main, backup, cause=given, actor="clock")
-    above = Offered(**this, unit="district:CH", level=2, due_at=at("09:41:01"))
-    offered = told.fact("09:36:01", "dispatch", main, above, cause=offered, actor="clock")
-    nobody = EscalationFailed(**this, unit="district:CH", because="not_acknowledged", level=2, due_at=at("09:41:01"))
-    failed = told.fact("09:41:01", "dispatch", main, nobody, cause=offered, actor="clock")
-    roads: Words = {**this, "unit": "dept:roads"}
-    order = HandedOn(**roads, reason="由道路养护处先行修复，费用后议", due_at=at("09:55:00"))
+    nobody = EscalationFailed(**this, unit=DISTRICT, because="not_acknowledged", level=1, due_at=again.acknowledge_by)
+    failed = told.fact("09:31:01", "dispatch", main, nobody, cause=given, actor="clock")
+    ours: Words = {**this, "unit": COMMUNITY}
+    order = HandedOn(**ours, reason="由社区先行抽排，费用后议", due_at=at("09:55:00"))
     placed = told.fact("09:50:00", "dispatch", main, order, cause=failed, actor=LEADER)
-    taken = Acknowledged(**roads, due_at=again.resolve_by)
-    taken_on = told.fact("09:52:00", "dispatch", main, taken, cause=placed, actor="person:roads-duty-1")
-    dug = Resolved(
-        **roads, outcome="fixed", handled_by=("person:roads-duty-1",), acknowledged_at=at("09:52:00"),
+    taken = Acknowledged(**ours, due_at=again.resolve_by)
+    who = "person:community-duty-1"
+    taken_on = told.fact("09:52:00", "dispatch", main, taken, cause=placed, actor=who)
+    dry = Resolved(
+        **ours, outcome="fixed", handled_by=(who,), acknowledged_at=at("09:52:00"),
         resolve_by=again.resolve_by, late_by_seconds=0,
     )  # fmt: skip
-    told.fact("21:00:00", "dispatch", main, dug, cause=taken_on, actor="person:roads-duty-1")
+    told.fact("21:00:00", "dispatch", main, dry, cause=taken_on, actor=who)
 
 
 def _overdue(told: Story, main: Case, plan: Said) -> None:
     """The street centre is late, and its superior hears of it."""
-    ours: Words = {"assignment_id": main.assignment("1.2"), "unit": _STREET}
+    ours: Words = {"assignment_id": main.assignment("1.2"), "unit": STREET}
     who = "person:street-duty-4"
     taken = told.fact("09:14:00", "dispatch", main, Acknowledged(**ours, due_at=_BY), cause=plan, actor=who)
     late = told.fact("21:12:08", "dispatch", main, Overdue(**ours, due_at=_BY), cause=plan, actor="clock")
-    above = Escalated(assignment_id=ours["assignment_id"], unit="district:CH", level=1, due_at=_BY)
+    above = Escalated(assignment_id=ours["assignment_id"], unit=DISTRICT, level=1, due_at=_BY)
     told.fact("21:12:08", "dispatch", main, above, cause=late, actor="clock")
     end = Resolved(
         **ours, outcome="fixed", note="入户 4012 户，登记困难家庭 31 户", handled_by=(COLLECTOR, who),
@@ -241,7 +244,9 @@ def _checked(told: Story, main: Case, mended: Said) -> Said:
     )  # fmt: skip
     sent_back = told.fact("10 06:30:00", "feedback", main, back, cause=failed, actor=CHECKER)
 
-    same = assignment(main, "3.1", _WATER, _REPAIR, "10 06:30:01", replaces=main.assignment("1.1"))
+    same = assignment(
+        BURST_MAIN, main.assignment("3.1"), _WATER, _REPAIR, "10 06:30:01", replaces=main.assignment("1.1")
+    )
     rule = "check failed: same unit, same task"
     plan = told.fact("10 06:30:01", "triage", main, _round(3, "rework", [same], rule), cause=sent_back)
     ours: Words = {"assignment_id": same.id, "unit": _WATER}
@@ -269,7 +274,7 @@ def _checked(told: Story, main: Case, mended: Said) -> Said:
 
 def _round(number: int, why: str, plan: Sequence[Assignment], *rules: str) -> Dispatched:
     return dispatched(
-        plan, number, why, filed="09:12:07", category="event.emergency.water-main", place=MAIN_PLACE,
+        BURST_MAIN, plan, number, why, filed="09:12:07", place=MAIN_PLACE,
         title="双桥路地铁工地挖断供水主管，路面大量涌水",
         text="约四千户停水，路面积水，需要关阀抢修、入户解释和应急送水。",
         attachments=(photo("burst"),), explanation=because(*rules),

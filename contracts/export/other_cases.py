@@ -7,10 +7,16 @@ from contracts.causes import label
 from contracts.dispatch import Resolved
 from contracts.export.cast import (
     AREA,
+    BLOCKED_LANE,
+    BURST_MAIN,
     CHECKER,
     COLLECTOR,
+    COMMUNITY,
+    DISTRICT,
+    HAZARD,
     LEADER,
     MAIN_PLACE,
+    STREET,
     Words,
     assignment,
     because,
@@ -38,6 +44,7 @@ from contracts.progress import (
     Discarded,
     HandedOn,
     Joined,
+    Offered,
     OnScene,
     Refused,
     Retried,
@@ -62,6 +69,13 @@ from contracts.triage import Dispatched, Merged, Rejected, Upheld, Withdrawn
 
 _AGENT, _CAPTAIN = "agent-12", "captain-2"
 _FIRE, _STATION = "dept:fire", "dept:fire-station-5"
+_GRID = f"grid:{AREA}"
+_BACKUPS = tuple(f"member:shuangqiaolubei-g001-{number}" for number in range(1, 6))
+"""The grid's members; the last of them is on duty at the weekend."""
+
+
+_CABLE_TITLE = "楼道私拉电线给电瓶车充电"
+_CABLE_PLACE = Place(point=Point(lat=30.6479, lon=104.1097), address="双桥路 102 号院 3 栋", area=AREA)
 
 
 def other_cases(told: Story, main: Case, closed: Said) -> None:
@@ -103,16 +117,16 @@ def _merged(told: Story, main: Case, closed: Said) -> Said:
         channel="hotline",
         reporter_ref="caller:5d1f0c",
         title="家里突然没水了，楼下马路全是水",
-        place=ReportedPlace(point=Point(lat=30.6519, lon=104.1092), address="双桥路 88 号"),
+        place=ReportedPlace(point=Point(lat=30.6482, lon=104.1079), address="双桥路 88 号"),
         external_ref="call-4711",
     )
     filed = _called_in(told, "09:16:40", case, report)
     same = Merged(
         into=main.id,
-        category="event.emergency.water-main",
+        category=BURST_MAIN.category,
         area=AREA,
         said=report.title,
-        explanation=because("same category 80 m away, filed 5 minutes ago (radius 800 m, window 24 hours)"),
+        explanation=because("same category 73 m away, filed 5 minutes ago (radius 800 m, window 24 hours)"),
     )
     merged = told.fact("09:16:42", "triage", case, same, cause=filed)
     ruled = _ruled(told, merged)
@@ -143,43 +157,52 @@ def _withdrawn(told: Story) -> None:
         external_ref="call-4730",
     )
     filed = _called_in(told, "11:05:00", case, report)
-    lead = assignment(case, "1.1", _FIRE, "责令立即清除，必要时强制清除", "11:05:02")
+    lead = assignment(BLOCKED_LANE, case.assignment("1.1"), _FIRE, "责令立即清除，必要时强制清除", "11:05:02")
+    police = assignment(BLOCKED_LANE, case.assignment("1.2"), "dept:police", "通知车主挪车，拖移", "11:05:02")
+    grid = assignment(
+        BLOCKED_LANE, case.assignment("1.3"), _GRID, "劝导清理，留存现场照片", "11:05:02", member=_BACKUPS[-1],
+        backups=_BACKUPS[:-1], escalated_to=(COMMUNITY, STREET, DISTRICT),
+    )  # fmt: skip
     round_ = dispatched(
-        [lead], 1, "first", filed="11:05:01", category="event.emergency.fire-lane", title=report.title,
+        BLOCKED_LANE, [lead, police, grid], 1, "first", filed="11:05:01", title=report.title,
         place=Place(address="双桥路 102 号院", area=AREA), explanation=because("keywords 消防通道 (8)"),
     )  # fmt: skip
     plan = told.fact("11:05:02", "triage", case, round_, cause=filed)
     ruled = _ruled(told, plan)
     told.fact("11:05:02", "dispatch", case, notice_of(plan, "1.1", to="fire"), cause=plan)
+    more = Offered(assignment_id=grid.id, unit=_GRID, to=grid.backups, level=1, due_at=at("11:15:02"))
+    told.fact("11:10:02", "dispatch", case, more, cause=plan, actor="clock")
 
     asked = told.request("11:12:00", "hotline", case, Withdraw(reason="车主已挪车"), cause=ruled, actor=_AGENT)
     back = told.take(asked, "intake", Withdrawal(reason="车主已挪车"))
     agreed = told.fact("11:12:02", "triage", case, Withdrawn(reason="车主已挪车"), cause=back)
     _ruled(told, agreed)
-    stop = Resolved(
-        assignment_id=lead.id, unit=_FIRE, outcome="cancelled", reason="报告人撤回", resolve_by=lead.resolve_by,
-        late_by_seconds=0,
-    )  # fmt: skip
-    cancelled = told.fact("11:12:03", "dispatch", case, stop, cause=agreed)
-    gone = CancellationNotice(to="fire", assignment_id=lead.id, reason="报告人撤回")
-    told.fact("11:12:03", "dispatch", case, gone, cause=cancelled)
+    for part in (lead, police, grid):
+        stop = Resolved(
+            assignment_id=part.id, unit=part.unit, outcome="cancelled", reason="报告人撤回", late_by_seconds=0,
+            resolve_by=part.resolve_by,
+        )  # fmt: skip
+        cancelled = told.fact("11:12:03", "dispatch", case, stop, cause=agreed)
+        if part is lead:
+            gone = CancellationNotice(to="fire", assignment_id=lead.id, reason="报告人撤回")
+            told.fact("11:12:03", "dispatch", case, gone, cause=cancelled)
     _end_is_told(told, _closed_by_rule(told, "11:12:03", case, agreed, "withdrawn"))
 
 
 def _upheld(told: Story) -> None:
-    """Smoke from a cable shaft: its withdrawal is not followed, for the unit is at work on a hazard."""
+    """Smoke in a cable shaft, told by a sensor: its withdrawal is not followed, for the unit is at work on a hazard."""
     case = _of_hotline("call-4788", "smoke")
     report = FileReport(
-        channel="hotline",
-        title="电缆井冒烟，有焦味",
-        category="event.emergency.fire",
-        place=ReportedPlace(point=Point(lat=30.6531, lon=104.1064)),
+        channel="sensor",
+        title="电缆井烟感报警",
+        category=HAZARD.category,
+        place=ReportedPlace(point=Point(lat=30.6480, lon=104.1092)),
         external_ref="call-4788",
     )
     filed = _called_in(told, "14:00:00", case, report)
-    lead = assignment(case, "1.1", _FIRE, "到场处置，断电后灭火", "14:00:02")
+    lead = assignment(HAZARD, case.assignment("1.1"), _FIRE, "到场处置，断电后灭火", "14:00:02")
     round_ = dispatched(
-        [lead], 1, "first", filed="14:00:01", category="event.emergency.fire", title=report.title,
+        HAZARD, [lead], 1, "first", filed="14:00:01", title=report.title,
         place=Place(point=report.place.point, area=AREA), explanation=because("category given by the hotline"),
     )  # fmt: skip
     plan = told.fact("14:00:02", "triage", case, round_, cause=filed)
@@ -187,8 +210,8 @@ def _upheld(told: Story) -> None:
     given = told.fact("14:00:02", "dispatch", case, notice_of(plan, "1.1", to="fire"), cause=plan)
     resolved = _handled_by_the_station(told, case, given, plan)
 
-    asked = told.request("14:12:00", "hotline", case, Withdraw(reason="来电人称烟已散"), cause=ruled, actor=_AGENT)
-    back = told.take(asked, "intake", Withdrawal(reason="来电人称烟已散"))
+    asked = told.request("14:12:00", "hotline", case, Withdraw(reason="值班员称烟已散"), cause=ruled, actor=_AGENT)
+    back = told.take(asked, "intake", Withdrawal(reason="值班员称烟已散"))
     why = "隐患已核实，现场正在处置"
     upheld = told.fact("14:15:00", "triage", case, Upheld(reason=why), cause=back, actor=LEADER)
     _ruled(told, upheld, why)
@@ -209,12 +232,12 @@ def _handled_by_the_station(told: Story, case: Case, given: Said, plan: Said) ->
 
     down = HandOn(**this, unit=_STATION, reason="五站最近")
     asked = told.request("14:00:40", "fire", case, down, cause=given, actor=_CAPTAIN)
-    order = HandedOn(**this, unit=_STATION, by=_FIRE, reason=down.reason, due_at=at("14:05:41"))
-    again = notice_of(plan, "1.1", to="fire", unit=_STATION, acknowledge_by=at("14:05:41"))
+    order = HandedOn(**this, unit=_STATION, by=_FIRE, reason=down.reason, due_at=at("14:15:41"))
+    again = notice_of(plan, "1.1", to="fire", unit=_STATION, acknowledge_by=at("14:15:41"))
     told.take(asked, "dispatch", order, again)
 
     crew: Words = {"unit": _STATION, **this}
-    due: Words = {"resolve_by": at("10 02:00:02")}
+    due: Words = {"resolve_by": at("10 14:00:02")}
     asked = told.request("14:01:30", "fire", case, Acknowledge(**this), cause=given, actor="station-5")
     told.take(asked, "dispatch", Acknowledged(**crew, due_at=due["resolve_by"]))
     asked = told.request("14:09:00", "fire", case, Arrive(**this), cause=given, actor="station-5")
@@ -228,33 +251,39 @@ def _handled_by_the_station(told: Story, case: Case, given: Said, plan: Said) ->
 
 
 def _returned_twice(told: Story) -> Case:
-    """A leaning tree: verified before it is filed, returned by two units, and ruled on by a person."""
-    case = told.case("tree", "15:00:00")
-    report = NewReport(channel="citizen", reporter_ref="reporter:77c0", title="行道树倾斜，压住电线", place=MAIN_PLACE)
+    """Loose charging cables: verified before they are filed, returned by two units, and ruled on by a person."""
+    case = told.case("cable", "15:00:00")
+    report = NewReport(
+        channel="citizen",
+        reporter_ref="reporter:77c0",
+        title=_CABLE_TITLE,
+        category=HAZARD.category,
+        place=_CABLE_PLACE,
+    )
     filed = told.fact("15:00:00", "intake", case, report, actor="reporter:77c0")
     look = Verifying(
-        unit=f"grid:{AREA}", category="component.greening.tree", area=AREA, due_at=at("15:30:00"),
+        unit=_GRID, category=HAZARD.category, area=AREA, due_at=at("15:30:00"),
         note="a citizen's report of a kind that is verified first",
     )  # fmt: skip
     looking = told.fact("15:00:01", "triage", case, look, cause=filed)
     seen = told.fact("15:12:00", "triage", case, VerifiedBeforeFiling(), cause=looking, actor=COLLECTOR)
 
-    plan = told.fact("15:12:00", "triage", case, _tree_round(case, "15:12:00", 1, "first", _FIRE), cause=seen)
+    plan = told.fact("15:12:00", "triage", case, _cable_round(case, "15:12:00", 1, "first", _FIRE), cause=seen)
     given = told.fact("15:12:01", "dispatch", case, notice_of(plan, "1.1", to="fire"), cause=plan)
-    not_ours: Words = {"reason": "未压带电线路，属绿化养护"}
+    not_ours: Words = {"reason": "未见违规用电，属社区日常清理"}
     asked = told.request(
         "15:14:00", "fire", case, Return(assignment_id=case.assignment("1.1"), **not_ours), cause=given, actor=_CAPTAIN
     )
-    end = _tree_end(case, "1.1", _FIRE, outcome="returned", **not_ours)
+    end = _cable_end(case, "1.1", _FIRE, outcome="returned", **not_ours)
     returned = told.take(asked, "dispatch", end)
     plan = told.fact(
-        "15:14:02", "triage", case, _tree_round(case, "15:14:02", 2, "returned", "dept:landscape"), cause=returned
+        "15:14:02", "triage", case, _cable_round(case, "15:14:02", 2, "returned", DISTRICT), cause=returned
     )
-    who = "person:landscape-duty-1"
-    end = _tree_end(case, "2.1", "dept:landscape", outcome="returned", reason="属街道小修", handled_by=(who,))
+    who = "person:district-duty-1"
+    end = _cable_end(case, "2.1", DISTRICT, outcome="returned", reason="属街道日常管理", handled_by=(who,))
     returned = told.fact("15:18:00", "dispatch", case, end, cause=plan, actor=who)
 
-    wait = AwaitingRuling(queue="second_return", note="returned by dept:fire and dept:landscape", due_at=at("15:33:01"))
+    wait = AwaitingRuling(queue="second_return", note=f"returned by {_FIRE} and {DISTRICT}", due_at=at("15:33:01"))
     waiting = told.fact("15:18:01", "triage", case, wait, cause=returned)
     late = RulingOverdue(queue="second_return", due_at=wait.due_at)
     told.fact("15:33:01", "triage", case, late, cause=waiting, actor="clock")
@@ -262,7 +291,7 @@ def _returned_twice(told: Story) -> Case:
         "15:40:00",
         "triage",
         case,
-        _tree_round(case, "15:40:00", 3, "manual", "street:CH/shuangqiaozi"),
+        _cable_round(case, "15:40:00", 3, "manual", STREET),
         cause=waiting,
         actor=LEADER,
     )
@@ -271,33 +300,38 @@ def _returned_twice(told: Story) -> Case:
         reason="space was made",
     )  # fmt: skip
     told.fact("15:42:00", "dispatch", case, again, cause=plan, actor="person:operator-1")
-    ours: Words = {"assignment_id": case.assignment("3.1"), "unit": "street:CH/shuangqiaozi"}
+    ours: Words = {"assignment_id": case.assignment("3.1"), "unit": STREET}
     who = "person:street-duty-4"
-    taken = Acknowledged(**ours, due_at=at("10 03:40:00"))
+    taken = Acknowledged(**ours, due_at=at("10 15:40:00"))
     taken_on = told.fact("15:45:00", "dispatch", case, taken, cause=plan, actor=who)
-    done = _tree_end(case, "3.1", ours["unit"], outcome="fixed", handled_by=(who,), acknowledged_at=at("15:45:00"))
+    done = _cable_end(case, "3.1", ours["unit"], outcome="fixed", handled_by=(who,), acknowledged_at=at("15:45:00"))
     fixed = told.fact("16:30:00", "dispatch", case, done, cause=taken_on, actor=who)
 
     due = at("18:30:01")
     checking = told.fact("16:30:01", "feedback", case, Checking(due_at=due), cause=fixed)
     told.fact("18:30:01", "feedback", case, CheckOverdue(due_at=due), cause=checking, actor="clock")
-    found = told.fact("19:00:00", "feedback", case, Verified(note="树已扶正"), cause=checking, actor=CHECKER)
+    found = told.fact(
+        "19:00:00", "feedback", case, Verified(note="电线已拆除，楼道已清空"), cause=checking, actor=CHECKER
+    )
     closed = Evaluated(verdict="closed", outcome="fixed", checked_by=CHECKER, due_at=due, late_by_seconds=0)
     end_of_case = told.fact("19:00:00", "feedback", case, closed, cause=found, actor=CHECKER)
     told.fact("19:00:01", "dispatch", case, ClosureNotice(to="fire", outcome="fixed"), cause=end_of_case)
     return case
 
 
-def _tree_round(case: Case, when: str, number: int, why: str, unit: str) -> Dispatched:
-    lead = assignment(case, f"{number}.1", unit, "扶正或移除，恢复通行", when)
+def _cable_round(case: Case, when: str, number: int, why: str, unit: str) -> Dispatched:
+    above = () if unit == DISTRICT else (DISTRICT,)
+    lead = assignment(
+        HAZARD, case.assignment(f"{number}.1"), unit, "检查并责令整改", when, escalated_to=above,
+    )  # fmt: skip
     return dispatched(
-        [lead], number, why, filed="15:12:00", category="component.greening.tree", title="行道树倾斜，压住电线",
-        place=MAIN_PLACE, explanation=because(f"round {number}: {why}"),
+        HAZARD, [lead], number, why, filed="15:12:00", title=_CABLE_TITLE, place=_CABLE_PLACE,
+        explanation=because(f"round {number}: {why}"),
     )  # fmt: skip
 
 
-def _tree_end(case: Case, number: str, unit: str, **more: Any) -> Resolved:
-    due = {"1.1": "10 03:12:00", "2.1": "10 03:14:02", "3.1": "10 03:40:00"}[number]
+def _cable_end(case: Case, number: str, unit: str, **more: Any) -> Resolved:
+    due = {"1.1": "10 15:12:00", "2.1": "10 15:14:02", "3.1": "10 15:40:00"}[number]
     return Resolved(assignment_id=case.assignment(number), unit=unit, resolve_by=at(due), late_by_seconds=0, **more)
 
 
@@ -319,7 +353,7 @@ def _not_reproducible(told: Story) -> None:
     report = NewReport(channel="citizen", reporter_ref="reporter:a90b13", title="路灯不亮", place=MAIN_PLACE)
     filed = told.fact("13:20:00", "intake", case, report, actor="reporter:a90b13")
     look = Verifying(
-        unit=f"grid:{AREA}", category="component.public.street-lamp", area=AREA, due_at=at("13:50:00"),
+        unit=_GRID, category="component.public-facilities.street-light", area=AREA, due_at=at("13:50:00"),
         note="a citizen's report of a kind that is verified first",
     )  # fmt: skip
     looking = told.fact("13:20:01", "triage", case, look, cause=filed)

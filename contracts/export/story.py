@@ -1,12 +1,14 @@
 """How the examples are told: who says what, when and why; and the records that come of it, always the same.
 
-Everything is told case by case and recorded in order of time. Ids and times are fixed, so the files never change.
+Everything is told case by case and recorded in order of time. Ids and times are fixed, so the files never change. An
+id is made of what the event is in its own case, so one more event leaves the ids of all others as they are.
 """
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
+from hashlib import sha256
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -78,11 +80,11 @@ class Story:
 
     _told: list[Said] = field(default_factory=list)
     _names: Counter[str] = field(default_factory=Counter)
-    _ids: int = 0
+    _facts: Counter[str] = field(default_factory=Counter)
 
     def case(self, name: str, when: str) -> Case:
         """A case that begins in one of the services."""
-        return Case(self._uuid7(at(when)), name)
+        return Case(_uuid7(at(when), name), name)
 
     def fact(
         self,
@@ -97,7 +99,7 @@ class Story:
         """A service's own event."""
         moment = at(when) if isinstance(when, str) else when
         because = cause.id if cause else None
-        event_id = self._uuid7(moment + _WRITES)
+        event_id = _uuid7(moment + _WRITES, self._place(service, case, data))
         return self._tell(Said(event_id, service_source(service), case, moment, data, because, actor))
 
     def request(
@@ -105,8 +107,7 @@ class Story:
     ) -> Said:
         """What a partner's system says; its ids are made from its own numbers."""
         source = partner_source(partner)
-        self._ids += 1
-        event_id = str(uuid5(NAMESPACE_URL, f"{source}/{self._ids}"))
+        event_id = str(uuid5(NAMESPACE_URL, f"{source}/{self._place(partner, case, data)}"))
         return self._tell(Said(event_id, source, case, at(when), data, cause.id if cause else None, actor))
 
     def take(self, request: Said, service: str, *facts: Fact) -> Said:
@@ -144,11 +145,11 @@ class Story:
         number = self._names[f"{data.name}.{kind}-{case.name}"]
         return f"{kind}-{case.name}" + (f"-{number}" if number > 1 else "")
 
-    def _uuid7(self, moment: datetime) -> str:
-        """A version 7 UUID (RFC 9562) whose random bits only count."""
-        self._ids += 1
-        milliseconds = int(moment.timestamp() * 1000)
-        return str(UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62 | self._ids))
+    def _place(self, who: str, case: Case, data: Fact) -> str:
+        """What tells an event from all others: who says what in which case, and for which time."""
+        what = f"{case.name}/{who}/{data.name}.{kind_of(data)}"
+        self._facts[what] += 1
+        return f"{what}-{self._facts[what]}"
 
 
 def at(words: str) -> datetime:
@@ -156,6 +157,13 @@ def at(words: str) -> datetime:
     day, _, clock = words.rpartition(" ")
     hour, minute, second = map(int, clock.split(":"))
     return datetime(2026, 5, int(day or 9), hour, minute, second, tzinfo=_LOCAL).astimezone(UTC)
+
+
+def _uuid7(moment: datetime, what: str) -> str:
+    """A version 7 UUID (RFC 9562) whose random bits are a digest of what it names."""
+    milliseconds = int(moment.timestamp() * 1000)
+    random = int.from_bytes(sha256(what.encode()).digest()[:10])
+    return str(UUID(int=milliseconds << 80 | 7 << 76 | (random >> 68) << 64 | 2 << 62 | random & (1 << 62) - 1))
 
 
 def _example(said: Said, sequence: int) -> Example:

@@ -139,7 +139,9 @@ def _mediator(area: Area) -> Unit:
 
 
 def _office(kind: UnitKind, unit: str, row: Json, root: str, tasks: Mapping[str, list[str]]) -> Unit:
-    """A department or an organisation: competent for what it lists, and for whatever the catalogue asks of it."""
+    """A department or an organisation: competent for what it lists, and for whatever the catalogue asks of it. Above
+    it stands the superior that it names, else the district's supervision centre.
+    """
     listed = row["competences"]
     asked = [code for code in tasks.get(unit, ()) if not any(code.startswith(f"{prefix}.") for prefix in listed)]
     return Unit(
@@ -149,7 +151,7 @@ def _office(kind: UnitKind, unit: str, row: Json, root: str, tasks: Mapping[str,
         kind=kind,
         area=root,
         competences=(*listed, *asked),
-        superior=f"district:{root}",
+        superior=row.get("superior", f"district:{root}"),
     )
 
 

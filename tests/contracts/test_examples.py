@@ -1,4 +1,4 @@
-"""The examples are one story: complete, in order, each event with its cause, each request with its answer."""
+"""The examples are whole cases: complete, in order, each event with its cause, each request with its answer."""
 
 import re
 from collections import Counter, defaultdict
@@ -15,10 +15,13 @@ from contracts.envelope import CONTENT_TYPE
 from contracts.export.__main__ import ROOT
 from contracts.export.examples import scenario
 from contracts.export.schemas import schema
+from contracts.export.story import Story
 from contracts.feedback import Verdict
 from contracts.fields import Claimed
+from contracts.intake import NewReport, Supplement
 from contracts.notice import AcceptanceNotice, RefusalNotice
 from contracts.request import REPORTS, FileReport
+from contracts.triage import Upheld
 from contracts.wire import TYPES, parse
 from tests.contracts.oracle import VALIDATORS, faults
 
@@ -76,8 +79,9 @@ def test_there_is_an_example_of_every_kind() -> None:
             fields = made["$defs"][variant["$ref"].rpartition("/")[2]]["properties"]
             (tag,) = (field["const"] for field in fields.values() if "const" in field)
             kinds.add(f"{name}.{tag}")
-    assert len(kinds) == 3 + 5 + 3 + 2 + 29 + 11 + 13
-    assert kinds <= there
+    models = [get_args(get_args(union)[0]) for name, union in TYPES.items() if name not in ("Resolved", "Evaluated")]
+    assert len(kinds) == len(get_args(Outcome)) + len(get_args(Verdict)) + sum(map(len, models))
+    assert kinds <= there, "tell an event of each kind in contracts/export/examples.py or other_cases.py"
 
 
 def test_an_example_is_called_what_it_says() -> None:
@@ -89,6 +93,23 @@ def test_an_example_is_called_what_it_says() -> None:
 
 def test_no_event_is_told_twice() -> None:
     assert len(BY_ID) == len(EVENTS) == len(EXAMPLES)
+
+
+def test_one_more_event_leaves_the_records_of_other_cases_and_all_earlier_ones_as_they_are() -> None:
+    def told(more: bool) -> dict[str, bytes]:
+        story = Story()
+        one, other = story.case("one", "09:00:00"), story.case("other", "09:10:00")
+        report = NewReport(channel="sensor", title="water")
+        for case, at in ((one, "09:00:00"), (other, "09:10:00")):
+            filed = story.fact(at, "intake", case, report, actor="person:1")
+            if more and case is one:
+                story.fact("09:05:00", "intake", one, Supplement(text="x"), cause=filed, actor="person:1")
+            story.fact("09:20:00", "triage", case, Upheld(reason="x"), cause=filed)
+        return {example.event.id: example.raw for example in story.examples()}
+
+    before, after = told(more=False), told(more=True)
+    assert len(after) == len(before) + 1
+    assert before.items() <= after.items()
 
 
 def test_every_source_numbers_its_events_of_a_case_without_a_gap() -> None:
