@@ -338,13 +338,64 @@ def test_what_differs_from_the_manifest_is_only_told(tmp_path: Path) -> None:
 
 
 def test_a_role_that_only_a_unit_above_fills_is_told_but_no_hindrance(district: Path) -> None:
-    edit(district / "units.json", without("dept:fire"))
+    edit(district / "units.json", without(f"mediator:{COMMUNITY}"))
     found = check(district)
     assert found.findings == ()
-    (note,) = (note for note in found.notes if "water-main" in note.field)
-    assert str(note) == (
-        "catalogue.json: categories[event.emergency.water-main].supports.1.unit: nobody is dept:fire in "
-        f"{GRID} and 3 other grids, so a unit further up takes its part"
+    assert {note.rule for note in found.notes} == {
+        f"nobody is mediator in {GRID} and 1 other grid, so a unit further up takes its part"
+    }
+    assert all("dispute." in note.field for note in found.notes)
+
+
+@pytest.mark.parametrize("unit", ["dept:fire", "partner:shared-bikes"])
+def test_a_unit_that_the_catalogue_names_must_be_there(district: Path, unit: str) -> None:
+    """A role may be vacant in some areas. A unit that is named is one unit, and a name that nobody bears is wrong."""
+    catalogue = json.loads((district / "catalogue.json").read_bytes())
+    named = [
+        f"categories[{category['code']}].{field}"
+        for category in catalogue["categories"]
+        for field, task in (
+            ("lead.unit", category["lead"]),
+            *((f"supports.{number}.unit", task) for number, task in enumerate(category["supports"])),
+        )
+        if task["unit"] == unit
+    ]
+    assert named
+    edit(district / "units.json", without(unit))
+    rule = f"{unit} is not a unit of units.json"
+    assert sorted(lines(district)) == sorted(f"catalogue.json: {field}: {rule}" for field in named)
+    assert check(district).notes == ()
+
+
+def test_a_unit_that_is_not_competent_for_its_task_is_told_with_who_gets_the_work(district: Path) -> None:
+    edit(district / "units.json", named("dept:water", competences=["component"]))
+    edit(district / "units.json", named("district:CH", competences=["service", "event.emergency.water-supply"]))
+    found = check(district)
+    assert found.findings == ()
+    told = {note.field: note.rule for note in found.notes if note.rule.startswith("dept:water ")}
+    assert told == {
+        "categories[event.emergency.water-supply].lead.unit": (
+            "dept:water is not competent for event.emergency.water-supply (competences in units.json), so district:CH, "
+            "the first competent unit above it, gets the work"
+        ),
+        "categories[event.emergency.water-main].lead.unit": (
+            "dept:water is not competent for event.emergency.water-main (competences in units.json), nor is any unit "
+            "above it, so it gets the work all the same"
+        ),
+    }
+
+
+def test_of_many_units_that_are_not_competent_one_is_told_with_the_number_of_the_others(district: Path) -> None:
+    def forbid(content: dict[str, Any]) -> None:
+        content["units"] = [
+            unit | {"competences": ["service"]} if unit["kind"] == "grid" else unit for unit in content["units"]
+        ]
+
+    edit(district / "units.json", forbid)
+    notes = {note.field: note.rule for note in check(district).notes}
+    assert notes["categories[event.emergency.fire-lane].supports.1.unit"] == (
+        f"grid:{GRID} and 3 other units are not competent for event.emergency.fire-lane (competences in units.json), "
+        f"so community:{COMMUNITY}, the first competent unit above it, gets the work"
     )
 
 
@@ -369,7 +420,7 @@ def test_a_role_that_nobody_fills_is_named_with_the_grids(district: Path) -> Non
 
     edit(district / "units.json", drop)
     expected = (
-        "catalogue.json: categories[event.emergency.water-main].lead.unit: no unit of units.json is dept:water in "
+        "catalogue.json: categories[event.emergency.water-main].supports.0.unit: no unit of units.json is street in "
         f"{GRID} and 3 other grids, nor is any above it"
     )
     assert expected in lines(district)

@@ -19,7 +19,7 @@ class Report:
     """What was found."""
 
     findings: tuple[Finding, ...]
-    """Each must be mended before the services can use the district."""
+    """Each must be mended: the services could not use the district, or would send work to units that nobody meant."""
     notes: tuple[Finding, ...]
     """Worth knowing, and no hindrance."""
     grids: int

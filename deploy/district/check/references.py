@@ -3,6 +3,7 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from shapely import Point, Polygon
 
@@ -11,6 +12,13 @@ from deploy.district.check.reading import MANIFEST, PARTNERS, Files, Finding, pa
 
 _BY_AREA = ("mediator", *LADDER)
 """Kinds of units that are found by their area, so that their id is made of it."""
+
+
+class _Task(NamedTuple):
+    """A task of the catalogue: the field that names who does it, and the category."""
+
+    field: str
+    category: str
 
 
 def broken(files: Files) -> Iterator[Finding]:
@@ -27,15 +35,10 @@ def broken(files: Files) -> Iterator[Finding]:
 
 
 def remarks(files: Files) -> Iterator[Finding]:
-    """What is no hindrance: roles that only a unit above fills, sub-grids and part-time members without each other, and
-    files that are not as the manifest says.
+    """What is no hindrance: roles that only a unit above fills, units that are not competent for their tasks, sub-grids
+    and part-time members without each other, and files that are not as the manifest says.
     """
-    names = files.units.names or frozenset()
-    for role, fields in _roles_by_field(files).items():
-        above = [grid for grid in files.grids if filled_by(role, grid, names) not in (None, unit_for(role, grid))]
-        for field in fields if above else ():
-            rule = f"nobody is {role} in {_some(above)}, so a unit further up takes its part"
-            yield Finding("catalogue.json", field, rule)
+    yield from _work(files)
     yield from _staffing(files)
     for name, digest in files.manifest.files.items() if files.manifest else ():
         path = path_of(files.folder, name)
@@ -70,14 +73,17 @@ def _units(files: Files) -> Iterator[Finding]:
 
 
 def _is_above_itself(unit: Unit, by_id: Mapping[str, Unit]) -> bool:
+    return any(above.id == unit.id for above in _above(unit, by_id))
+
+
+def _above(unit: Unit, by_id: Mapping[str, Unit]) -> Iterator[Unit]:
+    """The units above a unit, lowest first, each once."""
     seen: set[str] = set()
     above = unit.superior
     while above is not None and above in by_id and above not in seen:
-        if above == unit.id:
-            return True
+        yield by_id[above]
         seen.add(above)
         above = by_id[above].superior
-    return False
 
 
 def _members(files: Files) -> Iterator[Finding]:
@@ -127,11 +133,40 @@ def _places(files: Files) -> Iterator[Finding]:
 def _roles(files: Files) -> Iterator[Finding]:
     if files.units.names is None:
         return
-    for role, fields in _roles_by_field(files).items():
-        nobody = [grid for grid in files.grids if filled_by(role, grid, files.units.names) is None]
-        for field in fields if nobody else ():
-            rule = f"no unit of units.json is {role} in {_some(nobody)}, nor is any above it"
-            yield Finding("catalogue.json", field, rule)
+    for role, tasks in _tasks_by_role(files).items():
+        if _is_named(role):
+            rule = f"{role} is not a unit of units.json" if files.units.lacks(role) else None
+        else:
+            nobody = [grid for grid in files.grids if filled_by(role, grid, files.units.names) is None]
+            rule = f"no unit of units.json is {role} in {_some(nobody)}, nor is any above it" if nobody else None
+        for task in tasks if rule else ():
+            yield Finding("catalogue.json", task.field, rule or "")
+
+
+def _work(files: Files) -> Iterator[Finding]:
+    """Who gets the work where the unit that the catalogue means is not there, or is not competent."""
+    names, by_id = files.units.names or frozenset(), {unit.id: unit for unit in files.units.valid}
+    for role, tasks in _tasks_by_role(files).items():
+        if _is_named(role) and files.units.lacks(role):
+            continue
+        filled = {grid: filled_by(role, grid, names) for grid in files.grids}
+        above = [grid for grid, unit in filled.items() if unit not in (None, unit_for(role, grid))]
+        units = [by_id[unit] for unit in dict.fromkeys(filled.values()) if unit in by_id]
+        for task in tasks:
+            if above:
+                rule = f"nobody is {role} in {_some(above)}, so a unit further up takes its part"
+                yield Finding("catalogue.json", task.field, rule)
+            if unfit := [unit for unit in units if not unit.competent(task.category)]:
+                yield Finding("catalogue.json", task.field, _incompetent(unfit, task.category, by_id))
+
+
+def _incompetent(unfit: list[Unit], category: str, by_id: Mapping[str, Unit]) -> str:
+    who, verb = _some([unit.id for unit in unfit], "unit"), "is" if len(unfit) == 1 else "are"
+    instead = next((above.id for above in _above(unfit[0], by_id) if above.competent(category)), None)
+    follows = ", nor is any unit above it, so it gets the work all the same"
+    if instead is not None:
+        follows = f", so {instead}, the first competent unit above it, gets the work"
+    return f"{who} {verb} not competent for {category} (competences in units.json){follows}"
 
 
 def _policy(files: Files) -> Iterator[Finding]:
@@ -158,15 +193,20 @@ def _partners(files: Files) -> Iterator[Finding]:
     yield from repeated(PARTNERS, "partners.client_key_sha256", keys)
 
 
-def _roles_by_field(files: Files) -> Mapping[str, list[str]]:
-    """Role -> the fields of the catalogue that name it."""
-    found: dict[str, list[str]] = defaultdict(list)
+def _tasks_by_role(files: Files) -> Mapping[str, list[_Task]]:
+    """Role -> the tasks of the catalogue that it has."""
+    found: dict[str, list[_Task]] = defaultdict(list)
     for category in files.catalogue.valid:
         where = f"categories[{category.code}]"
-        found[category.lead.unit].append(f"{where}.lead.unit")
+        found[category.lead.unit].append(_Task(f"{where}.lead.unit", category.code))
         for number, task in enumerate(category.supports):
-            found[task.unit].append(f"{where}.supports.{number}.unit")
+            found[task.unit].append(_Task(f"{where}.supports.{number}.unit", category.code))
     return found
+
+
+def _is_named(role: str) -> bool:
+    """Whether a role of the catalogue is one unit by its id, and none that is found by its area."""
+    return ":" in role
 
 
 def _some(areas: list[str], kind: str = "grid") -> str:
