@@ -100,7 +100,7 @@ REQUEST_CAUSES = ("notice",)
 """A partner's request names a notice to that partner on that case; only its report of a new case names none."""
 
 
-_KINDS = {
+KINDS: Mapping[str, str] = {
     "ReportFiled": "kind",
     "Assigned": "ruling",
     "Resolved": "outcome",
@@ -114,7 +114,7 @@ _KINDS = {
 
 def kind(data: Any) -> str:
     """Which fact of its type this is: `new`, `dispatched`, `fixed`, `closed`, `en_route` ..."""
-    return getattr(data, _KINDS[data.name])
+    return getattr(data, KINDS[data.name])
 
 
 def label(data: Any) -> str:

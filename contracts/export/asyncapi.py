@@ -108,6 +108,12 @@ def _component(name: str) -> str:
     return f"{name}.v{VERSION}"
 
 
+def _says(name: str) -> str:
+    if name not in _SAYS:
+        raise LookupError(f"the type {name} has no sentence in _SAYS of contracts/export/asyncapi.py")
+    return _SAYS[name]
+
+
 def _servers() -> dict[str, Any]:
     return {
         "development": {
@@ -129,7 +135,7 @@ def _channel(topic: str) -> dict[str, Any]:
     name = name_on(topic)
     made: dict[str, Any] = {
         "address": topic.replace("*", "{partner}"),
-        "description": _SAYS[name],
+        "description": _says(name),
         "messages": {name: {"$ref": f"#/components/messages/{name}"}},
     }
     kafka: dict[str, Any] = {
@@ -148,11 +154,13 @@ def _channel(topic: str) -> dict[str, Any]:
 
 
 def _message(name: str, examples: Sequence[Example]) -> dict[str, Any]:
-    example = next(example for example in examples if example.type == name)
+    example = next((example for example in examples if example.type == name), None)
+    if example is None:
+        raise LookupError(f"no example is of the type {name}: tell one in contracts/export/examples.py")
     return {
         "name": name,
         "title": f"{name}, version {VERSION}",
-        "summary": _SAYS[name],
+        "summary": _says(name),
         "description": f"Key: the case id. {MAX_BYTES} bytes at most. Sent at least once: (source, id) is unique.",
         "contentType": CONTENT_TYPE.decode(),
         "headers": {"$ref": "#/components/schemas/Headers"},

@@ -16,9 +16,10 @@ from contracts.dispatch import Resolved
 from contracts.envelope import EventId, Traceparent
 from contracts.feedback import Evaluated
 from contracts.fields import CASE_ID, EARLIEST, FROM, LATEST, CaseId, Filled, IntegerBetween, Name
-from contracts.homes import HOMES, TELLERS
+from contracts.homes import TELLERS
 from contracts.progress import PUBLISHERS
 from contracts.wire import TYPES, Circumstances, build
+from tests.support.facts import home_of
 
 Strategy = st.SearchStrategy[Any]
 
@@ -83,7 +84,7 @@ def writers(data: Any) -> list[str]:
     if data.name == "Progressed":
         return sorted(PUBLISHERS[data.step])
     others = {"Request": ["/partners/fire", "/partners/0-9"], "Notice": sorted(TELLERS)}
-    return others.get(data.name) or [HOMES[data.name]]
+    return others.get(data.name) or [home_of(data)]
 
 
 def _scalar(annotation: Any, constraints: list[Any]) -> Strategy:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.causes import CAUSES, REQUEST_CAUSES, cause, label, marked
+from contracts.causes import CAUSES, KINDS, REQUEST_CAUSES, cause, label, marked
 from contracts.dispatch import Outcome, Resolved
 from contracts.envelope import Event
 from contracts.feedback import Verdict
@@ -41,10 +41,11 @@ def labels() -> Iterator[str]:
     """All that a service's fact can be called."""
     yield from get_args(Outcome)
     yield from get_args(Verdict)
-    for name, tag in (("ReportFiled", "kind"), ("Assigned", "ruling"), ("Progressed", "step"), ("Notice", "kind")):
-        for model in get_args(get_args(TYPES[name])[0]):
-            word = model.model_fields[tag].default
-            yield f"notice {word}" if name == "Notice" else word
+    for name, tag in KINDS.items():
+        if name not in ("Resolved", "Evaluated", "Request"):
+            for model in get_args(get_args(TYPES[name])[0]):
+                word = model.model_fields[tag].default
+                yield f"notice {word}" if name == "Notice" else word
 
 
 LABELS = list(labels())
@@ -54,8 +55,15 @@ def test_no_two_kinds_of_facts_are_called_alike() -> None:
     assert [word for word, times in Counter([*LABELS, "request", "any"]).items() if times > 1] == []
 
 
+def test_every_type_says_which_of_its_facts_it_is() -> None:
+    assert set(KINDS) == set(TYPES), "each type of contracts/wire.py needs its field in KINDS of contracts/causes.py"
+
+
 def test_every_fact_has_its_causes() -> None:
-    assert set(CAUSES) == set(LABELS)
+    assert set(LABELS) - set(CAUSES) == set(), (
+        "each needs a row in CAUSES of contracts/causes.py: what may be its cause"
+    )
+    assert set(CAUSES) - set(LABELS) == set(), "CAUSES of contracts/causes.py has rows of what is no fact"
     assert all(CAUSES.values())
 
 
@@ -76,7 +84,7 @@ def test_every_fact_goes_back_to_a_first_report(word: str) -> None:
     while reached != before:
         before = set(reached)
         reached |= {fact for fact, allowed in CAUSES.items() if reached.intersection(allowed) or allowed == ("any",)}
-    assert word in reached
+    assert word in reached, f"no causes in CAUSES of contracts/causes.py lead from {word} back to a report"
 
 
 def found(facts: Sequence[Any], fact: Any, since: int = 0, given: Any = None) -> int | Literal["given"] | None:

@@ -37,12 +37,14 @@ def accepted(topic: str, tree: Any) -> bool:
 
 
 def test_the_committed_files_are_what_the_models_say() -> None:
-    assert list(drift(ROOT)) == []
+    assert list(drift(ROOT)) == [], "`python -m contracts.export` writes these files anew"
 
 
 @pytest.mark.parametrize("name", TYPES)
 def test_a_schema_is_one(name: str) -> None:
-    Draft202012Validator.check_schema(orjson.loads((ROOT / schema_path(name)).read_bytes()))
+    path = ROOT / schema_path(name)
+    assert path.exists(), "`python -m contracts.export` writes it"
+    Draft202012Validator.check_schema(orjson.loads(path.read_bytes()))
 
 
 @pytest.mark.parametrize("name", TYPES)
@@ -135,7 +137,7 @@ def test_no_model_has_a_rule_that_no_schema_tells() -> None:
         if isinstance(node, ast.ClassDef)
         and any("validator" in ast.unparse(part) for item in node.body for part in getattr(item, "decorator_list", ()))
     }
-    assert validated == set(RULES)
+    assert validated == set(RULES), "RULES of contracts/export/schemas.py tells partners what validators demand"
 
 
 def test_the_document_has_no_loose_ends() -> None:
@@ -147,7 +149,7 @@ def test_the_document_has_no_loose_ends() -> None:
 
 
 def test_the_document_has_a_channel_for_each_type_with_its_bindings() -> None:
-    assert list(DOCUMENT["channels"]) == list(TYPES)
+    assert list(DOCUMENT["channels"]) == list(TYPES), "`python -m contracts.export` writes contracts/asyncapi.yaml anew"
     for name, channel in DOCUMENT["channels"].items():
         assert name_on(channel["address"].format(partner="fire")) == name
         assert list(channel["messages"]) == [name]
@@ -178,7 +180,7 @@ def test_the_document_tells_who_sends_and_receives() -> None:
     assert told == {
         *((who, "send", name_on(topic)) for who, topics in SENDS.items() for topic in topics),
         *((who, "receive", name_on(topic)) for who, topics in RECEIVES.items() for topic in topics),
-    }
+    }, "SENDS or RECEIVES of contracts/export/asyncapi.py changed: `python -m contracts.export` writes the document"
     assert DOCUMENT["operations"]["partnerSendsRequest"]["reply"]["channel"] == {"$ref": "#/channels/Notice"}
 
 
@@ -187,14 +189,15 @@ def test_only_who_may_write_a_topic_sends_there() -> None:
         concrete = topic.replace("*", "fire")
         for who in SENDS:
             source = "/partners/fire" if who == "partner" else f"/services/{who}"
-            assert writes(source, concrete) is (topic in SENDS[who])
+            said = f"contracts/wire.py (writes) and SENDS of contracts/export/asyncapi.py differ on {who} and {topic}"
+            assert writes(source, concrete) is (topic in SENDS[who]), said
 
 
 def test_nobody_reads_what_only_it_writes() -> None:
     for who in SERVICES:
         alone = {topic for topic in SENDS[who] if sum(topic in topics for topics in SENDS.values()) == 1}
         assert not alone.intersection(RECEIVES[who])
-    assert set(RECEIVES["audit"]) == {*TOPICS, *PARTNERS}
+    assert set(RECEIVES["audit"]) == {*TOPICS, *PARTNERS}, "audit reads every topic: services/audit/service.py"
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +211,7 @@ def district(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_service_reads_the_topics_the_document_says(service: str, district: Path) -> None:
     wiring = import_module(f"services.{service}.service")
     built = wiring.build(Settings.model_validate({"CASEGRID_DISTRICT": district}))
-    assert set(built.topics) == set(RECEIVES[service])
+    said = f"services/{service}/service.py (topics=) and RECEIVES of contracts/export/asyncapi.py differ"
+    assert set(built.topics) == set(RECEIVES[service]), said
     decides, source = isinstance(built.model, Model), service_source(built.name)
     assert (source in DECIDERS) is decides, f"what {service} says of parked records is forged: contracts.homes.DECIDERS"

@@ -17,6 +17,9 @@ from contracts.wire import MAX_BYTES, TOPICS
 README = (ROOT / "contracts/README.md").read_text()
 
 
+_TABLE = "contracts/README.md and the models differ: mend the table under"
+
+
 def section(title: str) -> str:
     """The text under a heading."""
     return README.partition(f"## {title}\n")[2].partition("\n## ")[0]
@@ -43,17 +46,17 @@ def test_every_request_stands_in_the_table_with_what_it_needs_and_who_takes_it()
     for row in rows("What you say: requests"):
         for kind in words(row[0]):
             told[kind] = row
-    assert told.keys() == models.keys()
+    assert told.keys() == models.keys(), f"{_TABLE} `What you say: requests`"
     for kind, row in told.items():
         required = {name for name, field in models[kind].model_fields.items() if field.is_required()}
-        assert set(words(row[2].partition(";")[0])) == required, kind
+        assert set(words(row[2].partition(";")[0])) == required, f"{kind}: {_TABLE} `What you say: requests`"
         assert set(words(row[2])) <= set(models[kind].model_fields), kind
         assert row[3] == ("intake" if models[kind] in REPORTS else "dispatch"), kind
 
 
 def test_every_notice_stands_in_the_table() -> None:
     told = [kind for row in rows("What you hear: notices") for kind in words(row[0])]
-    assert sorted(told) == sorted(kinds(notice.Notice))
+    assert sorted(told) == sorted(kinds(notice.Notice)), f"{_TABLE} `What you hear: notices`"
 
 
 def test_every_attribute_and_limit_is_told() -> None:
@@ -66,7 +69,7 @@ def test_every_attribute_and_limit_is_told() -> None:
 
 def test_the_table_of_facts_says_who_writes_and_reads_what() -> None:
     told = {words(row[0])[0]: row for row in rows("The five topics of facts")}
-    assert list(told) == list(TOPICS)
+    assert list(told) == list(TOPICS), f"{_TABLE} `The five topics of facts`"
     for topic, (_, _, writer, readers) in told.items():
         named = set(re.findall(rf"\b(?:{'|'.join(SERVICES)})\b", readers))
         assert named == {who for who in RECEIVES if topic in RECEIVES[who]}, topic

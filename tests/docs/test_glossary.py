@@ -77,7 +77,8 @@ def test_what_the_glossary_names_is_there(row: dict[str, str]) -> None:
 def test_the_glossary_has_every_literal_of_the_contracts_in_alphabetical_order() -> None:
     for kind, known in LITERALS.items():
         parts = [part for row in TERMS for part in row["where"].split("; ") if part.startswith(f"{kind} ")]
-        assert known - {span for part in parts for span in spans(part)} == set(), kind
+        missing = known - {span for part in parts for span in spans(part)}
+        assert missing == set(), f"no row of docs/glossary.md has these under `where`, each as {kind} `...`"
     terms = [re.sub(r"[^a-z ]", "", row["term"].lower()) for row in TERMS]
     assert all(one <= other for one, other in pairwise(terms)), [
         t for t, s in zip(terms, sorted(terms), strict=True) if t != s

@@ -26,7 +26,9 @@ def home_of(data: Fact) -> str:
     """The source that says such a fact; of several the first by name. A request is the partner `water`'s."""
     if data.name == "Progressed":
         return min(PUBLISHERS[data.step])  # pyright: ignore[reportAttributeAccessIssue]  every step has one
-    return {"Request": "/partners/water", "Notice": "/services/dispatch"}.get(data.name) or HOMES[data.name]
+    homes = {**HOMES, "Request": "/partners/water", "Notice": "/services/dispatch"}
+    assert data.name in homes, f"{data.name} has no writer in HOMES of contracts/homes.py"
+    return homes[data.name]
 
 
 def event_of(
