@@ -25,17 +25,23 @@ class _Envelope(Shape, Generic[D]):
     """One fact with its circumstances. (`source`, `id`) is unique; the same pair is the same event."""
 
     specversion: Literal["1.0"]
+    """The version of CloudEvents."""
     id: EventId
     """Fixed when the event is appended. Ours are UUIDv7; a partner may take a UUIDv5 of its own number."""
     source: Source
     """Who says so: `/services/<name>` or `/partners/<name>`."""
     type: Annotated[str, Field(pattern=r"^casegrid\.[A-Za-z]+\.v[0-9]+$", max_length=100)]
+    """The name of the type, and its version."""
     subject: CaseId
     """The case; equal to `partitionkey`, `correlationid` and the Kafka key."""
     datacontenttype: Literal["application/json"] = "application/json"
+    """What `data` is; where it is absent, the same."""
     dataschema: Annotated[str, Field(max_length=200)] | None = None
+    """The `$id` of the JSON Schema of the record: `urn:casegrid:schema:<Type>:v<version>`."""
     partitionkey: CaseId
+    """The case, as the key that keeps its records together."""
     correlationid: CaseId
+    """The case, as what its records have in common."""
     causationid: EventId | None = None
     """The event that this one follows from or answers; absent at a first report, and where an unreadable record is
     answered."""
@@ -44,6 +50,7 @@ class _Envelope(Shape, Generic[D]):
     traceparent: Traceparent | None = None
     """The trace in which the event was appended (W3C Trace Context)."""
     data: D
+    """What is said."""
 
     @property
     def publisher(self) -> str:
@@ -67,7 +74,9 @@ class Event(_Envelope[D], Generic[D]):
     recordedtime: Instant
     """When it was appended to its source's store."""
     sequence: Sequence
-    """The event's number within its source's stream of that case, from 0000000001; a gap means a loss."""
+    """The event's number among all that its source says of that case, from 0000000001, whatever topics they are on. So
+    the numbers on one topic have gaps; a number that is on no topic at all, `to.<partner>` included, was lost.
+    """
 
     @property
     def topic(self) -> str:
@@ -84,7 +93,9 @@ class PartnerEvent(_Envelope[D], Generic[D]):
     recordedtime: ClaimedInstant
     """When your system wrote it down."""
     sequence: Sequence | None = None
-    """Not needed; where it is given, a gap in it tells the auditor that something was lost."""
+    """Your count of what you said about the case, from 0000000001; not needed. Where it is given, audit shows numbers
+    that are missing or there twice.
+    """
 
     @property
     def topic(self) -> str:

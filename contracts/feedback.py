@@ -9,6 +9,10 @@ from contracts.triage import Merged, Rejected, Withdrawn
 
 Verdict = Literal["closed", "rework"]
 CaseOutcome = Literal["fixed", "not_reproducible", "not_ours", "duplicate", "withdrawn", "forced"]
+"""How a case ended. `fixed`: the work is done and checked; `not_reproducible`: nothing was found; `not_ours`: it is for
+others, or the report says too little; `duplicate`: another case is about the same matter; `withdrawn`: the report was
+taken back; `forced`: the shift leader ended what no check could end.
+"""
 
 
 class Score(Shape):
@@ -28,16 +32,22 @@ class Evaluated(Claimed):
     name: ClassVar[str] = "Evaluated"
 
     verdict: Verdict
+    """`closed`, for good; or `rework`: the work of `failed` is done again."""
     outcome: CaseOutcome | None = None
     reason: Line | None = None
+    """Why: what the check found wanting, or the words of the ruling."""
     failed: Annotated[tuple[AssignmentId, ...], Field(max_length=50)] = ()
+    """The assignments whose work failed the check."""
     checked_by: Name | None = None
     """The person, or the named rule, that checked; never one of the handlers."""
     due_at: Instant | None = None
+    """When the check was due."""
     late_by_seconds: Count | None = None
     """Of the case: how long after its lead's deadline the lead's work ended."""
     reworks: Count = 0
+    """How many verdicts on the case were `rework`, this one included."""
     scores: Annotated[tuple[Score, ...], Field(max_length=100)] = ()
+    """Figures of the case and of its units; `GET /formulas` of feedback explains them."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -261,8 +261,9 @@ class Place(Shape):
     address: Line | None = None
     """The address in words."""
     area: AreaPath | None = None
+    """The area that the position lies in, or else the one that was named, or that the address means."""
     key_place: Name | None = None
-    """The school, hospital, gas station ... at that position; raises the priority."""
+    """The id of the school, hospital, gas station ... at that position (places.json); it raises the priority."""
 
 
 class Attachment(Shape):

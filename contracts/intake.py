@@ -7,7 +7,9 @@ from pydantic import Field
 from contracts.fields import Attachments, Claimed, Flag, Line, Name, PartnerId, Place, Text
 
 Channel = Literal["handset", "citizen", "hotline", "open311", "sensor", "partner"]
-"""How a report came in."""
+"""How a report came in: by a grid member's `handset`, from a `citizen`, by the city's `hotline`, over `open311`, by a
+`sensor`, or otherwise from a `partner`'s system.
+"""
 
 REPORT_BYTES = 128 * 1024
 """Of a report on the wire: half of what an event may have, for the plan that repeats its words needs room, too."""
@@ -21,13 +23,13 @@ class NewReport(_ReportFiled):
     """Something is wrong somewhere; the case begins here."""
 
     kind: Literal["new"] = "new"
-    """What it says of the case."""
     channel: Channel
     reporter_ref: Name | None = None
     """An opaque reference; who it is stays in intake."""
     reported_by: PartnerId | None = None
     """The partner whose system took the report and sent it in."""
     title: Line
+    """What is wrong, in one line."""
     text: Text = ""
     """The report in the reporter's words."""
     category: Name | None = None
@@ -48,7 +50,6 @@ class Supplement(_ReportFiled):
     """More about a case that was filed before."""
 
     kind: Literal["supplement"] = "supplement"
-    """What it says of the case."""
     reporter_ref: Name | None = None
     """Of whoever filed the report; absent where somebody else added to it on their behalf."""
     text: Text
@@ -61,9 +62,10 @@ class Withdrawal(_ReportFiled):
     """The reporter takes the report back; triage rules on it."""
 
     kind: Literal["withdrawal"] = "withdrawal"
-    """What it says of the case."""
     reporter_ref: Name | None = None
+    """Of whoever filed the report."""
     reason: Line
+    """Why it is taken back."""
 
 
 ReportFiled = Annotated[NewReport | Supplement | Withdrawal, Field(discriminator="kind")]

@@ -33,6 +33,7 @@ class _Notice(Fact):
     name: ClassVar[str] = "Notice"
 
     to: PartnerId
+    """You, as you are registered."""
 
     @property
     def topic(self) -> str:
@@ -42,6 +43,7 @@ class _Notice(Fact):
 
 class _OfAssignment(_Notice):
     assignment_id: AssignmentId
+    """The assignment: `<case id>.<round>.<number in the round>`."""
 
 
 class AssignmentNotice(_OfAssignment):
@@ -49,20 +51,28 @@ class AssignmentNotice(_OfAssignment):
 
     kind: Literal["assigned"] = "assigned"
     unit: Name
+    """The unit of yours that has it, or may acknowledge it."""
     lead: Flag
+    """Whether it leads its round: its work stands for the case, the others support it."""
     task: Line
+    """What your unit is to do."""
     title: Line
+    """The report's title."""
     text: Text = ""
+    """The report's own words."""
     attachments: Attachments = ()
+    """The report's own photos, recordings and documents."""
     place: Place
+    """Where it is."""
     category: Name
+    """What it is about: a code of the catalogue."""
     condition: Name
+    """Under which condition of the category it was filed: its code in the catalogue."""
     closing: Line
     """When the task counts as done."""
     priority: Priority
     round: Round
     because: Because
-    """Why it is given out (again)."""
     reason: Line | None = None
     """The same in words: of who returned it, found it wanting at the check, ruled by hand, or handed it on."""
     stage: Stage = "dispatched"
@@ -70,8 +80,11 @@ class AssignmentNotice(_OfAssignment):
     offered: Flag = False
     """Several units may acknowledge it: the first to do so has it."""
     acknowledge_by: Instant
+    """When it is offered to others, unless your unit acknowledges it before."""
     resolve_by: Instant
+    """When the task must be done."""
     retrospective: Flag = False
+    """Entered long after the fact: its deadlines are measured, but raise no alarm."""
 
 
 class ChangeNotice(_OfAssignment):
@@ -89,6 +102,7 @@ class CancellationNotice(_OfAssignment):
 
     kind: Literal["cancelled"] = "cancelled"
     reason: Line
+    """Why."""
 
 
 class ClosureNotice(_Notice):
@@ -103,7 +117,9 @@ class UrgeNotice(_OfAssignment):
 
     kind: Literal["urged"] = "urged"
     reason: Line | None = None
+    """Why it is urgent."""
     count: Count
+    """How often your unit was urged by now."""
 
 
 class SupervisionNotice(_OfAssignment):
@@ -111,8 +127,11 @@ class SupervisionNotice(_OfAssignment):
 
     kind: Literal["supervised"] = "supervised"
     level: Count
+    """From 1 to 3; it only rises."""
     reason: Line
+    """Why the centre watches."""
     reply_by: Instant | None = None
+    """By when the centre demands a reply, which is a `note`; absent: it demands none."""
 
 
 class ExtensionNotice(_OfAssignment):
@@ -120,7 +139,9 @@ class ExtensionNotice(_OfAssignment):
 
     kind: Literal["extended"] = "extended"
     reason: Line | None = None
+    """The centre's words."""
     resolve_by: Instant
+    """The deadline from now on."""
 
 
 class ExtensionRefusalNotice(_OfAssignment):
@@ -128,7 +149,9 @@ class ExtensionRefusalNotice(_OfAssignment):
 
     kind: Literal["extension_refused"] = "extension_refused"
     reason: Line
+    """Why not."""
     resolve_by: Instant
+    """The deadline as it stays."""
 
 
 class SupplementNotice(_Notice):
@@ -136,7 +159,9 @@ class SupplementNotice(_Notice):
 
     kind: Literal["supplement"] = "supplement"
     text: Text
+    """What was said."""
     attachments: Attachments = ()
+    """Photos, recordings and documents."""
 
 
 class RulingNotice(_Notice):
@@ -144,7 +169,11 @@ class RulingNotice(_Notice):
 
     kind: Literal["ruled"] = "ruled"
     ruling: Literal["dispatched", "merged", "rejected", "withdrawn", "upheld"]
+    """`dispatched`: units work on it; `merged`: another case is about the same matter; `rejected`: it is no case;
+    `withdrawn`: your withdrawal is followed; `upheld`: it is not.
+    """
     reason: Line | None = None
+    """Why, where somebody gave a reason."""
 
 
 class OutcomeNotice(_Notice):
@@ -153,6 +182,7 @@ class OutcomeNotice(_Notice):
     kind: Literal["closed"] = "closed"
     outcome: CaseOutcome
     reason: Line | None = None
+    """Why, where somebody gave a reason."""
 
 
 class AcceptanceNotice(_Notice):
@@ -172,9 +202,13 @@ class RefusalNotice(_Notice):
     case_id: CaseId | None = None
     """The case you named, where that is not one of yours; the notice has a subject of its own then."""
     rule: Name
+    """The rule's code: contracts/README.md lists them."""
     reason: Line
+    """What the rule says of your request."""
     partition: Count | None = None
+    """Of a record that could not be read: its partition of `from.<you>`."""
     offset: Count | None = None
+    """Of a record that could not be read: its offset there."""
 
 
 Notice = Annotated[

@@ -35,7 +35,9 @@ from contracts.fields import (
 from contracts.homes import DECIDERS, TELLERS, service_source
 
 Queue = Literal["unlocated", "unclassified", "second_return", "no_unit"]
-"""Why a case waits for a ruling: no area, no category, returned twice, or no unit left to give it to."""
+"""Why a case waits for a ruling. `unlocated`: no area was found; `unclassified`: no category; `second_return`: the work
+was returned twice; `no_unit`: no unit is left to give it to.
+"""
 
 
 class _Step(Fact):
@@ -53,10 +55,13 @@ class Verifying(_Step):
     unit: Name | None = None
     """Whose member is to look; absent where no unit covers the place."""
     category: Name
+    """What it is about, by the catalogue."""
     area: AreaPath
+    """Where it is."""
     note: Text
     """The rules that led here, a line each."""
     due_at: Instant
+    """When somebody should have looked."""
 
 
 class VerifiedBeforeFiling(_Done):
@@ -64,8 +69,11 @@ class VerifiedBeforeFiling(_Done):
 
     step: Literal["verified_before_filing"] = "verified_before_filing"
     unit: Name | None = None
+    """The unit whose member looked."""
     note: Text | None = None
+    """What was found."""
     evidence: Attachments = ()
+    """Photos, recordings and documents that show it."""
 
 
 class AwaitingRuling(_Step):
@@ -74,9 +82,13 @@ class AwaitingRuling(_Step):
     step: Literal["awaiting_ruling"] = "awaiting_ruling"
     queue: Queue
     note: Text
+    """What the rules found, and why it does not suffice."""
     category: Name | None = None
+    """What it is about, if the rules found that."""
     area: AreaPath | None = None
+    """Where it is, if the rules found that."""
     due_at: Instant
+    """When a person should have ruled."""
 
 
 class RulingOverdue(_Step):
@@ -84,8 +96,11 @@ class RulingOverdue(_Step):
 
     step: Literal["ruling_overdue"] = "ruling_overdue"
     queue: Queue | Literal["verify"]
+    """What it waited for: a look at the place (`verify`), or a ruling."""
     unit: Name | None = None
+    """Whose member was to look."""
     due_at: Instant
+    """When it was due."""
 
 
 class Acknowledged(_Done):
@@ -94,6 +109,7 @@ class Acknowledged(_Done):
     step: Literal["acknowledged"] = "acknowledged"
     assignment_id: AssignmentId
     unit: Name
+    """The unit that has it from now on."""
     due_at: Instant
     """The deadline to resolve it."""
 
@@ -104,6 +120,7 @@ class EnRoute(_Done):
     step: Literal["en_route"] = "en_route"
     assignment_id: AssignmentId
     unit: Name
+    """The unit that has it."""
 
 
 class OnScene(_Done):
@@ -112,6 +129,7 @@ class OnScene(_Done):
     step: Literal["on_scene"] = "on_scene"
     assignment_id: AssignmentId
     unit: Name
+    """The unit that has it."""
 
 
 class Noted(_Done):
@@ -122,7 +140,9 @@ class Noted(_Done):
     unit: Name | None = None
     """The unit whose people said it; absent: the centre's."""
     note: FilledText
+    """The remark."""
     evidence: Attachments = ()
+    """Photos, recordings and documents."""
 
 
 class ExtensionRequested(_Done):
@@ -131,7 +151,9 @@ class ExtensionRequested(_Done):
     step: Literal["extension_requested"] = "extension_requested"
     assignment_id: AssignmentId
     unit: Name
+    """The unit that asks."""
     reason: Line
+    """Why it needs more time."""
     count: Count
     """Which extension it would be, from 1."""
     due_at: Instant
@@ -144,8 +166,11 @@ class Extended(_Done):
     step: Literal["extended"] = "extended"
     assignment_id: AssignmentId
     unit: Name
+    """The unit that asked."""
     reason: Line | None = None
+    """The centre's words."""
     count: Count
+    """Which extension it is, from 1."""
     due_at: Instant
     """The deadline from now on."""
 
@@ -156,7 +181,9 @@ class ExtensionRefused(_Done):
     step: Literal["extension_refused"] = "extension_refused"
     assignment_id: AssignmentId
     unit: Name
+    """The unit that asked."""
     reason: Line
+    """Why not."""
     due_at: Instant
     """The deadline as it stays."""
 
@@ -167,7 +194,9 @@ class Urged(_Done):
     step: Literal["urged"] = "urged"
     assignment_id: AssignmentId
     unit: Name
+    """The unit that is to hurry."""
     reason: Line | None = None
+    """Why it is urgent."""
     count: Count
     """How often by now."""
 
@@ -178,9 +207,13 @@ class Supervised(_Done):
     step: Literal["supervised"] = "supervised"
     assignment_id: AssignmentId
     unit: Name
+    """The unit that is watched."""
     level: Count
+    """From 1 to 3; it only rises."""
     reason: Line
+    """Why the centre watches."""
     reply_by: Instant | None = None
+    """By when the centre demands a reply, which is a note; absent: it demands none."""
 
 
 class HandedOn(_Done):
@@ -193,7 +226,9 @@ class HandedOn(_Done):
     by: Name | None = None
     """The superior; absent: the centre."""
     reason: Line
+    """Why."""
     due_at: Instant
+    """When it is offered to others, unless that unit acknowledges it before."""
 
 
 class NearlyDue(_Step):
@@ -202,7 +237,9 @@ class NearlyDue(_Step):
     step: Literal["nearly_due"] = "nearly_due"
     assignment_id: AssignmentId
     unit: Name
+    """The unit that is to do it."""
     due_at: Instant
+    """The deadline to resolve it."""
 
 
 class Overdue(_Step):
@@ -211,7 +248,9 @@ class Overdue(_Step):
     step: Literal["overdue"] = "overdue"
     assignment_id: AssignmentId
     unit: Name
+    """The unit that is to do it."""
     due_at: Instant
+    """The deadline to resolve it."""
 
 
 class Escalated(_Step):
@@ -248,9 +287,13 @@ class EscalationFailed(_Step):
     step: Literal["escalation_failed"] = "escalation_failed"
     assignment_id: AssignmentId
     unit: Name
+    """The unit that is to do it."""
     because: Literal["not_acknowledged", "overdue"]
+    """`not_acknowledged`: nobody took it on; `overdue`: no superior is left to tell."""
     level: Count
+    """How far up it would have gone next, from 1."""
     due_at: Instant
+    """When it would have gone there."""
 
 
 class Joined(_Step):
@@ -274,7 +317,9 @@ class Supplemented(_Step):
     supplement_id: CaseId
     """The event that added it: passed on once, however often cases are merged."""
     text: Text
+    """What was added."""
     attachments: Attachments = ()
+    """Photos, recordings and documents."""
 
 
 class Checking(_Step):
@@ -282,6 +327,7 @@ class Checking(_Step):
 
     step: Literal["checking"] = "checking"
     due_at: Instant
+    """When the check is due."""
     reason: Line | None = None
     """What speaks against a check by rule, where that was the method."""
 
@@ -291,6 +337,7 @@ class CheckOverdue(_Step):
 
     step: Literal["check_overdue"] = "check_overdue"
     due_at: Instant
+    """When the check was due."""
 
 
 class Verified(_Done):
@@ -300,7 +347,9 @@ class Verified(_Done):
     rule: Name | None = None
     """The rule that checked, where no person did."""
     note: Text | None = None
+    """What was found."""
     evidence: Attachments = ()
+    """Photos, recordings and documents that show it."""
 
 
 class Failed(_Done):
@@ -308,8 +357,11 @@ class Failed(_Done):
 
     step: Literal["failed"] = "failed"
     reason: Line
+    """What is wanting."""
     note: Text | None = None
+    """More about it."""
     evidence: Attachments = ()
+    """Photos, recordings and documents that show it."""
 
 
 class Rated(_Done):
@@ -317,7 +369,9 @@ class Rated(_Done):
 
     step: Literal["rated"] = "rated"
     rating: Annotated[int, IntegerBetween(1, 5)]
+    """From 1, very dissatisfied, to 5, very satisfied."""
     comment: Text | None = None
+    """The reporter's words."""
 
 
 class Refused(_Step):
@@ -326,16 +380,21 @@ class Refused(_Step):
     step: Literal["refused"] = "refused"
     partner: PartnerId
     rule: Name
+    """The rule's code: contracts/README.md lists them."""
     reason: Line
+    """What the rule says of the request."""
     assignment_id: AssignmentId | None = None
 
 
 class _Settled(_Step):
     parked_topic: Name
+    """The topic of the record."""
     partition: Count
+    """The partition of the record."""
     offset: Count
     """Where the record lies."""
     parked_because: Line
+    """Why it was parked."""
     reason: Line
     """Of the operator."""
 

@@ -12,6 +12,9 @@ from contracts.fields import AreaPath, AssignmentId, Attachments, Fact, FilledTe
 from contracts.reference import Says
 
 ReportChannel = Literal["partner", "hotline", "open311", "sensor"]
+"""How the report came to you: by `hotline`, over `open311`, by a `sensor`, or otherwise (`partner`). A grid member may
+look at what came by hotline or over open311 before it is filed.
+"""
 
 
 class _Request(Fact):
@@ -23,13 +26,16 @@ class _Request(Fact):
 
 
 class ReportedPlace(Shape):
-    """Any of a position (WGS 84), an address in words, and an area path. The position decides where there is one."""
+    """Any of a position (WGS 84), an address in words, and an area path. A position decides alone, whatever area is
+    named beside it; without one the area counts, and without that an address that means one grid.
+    """
 
     point: Point | None = None
     """The position."""
     address: Line | None = None
     """The address in words."""
     area: AreaPath | None = None
+    """The path of an area of the district: `CH/shengdeng/hualin`. It counts only where there is no position."""
 
 
 class FileReport(_Request):
@@ -42,11 +48,17 @@ class FileReport(_Request):
     reporter_ref: Annotated[Name, Field(max_length=140)] | None = None
     """An opaque reference to the reporter in your system; never a name or a telephone number."""
     title: Line
+    """What is wrong, in one line."""
     text: Text = ""
+    """The report in the reporter's words."""
     category: Name | None = None
+    """A code of the catalogue. Triage may rule otherwise; where it knows none of that code, the words decide."""
     place: ReportedPlace = ReportedPlace()
+    """Where it is."""
     attachments: Attachments = ()
+    """Photos, recordings and documents."""
     base_records: Annotated[tuple[Name, ...], Field(max_length=50)] = ()
+    """The people, households, organisations, places or facilities it concerns, as identifiers of the base records."""
     external_ref: Name | None = None
     """The report's number in your system."""
 
@@ -56,7 +68,9 @@ class AddSupplement(_Request):
 
     kind: Literal["supplement"] = "supplement"
     text: FilledText
+    """What is added."""
     attachments: Attachments = ()
+    """Photos, recordings and documents."""
 
 
 class Withdraw(_Request):
@@ -64,12 +78,14 @@ class Withdraw(_Request):
 
     kind: Literal["withdrawal"] = "withdrawal"
     reason: Line
+    """Why it is taken back."""
 
 
 class _Step(_Request):
     right: ClassVar[Says] = "steps"
 
     assignment_id: AssignmentId
+    """The assignment that you were told of: `<case id>.<round>.<number in the round>`."""
 
 
 class Acknowledge(_Step):
@@ -95,7 +111,9 @@ class Note(_Step):
 
     kind: Literal["note"] = "note"
     note: FilledText
+    """The remark."""
     evidence: Attachments = ()
+    """Photos, recordings and documents."""
 
 
 class RequestExtension(_Step):
@@ -103,6 +121,7 @@ class RequestExtension(_Step):
 
     kind: Literal["request_extension"] = "request_extension"
     reason: Line
+    """Why your unit needs more time."""
 
 
 class HandOn(_Step):
@@ -110,7 +129,9 @@ class HandOn(_Step):
 
     kind: Literal["hand_on"] = "hand_on"
     unit: Name
+    """The unit below yours that gets it."""
     reason: Line
+    """Why."""
 
 
 class Return(_Step):
@@ -118,6 +139,7 @@ class Return(_Step):
 
     kind: Literal["return"] = "return"
     reason: Line
+    """Why it is not your unit's to do."""
 
 
 class Resolve(_Step):
@@ -125,7 +147,9 @@ class Resolve(_Step):
 
     kind: Literal["resolve"] = "resolve"
     note: Text | None = None
+    """What was done."""
     evidence: Attachments = ()
+    """Photos, recordings and documents that show it."""
     handled_by: Annotated[tuple[Annotated[Name, Field(max_length=100)], ...], Field(max_length=40)] = ()
     """Who did it, as your system names them; they appear as `<partner>:<name>` and may not check the case."""
 

@@ -26,9 +26,11 @@ Priority = Annotated[int, IntegerBetween(1, 4)]
 Round = Annotated[int, IntegerBetween(1, 9999)]
 """The number of the round; each gives out a plan of assignments."""
 Because = Literal["first", "returned", "rework", "manual"]
-"""Why there is a round: the case is filed, work was returned, work failed at its check, or a person ruled so."""
+"""Why there is a round. `first`: the case is filed; `returned`: a unit returned its work; `rework`: work failed at its
+check; `manual`: a person ruled so.
+"""
 CheckMethod = Literal["photo", "location", "call_back", "rule"]
-"""How an outcome is checked."""
+"""How an outcome is checked: by photos, on the spot, by asking the reporter, or by rule, without a person."""
 
 
 class _Assigned(Claimed):
@@ -39,12 +41,17 @@ class Assignment(Shape):
     """One unit's part of the work. `resolve_by` moves only as `extensions` says, each one original limit later."""
 
     id: AssignmentId
+    """`<case id>.<round>.<number in the round>`."""
     unit: Name
+    """The unit that is to do it."""
     lead: Flag
     """Whether it leads its round."""
     task: Line
+    """What the unit is to do."""
     acknowledge_by: Instant
+    """When it is offered to others, unless the unit acknowledges it before."""
     resolve_by: Instant
+    """When the task must be done."""
     extensions: Annotated[tuple[Instant, ...], Field(max_length=10)] = ()
     """What `resolve_by` becomes at the first, the second ... granted extension."""
     member: Name | None = None
@@ -62,6 +69,7 @@ class Check(Shape):
 
     method: CheckMethod
     by: Name
+    """Who checks: `grid`, the members of the grid; `call_centre`, by asking the reporter; `rule`, no person."""
     within_minutes: Count = 120
     """How long after the last assignment ended the check is due."""
 
@@ -70,25 +78,30 @@ class Explanation(Shape):
     """Why the ruling is what it is: the rules that applied, in order, in words; and the versions they came from."""
 
     rules: Annotated[tuple[Line, ...], Field(max_length=50)]
+    """The rules that applied, a line each."""
     catalogue: Name
+    """The version of the catalogue."""
     policy: Name
+    """The version of the policy."""
 
 
 class Dispatched(_Assigned):
     """The case is filed and these assignments, all of one round, are given out together."""
 
     ruling: Literal["dispatched"] = "dispatched"
-    """The kind of ruling."""
     round: Round
     because: Because
     reason: Line | None = None
     """Why, in the words of whoever returned it, found it wanting at the check, or ruled by hand."""
     category: Name
+    """What it is about: a code of the catalogue."""
     condition: Name
+    """The condition of the category under which it is filed: its code in the catalogue."""
     closing: Line
     """When the work counts as done: what the condition says of it in the catalogue."""
     priority: Priority
     title: Line
+    """The report's title."""
     text: Text = ""
     """The report's own words, for whoever works on it."""
     attachments: Attachments = ()
@@ -96,6 +109,7 @@ class Dispatched(_Assigned):
     place: Place
     """Where it is."""
     area: AreaPath
+    """Where it is, as a path of the area tree; the same as in `place`."""
     filed_at: Instant
     """When the case was filed, which is when its clocks started; the same in every round."""
     retrospective: Flag = False
@@ -112,10 +126,12 @@ class Merged(_Assigned):
     """The report is about what case `into` is about already."""
 
     ruling: Literal["merged"] = "merged"
-    """The kind of ruling."""
     into: CaseId
+    """The case that it joins."""
     category: Name | None = None
+    """What it is about, by the catalogue."""
     area: AreaPath | None = None
+    """Where it is."""
     said: Line | None = None
     """The report's title, for whoever works on the leader."""
     explanation: Explanation
@@ -123,16 +139,18 @@ class Merged(_Assigned):
 
 
 RejectionReason = Literal["not_reproducible", "not_ours", "incomplete"]
-"""Why a report is no case: nothing is there, others are responsible, or it does not say enough."""
+"""Why a report is no case. `not_reproducible`: nothing was found; `not_ours`: others are responsible; `incomplete`: it
+does not say enough.
+"""
 
 
 class Rejected(_Assigned):
     """The report is not filed as a case."""
 
     ruling: Literal["rejected"] = "rejected"
-    """The kind of ruling."""
     why: RejectionReason
     reason: Line
+    """The same in words."""
     explanation: Explanation | None = None
     """Why the ruling is what it is."""
 
@@ -141,16 +159,16 @@ class Withdrawn(_Assigned):
     """The reporter took the report back, and triage agreed; open assignments are to be cancelled."""
 
     ruling: Literal["withdrawn"] = "withdrawn"
-    """The kind of ruling."""
     reason: Line
+    """The reporter's, or the words of whoever ruled."""
 
 
 class Upheld(_Assigned):
     """The reporter took the report back, but the case goes on."""
 
     ruling: Literal["upheld"] = "upheld"
-    """The kind of ruling."""
     reason: Line
+    """Why the case goes on."""
 
 
 Assigned = Annotated[Dispatched | Merged | Rejected | Withdrawn | Upheld, Field(discriminator="ruling")]

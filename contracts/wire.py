@@ -94,6 +94,11 @@ def schema_of(name: str) -> str:
     return f"urn:casegrid:schema:{name}:v{VERSION}"
 
 
+def most_bytes(name: str) -> int:
+    """How many bytes an event of that type may have where it is made."""
+    return REPORT_BYTES if name == "ReportFiled" else MAX_BYTES
+
+
 def name_on(topic: str) -> str:
     """The name of the one type that a topic holds. Raises `KeyError` where there is no such topic."""
     if topic.startswith(FROM):
@@ -167,9 +172,8 @@ def build(data: Fact, around: Circumstances) -> tuple[Any, bytes]:
     raw = orjson.dumps(attributes)
     if _NUL in raw and _holds_nul(orjson.loads(raw)):
         raise HoldsNul("a text may not contain the character U+0000")
-    most = REPORT_BYTES if data.name == "ReportFiled" else MAX_BYTES
-    if len(raw) > most:
-        raise TooLarge(f"data: the event has {len(raw)} bytes, more than {most}")
+    if len(raw) > most_bytes(data.name):
+        raise TooLarge(f"data: the event has {len(raw)} bytes, more than {most_bytes(data.name)}")
     return event, raw
 
 

@@ -15,7 +15,7 @@ from contracts.export.examples import Example
 from contracts.export.schemas import nodes, schema
 from contracts.fields import CASE_ID
 from contracts.homes import EVERY_FROM, EVERY_TO
-from contracts.wire import MAX_BYTES, TOPICS, TYPES, VERSION, name_on
+from contracts.wire import TOPICS, TYPES, VERSION, most_bytes, name_on
 
 PARTITIONS = 6
 BINDING = "0.5.0"
@@ -26,7 +26,9 @@ _SAYS = {
     "Resolved": "How one assignment ended: fixed, returned, cancelled.",
     "Evaluated": "The verdict on a case: closed with an outcome, or rework; with scores.",
     "Progressed": "A step in between: acknowledged, on scene, urged, overdue ... No other service decides on it.",
-    "Request": "What a partner's system asks for: reports, and what its units do. Each gets exactly one answer.",
+    "Request": "What a partner's system asks for: reports, and what its units do. Each that can be read gets one "
+    "answer on to.{partner}, accepted or refused, within the limits of contracts/README.md; what is beyond them waits "
+    "for the operator. A repetition is not answered again.",
     "Notice": "What a partner may know: its units' assignments, how its reports go, the answers to its requests.",
 }
 
@@ -161,7 +163,7 @@ def _message(name: str, examples: Sequence[Example]) -> dict[str, Any]:
         "name": name,
         "title": f"{name}, version {VERSION}",
         "summary": _says(name),
-        "description": f"Key: the case id. {MAX_BYTES} bytes at most. Sent at least once: (source, id) is unique.",
+        "description": f"Key: the case id. {most_bytes(name)} bytes at most. Sent at least once: (source, id) is unique.",
         "contentType": CONTENT_TYPE.decode(),
         "headers": {"$ref": "#/components/schemas/Headers"},
         "payload": {"$ref": f"#/components/schemas/{_component(name)}"},

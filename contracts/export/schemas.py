@@ -11,7 +11,7 @@ from contracts.envelope import Event, PartnerEvent
 from contracts.fields import CLAIMED, INSTANT, Shape, is_list, is_object
 from contracts.homes import DECIDERS, HOMES, TELLERS
 from contracts.progress import PUBLISHERS
-from contracts.wire import ADAPTERS, MAX_BYTES, VERSION, schema_of, type_of
+from contracts.wire import ADAPTERS, VERSION, most_bytes, schema_of, type_of
 
 Schema = dict[str, Any]
 
@@ -94,7 +94,7 @@ def schema(name: str) -> Schema:
         "$schema": DIALECT,
         "$id": schema_of(name),
         "title": f"{name}, version {VERSION}",
-        "description": f"{description} A record has {MAX_BYTES} bytes at most.",
+        "description": f"{description} A record has {most_bytes(name)} bytes at most.",
         **made,
         "$defs": dict(sorted(definitions.items())),
     }
@@ -123,6 +123,7 @@ def _require_tag(union: Schema, definitions: Mapping[str, Schema]) -> None:
     for variant in union["oneOf"]:
         definition = definitions[variant["$ref"].rpartition("/")[2]]
         definition["properties"][tag].pop("default")
+        definition["properties"][tag]["description"] = "Tells this kind from the others."
         definition["required"] = [tag, *definition.get("required", [])]
 
 

@@ -66,6 +66,22 @@ def test_every_model_is_described(name: str) -> None:
     assert made["properties"]["causationid"]["description"].startswith("The event that this one follows from")
 
 
+WORDS_OF_TYPES = ("One line of text", "An identifier of", "A point in time", "A text that", "A UUID in lower case")
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_every_field_is_described_in_words_of_its_own(name: str) -> None:
+    """Not by those of a type that many fields have: a string under the field in contracts/ says what it means there."""
+    made = schema(name)
+    for title, model in ({name: made} | made["$defs"]).items():
+        for field, described in model.get("properties", {}).items():
+            words = described.get("description")
+            assert words, f"{title}.{field} needs a string under it"
+            assert not words.startswith(WORDS_OF_TYPES), (
+                f"{title}.{field} needs a string under it: its type's says little"
+            )
+
+
 def test_descriptions_come_from_the_strings_below_the_fields() -> None:
     models = schema("Assigned")["$defs"]
     assert models["Assignment"]["properties"]["member"]["description"] == (
@@ -74,7 +90,8 @@ def test_descriptions_come_from_the_strings_below_the_fields() -> None:
     assert models["Dispatched"]["properties"]["priority"]["description"] == "1 is an emergency, 4 can wait."
     notice = schema("Notice")["$defs"]["AssignmentNotice"]["properties"]
     assert notice["priority"]["description"] == "1 is an emergency, 4 can wait."
-    assert notice["because"]["description"] == "Why it is given out (again)."
+    assert notice["because"]["description"].startswith("Why there is a round. `first`: the case is filed;")
+    assert notice["kind"]["description"] == "Tells this kind from the others."
 
 
 def test_an_instant_s_pattern_is_written_once() -> None:

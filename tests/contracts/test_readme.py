@@ -13,6 +13,8 @@ from contracts.request import REPORTS
 from contracts.status import SERVICES
 from contracts.triage import Assigned
 from contracts.wire import MAX_BYTES, TOPICS
+from services.dispatch.domain.permissions import HANDLER_LIMIT, REMARK_LIMIT
+from services.intake.domain.commands import MAX_SUPPLEMENTS
 
 README = (ROOT / "contracts/README.md").read_text()
 
@@ -102,7 +104,21 @@ def test_every_rule_by_which_a_partner_may_be_refused_is_told() -> None:
         "record.invalid",
         "record.forged",
     }
-    told = README[README.index("A refusal's `rule`") :].partition("\n\n")[0]
-    assert set(re.findall(r"`([a-z_.]+)`", told)) - {"rule"} == {
-        rule for rule in raised if not rule.startswith(OF_PEOPLE)
-    }
+    told = {row[0].strip("`"): row[1:] for row in rows("When a request is refused")}
+    assert set(told) == {rule for rule in raised if not rule.startswith(OF_PEOPLE)}, (
+        f"{_TABLE} `When a request is refused`"
+    )
+    for rule, (who, when) in told.items():
+        assert when, rule
+        prefix = rule.partition(".")[0]
+        if prefix in ("report", "supplement", "withdrawal", "place"):
+            assert who == "intake", rule
+        elif prefix in ("step", "assignment", "extension", "hand_on", "return"):
+            assert who == "dispatch", rule
+
+
+def test_the_limits_that_the_rules_have_are_told() -> None:
+    told = {row[0].strip("`"): row[2] for row in rows("When a request is refused")}
+    assert f" {MAX_SUPPLEMENTS} " in told["supplement.limit"]
+    assert told["assignment.handlers"].startswith(f"{HANDLER_LIMIT} people")
+    assert f" {REMARK_LIMIT} " in told["assignment.handlers"]
