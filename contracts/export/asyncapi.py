@@ -163,7 +163,7 @@ def _message(name: str, examples: Sequence[Example]) -> dict[str, Any]:
         "name": name,
         "title": f"{name}, version {VERSION}",
         "summary": _says(name),
-        "description": f"Key: the case id. {most_bytes(name)} bytes at most. Sent at least once: (source, id) is unique.",
+        "description": f"Key: the case id. {most_bytes(name)} bytes at most. May come again: (source, id) is unique.",
         "contentType": CONTENT_TYPE.decode(),
         "headers": {"$ref": "#/components/schemas/Headers"},
         "payload": {"$ref": f"#/components/schemas/{_component(name)}"},

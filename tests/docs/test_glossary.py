@@ -1,18 +1,22 @@
 """The glossary names what is there, and has every literal of the contracts."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import pairwise
-from typing import Any, get_args
+from pkgutil import walk_packages
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
+from pydantic import BaseModel
 
+import contracts
 from contracts import dispatch, feedback, intake, notice, progress, reference, request, status, triage
 from contracts.fields import FROM, TO
 from contracts.roles import Role
 from contracts.wire import TOPICS
+from services.dispatch.lights import Light
 from tests.docs.pages import page, rows, spans
 
 
@@ -30,17 +34,25 @@ LITERALS: Mapping[str, set[str]] = {
     "notice": literals(notice.Notice, "kind"),
     "status": set(get_args(status.Status)),
     "queue": {*get_args(progress.Queue), "verify"},
+    "stage": set(get_args(status.Stage)),
+    "light": set(get_args(Light)),
     "because": set(get_args(triage.Because)),
+    "unclaimed": {"not_acknowledged", "overdue"},
     "check": set(get_args(triage.CheckMethod)),
+    "checker": {"grid", "call_centre", "rule"},
     "why": set(get_args(triage.RejectionReason)),
     "channel": set(get_args(intake.Channel)),
     "clock": set(get_args(reference.Clock)),
     "level": set(get_args(reference.Level)),
+    "kind": {"component", "event", "dispute", "service"},
+    "place": set(get_args(reference.PlaceKind)),
     "unit": set(get_args(reference.UnitKind)),
     "role": set(Role),
     "says": set(get_args(reference.Says)),
     "topic": {*TOPICS, f"{FROM}<partner>", f"{TO}<partner>"},
 }
+PLAIN = ({"minutes", "hours", "days"}, set(get_args(reference.Scale)))
+"""Words that need no row: units of time, and the sizes of the reference district."""
 TERMS = list(rows(page("glossary.md")))
 
 
@@ -72,6 +84,36 @@ def test_what_the_glossary_names_is_there(row: dict[str, str]) -> None:
                 assert span in LITERALS[kind], span
             elif not span.startswith(("GET ", "POST ")):
                 resolve(span)
+
+
+def words_of(annotation: Any) -> Iterator[set[str]]:
+    """The sets of words that a type allows."""
+    if get_origin(annotation) is Literal:
+        yield set(get_args(annotation))
+    else:
+        for part in get_args(annotation):
+            yield from words_of(part)
+
+
+def choices() -> Iterator[tuple[str, set[str]]]:
+    """Each alias and each field in contracts/ that allows several words."""
+    for found in walk_packages(contracts.__path__, "contracts."):
+        module = import_module(found.name)
+        for name, value in vars(module).items():
+            if isinstance(value, type) and issubclass(value, BaseModel) and value.__module__ == found.name:
+                for field, told in value.model_fields.items():
+                    yield from ((f"{found.name}.{name}.{field}", words) for words in words_of(told.annotation))
+            elif get_origin(value) is Literal:
+                yield f"{found.name}.{name}", set(get_args(value))
+
+
+def test_no_choice_of_the_contracts_is_left_out() -> None:
+    missing = {
+        name: words
+        for name, words in choices()
+        if len(words) > 1 and words not in PLAIN and not any(words <= known for known in LITERALS.values())
+    }
+    assert missing == {}, "each needs its entry in LITERALS above and rows in docs/glossary.md"
 
 
 def test_the_glossary_has_every_literal_of_the_contracts_in_alphabetical_order() -> None:
