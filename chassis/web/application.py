@@ -3,12 +3,16 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
+from fastapi import Request as HttpRequest
+from fastapi.responses import Response
+from fastapi.routing import APIRoute
 
 from chassis.web import operations
-from chassis.web.errors import Json, handle_errors
+from chassis.web.errors import Json, handle_errors, problem
 from chassis.web.gate import Gate, Rate
 from chassis.web.identity import Identity
 from chassis.web.openapi import describe
@@ -60,6 +64,7 @@ def build(
     if wrong := unlisted(routers, roles):
         raise RuntimeError(f"routes without roles, or roles without routes: {wrong}")
     handle_errors(app)
+    app.add_exception_handler(405, partial(_other_method, routes_of(routers)))
     describe(app, routes_of(routers), roles, {name: words for one in routes for name, words in one.tags.items()})
     app.add_middleware(
         Gate,
@@ -67,3 +72,10 @@ def build(
         rate=Rate(process.settings.requests_per_second),
     )
     return app
+
+
+async def _other_method(routes: Sequence[APIRoute], request: HttpRequest, fault: Exception) -> Response:
+    """The 405 that names every method of the path: the router knows only the first route that has it."""
+    found = {method for route in routes if route.path_regex.match(request.url.path) for method in route.methods}
+    headers = {"Allow": ", ".join(sorted(found))} if found else getattr(fault, "headers", None)
+    return problem(405, "Method not allowed", f"{request.url.path} does not take {request.method}", headers=headers)

@@ -16,7 +16,7 @@ from chassis.engine.commands import MatchRequired, Stale, Unusable
 from chassis.engine.decider import Refused, Unknown
 from chassis.retry import in_words
 from chassis.store.database import TRANSIENT_ERRORS
-from contracts.wire import HoldsNul, TooLarge
+from contracts.wire import HoldsNul, Invalid, TooLarge, rule_of
 
 log = logging.getLogger(__name__)
 
@@ -94,10 +94,16 @@ def _unready(fault: Exception) -> Response:
 def _invalid(fault: RequestValidationError) -> Response:
     return unusable(
         [
-            {"field": ".".join(str(part) for part in item["loc"][1:]) or str(item["loc"][0]), "rule": item["msg"]}
+            {"field": ".".join(str(part) for part in item["loc"][1:]) or str(item["loc"][0]), "rule": rule_of(item)}
             for item in fault.errors()
         ]
     )
+
+
+def _unreadable(fault: Invalid) -> Response:
+    """Of a body: it is read like a record of a topic."""
+    field, _, rule = str(fault).partition(": ")
+    return unusable([{"field": "body" if field == "record" else field, "rule": rule}])
 
 
 def _holds_nul(_: Exception) -> Response:
@@ -115,6 +121,7 @@ _RESPONSES: dict[type, Callable[[Any], Response]] = {
     Unusable: lambda f: unusable([{"field": f.field, "rule": f.rule}]),
     TooLarge: lambda f: unusable([{"field": "data", "rule": str(f)}]),
     RequestValidationError: _invalid,
+    Invalid: _unreadable,
     HoldsNul: _holds_nul,
     asyncpg.UntranslatableCharacterError: _holds_nul,
     asyncpg.CharacterNotInRepertoireError: _holds_nul,

@@ -138,13 +138,13 @@ async def get_parked(parked_id: ParkedPath, database: DatabaseDep) -> Any:
     return Json(found)
 
 
-@parked_router.post("/parked/{parked_id}/retry")
+@parked_router.post("/parked/{parked_id}/retry", responses={409: {}})
 async def retry_parked(parked_id: ParkedPath, why: Reason, caller: CallerDep, process: DecidingProcessDep) -> Any:
     """Lets the record take effect now, and what waited behind it; 409 with the reason if it still cannot."""
     return await _settle(process, parked_id, why, caller, discard=False)
 
 
-@parked_router.post("/parked/{parked_id}/discard")
+@parked_router.post("/parked/{parked_id}/discard", responses={409: {}})
 async def discard_parked(parked_id: ParkedPath, why: Reason, caller: CallerDep, process: DecidingProcessDep) -> Any:
     """Gives the record up, with its bytes kept; what waited behind it takes effect."""
     return await _settle(process, parked_id, why, caller, discard=True)

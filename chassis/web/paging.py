@@ -59,7 +59,7 @@ def unchanging(body: bytes, if_none_match: str | None, media_type: str = "applic
     """An answer that does not change while the process lives, with its ETag; 304 where the caller has it already."""
     etag = f'"{blake2b(body, digest_size=12).hexdigest()}"'
     headers = {"ETag": etag, "Cache-Control": "no-cache"}
-    if if_none_match is not None and etag in (one.strip().removeprefix("W/") for one in if_none_match.split(",")):
+    if {etag, "*"} & {one.strip().removeprefix("W/") for one in (if_none_match or "").split(",")}:
         return Response(status_code=304, headers=headers)
     return Response(body, headers=headers, media_type=media_type)
 

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from chassis.web.bodies import Answer, Body
-from chassis.web.filters import AreaPrefix, CategoryPrefix, statuses_of
+from chassis.web.filters import AreaPrefix, CategoryPrefix, Until, statuses_of
 from chassis.web.paging import Next, PageQuery
 from chassis.web.requests import When
 from contracts.dispatch import Outcome
@@ -84,7 +84,7 @@ class CaseFilters(PageQuery):
         ),
     ] = None
     until: Annotated[
-        ClaimedInstant | None,
+        Until,
         Field(
             description="Filed before this instant; a case that was never filed: closed before it.",
             examples=[examples.END],

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from chassis.web.bodies import Answer
-from chassis.web.filters import AreaPrefix, CategoryPrefix
+from chassis.web.filters import AreaPrefix, CategoryPrefix, Until
 from chassis.web.paging import Next, PageQuery
 from contracts.fields import ClaimedInstant, Instant, Name
 from services.feedback import examples
@@ -56,7 +56,7 @@ class IndicatorFilters(PageQuery):
         Field(description="The begin of the period; by default 1970.", examples=[examples.BEGIN]),
     ] = None
     until: Annotated[
-        ClaimedInstant | None,
+        Until,
         Field(description="The end of the period, exclusive; by default now.", examples=[examples.END]),
     ] = None
     as_of: Annotated[
