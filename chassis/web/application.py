@@ -76,6 +76,6 @@ def build(
 
 async def _other_method(routes: Sequence[APIRoute], request: HttpRequest, fault: Exception) -> Response:
     """The 405 that names every method of the path: the router knows only the first route that has it."""
-    found = {method for route in routes if route.path_regex.match(request.url.path) for method in route.methods}
+    found = {method for route in routes if route.path_regex.match(request.url.path) for method in route.methods or ()}
     headers = {"Allow": ", ".join(sorted(found))} if found else getattr(fault, "headers", None)
     return problem(405, "Method not allowed", f"{request.url.path} does not take {request.method}", headers=headers)
