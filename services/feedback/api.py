@@ -54,7 +54,7 @@ ROLES: dict[tuple[str, str], frozenset[str]] = {
     ("POST", "/cases/{case_id}/forced-closing"): frozenset({Role.SHIFT_LEADER}),
     ("GET", "/cases"): READERS,
     ("GET", "/cases/{case_id}"): READERS,
-    ("GET", "/cases/{case_id}/actions"): READERS,
+    ("GET", "/cases/{case_id}/actions"): READERS | RATERS,
     ("GET", "/indicators"): READERS,
     ("GET", "/indicators/cases"): READERS,
     ("GET", "/formulas"): ANYONE,
@@ -200,8 +200,8 @@ async def list_actions(
 ) -> Response:
     """Lists what may be done with a case, and for each action whether the caller may take it now, or else the rule.
 
-    Whoever may read the case may ask. The commands themselves are decided by the same rules. Rules about what is
-    entered are not asked.
+    Whoever may read the case may ask, and so may a reporter, who may rate it. The commands themselves are decided by
+    the same rules. Rules about what is entered are not asked.
     """
     stream, inputs = await commands.consider(case_id, CommandRequest(caller.subject))
     offered = Actions(router, ROLES, caller)

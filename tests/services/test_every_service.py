@@ -251,3 +251,18 @@ async def test_the_document_describes_every_field_and_every_parameter_with_examp
                 if not one.get("description")
             ]
     assert wanting == []
+
+
+async def test_whoever_may_take_an_action_may_ask_which_are_allowed(api: Running) -> None:
+    """An operation's prefix up to its id in braces names what it acts on."""
+    roles = api.runtime.service.routes.roles
+    asked = {
+        path.removesuffix("/actions"): allowed for (_, path), allowed in roles.items() if path.endswith("/actions")
+    }
+    assert (asked == {}) == (api.runtime.service.name == "audit")
+    for about, may_ask in asked.items():
+        takers = [allowed for (method, path), allowed in roles.items() if method != "GET" and path.startswith(about)]
+        if about == "/cases/{case_id}":  # of dispatch: its assignments' actions
+            takers += [may for (method, path), may in roles.items() if method != "GET" and "{assignment_id}" in path]
+        assert takers
+        assert frozenset[str]().union(*takers) <= may_ask, about
