@@ -14,6 +14,7 @@ from chassis.clock import Clock
 from chassis.engine.decider import Inputs, NotYours, Refused, Unknown, decided
 from chassis.engine.model import Model
 from chassis.engine.unit_of_work import UnitOfWork, begin
+from chassis.retry import NotNow
 from chassis.store.database import Conflict, Connection, Database
 from chassis.store.streams import Stream
 from contracts.wire import rule_of
@@ -106,7 +107,7 @@ class Commands:
                     continue
                 self._wake()
                 return answer
-        raise ConnectionError(f"case {stream_id} keeps being changed by others; try again")
+        raise NotNow(f"case {stream_id} keeps being changed by others; try again")
 
     async def consider(self, stream_id: str, request: CommandRequest) -> tuple[Stream[Any], Inputs]:
         """The stream and the inputs that a command of this request would be decided with now; nothing is written."""

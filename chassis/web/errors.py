@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from chassis.engine.commands import MatchRequired, Stale, Unusable
 from chassis.engine.decider import Refused, Unknown
-from chassis.retry import in_words
+from chassis.retry import in_short, in_words
 from chassis.store.database import TRANSIENT_ERRORS
 from contracts.wire import HoldsNul, Invalid, TooLarge, rule_of
 
@@ -36,7 +36,7 @@ class NotFound(Exception):
 
 
 class Unready(Exception):
-    """The service cannot do this now; try again soon. HTTP 503."""
+    """The service cannot do this now; try again soon. The message is for everybody, as `NotNow`'s. HTTP 503."""
 
 
 class Json(JSONResponse):
@@ -84,8 +84,8 @@ def handle_errors(app: FastAPI) -> None:
 
 
 def _unready(fault: Exception) -> Response:
-    cause = str(fault) if isinstance(fault, Unready) else in_words(fault)
-    log.warning("a request could not be served now: %s", cause)
+    cause = str(fault) if isinstance(fault, Unready) else in_short(fault)
+    log.warning("a request could not be served now: %s", in_words(fault))
     return problem(
         503, "Not ready", "the service cannot do this now; try again", headers={"Retry-After": "1"}, cause=cause
     )

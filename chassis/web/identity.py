@@ -8,6 +8,7 @@ kept, with the partner's entry.
 import asyncio
 import hashlib
 import hmac
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +19,13 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from chassis.registry import Registry
-from chassis.retry import in_words
+from chassis.retry import in_short, in_words
 from chassis.settings import Settings
 from chassis.web.errors import Forbidden, Unauthenticated, Unready
 from contracts.fields import Name, is_list, is_object, lies_in
 from contracts.roles import PEOPLE, Role
+
+log = logging.getLogger(__name__)
 
 AUDIENCE = "casegrid"
 _KEY_SET_SECONDS = 5.0
@@ -119,7 +122,8 @@ class Identity:
         try:
             found = await asyncio.to_thread(self._find, self._jwks, kid)
         except (OSError, ValueError, LookupError, TypeError, jwt.PyJWTError) as fault:
-            raise Unready(f"the key set {self._jwks} is not usable: {in_words(fault)}") from None
+            log.warning("the key set %s is not usable: %s", self._jwks, in_words(fault))
+            raise Unready(f"the key set cannot be used: {in_short(fault)}") from None
         if found is None:
             raise jwt.InvalidKeyError(f"no key {kid!r} in the key set")
         return found.key, [found.algorithm_name]

@@ -120,7 +120,7 @@ _RESPONSES: Mapping[int, tuple[str, str, dict[str, Any]]] = {
     503: (
         "NotReady",
         "The service cannot answer now; Retry-After says when to try again.",
-        _problem(503, "Not ready", "the service cannot do this now; try again", cause="ConnectionError: ..."),
+        _problem(503, "Not ready", "the service cannot do this now; try again", cause="the database has not been reached yet"),
     ),
 }
 """Status -> the name of its component, what it means, an example."""

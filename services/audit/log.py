@@ -21,6 +21,7 @@ import orjson
 from pydantic import TypeAdapter
 
 from chassis.kafka.records import Record, read
+from chassis.retry import NotNow
 from chassis.store.database import TRANSIENT_ERRORS, Connection, Database
 from contracts.causes import kind, label
 from contracts.envelope import AnyEvent
@@ -179,7 +180,7 @@ async def _not_stored(connection: Connection, parsed: Sequence[ParsedRecord]) ->
     for row in await connection.fetch(_STORED, *zip(*pending, strict=True)):
         record = pending.pop((row["topic"], row["partition"], row["offset"])).record
         if record.value != row["body"]:
-            raise ConnectionError(
+            raise NotNow(
                 f"{record.coordinates} is in the log with other bytes, so this is another topic of the same name;"
                 " nothing is stored until the new topics have a database of their own"
             )

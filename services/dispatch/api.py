@@ -118,8 +118,8 @@ async def get_assignment(assignment_id: AssignmentPath, reading: ReadingDep) -> 
 async def list_assignment_actions(assignment_id: AssignmentPath, reading: ReadingDep, by: ByDep) -> Response:
     """Lists what may be done with an assignment, and for each action whether the caller may take it now, or the rule.
 
-    Whoever may read the assignment may ask, and so may a reporter, who may urge it. The commands themselves are decided by
-    the same rules. Rules about what is entered are not asked.
+    Whoever may read the assignment may ask, and so may a reporter, who may urge it. The commands themselves are
+    decided by the same rules. Rules about what is entered are not asked.
     """
     await reading.assignment(assignment_id)
     return await _actions(case_of(assignment_id), [assignment_id], reading, by)
