@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from chassis.web.bodies import Answer
-from chassis.web.filters import AreaPrefix, ReportedSince, ReportedUntil, not_before
+from chassis.web.filters import AreaPrefix, ReportedSince, ReportedUntil
 from chassis.web.paging import PAGE, Next, PageQuery
 from contracts.dispatch import Outcome
 from contracts.feedback import CaseOutcome
@@ -80,9 +80,7 @@ class SummaryFilters(BaseModel):
         Field(description="This case id or a later one; ids are in the order of time.", examples=[examples.CASE]),
     ] = None
     until_case: Annotated[
-        CaseId | None,
-        not_before("since_case"),
-        Field(description="This case id or an earlier one.", examples=[examples.CASE]),
+        CaseId | None, Field(description="This case id or an earlier one.", examples=[examples.CASE])
     ] = None
 
 

@@ -185,12 +185,13 @@ async def list_cases(
 
 
 @router.get("/cases/{case_id}", tags=["cases"], response_model=bodies.CaseDetail)
-async def get_case(case_id: PermittedCase, database: DatabaseDep) -> Response:
+async def get_case(case_id: CasePath, caller: CallerDep, database: DatabaseDep) -> Response:
     """Shows a case with its assignments, its verdict and its ratings.
 
     The ETag is what If-Match may name in a check, a forced closing or a rating.
     """
     found, version = await queries.case(database, case_id)
+    caller.require_area(found["area"])
     return Json(found, headers={"ETag": f'"{version}"'})
 
 
