@@ -18,6 +18,7 @@ from chassis.web.identity import Identity
 from chassis.web.openapi import describe
 from chassis.web.requests import Process
 from chassis.web.roles import Roles, refuse_unknown_parameters, require, routes_of, unlisted
+from contracts.status import SERVICES, shown_by
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def build(
         raise RuntimeError(f"routes without roles, or roles without routes: {wrong}")
     handle_errors(app)
     app.add_exception_handler(405, partial(_other_method, routes_of(routers)))
-    describe(app, routes_of(routers), roles, {name: words for one in routes for name, words in one.tags.items()})
+    tags = {tag: words for one in routes for tag, words in one.tags.items()}
+    describe(app, routes_of(routers), roles, tags, shown_by(name) if name in SERVICES else ())
     app.add_middleware(
         Gate,
         identity=Identity(process.settings, process.registry),

@@ -63,7 +63,9 @@ class Me(Answer):
     areas: Annotated[
         list[str], Field(description="Where the caller may act; empty: everywhere.", examples=[["CH/shengdeng"]])
     ]
-    source: Annotated[str | None, Field(description="The event source of a partner's system.", examples=[None])]
+    source: Annotated[
+        str | None, Field(description="The event source of a partner's system; null for a person.", examples=[None])
+    ]
 
 
 class Reason(Body):
@@ -107,7 +109,10 @@ async def list_parked(
     database: DatabaseDep,
     status: Annotated[
         Literal["waiting", "retried", "discarded"] | None,
-        Query(description="Those that wait, or how they were settled.", examples=["waiting"]),
+        Query(
+            description="`waiting`: not settled yet; `retried`: it took effect; `discarded`: it was given up.",
+            examples=["waiting"],
+        ),
     ] = "waiting",
     case_id: Annotated[str | None, Query(description="Those of this case.", examples=[_CASE])] = None,
     limit: Limit = 50,

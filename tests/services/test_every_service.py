@@ -253,6 +253,39 @@ async def test_the_document_describes_every_field_and_every_parameter_with_examp
     assert wanting == []
 
 
+SELF_EVIDENT = {"Limit.unit", "Completeness.verdict", "CaseItem.ruling"}
+"""What needs no words; of the last, which holds a status, the description names all that a ruling can be."""
+
+
+def values_of(schema: dict[str, Any]) -> list[str]:
+    found = [*schema.get("enum", ())]
+    for inner in (*schema.get("anyOf", ()), schema.get("items"), schema.get("propertyNames")):
+        found += values_of(inner) if inner else []
+    return found
+
+
+async def test_the_document_explains_every_value_of_an_enumeration(api: Running) -> None:
+    """Of the statuses of a case, those that the service shows."""
+    document = (await api.client.get("/openapi.json")).json()
+    described = [
+        (f"{name}.{field}", schema.get("description", ""), values_of(schema))
+        for name, model in document["components"]["schemas"].items()
+        for field, schema in model.get("properties", {}).items()
+    ]
+    for operation in await operations(api, "get", "post"):
+        described += [
+            (f"{operation.path} {one['name']}", one["description"], values_of(one["schema"]))
+            for one in operation.described.get("parameters", ())
+        ]
+    hidden = {*get_args(Status)} - {*shown_by(api.runtime.service.name)}
+    wanting = {
+        name: [value for value in values if f"`{value}`" not in words and value not in hidden]
+        for name, words, values in described
+        if name not in SELF_EVIDENT
+    }
+    assert {name: values for name, values in wanting.items() if values} == {}
+
+
 async def test_whoever_may_take_an_action_may_ask_which_are_allowed(api: Running) -> None:
     """An operation's prefix up to its id in braces names what it acts on."""
     roles = api.runtime.service.routes.roles
