@@ -31,7 +31,8 @@ class Registry:
         self.version: str | None = None
         """Of the file that is in force, as `version_of` says."""
         self.fault: str | None = None
-        """What is wrong with the file; None while all is well."""
+        """That the file cannot be read, for everybody; the log says where it is and why. None while all is well."""
+        self._said: str | None = None
 
     @property
     def blind(self) -> bool:
@@ -66,15 +67,15 @@ class Registry:
             raw = path.read_bytes()
             self._seen = seen
             self._partners, self.version = Partners.model_validate_json(raw), version_of(raw)
-            self.fault = None
+            self.fault = self._said = None
             log.info("%d partners are registered", len(self._partners.partners))
         except (OSError, ValidationError) as fault:
             if isinstance(fault, FileNotFoundError) and self.version is None:
                 return  # nobody has been registered yet
             if isinstance(fault, OSError):
                 self._seen = None  # what is there when it can be read again is to be read, also if it is the same
-            stands = "the version before it stays in force" if self.version else "and no version before it is known"
-            words = f"{path} is not usable, {stands}: {fault}"
-            if words != self.fault:
+            stands = "the version before it stays in force" if self.version else "no version before it is known"
+            self.fault = f"the partners' registry cannot be read; {stands}"
+            if (words := f"{path} is not usable, {stands}: {fault}") != self._said:
+                self._said = words
                 log.error("%s", words)
-            self.fault = words

@@ -9,6 +9,10 @@ FIRST_SECONDS, LONGEST_SECONDS = 0.05, 5.0
 Transient = tuple[type[Exception], ...]
 
 
+class NotNow(ConnectionError):
+    """The same work may succeed later. The message is ours, and for everybody: no address, path or SQL stands in it."""
+
+
 class Backoff:
     """Waits 50 ms before the first retry, twice as long before each further one, five seconds at most."""
 
@@ -65,3 +69,13 @@ def in_words(error: BaseException) -> str:
     name = type(error).__name__
     message = str(error).removeprefix(name).removeprefix(": ")  # Kafka's errors say their type themselves
     return f"{name}: {message or ('no answer in time' if name.endswith('TimeoutError') else 'no message')}"
+
+
+def in_short(error: BaseException) -> str:
+    """An error for whoever asks over HTTP: one of ours as it is, of any other the type, because the words of a library
+    may name a host, a file or a statement. Whoever shows it logs `in_words`.
+    """
+    if isinstance(error, NotNow):
+        return str(error)
+    name = type(error).__name__
+    return f"{name}: no answer in time" if name.endswith("TimeoutError") else f"{name}; the log has the details"

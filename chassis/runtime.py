@@ -29,7 +29,7 @@ from chassis.kafka.consumer import Consumer, Reading
 from chassis.kafka.records import Record
 from chassis.kafka.relay import Relay
 from chassis.registry import Registry
-from chassis.retry import in_words, until_done
+from chassis.retry import in_short, in_words, until_done
 from chassis.service import Service
 from chassis.settings import Settings
 from chassis.store.changes import Changes
@@ -162,7 +162,8 @@ class Runtime:
         except TimeoutError:
             found["database"] = f"no answer in {_DATABASE_SECONDS:g} seconds"
         except TRANSIENT_ERRORS as fault:
-            found["database"] = in_words(fault)
+            log.warning("the database does not answer: %s", in_words(fault))
+            found["database"] = in_short(fault)
         if self.registry.blind:
             found["partners"] = self.registry.fault or ""
         if self.works:

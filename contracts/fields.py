@@ -178,6 +178,11 @@ AreaPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+(/[A-Za-z0-9-]+){0,4}$",
 """District, street, community, grid and sub-grid, joined by slashes: `CH/shengdeng/hualin/g012`."""
 
 
+def coordinates(topic: str, partition: int, offset: int) -> str:
+    """Where a record lies, as operators write it: `topic/partition@offset`."""
+    return f"{topic}/{partition}@{offset}"
+
+
 def case_of(assignment_id: str) -> str:
     """The case of an assignment."""
     return assignment_id.partition(".")[0]

@@ -220,15 +220,21 @@ def reread(topic: str, raw: bytes) -> Any:
 
 
 def read_json(raw: bytes) -> Any:
-    """The value in `raw`. Raises `Invalid` where it is not I-JSON."""
+    """The value in `raw`. Raises `Invalid` where it is not I-JSON, or holds U+0000."""
+    value = parse_json(raw)
+    if _NUL in raw and _holds_nul(value):
+        raise Invalid("record: holds the character U+0000")
+    return value
+
+
+def parse_json(raw: bytes) -> Any:
+    """The value in `raw`, U+0000 or not. Raises `Invalid` where it is not I-JSON."""
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as fault:
         raise Invalid(f"record: is not JSON: {fault}") from None
     if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _deeper(value):
         raise Invalid(f"record: is nested more than {MAX_DEPTH} deep")
-    if _NUL in raw and _holds_nul(value):
-        raise Invalid("record: holds the character U+0000")
     # What is written as we write it repeats no key; anything else is looked at key by key.
     if _LONG.search(raw) or orjson.dumps(value) != raw:
         _scrutinise(raw)
@@ -241,10 +247,15 @@ def identity(raw: bytes) -> tuple[str, str] | None:
     return (match[1].decode(), match[2].decode()) if match else None
 
 
+def rule_of(error: Mapping[str, Any]) -> str:
+    """The rule of one of a validation error's `errors()`, without what pydantic sets before words of ours."""
+    return error["msg"].removeprefix("Value error, ")
+
+
 def explain(error: ValidationError) -> str:
     """A validation error in one line: each field with the rule it breaks, the first five of them."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    lines = [f"{'.'.join(str(part) for part in item['loc']) or 'record'}: {item['msg']}" for item in found[:5]]
+    lines = [f"{'.'.join(str(part) for part in item['loc']) or 'record'}: {rule_of(item)}" for item in found[:5]]
     if len(found) > 5:
         lines.append(f"and {len(found) - 5} more")
     return "; ".join(lines)

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import orjson
@@ -10,11 +11,13 @@ from pydantic import ValidationError
 
 from chassis import telemetry
 from chassis.clock import Clock
-from chassis.engine.decider import Inputs, decided
+from chassis.engine.decider import Inputs, NotYours, Refused, Unknown, decided
 from chassis.engine.model import Model
 from chassis.engine.unit_of_work import UnitOfWork, begin
+from chassis.retry import NotNow
 from chassis.store.database import Conflict, Connection, Database
 from chassis.store.streams import Stream
+from contracts.wire import rule_of
 
 _TRIES = 8
 
@@ -104,7 +107,7 @@ class Commands:
                     continue
                 self._wake()
                 return answer
-        raise ConnectionError(f"case {stream_id} keeps being changed by others; try again")
+        raise NotNow(f"case {stream_id} keeps being changed by others; try again")
 
     async def consider(self, stream_id: str, request: CommandRequest) -> tuple[Stream[Any], Inputs]:
         """The stream and the inputs that a command of this request would be decided with now; nothing is written."""
@@ -127,14 +130,16 @@ class Commands:
                 return given
         work = await begin(self._model, connection, self._clock(), [stream_id])
         stream = work.journal.streams[stream_id]
-        if request.if_match is not None and request.if_match != stream.version:
-            raise Stale(f"If-Match is {request.if_match}, but the case is at version {stream.version}")
         inputs = self._inputs(work, stream_id, request)
+        decide = partial(decided, self._model.decider, command, stream.state, inputs)
+        if request.if_match is not None and request.if_match != stream.version:
+            _require_theirs(decide)
+            raise Stale(f"If-Match is {request.if_match}, but the case is at version {stream.version}")
         try:
-            counted, facts = decided(self._model.decider, command, stream.state, inputs)
+            counted, facts = decide()
         except ValidationError as fault:  # what was asked for would make a fact that breaks its contract
             first = fault.errors(include_url=False, include_input=False)[0]
-            raise Unusable(".".join(str(part) for part in first["loc"]), first["msg"]) from None
+            raise Unusable(".".join(str(part) for part in first["loc"]), rule_of(first)) from None
         events = work.journal.append(stream_id, facts, at=counted.at, actor=request.actor)
         if ending.in_transaction is not None:
             await ending.in_transaction(connection)
@@ -176,6 +181,16 @@ class Commands:
             answer.body,
             answer.version,
         )
+
+
+def _require_theirs(decide: Callable[[], object]) -> None:
+    """Raises `Unknown` or `NotYours` if the decision does: then nothing is told of the case, not even its version."""
+    try:
+        decide()
+    except (Unknown, NotYours):
+        raise
+    except (Refused, ValidationError):
+        pass
 
 
 @dataclass(frozen=True, slots=True)

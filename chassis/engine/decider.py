@@ -41,6 +41,10 @@ class Unknown(Refused):
         super().__init__("unknown", words)
 
 
+class NotYours(Refused):
+    """The case or assignment is not one that the caller may act on; nothing else is told of it."""
+
+
 def refusal(may: Callable[..., object], *asked: Any) -> Refused | None:
     """The rule by which `may` forbids what is asked; None if it allows it."""
     try:

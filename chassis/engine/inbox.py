@@ -25,6 +25,7 @@ from chassis.engine.model import Model
 from chassis.engine.parking import Parked
 from chassis.engine.unit_of_work import begin
 from chassis.kafka.records import Record
+from chassis.retry import NotNow
 from chassis.store.database import TRANSIENT_ERRORS, Conflict, Connection, Database
 from chassis.store.journal import Journal
 from chassis.store.streams import Cache
@@ -70,7 +71,7 @@ class Inbox:
             except Conflict:
                 if attempt == TRIES - 1:
                     if len(items) == 1:
-                        raise ConnectionError(
+                        raise NotNow(
                             f"{items[0].record.coordinates} lost {TRIES} times against other writers"
                         ) from None
                     break

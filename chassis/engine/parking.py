@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from chassis.kafka.records import Record
+from chassis.kafka.records import REASON, Record, writable
 from chassis.store.database import Connection, Row
 
 _COLUMNS = 'parked_id, kind, reason, stream_id, topic, partition, "offset", key, headers, body, appended_ms'
@@ -89,13 +89,13 @@ def _row(item: Parked) -> tuple[Any, ...]:
     record = item.record
     return (
         item.kind,
-        item.reason.replace("\0", "\ufffd")[:2000],
+        writable(item.reason, REASON),
         record.stream_id,
         record.topic,
         record.partition,
         record.offset,
         record.key,
-        json.dumps([(name, None if value is None else value.hex()) for name, value in record.headers]),
+        record.headers_as_text,
         record.value,
         record.appended_ms,
     )

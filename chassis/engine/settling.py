@@ -10,6 +10,7 @@ from chassis.engine.incoming import Incoming
 from chassis.engine.parking import HOLDING, Parked
 from chassis.ids import uuid7
 from chassis.kafka.records import read
+from chassis.retry import NotNow
 from chassis.store.database import Conflict, Connection
 from contracts.fields import CASE_ID, LINE
 from contracts.progress import Discarded, Retried
@@ -37,7 +38,7 @@ async def settle(inbox: Inbox, decision: Decision) -> Parked:
             return await _once(inbox, decision)
         except Conflict:
             continue
-    raise ConnectionError("the case keeps being changed by others; try again")
+    raise NotNow("the case keeps being changed by others; try again")
 
 
 async def _once(inbox: Inbox, decision: Decision) -> Parked:

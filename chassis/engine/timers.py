@@ -14,7 +14,7 @@ from chassis.clock import Clock
 from chassis.engine import propagation
 from chassis.engine.model import Model
 from chassis.engine.unit_of_work import UnitOfWork, begin
-from chassis.retry import Backoff, in_words, keep_running
+from chassis.retry import Backoff, in_short, in_words, keep_running
 from chassis.store.database import TRANSIENT_ERRORS, Conflict, Connection, Database
 from chassis.store.streams import Cache
 from chassis.telemetry import About, deadline_span
@@ -70,7 +70,8 @@ class Timers:
             await asyncio.sleep(_LOOK_SECONDS)
 
     def _note(self, error: Exception) -> None:
-        self.fault = in_words(error)
+        self.fault = in_short(error)
+        log.warning("deadlines are not decided now: %s", in_words(error))
 
     async def start(self) -> None:
         """Makes pending again what an earlier process set aside."""

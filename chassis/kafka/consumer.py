@@ -20,7 +20,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from chassis.kafka.completion import to_completion
 from chassis.kafka.records import Record
-from chassis.retry import Backoff, in_words, keep_running
+from chassis.retry import Backoff, in_short, in_words, keep_running
 from chassis.store.database import TRANSIENT_ERRORS
 from chassis.telemetry import process_span
 from contracts.fields import FROM, TO
@@ -91,8 +91,8 @@ class Consumer:
             await self._stop()
 
     def _note(self, error: Exception) -> None:
-        self.fault = in_words(error)
-        log.warning("the consumer of %s starts again: %s", self._group, self.fault)
+        self.fault = in_short(error)
+        log.warning("the consumer of %s starts again: %s", self._group, in_words(error))
 
     async def _start(self) -> None:
         kafka = AIOKafkaConsumer(
@@ -178,8 +178,8 @@ class Consumer:
                 with process_span(self._group, (one.header("traceparent") for one in records), len(records)):
                     await self._process(records)
             except TRANSIENT_ERRORS as fault:
-                failed, self.fault = True, in_words(fault)
-                log.warning("a batch of %d records is tried again: %s", len(records), self.fault)
+                failed, self.fault = True, in_short(fault)
+                log.warning("a batch of %d records is tried again: %s", len(records), in_words(fault))
                 for tp, batch in fetched.items():
                     self._unread(kafka, tp, batch[0].offset)
                 await backoff.wait()
@@ -261,7 +261,8 @@ class Consumer:
         try:
             await asyncio.wait_for(kafka.topics(), 3)
         except (OSError, TimeoutError, KafkaError) as fault:
-            return in_words(fault)
+            log.warning("no broker answers: %s", in_words(fault))
+            return in_short(fault)
         return None
 
     def lag(self) -> dict[str, int]:

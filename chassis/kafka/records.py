@@ -5,8 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
+
 from contracts.envelope import CONTENT_TYPE
+from contracts.fields import coordinates
 from contracts.wire import Invalid, parse
+
+REASON = 2_000
+"""The most characters of a reason that a table keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +30,13 @@ class Record:
 
     @property
     def coordinates(self) -> str:
-        """`topic/partition@offset`, as operators write it."""
-        return f"{self.topic}/{self.partition}@{self.offset}"
+        """Where it lies, as operators write it."""
+        return coordinates(self.topic, self.partition, self.offset)
+
+    @property
+    def headers_as_text(self) -> str:
+        """The headers as tables keep them: JSON pairs of name and value, the value in hexadecimal."""
+        return orjson.dumps([(name, None if value is None else value.hex()) for name, value in self.headers]).decode()
 
     def header(self, name: str) -> bytes | None:
         """The last header of that name, in any case; None where there is none."""
@@ -40,8 +51,7 @@ class Record:
         """The case the record was routed by: its key as text; None where it has none."""
         if not self.key:
             return None
-        text = self.key.decode("utf-8", "replace").replace("\0", "\ufffd")
-        return text[:200]
+        return writable(self.key.decode("utf-8", "replace"), 200)
 
     def arrived(self, now: datetime, wall: datetime) -> datetime:
         """When it reached Casegrid, by a clock that says `now`: as long ago as the broker has had it.
@@ -52,6 +62,11 @@ class Record:
             return now
         age = wall.timestamp() - self.appended_ms / 1000
         return now - timedelta(seconds=max(0.0, age))
+
+
+def writable(text: str, most: int) -> str:
+    """A text as a column takes it: without U+0000, and with so many characters at most."""
+    return text.replace("\0", "\ufffd")[:most]
 
 
 def read(record: Record) -> Any:

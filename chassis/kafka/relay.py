@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError
 
 from chassis.kafka.completion import to_completion
 from chassis.kafka.partitions import Partitioner
-from chassis.retry import Backoff, in_words, keep_running
+from chassis.retry import Backoff, in_short, in_words, keep_running
 from chassis.store.database import TRANSIENT_ERRORS, Database
 from contracts.envelope import CONTENT_TYPE
 
@@ -76,8 +76,8 @@ class Relay:
             await self._close(connection, producer)
 
     def _note(self, error: Exception) -> None:
-        self.fault = in_words(error)
-        log.warning("the relay starts again: %s", self.fault)
+        self.fault = in_short(error)
+        log.warning("the relay starts again: %s", in_words(error))
 
     async def _lead(self, connection: asyncpg.Connection) -> None:
         """Waits until no other relay of the service holds the lock."""

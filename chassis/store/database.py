@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import asyncpg
 
+from chassis.retry import NotNow
+
 R = TypeVar("R")
 Connection = asyncpg.pool.PoolConnectionProxy
 Row = asyncpg.Record
@@ -81,9 +83,9 @@ class Database:
 
     @property
     def pool(self) -> asyncpg.Pool:
-        """The open pool; `ConnectionError` while the database has not been reached yet."""
+        """The open pool; `NotNow` while the database has not been reached yet."""
         if self._pool is None:
-            raise ConnectionError("the database has not been reached yet")
+            raise NotNow("the database has not been reached yet")
         return self._pool
 
     async def transact(self, work: Callable[[Connection], Awaitable[R]]) -> R:

@@ -3,11 +3,13 @@
 A service's domain says which rules of its own forbid a command; the table of routes says which roles it needs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
 from chassis.engine.decider import Refused
@@ -35,8 +37,10 @@ class ActionItem(BaseModel):
             description="Whether the caller may take it now. What is entered may still break a rule.", examples=[False]
         ),
     ]
-    rule: Annotated[str | None, Field(description="The rule that forbids it.", examples=["caller.role"])]
-    reason: Annotated[str | None, Field(description="The same in words.", examples=[_WHY])]
+    rule: Annotated[
+        str | None, Field(description="The rule that forbids it; null if it is allowed.", examples=["caller.role"])
+    ]
+    reason: Annotated[str | None, Field(description="The rule in words; null if it is allowed.", examples=[_WHY])]
 
 
 class ActionList(BaseModel):
@@ -59,12 +63,16 @@ class Actions:
     roles: Roles
     caller: Caller
 
+    @cached_property
+    def _routes(self) -> Mapping[str, APIRoute]:
+        return {route.name: route for route in routes_of([self.router])}
+
     def item(self, name: str, refused: Refused | None, **parameters: Any) -> ActionItem:
         """The action of the route of that name, with these parameters in its path; what refuses it, if the domain does.
 
         Raises `LookupError` if there is no such route.
         """
-        route = {route.name: route for route in routes_of([self.router])}[name]
+        route = self._routes[name]
         method = next(iter(route.methods or ()))
         lacking = lacking_role(self.roles[method, route.path], self.caller)
         if lacking is not None:

@@ -3,17 +3,22 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
+from fastapi import Request as HttpRequest
+from fastapi.responses import Response
+from fastapi.routing import APIRoute
 
 from chassis.web import operations
-from chassis.web.errors import Json, handle_errors
+from chassis.web.errors import Json, handle_errors, problem
 from chassis.web.gate import Gate, Rate
 from chassis.web.identity import Identity
 from chassis.web.openapi import describe
 from chassis.web.requests import Process
 from chassis.web.roles import Roles, refuse_unknown_parameters, require, routes_of, unlisted
+from contracts.status import SERVICES, shown_by
 
 
 @dataclass(frozen=True)
@@ -60,10 +65,19 @@ def build(
     if wrong := unlisted(routers, roles):
         raise RuntimeError(f"routes without roles, or roles without routes: {wrong}")
     handle_errors(app)
-    describe(app, routes_of(routers), roles, {name: words for one in routes for name, words in one.tags.items()})
+    app.add_exception_handler(405, partial(_other_method, routes_of(routers)))
+    tags = {tag: words for one in routes for tag, words in one.tags.items()}
+    describe(app, routes_of(routers), roles, tags, shown_by(name) if name in SERVICES else ())
     app.add_middleware(
         Gate,
         identity=Identity(process.settings, process.registry),
         rate=Rate(process.settings.requests_per_second),
     )
     return app
+
+
+async def _other_method(routes: Sequence[APIRoute], request: HttpRequest, fault: Exception) -> Response:
+    """The 405 that names every method of the path: the router knows only the first route that has it."""
+    found = {method for route in routes if route.path_regex.match(request.url.path) for method in route.methods or ()}
+    headers = {"Allow": ", ".join(sorted(found))} if found else getattr(fault, "headers", None)
+    return problem(405, "Method not allowed", f"{request.url.path} does not take {request.method}", headers=headers)

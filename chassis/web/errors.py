@@ -14,9 +14,9 @@ from starlette.exceptions import HTTPException
 
 from chassis.engine.commands import MatchRequired, Stale, Unusable
 from chassis.engine.decider import Refused, Unknown
-from chassis.retry import in_words
+from chassis.retry import in_short, in_words
 from chassis.store.database import TRANSIENT_ERRORS
-from contracts.wire import HoldsNul, TooLarge
+from contracts.wire import HoldsNul, Invalid, TooLarge, rule_of
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class NotFound(Exception):
 
 
 class Unready(Exception):
-    """The service cannot do this now; try again soon. HTTP 503."""
+    """The service cannot do this now; try again soon. The message is for everybody, as `NotNow`'s. HTTP 503."""
 
 
 class Json(JSONResponse):
@@ -84,8 +84,8 @@ def handle_errors(app: FastAPI) -> None:
 
 
 def _unready(fault: Exception) -> Response:
-    cause = str(fault) if isinstance(fault, Unready) else in_words(fault)
-    log.warning("a request could not be served now: %s", cause)
+    cause = str(fault) if isinstance(fault, Unready) else in_short(fault)
+    log.warning("a request could not be served now: %s", in_words(fault))
     return problem(
         503, "Not ready", "the service cannot do this now; try again", headers={"Retry-After": "1"}, cause=cause
     )
@@ -94,10 +94,16 @@ def _unready(fault: Exception) -> Response:
 def _invalid(fault: RequestValidationError) -> Response:
     return unusable(
         [
-            {"field": ".".join(str(part) for part in item["loc"][1:]) or str(item["loc"][0]), "rule": item["msg"]}
+            {"field": ".".join(str(part) for part in item["loc"][1:]) or str(item["loc"][0]), "rule": rule_of(item)}
             for item in fault.errors()
         ]
     )
+
+
+def _unreadable(fault: Invalid) -> Response:
+    """Of a body: it is read like a record of a topic."""
+    field, _, rule = str(fault).partition(": ")
+    return unusable([{"field": "body" if field == "record" else field, "rule": rule}])
 
 
 def _holds_nul(_: Exception) -> Response:
@@ -115,6 +121,7 @@ _RESPONSES: dict[type, Callable[[Any], Response]] = {
     Unusable: lambda f: unusable([{"field": f.field, "rule": f.rule}]),
     TooLarge: lambda f: unusable([{"field": "data", "rule": str(f)}]),
     RequestValidationError: _invalid,
+    Invalid: _unreadable,
     HoldsNul: _holds_nul,
     asyncpg.UntranslatableCharacterError: _holds_nul,
     asyncpg.CharacterNotInRepertoireError: _holds_nul,

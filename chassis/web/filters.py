@@ -5,9 +5,9 @@ would hide the mistake.
 """
 
 from collections.abc import Container
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationInfo
 
 from chassis.engine.commands import Unusable
 from contracts.fields import AreaPath, ClaimedInstant, Name
@@ -20,12 +20,28 @@ AreaPrefix = Annotated[
 CategoryPrefix = Annotated[
     Name | None, Field(description="A category, or the first parts of its code.", examples=["event.emergency"])
 ]
+
+
+def not_before(begin: str) -> AfterValidator:
+    """Of a field that ends a range: it does not lie before the field `begin`, which must be declared before it."""
+
+    def check(end: Any, info: ValidationInfo) -> Any:
+        first = info.data.get(begin)
+        if end is not None and first is not None and end < first:
+            raise ValueError(f"lies before {begin}")
+        return end
+
+    return AfterValidator(check)
+
+
+Until = Annotated[ClaimedInstant | None, not_before("since")]
+"""The end of a period that begins with the field `since`."""
 ReportedSince = Annotated[
     ClaimedInstant | None,
     Field(description="Reported at or after this instant.", examples=["2026-05-09T00:00:00+08:00"]),
 ]
 ReportedUntil = Annotated[
-    ClaimedInstant | None, Field(description="Reported before this instant.", examples=["2026-05-10T00:00:00+08:00"])
+    Until, Field(description="Reported before this instant.", examples=["2026-05-10T00:00:00+08:00"])
 ]
 SearchText = Annotated[
     Name | None,

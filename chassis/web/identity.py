@@ -8,23 +8,31 @@ kept, with the partner's entry.
 import asyncio
 import hashlib
 import hmac
+import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jwt
 import orjson
+from pydantic import TypeAdapter, ValidationError
 
 from chassis.registry import Registry
-from chassis.retry import in_words
+from chassis.retry import in_short, in_words
 from chassis.settings import Settings
 from chassis.web.errors import Forbidden, Unauthenticated, Unready
-from contracts.fields import is_object, lies_in
+from contracts.fields import Name, is_list, is_object, lies_in
 from contracts.roles import PEOPLE, Role
+
+log = logging.getLogger(__name__)
 
 AUDIENCE = "casegrid"
 _KEY_SET_SECONDS = 5.0
 """How long a request waits for the server of the key set."""
+_NAME: TypeAdapter[str] = TypeAdapter(Name)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_NAME_RULE = "a name has 1 to 200 characters, some of them visible, and no control characters"
 PRIVATE = frozenset({Role.REPORTER})
 """A caller without other roles is a private person: the login is replaced by a keyed hash before any service sees it.
 """
@@ -114,7 +122,8 @@ class Identity:
         try:
             found = await asyncio.to_thread(self._find, self._jwks, kid)
         except (OSError, ValueError, LookupError, TypeError, jwt.PyJWTError) as fault:
-            raise Unready(f"the key set {self._jwks} is not usable: {in_words(fault)}") from None
+            log.warning("the key set %s is not usable: %s", self._jwks, in_words(fault))
+            raise Unready(f"the key set cannot be used: {in_short(fault)}") from None
         if found is None:
             raise jwt.InvalidKeyError(f"no key {kid!r} in the key set")
         return found.key, [found.algorithm_name]
@@ -135,19 +144,25 @@ class Identity:
             return None
 
     def _person(self, claims: dict[str, Any]) -> Caller:
-        roles, areas, unit = claims.get("roles", []), claims.get("areas", []), claims.get("unit")
-        if not _texts(roles):
+        subject, unit = claims["sub"], claims.get("unit")
+        roles, areas = claims.get("roles", []), claims.get("areas", [])
+        if not is_list(roles) or not all(isinstance(role, str) for role in roles):
             raise Unauthenticated("claim roles must be a list of strings")
-        if not _texts(areas):
-            raise Unauthenticated("claim areas must be a list of strings")
-        if unit is not None and not isinstance(unit, str):
-            raise Unauthenticated("claim unit must be a string")
-        subject = str(claims["sub"])[:200]
+        if not is_list(areas) or not all(map(_is_name, areas)):
+            raise Unauthenticated(f"claim areas must be a list of names; {_NAME_RULE}")
+        if unit is not None and not _is_name(unit):
+            raise Unauthenticated(f"claim unit must be a name; {_NAME_RULE}")
+        if not _is_name(subject):
+            raise Unauthenticated(f"claim sub must be a name; {_NAME_RULE}")
         known = frozenset(role for role in roles if role in PEOPLE)
         if known <= PRIVATE:
             subject = "reporter:" + hmac.new(self._key.encode(), subject.encode(), "sha256").hexdigest()[:24]
         return Caller(subject, known, unit, tuple(areas))
 
 
-def _texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+def _is_name(value: object) -> bool:
+    """Whether a claim names somebody or something, so that any record can hold it."""
+    try:
+        return _CONTROL.search(_NAME.validate_python(value)) is None
+    except ValidationError:
+        return False

@@ -1,6 +1,6 @@
 """The OpenAPI document of a service, and the page that shows it, with assets that the process itself serves."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -15,6 +15,7 @@ from fastapi.staticfiles import StaticFiles
 from chassis.web.requests import command_request
 from chassis.web.roles import ANYONE, SIGNED_IN, Roles
 from contracts.roles import Role
+from contracts.words import explained
 
 _ASSETS = "/docs/assets"
 _SCHEMES = {
@@ -77,6 +78,7 @@ _CHANGED = "If-Match is 3, but the case is at version 4"
 _MATCH = "send If-Match with the ETag of the version you decided on"
 _LIMIT = "limit: Input should be less than or equal to 200"
 _ERRORS = [{"field": "limit", "rule": "Input should be less than or equal to 200"}]
+_CAUSE = "the database has not been reached yet"
 _RULE = {"type": "urn:casegrid:rule:case.closed", "rule": "case.closed"}
 _RESPONSES: Mapping[int, tuple[str, str, dict[str, Any]]] = {
     401: ("Unauthenticated", "No valid token or client key came.", _problem(401, "Unauthenticated", _NEEDS)),
@@ -120,18 +122,25 @@ _RESPONSES: Mapping[int, tuple[str, str, dict[str, Any]]] = {
     503: (
         "NotReady",
         "The service cannot answer now; Retry-After says when to try again.",
-        _problem(503, "Not ready", "the service cannot do this now; try again", cause="ConnectionError: ..."),
+        _problem(503, "Not ready", "the service cannot do this now; try again", cause=_CAUSE),
     ),
 }
 """Status -> the name of its component, what it means, an example."""
+GATE_STATUSES = (401, 413, 422, 429, 500, 503)
+"""What every operation can answer with: a bad token, a body that is too large, a parameter that it does not have ..."""
 
 
-def describe(app: FastAPI, routes: Sequence[APIRoute], roles: Roles, tags: Mapping[str, str]) -> None:
-    """Gives the application its document (`/openapi.json`) and its page (`/docs`). `tags` are described by it."""
+def describe(
+    app: FastAPI, routes: Sequence[APIRoute], roles: Roles, tags: Mapping[str, str], statuses: Collection[str]
+) -> None:
+    """Gives the application its document (`/openapi.json`) and its page (`/docs`).
+
+    It describes the `tags`, and those `statuses` of a case that the service shows.
+    """
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _document(app, routes, roles, tags)
+            app.openapi_schema = _document(app, routes, roles, tags, statuses)
         return app.openapi_schema
 
     app.openapi = openapi  # FastAPI's documented way to extend the document
@@ -149,7 +158,9 @@ def describe(app: FastAPI, routes: Sequence[APIRoute], roles: Roles, tags: Mappi
         )
 
 
-def _document(app: FastAPI, routes: Sequence[APIRoute], roles: Roles, tags: Mapping[str, str]) -> dict[str, Any]:
+def _document(
+    app: FastAPI, routes: Sequence[APIRoute], roles: Roles, tags: Mapping[str, str], statuses: Collection[str]
+) -> dict[str, Any]:
     found = get_openapi(
         title=app.title,
         version=app.version,
@@ -172,14 +183,45 @@ def _document(app: FastAPI, routes: Sequence[APIRoute], roles: Roles, tags: Mapp
         for method in route.methods or ():
             operation = found["paths"][route.path][method.lower()]
             used |= _complete(route, operation, roles[method, route.path])
+    _explain(found, statuses)
     components["responses"] = {_RESPONSES[status][0]: _response(status) for status in sorted(used)}
     return found
+
+
+def _explain(document: dict[str, Any], statuses: Collection[str]) -> None:
+    """Puts the meaning of each value behind the description of every field and parameter that names none itself.
+
+    Of the statuses of a case only those are explained that the service shows.
+    """
+    schemas = document["components"]["schemas"]
+    described = [(field, field) for schema in schemas.values() for field in schema.get("properties", {}).values()]
+    described += [
+        (parameter, parameter["schema"])
+        for operations in document["paths"].values()
+        for operation in operations.values()
+        for parameter in operation.get("parameters", ())
+    ]
+    for named, schema in described:
+        values, words = list(_values(schema)), named.get("description", "")
+        if (meanings := explained(values, shown=statuses)) is not None and not any(
+            f"`{value}`" in words for value in values
+        ):
+            named["description"] = f"{words} {meanings}".strip()
+
+
+def _values(schema: Mapping[str, Any]) -> Iterator[str]:
+    """The values of the enumeration that a schema holds, be it itself, its items or the names of its fields."""
+    yield from schema.get("enum", ())
+    for inner in (*schema.get("anyOf", ()), schema.get("items"), schema.get("propertyNames")):
+        if inner is not None:
+            yield from _values(inner)
 
 
 def _complete(route: APIRoute, operation: dict[str, Any], allowed: frozenset[str]) -> set[int]:
     """Adds to an operation who may use it, and every error it can answer with; which of these it refers to.
 
     A route declares in `responses` what cannot be seen from its signature: `{428: {}}` where If-Match must be there.
+    A test fails if a service answers it with a status that is not declared.
     """
     secured = allowed != ANYONE
     operation["operationId"] = route.name
@@ -194,20 +236,16 @@ def _complete(route: APIRoute, operation: dict[str, Any], allowed: frozenset[str
         del responses["422"]
     declared = {int(status) for status in responses if int(status) in _RESPONSES}
     described = {status for status in declared if "content" in responses[str(status)]}
-    referred = (declared | set(_statuses(route, operation, secured))) - described
+    referred = (declared | set(_statuses(route, secured))) - described
     for status in sorted(referred):
         responses[str(status)] = {"$ref": f"#/components/responses/{_RESPONSES[status][0]}"}
     return referred
 
 
-def _statuses(route: APIRoute, operation: Mapping[str, Any], secured: bool) -> Iterator[int]:
-    yield from (429, 500, 503)
+def _statuses(route: APIRoute, secured: bool) -> Iterator[int]:
+    yield from GATE_STATUSES
     if secured:
-        yield from (401, 403)
-    if operation.get("parameters") or operation.get("requestBody"):
-        yield 422
-    if operation.get("requestBody"):
-        yield 413
+        yield 403
     if "{" in route.path:
         yield 404
     if command_request in _calls(route.dependant):

@@ -63,7 +63,9 @@ class Me(Answer):
     areas: Annotated[
         list[str], Field(description="Where the caller may act; empty: everywhere.", examples=[["CH/shengdeng"]])
     ]
-    source: Annotated[str | None, Field(description="The event source of a partner's system.", examples=[None])]
+    source: Annotated[
+        str | None, Field(description="The event source of a partner's system; null for a person.", examples=[None])
+    ]
 
 
 class Reason(Body):
@@ -107,7 +109,10 @@ async def list_parked(
     database: DatabaseDep,
     status: Annotated[
         Literal["waiting", "retried", "discarded"] | None,
-        Query(description="Those that wait, or how they were settled.", examples=["waiting"]),
+        Query(
+            description="`waiting`: not settled yet; `retried`: it took effect; `discarded`: it was given up.",
+            examples=["waiting"],
+        ),
     ] = "waiting",
     case_id: Annotated[str | None, Query(description="Those of this case.", examples=[_CASE])] = None,
     limit: Limit = 50,
@@ -138,13 +143,13 @@ async def get_parked(parked_id: ParkedPath, database: DatabaseDep) -> Any:
     return Json(found)
 
 
-@parked_router.post("/parked/{parked_id}/retry")
+@parked_router.post("/parked/{parked_id}/retry", responses={409: {}})
 async def retry_parked(parked_id: ParkedPath, why: Reason, caller: CallerDep, process: DecidingProcessDep) -> Any:
     """Lets the record take effect now, and what waited behind it; 409 with the reason if it still cannot."""
     return await _settle(process, parked_id, why, caller, discard=False)
 
 
-@parked_router.post("/parked/{parked_id}/discard")
+@parked_router.post("/parked/{parked_id}/discard", responses={409: {}})
 async def discard_parked(parked_id: ParkedPath, why: Reason, caller: CallerDep, process: DecidingProcessDep) -> Any:
     """Gives the record up, with its bytes kept; what waited behind it takes effect."""
     return await _settle(process, parked_id, why, caller, discard=True)

@@ -59,7 +59,7 @@ def unchanging(body: bytes, if_none_match: str | None, media_type: str = "applic
     """An answer that does not change while the process lives, with its ETag; 304 where the caller has it already."""
     etag = f'"{blake2b(body, digest_size=12).hexdigest()}"'
     headers = {"ETag": etag, "Cache-Control": "no-cache"}
-    if if_none_match is not None and etag in (one.strip().removeprefix("W/") for one in if_none_match.split(",")):
+    if {etag, "*"} & {one.strip().removeprefix("W/") for one in (if_none_match or "").split(",")}:
         return Response(status_code=304, headers=headers)
     return Response(body, headers=headers, media_type=media_type)
 
@@ -69,15 +69,18 @@ def unchanging_page(
     query: PageQuery,
     key: Callable[[Any], str],
     if_none_match: str | None,
-    shown: Callable[[Any], BaseModel] = lambda item: item,
+    shown: type[BaseModel],
 ) -> Response:
     """A page of records that do not change while the process lives, with an ETag; `items` in the order of `key`.
 
-    `shown` gives the model that stands for an item on the page.
+    `shown` is what stands for an item on the page, with fields of the item's.
     """
     after = position(query.cursor, str)
     rest = items if after is None else items[bisect_right(items, after[0], key=key) :]
-    found = page([shown(item).model_dump(mode="json") for item in rest[: query.limit + 1]], query.limit, lambda _: [])
+    some = [
+        shown.model_validate(item, from_attributes=True).model_dump(mode="json") for item in rest[: query.limit + 1]
+    ]
+    found = page(some, query.limit, lambda _: [])
     if found["next"] is not None:
         found["next"] = encode_cursor([key(rest[query.limit - 1])])
     return unchanging(orjson.dumps(found), if_none_match)

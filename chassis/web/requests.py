@@ -34,6 +34,7 @@ When = Annotated[
 ]
 """A field of bodies; the command's `claimed_at`."""
 
+_KEY = re.compile(r"^[!-~]([ -~]{0,198}[!-~])?$")
 _ETAG = re.compile(r'^(?:W/)?"?([0-9]{1,18})"?$')
 
 
@@ -107,13 +108,19 @@ async def command_request(
     request: HttpRequest,
     idempotency_key: Annotated[
         str | None,
-        Header(max_length=200, description="The same key with the same body gets the stored answer.", examples=["a1"]),
+        Header(
+            description="The same key with the same body gets the stored answer.",
+            examples=["a1"],
+            json_schema_extra={"pattern": _KEY.pattern},
+        ),
     ] = None,
     if_match: Annotated[
         str | None, Header(description="The ETag of the version that the decision is based on.", examples=['"2"'])
     ] = None,
 ) -> CommandRequest:
-    """What a command knows of the request. Raises `Unusable` where If-Match is no ETag of ours."""
+    """What a command knows of the request. Raises `Unusable` where a header is not what it must be."""
+    if idempotency_key is not None and not _KEY.fullmatch(idempotency_key):
+        raise Unusable("Idempotency-Key", "must be 1 to 200 printable characters of ASCII, with no space at either end")
     version = None
     if if_match is not None:
         match = _ETAG.match(if_match)

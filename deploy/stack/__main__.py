@@ -15,7 +15,7 @@ from deploy.stack.plan import PARTS, SERVICES, Plan, from_environment
 from deploy.stack.problem import Problem
 from deploy.stack.secrets import load
 from deploy.stack.setup import setup
-from deploy.stack.token import borne, issue, require_known, roles_in_words
+from deploy.stack.token import borne, issue, lacks, require_known, roles_in_words
 
 
 def main(arguments: list[str]) -> int:
@@ -65,6 +65,8 @@ def _token(plan: Plan, options: argparse.Namespace) -> int:
         return 2
     unit, areas = options.unit or None, _listed(options.areas)
     if warning := require_known(plan.district, unit, areas):
+        print(warning, file=sys.stderr)
+    for warning in lacks(roles, unit, areas):
         print(warning, file=sys.stderr)
     print(issue(load(plan.run).jwt_key, subject=options.subject, roles=roles, unit=unit, areas=areas))
     return 0

@@ -16,6 +16,10 @@ from deploy.stack.problem import Problem
 ISSUER = "casegrid-dev"
 AUDIENCE = "casegrid"
 
+_GRID = "CH/shuangqiaozi/shuanglin/g001"
+_UNITS = {Role.HANDLING_UNIT: "dept:water", Role.GRID_MEMBER: f"grid:{_GRID}"}
+"""The roles that work for a unit, and a unit of the reference district for each."""
+
 R = TypeVar("R", bound=Reference)
 
 
@@ -74,6 +78,18 @@ def require_known(district: Path, unit: str | None, areas: Iterable[str]) -> str
         for area in areas:
             _require("AREAS", area, known, district / "areas.json")
     return None
+
+
+def lacks(roles: Collection[Role], unit: str | None, areas: Collection[str]) -> list[str]:
+    """A warning for each thing without which a token of these roles can do less, or more, than the role is for."""
+    found = [
+        f"warning: without UNIT a {role} can work on no assignment: UNIT={example}"
+        for role, example in _UNITS.items()
+        if role in roles and unit is None
+    ]
+    if Role.GRID_MEMBER in roles and not areas:
+        found.append(f"warning: without AREAS a grid_member acts in every grid: AREAS={_GRID}")
+    return found
 
 
 def roles_in_words() -> str:

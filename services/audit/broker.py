@@ -1,12 +1,16 @@
 """The ends of the topics, asked of the broker itself: what it has beyond the log, and what it has lost."""
 
 import asyncio
+import logging
 from collections.abc import Iterable, Mapping
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
+from chassis.retry import NotNow, in_short, in_words
 from chassis.settings import Settings
+
+log = logging.getLogger(__name__)
 
 _DEADLINE_SECONDS = 10.0
 
@@ -15,7 +19,7 @@ EndOffsets = Mapping[tuple[str, int], int]
 
 
 async def end_offsets(settings: Settings, topics: Iterable[str]) -> EndOffsets:
-    """The end of every partition now. Raises `ConnectionError` if the broker does not tell it."""
+    """The end of every partition now. Raises `NotNow` if the broker does not tell it."""
     names = {settings.topic_prefix + topic: topic for topic in topics}
     kafka = AIOKafkaConsumer(
         *names,
@@ -31,9 +35,10 @@ async def end_offsets(settings: Settings, topics: Iterable[str]) -> EndOffsets:
             await kafka.start()
             found = await kafka.end_offsets(kafka.assignment())
     except (KafkaError, TimeoutError) as fault:
-        raise ConnectionError(f"the broker does not tell where its topics end: {fault!r}") from fault
+        log.warning("the broker does not tell where its topics end: %s", in_words(fault))
+        raise NotNow(f"the broker does not tell where its topics end: {in_short(fault)}") from fault
     finally:
         await kafka.stop()
     if missing := names.keys() - {at.topic for at in found}:
-        raise ConnectionError(f"the broker has no topic {', '.join(sorted(missing))}")
+        raise NotNow(f"the broker has no topic {', '.join(sorted(missing))}")
     return {(names[at.topic], at.partition): offset for at, offset in found.items()}

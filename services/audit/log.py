@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
-import orjson
 from pydantic import TypeAdapter
 
-from chassis.kafka.records import Record, read
+from chassis.kafka.records import REASON, Record, read, writable
+from chassis.retry import NotNow
 from chassis.store.database import TRANSIENT_ERRORS, Connection, Database
 from contracts.causes import kind, label
 from contracts.envelope import AnyEvent
+from contracts.fields import coordinates
 from contracts.homes import topic_from
 from contracts.notice import AcceptanceNotice, RefusalNotice
 from contracts.progress import Discarded, Retried
@@ -179,7 +180,7 @@ async def _not_stored(connection: Connection, parsed: Sequence[ParsedRecord]) ->
     for row in await connection.fetch(_STORED, *zip(*pending, strict=True)):
         record = pending.pop((row["topic"], row["partition"], row["offset"])).record
         if record.value != row["body"]:
-            raise ConnectionError(
+            raise NotNow(
                 f"{record.coordinates} is in the log with other bytes, so this is another topic of the same name;"
                 " nothing is stored until the new topics have a database of their own"
             )
@@ -195,10 +196,10 @@ async def _first_records(connection: Connection, new: Iterable[ParsedRecord]) ->
 
 def _row(index: int, parsed: ParsedRecord, duplicate_of: int | None) -> tuple[Any, ...]:
     record, event = parsed.record, parsed.event
-    stored = (index, record.topic, record.partition, record.offset, record.key, _headers(record), record.value)
+    stored = (index, record.topic, record.partition, record.offset, record.key, record.headers_as_text, record.value)
     if event is None:
         source, event_id = (identity(record.value) if record.value else None) or (None, None)
-        reason = (parsed.reason or "").replace("\0", "\ufffd")[:2000]
+        reason = writable(parsed.reason or "", REASON)
         return (*stored, False, parsed.invalidity, reason, source, event_id, record.stream_id, *(None,) * 11)
     return (
         *(*stored, True, None, None),
@@ -219,18 +220,13 @@ def _row(index: int, parsed: ParsedRecord, duplicate_of: int | None) -> tuple[An
     )
 
 
-def _headers(record: Record) -> str:
-    named = [(name, value.hex() if value is not None else None) for name, value in record.headers]
-    return orjson.dumps(named).decode()
-
-
 def _answered_request(data: Any) -> str | None:
     """The id of the request that a notice answers; the coordinates of one that could not be read."""
     match data:
         case AcceptanceNotice() | RefusalNotice(request=str()):
             return data.request
-        case RefusalNotice(partition=int(), offset=int()):
-            return f"{topic_from(data.to)}/{data.partition}@{data.offset}"
+        case RefusalNotice(partition=int(partition), offset=int(offset)):
+            return coordinates(topic_from(data.to), partition, offset)
         case _:
             return None
 
@@ -238,7 +234,7 @@ def _answered_request(data: Any) -> str | None:
 def _settled_record(data: Any) -> str | None:
     """The coordinates of the parked record that an operator retried or discarded."""
     if isinstance(data, Retried | Discarded):
-        return f"{data.parked_topic}/{data.partition}@{data.offset}"
+        return coordinates(data.parked_topic, data.partition, data.offset)
     return None
 
 

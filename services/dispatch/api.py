@@ -30,9 +30,9 @@ from services.dispatch.domain.permissions import By
 ROLES: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/assignments"): READERS,
     ("GET", "/assignments/{assignment_id}"): READERS,
-    ("GET", "/assignments/{assignment_id}/actions"): READERS,
+    ("GET", "/assignments/{assignment_id}/actions"): READERS | {Role.REPORTER},
     ("GET", "/cases/{case_id}"): READERS,
-    ("GET", "/cases/{case_id}/actions"): READERS,
+    ("GET", "/cases/{case_id}/actions"): READERS | {Role.REPORTER},
     ("GET", "/queue"): CENTRE | WATCHERS,
     ("GET", "/board"): PEOPLE,
     ("GET", "/board/stream"): PEOPLE,
@@ -118,8 +118,8 @@ async def get_assignment(assignment_id: AssignmentPath, reading: ReadingDep) -> 
 async def list_assignment_actions(assignment_id: AssignmentPath, reading: ReadingDep, by: ByDep) -> Response:
     """Lists what may be done with an assignment, and for each action whether the caller may take it now, or the rule.
 
-    Whoever may read the assignment may ask. The commands themselves are decided by the same rules. Rules about what is
-    entered are not asked.
+    Whoever may read the assignment may ask, and so may a reporter, who may urge it. The commands themselves are
+    decided by the same rules. Rules about what is entered are not asked.
     """
     await reading.assignment(assignment_id)
     return await _actions(case_of(assignment_id), [assignment_id], reading, by)

@@ -26,6 +26,10 @@ _WHY_NOT_LONGER, _WHY_SUPERVISED = "The depot has one in stock.", "4,000 househo
 _REPLY_BY = "2026-05-09T14:00:00+08:00"
 _ASSIGNED, _ACKNOWLEDGED, _ARRIVED = "2026-05-09T01:12:07Z", "2026-05-09T01:14:30Z", "2026-05-09T01:41:00Z"
 _YELLOW, _RED = "2026-05-09T10:48:07Z", "2026-05-09T13:12:07Z"
+_LIGHTS = (
+    "`green`: before `yellow_at`; `yellow`: from then on; `red`: from `red_at` on; `none`: a late entry, which raises"
+    " no alarm."
+)
 _EVIDENCE = Field(
     default=(),
     description="Photos, recordings and documents; 50 at most.",
@@ -50,11 +54,12 @@ class AssignmentFilters(PageQuery, UnitFilters):
     """Which assignments."""
 
     status: Literal["open"] | Status | None = Field(
-        default=None, description="Its status; `open`: it has not ended.", examples=["open", "on_scene"]
+        default=None,
+        description="Its status. `open`: it has not ended, whatever its stage, which is `dispatched`, `acknowledged`,"
+        " `en_route` or `on_scene`; or how it ended: `fixed`, `returned` or `cancelled`.",
+        examples=["open", "on_scene"],
     )
-    light: Light | None = Field(
-        default=None, description="It is open and has this light; `none`: late entries.", examples=["red"]
-    )
+    light: Light | None = Field(default=None, description=f"It is open and has this light. {_LIGHTS}", examples=["red"])
     due_before: ClaimedInstant | None = Field(
         default=None, description="The next deadline is before this instant.", examples=[_REPLY_BY]
     )
@@ -127,7 +132,9 @@ class UrgeBody(_ActionBody):
 class SupervisionBody(_ActionBody, json_schema_extra={"examples": [{"level": 2, "reason": _WHY_SUPERVISED}]}):
     """The level of supervision, why, and by when a reply is demanded."""
 
-    level: int = Field(default=1, ge=1, le=3, description="From 1 to 3. It can only rise.", examples=[2])
+    level: int = Field(
+        default=1, ge=1, le=3, description="The level, from 1, the lowest, to 3. It can only rise.", examples=[2]
+    )
     reason: Line = Field(description="Why, in words.", examples=[_WHY_SUPERVISED])
     reply_by: ClaimedInstant | None = Field(
         default=None, description="By when the unit must reply; later than now.", examples=[_REPLY_BY]
@@ -162,7 +169,7 @@ class ExtensionRequest(Answer):
 class Supervision(Answer):
     """The supervision in force."""
 
-    level: Count = Field(description="From 1 to 3.", examples=[2])
+    level: Count = Field(description="The level, from 1, the lowest, to 3.", examples=[2])
     reply_by: Instant | None = Field(description="By when a reply is demanded, if one is.", examples=[_RED])
     reason: Line = Field(description="Why, in the centre's words.", examples=[_WHY_SUPERVISED])
 
@@ -175,7 +182,7 @@ class AssignmentDetail(Answer):
     status: Status = Field(description="How far the unit has come, or how it ended.", examples=["on_scene"])
     open: bool = Field(description="Whether it has not ended.", examples=[True])
     light: Light | None = Field(
-        description="How much of the time is used up; `none` for late entries, null if it has ended.",
+        description=f"How much of the time is used up; null if it has ended. {_LIGHTS}",
         examples=["green"],
     )
     unit: str = Field(description="The unit that has it, or is to acknowledge it first.", examples=[_WATER])
@@ -261,9 +268,14 @@ class CaseDetail(Answer):
     area: AreaPath | None = Field(description="Where the case lies.", examples=[_GRID])
     round: Round | None = Field(description="The number of the latest round of plans.", examples=[1])
     filed_at: Instant | None = Field(description="When it was filed.", examples=[_ASSIGNED])
-    retrospective: bool | None = Field(description="Whether it was entered long after the fact.", examples=[False])
+    retrospective: bool | None = Field(
+        description="Whether it was entered long after the fact. If so, the times entered with it count.",
+        examples=[False],
+    )
     ended_by: Literal["merged", "rejected", "withdrawn"] | None = Field(
-        description="The ruling that ended its work, if one did.", examples=[None]
+        description="The ruling that ended its work, if one did: it was `merged` into another case, `rejected` as none,"
+        " or `withdrawn` by its reporter.",
+        examples=[None],
     )
     verdict: Verdict | None = Field(description="Feedback's latest verdict.", examples=["closed"])
     outcome: CaseOutcome | None = Field(description="How the case was closed; null while it is open.", examples=[None])
@@ -282,7 +294,7 @@ class Board(Answer):
         examples=[{"dispatched": 1, "acknowledged": 1, "en_route": 0, "on_scene": 1}],
     )
     by_light: dict[Light, Count] = Field(
-        description="The open ones by light; `none`: late entries.",
+        description=f"The open ones by light. {_LIGHTS}",
         examples=[{"green": 2, "yellow": 1, "red": 0, "none": 0}],
     )
     supervised: Count = Field(description="Open ones that the centre supervises.", examples=[1])

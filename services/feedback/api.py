@@ -54,7 +54,7 @@ ROLES: dict[tuple[str, str], frozenset[str]] = {
     ("POST", "/cases/{case_id}/forced-closing"): frozenset({Role.SHIFT_LEADER}),
     ("GET", "/cases"): READERS,
     ("GET", "/cases/{case_id}"): READERS,
-    ("GET", "/cases/{case_id}/actions"): READERS,
+    ("GET", "/cases/{case_id}/actions"): READERS | RATERS,
     ("GET", "/indicators"): READERS,
     ("GET", "/indicators/cases"): READERS,
     ("GET", "/formulas"): ANYONE,
@@ -185,12 +185,13 @@ async def list_cases(
 
 
 @router.get("/cases/{case_id}", tags=["cases"], response_model=bodies.CaseDetail)
-async def get_case(case_id: PermittedCase, database: DatabaseDep) -> Response:
+async def get_case(case_id: CasePath, caller: CallerDep, database: DatabaseDep) -> Response:
     """Shows a case with its assignments, its verdict and its ratings.
 
     The ETag is what If-Match may name in a check, a forced closing or a rating.
     """
     found, version = await queries.case(database, case_id)
+    caller.require_area(found["area"])
     return Json(found, headers={"ETag": f'"{version}"'})
 
 
@@ -200,8 +201,8 @@ async def list_actions(
 ) -> Response:
     """Lists what may be done with a case, and for each action whether the caller may take it now, or else the rule.
 
-    Whoever may read the case may ask. The commands themselves are decided by the same rules. Rules about what is
-    entered are not asked.
+    Whoever may read the case may ask, and so may a reporter, who may rate it. The commands themselves are decided by
+    the same rules. Rules about what is entered are not asked.
     """
     stream, inputs = await commands.consider(case_id, CommandRequest(caller.subject))
     offered = Actions(router, ROLES, caller)

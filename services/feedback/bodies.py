@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from chassis.web.bodies import Answer, Body
-from chassis.web.filters import AreaPrefix, CategoryPrefix, statuses_of
+from chassis.web.filters import AreaPrefix, CategoryPrefix, Until, statuses_of
 from chassis.web.paging import Next, PageQuery
 from chassis.web.requests import When
 from contracts.dispatch import Outcome
@@ -84,7 +84,7 @@ class CaseFilters(PageQuery):
         ),
     ] = None
     until: Annotated[
-        ClaimedInstant | None,
+        Until,
         Field(
             description="Filed before this instant; a case that was never filed: closed before it.",
             examples=[examples.END],
@@ -200,7 +200,10 @@ class CaseItem(Answer):
     ]
     retrospective: Annotated[
         bool,
-        Field(description="Whether it was entered long after the fact; its own times count then.", examples=[False]),
+        Field(
+            description="Whether it was entered long after the fact. If so, the times entered with it count.",
+            examples=[False],
+        ),
     ]
     merged_into: Annotated[
         CaseId | None, Field(description="The case it was merged into; null if into none.", examples=[None])
@@ -234,8 +237,7 @@ class CaseItem(Answer):
     check_method: Annotated[
         CheckMethod | None,
         Field(
-            description="How it is checked: by photos, at the place, by a call to the reporter, or by a rule; null if"
-            " it was never filed.",
+            description="How it is checked; null if it was never filed.",
             examples=["photo"],
         ),
     ]
@@ -252,7 +254,7 @@ class CaseItem(Answer):
     ]
     outcome: OutcomeOut
     reason: Annotated[
-        Line | None, Field(description="Why it was closed without being fixed; null else.", examples=[None])
+        Line | None, Field(description="Why it was closed without being fixed; otherwise null.", examples=[None])
     ]
     checked_by: Annotated[
         Name | None,
@@ -292,17 +294,16 @@ class AssignmentDetail(Answer):
     because: Annotated[
         Because,
         Field(
-            description="Why there is that round: the case was filed, work was returned, work failed at its check, or a"
-            " person ruled so.",
+            description="Why there is that round.",
             examples=["first"],
         ),
     ]
-    given_to: Annotated[Name, Field(description="The unit of the plan.", examples=[examples.WATER])]
+    given_to: Annotated[Name, Field(description="The unit that the plan gave it to.", examples=[examples.WATER])]
     unit: Annotated[
         Name,
         Field(description="Who it was given to; once it has ended, who had it at the end.", examples=[examples.WATER]),
     ]
-    lead: Annotated[bool, Field(description="Whether it leads the round.", examples=[True])]
+    lead: Annotated[bool, Field(description="Whether its unit leads the work of the round.", examples=[True])]
     task: Annotated[Line, Field(description="What is to be done.", examples=[examples.LEAD_TASK])]
     replaces: Annotated[
         AssignmentId | None,
@@ -317,7 +318,9 @@ class AssignmentDetail(Answer):
         Instant, Field(description="The deadline in force, extensions included.", examples=[examples.EXTENDED])
     ]
     outcome: Annotated[Outcome | None, Field(description="How it ended; null while it is open.", examples=["fixed"])]
-    reason: Annotated[Line | None, Field(description="Why it was returned or cancelled; null else.", examples=[None])]
+    reason: Annotated[
+        Line | None, Field(description="Why it was returned or cancelled; otherwise null.", examples=[None])
+    ]
     ended_at: Annotated[
         Instant | None, Field(description="When it ended; null while it is open.", examples=[examples.DONE])
     ]
@@ -339,7 +342,7 @@ class AssignmentDetail(Answer):
     extensions: Annotated[int, Field(description="How many extensions were granted.", examples=[1], ge=0)]
     extended: Annotated[
         list[ExtensionDetail],
-        Field(description="These, the earliest first.", examples=[[examples.EXTENSION]]),
+        Field(description="The granted extensions, the earliest first.", examples=[[examples.EXTENSION]]),
     ]
     urged: Annotated[int, Field(description="How often it was urged, known once it has ended.", examples=[0], ge=0)]
     supervised: Annotated[
@@ -375,9 +378,7 @@ class CheckWaiting(Answer):
         Instant | None,
         Field(description="Until when it should be checked; null if it does not wait.", examples=[examples.CHECK_DUE]),
     ]
-    check_overdue: Annotated[
-        bool, Field(description="Whether that time passed before anybody checked. The clock said so.", examples=[False])
-    ]
+    check_overdue: Annotated[bool, Field(description="Whether that time has passed without a check.", examples=[False])]
     handlers: Annotated[
         list[Name],
         Field(description="Everybody who handled the case. None of them checks it.", examples=[[examples.WORKER]]),

@@ -3,7 +3,7 @@
 from pydantic import JsonValue
 from pydantic.config import JsonDict
 
-CASE, LEADER = "019e0a9c-1f78-7c3e-8b1a-0c8f7e0d4a11", "019e0a97-02c4-7b1d-9f30-5a6d1be47702"
+CASE = "019e0a9c-1f78-7c3e-8b1a-0c8f7e0d4a11"
 FIRST = f"{CASE}.1.1"
 GRID, WATER_MAIN, WATER = "CH/shuangqiaozi/shuangqiaolubei/g001", "event.emergency.water-main", "dept:water"
 TITLE, LEAD_TASK = "Water gushes out of the road by the metro site", "Shut the valves, repair the main, restore supply"

@@ -5,15 +5,15 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from chassis.web.bodies import Answer
-from chassis.web.filters import AreaPrefix, CategoryPrefix
+from chassis.web.filters import AreaPrefix, CategoryPrefix, Until
 from chassis.web.paging import Next, PageQuery
 from contracts.fields import ClaimedInstant, Instant, Name
+from contracts.reference import Level
 from services.feedback import examples
 from services.feedback.bodies import UnitFilter
 from services.feedback.domain.formulas import About, Measure
 
 Grouping = Literal["all", "unit", "area", "category"]
-Level = Literal["district", "street", "community", "grid", "subgrid"]
 Population = Literal[
     "due",
     "closed",
@@ -29,7 +29,13 @@ Population = Literal[
     "supervised",
     "rated",
 ]
-ByOut = Annotated[Grouping, Field(description="What the figures are grouped by; `all`: one group.", examples=["unit"])]
+ByOut = Annotated[
+    Grouping,
+    Field(
+        description="Groups by the `unit`, `area` or `category` of each case; `all`: one group.",
+        examples=["unit"],
+    ),
+]
 LevelOut = Annotated[
     Level,
     Field(
@@ -53,10 +59,10 @@ class IndicatorFilters(PageQuery):
     level: LevelOut = "street"
     since: Annotated[
         ClaimedInstant | None,
-        Field(description="The begin of the period; by default 1970.", examples=[examples.BEGIN]),
+        Field(description="The beginning of the period; by default 1970.", examples=[examples.BEGIN]),
     ] = None
     until: Annotated[
-        ClaimedInstant | None,
+        Until,
         Field(description="The end of the period, exclusive; by default now.", examples=[examples.END]),
     ] = None
     as_of: Annotated[
@@ -97,7 +103,7 @@ class Indicator(Answer):
     of: Annotated[
         int,
         Field(
-            description="How many cases, assignments or ratings, as the formula says, it is about.",
+            description="How many cases, assignments or ratings the number is about, as its formula says.",
             examples=[4],
             ge=0,
         ),
@@ -134,7 +140,7 @@ class IndicatorPage(Answer):
 
     by: ByOut
     level: LevelOut
-    since: Annotated[Instant, Field(description="The begin of the period.", examples=[examples.BEGUN])]
+    since: Annotated[Instant, Field(description="The beginning of the period.", examples=[examples.BEGUN])]
     until: Annotated[Instant, Field(description="The end of the period, exclusive.", examples=[examples.ENDED])]
     as_of: Annotated[Instant, Field(description="What had happened by then counts.", examples=[examples.ENDED])]
     items: Annotated[list[IndicatorGroup], Field(description="The groups, in order of `key`.")]
@@ -150,12 +156,18 @@ class FormulaItem(Answer):
     about: Annotated[
         About,
         Field(
-            description="One case, one unit's work on a case, or the group of cases that a figure is about.",
+            description="What it is computed for: one `case`, the work of one `unit` on a case, or the `group` of cases"
+            " that a figure is about.",
             examples=["group"],
         ),
     ]
     measure: Annotated[
-        Measure, Field(description="In what it is measured; a share lies between 0 and 1.", examples=["share"])
+        Measure,
+        Field(
+            description="In what it is measured: `hours`, `seconds`, a `share` between 0 and 1, a `count`, `stars` from 1"
+            " to 5, or a `verdict`.",
+            examples=["share"],
+        ),
     ]
     definition: Annotated[
         str, Field(description="How it is computed, in words.", examples=["Closed / due. Due = the cases closed ..."])

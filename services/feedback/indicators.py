@@ -18,10 +18,11 @@ from chassis.store.database import Database
 from chassis.web.identity import Caller
 from chassis.web.paging import page, position
 from contracts.fields import instant
+from contracts.reference import Level
 from services.feedback.bodies import CaseItem
 from services.feedback.domain import formulas
 from services.feedback.domain.formulas import Formula
-from services.feedback.indicator_bodies import BehindFilters, IndicatorFilters, Level, Population
+from services.feedback.indicator_bodies import BehindFilters, IndicatorFilters, Population
 from services.feedback.queries import Row, shown
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)

@@ -44,7 +44,11 @@ ReporterOut = Annotated[
     Field(description="An opaque reference to the reporter; null if nobody was named.", examples=[REPORTER]),
 ]
 RetrospectiveOut = Annotated[
-    bool, Field(description="Whether it was entered long after the fact; its own times count then.", examples=[False])
+    bool,
+    Field(
+        description="Whether it was entered long after the fact. If so, the times entered with it count.",
+        examples=[False],
+    ),
 ]
 ReportedAt = Annotated[
     datetime, Field(description="The instant that counts; its arrival unless retrospective.", examples=[_ARRIVED])
@@ -62,9 +66,9 @@ WithdrawalRequested = Annotated[
 ]
 UpheldReason = Annotated[
     str | None,
-    Field(description="Why the case goes on although the report was withdrawn; else null.", examples=[_UPHELD]),
+    Field(description="Why the case goes on although the report was withdrawn; otherwise null.", examples=[_UPHELD]),
 ]
-SaidAt = Annotated[datetime, Field(description="The instant that counts.", examples=[_ARRIVED])]
+SaidAt = Annotated[datetime, Field(description="When it was said; the instant that counts.", examples=[_ARRIVED])]
 SaidBy = Annotated[str | None, Field(description="Who said it, as events name the actor.", examples=[REPORTER])]
 
 

@@ -14,6 +14,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from chassis.engine.commands import Unusable
+from chassis.web.bodies import Answer
 from chassis.web.errors import Json
 from chassis.web.filters import AreaPrefix, SearchText, require_area
 from chassis.web.paging import UNCHANGING, IfNoneMatch, Next, PageQuery, unchanging, unchanging_page
@@ -87,11 +88,7 @@ class AreaFilters(AreaChoice, PageQuery):
     q: SearchText = None
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, from_attributes=True)
-
-
-class CategoryItem(_Record):
+class CategoryItem(Answer):
     """A category of the catalogue."""
 
     code: Annotated[str, Field(description="The code that reports name.", examples=["event.emergency.water-main"])]
@@ -113,14 +110,14 @@ class CategoryItem(_Record):
     supports: Annotated[tuple[Task, ...], Field(description="Who helps, and how.", examples=[[_SUPPORT]])]
 
 
-class CategoryPage(_Record):
+class CategoryPage(Answer):
     """A page of the catalogue."""
 
     items: Annotated[list[CategoryItem], Field(description="The categories, in the order of their codes.")]
     next: Next
 
 
-class AreaItem(_Record):
+class AreaItem(Answer):
     """An area of the district."""
 
     path: Annotated[str, Field(description="From the district down to the area.", examples=[_STREET])]
@@ -133,7 +130,7 @@ class AreaItem(_Record):
     ]
 
 
-class AreaPage(_Record):
+class AreaPage(Answer):
     """A page of areas."""
 
     items: Annotated[list[AreaItem], Field(description="The areas, in the order of their paths.")]
@@ -144,7 +141,7 @@ Position = Annotated[tuple[float, ...], Field(min_length=2, max_length=2)]
 Ring = Annotated[tuple[Position, ...], Field(min_length=4)]
 
 
-class Polygon(_Record):
+class Polygon(Answer):
     """A GeoJSON polygon (RFC 7946): one closed ring, counter-clockwise."""
 
     type: Annotated[Literal["Polygon"], Field(description="The kind of geometry.")]
@@ -154,7 +151,7 @@ class Polygon(_Record):
     ]
 
 
-class Feature(_Record):
+class Feature(Answer):
     """An area as a GeoJSON feature."""
 
     type: Annotated[Literal["Feature"], Field(description="The kind of object.")]
@@ -163,7 +160,7 @@ class Feature(_Record):
     properties: Annotated[AreaItem, Field(description="What the list of areas says of it.")]
 
 
-class FeatureCollection(_Record):
+class FeatureCollection(Answer):
     """Areas as GeoJSON (RFC 7946)."""
 
     type: Annotated[Literal["FeatureCollection"], Field(description="The kind of object.")]
@@ -197,7 +194,7 @@ async def list_categories(
         )
 
     found = [category for category in district.categories_in_order if fits(category)]
-    return unchanging_page(found, filters, lambda item: item.code, if_none_match, CategoryItem.model_validate)
+    return unchanging_page(found, filters, lambda item: item.code, if_none_match, CategoryItem)
 
 
 @router.get("/areas", response_model=AreaPage, responses=UNCHANGING)
@@ -209,7 +206,7 @@ async def list_areas(
     The levels are district, street, community, grid and sub-grid. `GET /areas.geojson` has their polygons.
     """
     found = [area for area in _chosen(filters, district) if holds_words(district.names[area.path], filters.q)]
-    return unchanging_page(found, filters, lambda item: item.path, if_none_match, AreaItem.model_validate)
+    return unchanging_page(found, filters, lambda item: item.path, if_none_match, AreaItem)
 
 
 @router.get("/areas.geojson", response_model=FeatureCollection, response_class=GeoJson, responses=UNCHANGING)

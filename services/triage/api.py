@@ -19,6 +19,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel
 
 from chassis.engine.commands import CommandRequest, Unusable
+from chassis.engine.decider import Unknown
 from chassis.web.actions import ActionList, Actions, actions_answer
 from chassis.web.errors import Json
 from chassis.web.filters import require_area, require_categories, require_category, require_status, require_unit
@@ -152,12 +153,15 @@ async def list_cases(
 
 
 @router.get("/cases/{case_id}", response_model=CaseDetail)
-async def get_case(case_id: PermittedCase, database: DatabaseDep, rules: Rules) -> Response:
+async def get_case(case_id: CasePath, caller: CallerDep, database: DatabaseDep, rules: Rules) -> Response:
     """Shows what triage knows of a case: its report, what it waits for, its rulings with the reasons, its assignments.
 
     The ETag is what If-Match must name in a ruling.
     """
     stream = await queries.case(database, decider(rules), case_id)
+    if stream.state.report is None:
+        raise Unknown(f"there is no case {case_id}")
+    caller.require_area(stream.state.area)
     merged = await queries.merged_count(database, case_id)
     return Json(_case_detail(case_id, stream.state, merged), headers={"ETag": f'"{stream.version}"'})
 

@@ -26,6 +26,12 @@ from contracts.triage import Assigned, Dispatched, Priority, RejectionReason
 from services.triage import examples
 from services.triage.domain.case import Awaited
 
+_AWAITED = (
+    "`verify`: a look at the place, before it is filed. The others wait for a ruling: `unlocated`: its area is not"
+    " known; `unclassified`: its category is not known; `second_return`: it was returned twice; `no_unit`: no unit is"
+    " left to give its work to."
+)
+
 # What several bodies have in common.
 CaseOut = Annotated[CaseId, Field(description="The case.", examples=[examples.CASE])]
 StatusOut = Annotated[
@@ -59,16 +65,13 @@ OutcomeOut = Annotated[
 AwaitedOut = Annotated[
     Awaited,
     Field(
-        description="What the case waits for: a look at the place (`verify`), or a ruling because it has no area, no"
-        " category, was returned twice, or no unit is left to give it to.",
+        description=f"What the case waits for. {_AWAITED}",
         examples=["unclassified"],
     ),
 ]
 SinceOut = Annotated[Instant, Field(description="Since when it waits.", examples=[examples.FILED])]
 DueAtOut = Annotated[Instant, Field(description="Until when it should be decided.", examples=["2026-05-09T01:27:07Z"])]
-OverdueOut = Annotated[
-    bool, Field(description="Whether that time passed before anybody decided. The clock said so.", examples=[False])
-]
+OverdueOut = Annotated[bool, Field(description="Whether that time has passed without a decision.", examples=[False])]
 WaitingUnit = Annotated[
     Name | None,
     Field(
@@ -81,7 +84,9 @@ WaitingUnit = Annotated[
 class QueueFilters(PageQuery):
     """Which of the waiting cases."""
 
-    queue: Annotated[Awaited | None, Field(description="What the case waits for.", examples=["verify"])] = None
+    queue: Annotated[Awaited | None, Field(description=f"What the case waits for. {_AWAITED}", examples=["verify"])] = (
+        None
+    )
     area: AreaPrefix = None
     overdue: Annotated[bool | None, Field(description="Whether the deadline has passed.", examples=[True])] = None
 
@@ -117,7 +122,9 @@ class VerificationBody(Body):
     why: Annotated[
         RejectionReason | None,
         Field(
-            description="Only if it is not confirmed: what it is instead; by default `not_reproducible`.",
+            description="Only if it is not confirmed, the kind of rejection. `not_reproducible`: nothing was to be seen"
+            " at the place, the default; `not_ours`: others are responsible; `incomplete`: the report does not say"
+            " enough.",
             examples=["not_reproducible"],
         ),
     ] = None
@@ -268,7 +275,8 @@ class CaseItem(Answer):
     case_id: CaseOut
     status: StatusOut
     queue: Annotated[
-        Awaited | None, Field(description="What it waits for; null if for nothing.", examples=["unclassified"])
+        Awaited | None,
+        Field(description=f"What it waits for; null if for nothing. {_AWAITED}", examples=["unclassified"]),
     ]
     category: CategoryOut
     priority: Annotated[
@@ -282,7 +290,10 @@ class CaseItem(Answer):
     reported_at: ReportedAt
     retrospective: Annotated[
         bool,
-        Field(description="Whether it was entered long after the fact; its own times count then.", examples=[False]),
+        Field(
+            description="Whether it was entered long after the fact. If so, the times entered with it count.",
+            examples=[False],
+        ),
     ]
     round: RoundOut
     merged_into: Annotated[
@@ -323,7 +334,7 @@ class CaseAssignment(Answer):
         Field(description="Who it was given to; once it has ended, who had it at the end.", examples=["dept:water"]),
     ]
     task: Annotated[Line, Field(description="What is to be done.", examples=[examples.LEAD_TASK])]
-    lead: Annotated[bool, Field(description="Whether it leads the round.", examples=[True])]
+    lead: Annotated[bool, Field(description="Whether its unit leads the work of the round.", examples=[True])]
     outcome: Annotated[Outcome | None, Field(description="How it ended; null while it is open.", examples=["fixed"])]
     failed: Annotated[bool, Field(description="Whether its work failed at the check.", examples=[False])]
     replaced: Annotated[bool, Field(description="Whether a later assignment took its work over.", examples=[False])]

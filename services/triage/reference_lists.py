@@ -3,8 +3,9 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from chassis.web.bodies import Answer
 from chassis.web.filters import AreaPrefix, SearchText, require_area, require_category
 from chassis.web.paging import UNCHANGING, IfNoneMatch, Next, PageQuery, unchanging_page
 from chassis.web.requests import reference_of
@@ -34,11 +35,7 @@ class UnitFilters(PageQuery):
     q: SearchText = None
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, from_attributes=True)
-
-
-class UnitItem(_Record):
+class UnitItem(Answer):
     """Whoever can be assigned."""
 
     id: Annotated[str, Field(description="The id that assignments name.", examples=[f"grid:{GRID}"])]
@@ -62,7 +59,7 @@ class UnitItem(_Record):
     ]
 
 
-class UnitPage(_Record):
+class UnitPage(Answer):
     """A page of units."""
 
     items: Annotated[list[UnitItem], Field(description="The units, in the order of their ids.")]
@@ -80,8 +77,8 @@ async def list_units(
     """
     require_area(filters.area, rules.areas)
     require_category(filters.category, rules.catalogue)
-    found = sorted((unit for unit in rules.units.units if _fits(unit, filters)), key=lambda unit: unit.id)
-    return unchanging_page(found, filters, lambda unit: unit.id, if_none_match, UnitItem.model_validate)
+    found = [unit for unit in rules.units_in_order if _fits(unit, filters)]
+    return unchanging_page(found, filters, lambda unit: unit.id, if_none_match, UnitItem)
 
 
 def _fits(unit: Unit, filters: UnitFilters) -> bool:

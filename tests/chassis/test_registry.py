@@ -52,7 +52,7 @@ def test_a_change_is_seen_and_so_are_the_topics(tmp_path: Path) -> None:
     assert registry.topics(("from.*", "to.*")) == ("from.water", "from.fire", "to.water", "to.fire")
     file.unlink()
     assert registry.partners.by_id.keys() == {"water", "fire"}
-    assert "not usable" in (registry.fault or "")
+    assert "cannot be read" in (registry.fault or "")
 
 
 def test_an_installation_without_the_file_has_no_partners_and_no_fault(tmp_path: Path) -> None:

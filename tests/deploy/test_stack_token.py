@@ -81,6 +81,34 @@ def test_a_unit_or_an_area_that_the_district_lacks_is_named(
     assert done.stderr.startswith(named.format(district=stack.environment["CASEGRID_DISTRICT"]))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("handling_unit",), ["without UNIT a handling_unit can work on no assignment: UNIT=dept:water"]),
+        (("dispatcher,handling_unit",), ["without UNIT a handling_unit can work on no assignment: UNIT=dept:water"]),
+        (
+            ("grid_member",),
+            [
+                "without UNIT a grid_member can work on no assignment: UNIT=grid:CH/shuangqiaozi/shuanglin/g001",
+                "without AREAS a grid_member acts in every grid: AREAS=CH/shuangqiaozi/shuanglin/g001",
+            ],
+        ),
+        (("handling_unit", "--unit", "dept:water"), []),
+        (
+            ("grid_member", "--unit", "grid:CH/shuangqiaozi/shuanglin/g001", "--areas", "CH/shuangqiaozi/shuanglin"),
+            [],
+        ),
+        (("dispatcher",), []),
+    ],
+)
+def test_a_token_that_lacks_what_its_role_needs_comes_with_a_warning(
+    stack: Stack, arguments: tuple[str, ...], words: list[str]
+) -> None:
+    done = stack.run("token", "--role", *arguments)
+    assert (done.returncode, done.stderr.splitlines()) == (0, [f"warning: {one}" for one in words])
+    assert claims(stack, done.stdout)["sub"] == "developer"
+
+
 def test_without_a_district_it_warns_and_prints_the_token(stack: Stack, tmp_path: Path) -> None:
     arguments = ("token", "--role", "handling_unit", "--unit", "dept:fire")
     done = stack.run(*arguments, CASEGRID_DISTRICT=str(tmp_path / "none"))

@@ -1,32 +1,25 @@
 """What holds for the APIs of all five services alike: the same question gets the same answer everywhere."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from importlib import import_module
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, get_args
 
-import httpx
 import pytest
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
 from chassis.service import Service
-from chassis.settings import Settings
-from chassis.store.migrations import migrate
 from chassis.web.application import PARKED, Routes
 from chassis.web.bodies import Body
 from chassis.web.paging import encode_cursor
 from chassis.web.roles import ANYONE, SIGNED_IN, routes_of
 from contracts.roles import Role
 from contracts.status import Status, shown_by
+from tests.services.every import EVERYBODY, ask, named, operations, serving
 from tests.support.facts import case_id
-from tests.support.fleet import SERVICES
-from tests.support.infrastructure import PASSWORD, Database
-from tests.support.services import Running, running, token
+from tests.support.infrastructure import Database
+from tests.support.services import Running, token
 
-EVERYBODY = token("everybody", *(role for role in Role if role != "partner"))
 FORGED: tuple[list[Any], ...] = (
     *([], ["x"], [7], [-1], [2**63], [1.5], [None], [True], [["x"]], ["\0"], [{}]),
     *(["x", "x"], [7, "x"], ["2026-05-09", "x"], ["2026-05-09T08:00:00", "x"], ["0001-01-01T00:00:00Z", "x"]),
@@ -35,44 +28,7 @@ FORGED: tuple[list[Any], ...] = (
 )
 INSTANTS = ("2026-05-09T08:00:00Z", "2026-05-09T16:00:00+08:00", "2026-05-09T08:00:00.123456-03:30")
 NO_INSTANTS = ("2026-05-09", "2026-05-09T08:00:00", "1899-12-31T00:00:00Z", "2026-02-29T00:00:00Z", "yesterday", "0")
-IDS = {
-    "case_id": case_id(),
-    "assignment_id": f"{case_id()}.1.1",
-    "parked_id": "1",
-    "index": "0",
-    "reporter_ref": "reporter:x",
-}
-"""Of things that no service knows."""
 NO_AREAS = ("CH//x", "/CH", "CH/", "CH/a/b/c/d/e", "C H", "%")
-
-
-@dataclass(frozen=True)
-class Operation:
-    """A method of a path, as the service's own document describes it."""
-
-    method: str
-    path: str
-    described: dict[str, Any]
-
-    def parameters(self, place: str = "query") -> Iterator[tuple[str, dict[str, Any]]]:
-        """(name, schema) of its parameters."""
-        for one in self.described.get("parameters", ()):
-            if one["in"] == place:
-                yield one["name"], one["schema"]
-
-    def required(self) -> dict[str, str]:
-        """Values for the parameters that must be there, from their examples."""
-        return {
-            one["name"]: one.get("example") or one["schema"]["examples"][0]
-            for one in self.described.get("parameters", ())
-            if one["in"] == "query" and one["required"]
-        }
-
-
-@pytest.fixture(params=SERVICES)
-def service(request: pytest.FixtureRequest, district_folder: Path) -> Service:
-    settings = Settings.model_validate({"CASEGRID_DISTRICT": district_folder})
-    return import_module(f"services.{request.param}.service").build(settings)
 
 
 broken_router = APIRouter()
@@ -85,38 +41,6 @@ async def get_broken() -> None:
 
 BROKEN = Routes(broken_router, {("GET", "/broken"): ANYONE}, {})
 """A route with a defect."""
-
-
-@asynccontextmanager
-async def serving(service: Service, database: Database) -> AsyncIterator[Running]:
-    await migrate(database.admin_url, service.name, PASSWORD, service.migrations)
-    async with running(service, database.url(service.name), role="api") as found:
-        yield found
-
-
-@pytest.fixture
-async def api(empty_database: Database, service: Service) -> AsyncIterator[Running]:
-    async with serving(service, empty_database) as found:
-        yield found
-
-
-async def operations(api: Running, *methods: str) -> list[Operation]:
-    document = (await api.client.get("/openapi.json")).json()
-    return [
-        Operation(method, path.format_map(IDS), described)
-        for path, found in document["paths"].items()
-        for method, described in found.items()
-        if method in methods
-    ]
-
-
-async def ask(api: Running, operation: Operation, **query: Any) -> httpx.Response:
-    return await api.client.get(operation.path, headers=EVERYBODY, params={**operation.required(), **query})
-
-
-def named(answer: httpx.Response) -> list[str]:
-    assert answer.headers["content-type"] == "application/problem+json"
-    return [error["field"] for error in answer.json().get("errors", ())]
 
 
 def formats(schema: dict[str, Any]) -> set[str]:
@@ -307,7 +231,7 @@ async def test_everybody_is_told_who_they_are(api: Running) -> None:
 
 async def test_the_document_names_the_errors_that_any_request_may_meet(api: Running) -> None:
     for operation in await operations(api, "get", "post", "put", "delete"):
-        assert {"429", "500", "503"} <= operation.described["responses"].keys(), operation.path
+        assert {"401", "413", "422", "429", "500", "503"} <= operation.described["responses"].keys(), operation.path
 
 
 async def test_the_document_describes_every_field_and_every_parameter_with_examples(api: Running) -> None:
@@ -327,3 +251,51 @@ async def test_the_document_describes_every_field_and_every_parameter_with_examp
                 if not one.get("description")
             ]
     assert wanting == []
+
+
+SELF_EVIDENT = {"Limit.unit", "Completeness.verdict", "CaseItem.ruling"}
+"""What needs no words; of the last, which holds a status, the description names all that a ruling can be."""
+
+
+def values_of(schema: dict[str, Any]) -> list[str]:
+    found = [*schema.get("enum", ())]
+    for inner in (*schema.get("anyOf", ()), schema.get("items"), schema.get("propertyNames")):
+        found += values_of(inner) if inner else []
+    return found
+
+
+async def test_the_document_explains_every_value_of_an_enumeration(api: Running) -> None:
+    """Of the statuses of a case, those that the service shows."""
+    document = (await api.client.get("/openapi.json")).json()
+    described = [
+        (f"{name}.{field}", schema.get("description", ""), values_of(schema))
+        for name, model in document["components"]["schemas"].items()
+        for field, schema in model.get("properties", {}).items()
+    ]
+    for operation in await operations(api, "get", "post"):
+        described += [
+            (f"{operation.path} {one['name']}", one["description"], values_of(one["schema"]))
+            for one in operation.described.get("parameters", ())
+        ]
+    hidden = {*get_args(Status)} - {*shown_by(api.runtime.service.name)}
+    wanting = {
+        name: [value for value in values if f"`{value}`" not in words and value not in hidden]
+        for name, words, values in described
+        if name not in SELF_EVIDENT
+    }
+    assert {name: values for name, values in wanting.items() if values} == {}
+
+
+async def test_whoever_may_take_an_action_may_ask_which_are_allowed(api: Running) -> None:
+    """An operation's prefix up to its id in braces names what it acts on."""
+    roles = api.runtime.service.routes.roles
+    asked = {
+        path.removesuffix("/actions"): allowed for (_, path), allowed in roles.items() if path.endswith("/actions")
+    }
+    assert (asked == {}) == (api.runtime.service.name == "audit")
+    for about, may_ask in asked.items():
+        takers = [allowed for (method, path), allowed in roles.items() if method != "GET" and path.startswith(about)]
+        if about == "/cases/{case_id}":  # of dispatch: its assignments' actions
+            takers += [may for (method, path), may in roles.items() if method != "GET" and "{assignment_id}" in path]
+        assert takers
+        assert frozenset[str]().union(*takers) <= may_ask, about

@@ -23,6 +23,7 @@ from chassis.store.database import Connection, Database
 from chassis.web.identity import AUDIENCE
 from contracts.envelope import Event
 from contracts.wire import reread
+from tests.support.answers import Watched
 
 R = TypeVar("R")
 
@@ -92,7 +93,10 @@ async def running(
     clock: Clock | None = None,
     **more: Any,
 ) -> AsyncIterator[Running]:
-    """A service with all its parts; with the default `kafka` no broker is there, and HTTP works all the same."""
+    """A service with all its parts; with the default `kafka` no broker is there, and HTTP works all the same.
+
+    At its end every status that it answered with must be declared in its OpenAPI document.
+    """
     settings = Settings.model_validate(
         {
             "database_url": database_url,
@@ -106,12 +110,14 @@ async def running(
     if kafka == NOWHERE:  # there is no backlog to wait for
         assume_no_backlog(runtime)
     app = application(runtime)
+    watched = Watched(app)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"http://{service.name}") as client,
+        httpx.AsyncClient(transport=httpx.ASGITransport(watched), base_url=f"http://{service.name}") as client,
     ):
         await eventually(lambda: _reached(runtime), what=f"{service.name}'s database")
         yield Running(runtime, client)
+    assert watched.undeclared() == [], "answers that the service's own document does not declare"
 
 
 async def all_read(now: datetime) -> datetime:

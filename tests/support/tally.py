@@ -164,7 +164,7 @@ TALLIES: View[Tally] = View(
 router = APIRouter()
 
 
-@router.post("/cases/{case_id}/notes")
+@router.post("/cases/{case_id}/notes", status_code=201)
 async def note(case_id: str, body: dict[str, str], commands: CommandsDep, request: CommandRequestDep) -> Any:
     return answer(
         await commands.execute(

@@ -28,6 +28,7 @@ from contracts.reference import (
     Unit,
     Units,
 )
+from contracts.wire import rule_of
 
 R = TypeVar("R", bound=Reference)
 
@@ -206,4 +207,4 @@ def _explained(file: str, where: str, error: ValidationError) -> Iterator[Findin
     for item in error.errors(include_url=False, include_context=False, include_input=False):
         parts = (where, *(str(part) for part in item["loc"]))
         field = ".".join(part for part in parts if part) or "file"
-        yield Finding(file, field, item["msg"].removeprefix("Value error, "))
+        yield Finding(file, field, rule_of(item))

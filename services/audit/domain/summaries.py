@@ -6,6 +6,7 @@ from typing import Any
 from contracts.dispatch import Resolved
 from contracts.envelope import AnyEvent
 from contracts.feedback import Evaluated
+from contracts.fields import coordinates
 from contracts.intake import NewReport, Supplement, Withdrawal
 from contracts.progress import Discarded, Offered, Refused, Retried
 from contracts.triage import Dispatched, Merged, Rejected, Upheld, Withdrawn
@@ -151,7 +152,7 @@ def _step(data: Any) -> str:
     found = _STEPS[data.step]
     match data:
         case Retried() | Discarded():
-            where = f"{data.parked_topic}/{data.partition}@{data.offset}"
+            where = coordinates(data.parked_topic, data.partition, data.offset)
             return f"{found}, {where} ({_short(data.parked_because)})" + _quoted(data.reason)
         case Refused():
             return f"{found} of {data.partner}, {data.rule}" + _quoted(data.reason)

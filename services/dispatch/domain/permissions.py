@@ -6,7 +6,7 @@ Each `may_...` raises `Refused` with the rule that forbids the action. Both `dec
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from chassis.engine.decider import Inputs, Refused
+from chassis.engine.decider import Inputs, NotYours, Refused
 from services.dispatch.domain.assignment import Assignment
 from services.dispatch.domain.rules import Rules
 
@@ -39,7 +39,7 @@ class By:
             return unit
         if self.units.intersection(assignment.candidates_ever):
             raise Refused("assignment.taken", "another unit has acknowledged the assignment")
-        raise Refused(*_OTHERS_ASSIGNMENT)
+        raise NotYours(*_OTHERS_ASSIGNMENT)
 
 
 def may_acknowledge(by: By, assignment: Assignment, inputs: Inputs, rules: Rules) -> None:
@@ -138,7 +138,7 @@ def _require_open(by: By, assignment: Assignment) -> None:
     """Nothing is done with an assignment that has ended. A partner learns that only of assignments of its units."""
     if (end := assignment.end) is not None:
         if by.partner is not None and not by.units.intersection(assignment.candidates_ever):
-            raise Refused(*_OTHERS_ASSIGNMENT)
+            raise NotYours(*_OTHERS_ASSIGNMENT)
         raise Refused("assignment.ended", f"the assignment ended as {end.outcome} at {_minute(end.at)}")
 
 

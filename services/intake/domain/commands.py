@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from chassis.engine.decider import Facts, Inputs, Refused, Unknown, refusal
+from chassis.engine.decider import Facts, Inputs, NotYours, Refused, Unknown, refusal
 from contracts import times
 from contracts.fields import Attachment, Place, Point
 from contracts.intake import Channel, NewReport, Supplement, Withdrawal
@@ -178,7 +178,7 @@ def _report_of_asker(by: By, state: Case, inputs: Inputs) -> Report:
     if report is None:
         raise Unknown(f"there is no report {inputs.stream}")
     if not by.on_behalf and not _filed(by, report, inputs):
-        raise Refused(
+        raise NotYours(
             "report.owner", "only whoever filed the report may do this, or an acceptor or shift leader on their behalf"
         )
     return report

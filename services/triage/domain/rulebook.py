@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
-from contracts.reference import Calendar, Catalogue, Gazetteer, Member, Place, Policy, Units, filled_by
+from contracts.reference import Calendar, Catalogue, Gazetteer, Member, Place, Policy, Unit, Units, filled_by
 from contracts.territory import Territory
 from services.triage.domain.recognition import Recognizer
 
@@ -29,6 +29,11 @@ class Rulebook:
     def recognizer(self) -> Recognizer:
         """Tells categories by words."""
         return Recognizer(self.catalogue, self.policy)
+
+    @cached_property
+    def units_in_order(self) -> tuple[Unit, ...]:
+        """By their ids."""
+        return tuple(sorted(self.units.units, key=lambda unit: unit.id))
 
     @cached_property
     def zone(self) -> ZoneInfo:

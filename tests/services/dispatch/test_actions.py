@@ -30,6 +30,7 @@ ASKING = {
     "the centre": CENTRE,
     "an acceptor": token("wang", "acceptor"),
     "an auditor": token("zhou", "auditor"),
+    "a reporter": token("chen", "reporter"),
     "a crew that is the centre, too": token("li", "handling_unit", "shift_leader", unit="dept:water"),
 }
 
@@ -116,13 +117,13 @@ async def test_the_actions_of_a_case_are_those_of_its_assignments_and_hold_for_i
     await post(dispatch, f"/assignments/{case}.1.1/resolve", stale, 412)
 
 
-async def test_whoever_may_read_a_case_may_ask_and_nobody_else(dispatch: Running) -> None:
+async def test_nobody_may_ask_about_what_lies_elsewhere_or_is_no_unit_of_theirs(dispatch: Running) -> None:
     case, other, rejected = await given_out(dispatch), case_id(), case_id()
     for path in (f"/cases/{case}/actions", f"/assignments/{case}.1.2/actions"):
         found = (await get(dispatch, path, PARTNER))["items"]
         assert {one["assignment_id"] for one in found} == {f"{case}.1.2"}
         await get(dispatch, path, token("d", "dispatcher", areas=(ELSEWHERE,)), 403)
-        await get(dispatch, path, token("chen", "reporter"), 403)
+        await get(dispatch, path, token("chen", "reporter", areas=(ELSEWHERE,)), 403)
     await given_out(dispatch, plan(other, 1, "dept:water"), case=other)
     for path in (f"/cases/{other}/actions", f"/assignments/{other}.1.1/actions"):
         await get(dispatch, path, PARTNER, 403)

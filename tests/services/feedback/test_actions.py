@@ -74,6 +74,7 @@ async def test_an_action_says_where_to_send_it_and_that_it_is_allowed(feedback: 
         (LEADER, ["caller.role", None, "caller.role"]),
         (token("worker:1", "shift_leader"), ["caller.role", "closing.separation", "caller.role"]),
         (AUDITOR, ["caller.role"] * 3),
+        (REPORTER, ["caller.role", "caller.role", "rating.open"]),
         (MANY, [None, None, "rating.open"]),
     ],
 )
@@ -110,10 +111,11 @@ async def test_a_call_back_is_an_evaluators(feedback: Running) -> None:
     assert (await rules(feedback, case, EVALUATOR))[0] is None
 
 
-async def test_only_who_may_read_the_case_may_ask_and_asking_writes_nothing(feedback: Running) -> None:
+async def test_only_who_may_see_the_case_may_ask_and_asking_writes_nothing(feedback: Running) -> None:
     case = await waiting(feedback)
     away = token("li", "grid_member", areas=(FAR_COMMUNITY,))
-    for who, status in ((REPORTER, 403), (away, 403), ({}, 401), (CHECKER, 200)):
+    far = token("chen", "reporter", areas=(FAR_COMMUNITY,))
+    for who, status in ((far, 403), (away, 403), ({}, 401), (CHECKER, 200)):
         assert (await feedback.client.get(f"/cases/{case}/actions", headers=who)).status_code == status
     assert (await feedback.client.get(f"/cases/{case_id()}/actions", headers=CHECKER)).status_code == 404
     assert await said(feedback, case, "Evaluated") == []
