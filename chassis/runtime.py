@@ -158,9 +158,8 @@ class Runtime:
         """Part -> what is wrong with it; empty when ready."""
         found: dict[str, str] = {}
         try:
-            await asyncio.wait_for(self.database.fetchrow("SELECT 1"), _DATABASE_SECONDS)
-        except TimeoutError:
-            found["database"] = f"no answer in {_DATABASE_SECONDS:g} seconds"
+            if not await self.database.answers(_DATABASE_SECONDS):
+                found["database"] = f"no answer in {_DATABASE_SECONDS:g} seconds"
         except TRANSIENT_ERRORS as fault:
             found["database"] = in_words(fault)
         if self.registry.blind:
