@@ -6,11 +6,13 @@ Nothing waits long for a server that hangs: chassis.store.watch ends it.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import asyncpg
 
+from chassis.retry import in_words
+from chassis.store.migrations import REBUILDS, Migration, require
 from chassis.store.watch import Watch, in_time
 
 R = TypeVar("R")
@@ -31,7 +33,8 @@ TRANSIENT_ERRORS = (
     asyncpg.ReadOnlySQLTransactionError,  # of a server that has become a standby
     asyncpg.InvalidPasswordError,
     asyncpg.InvalidCatalogNameError,
-    asyncpg.UndefinedTableError,  # the schema is not there yet
+    asyncpg.UndefinedTableError,  # the schema is not there yet, or not as this version needs it
+    asyncpg.UndefinedColumnError,
     asyncpg.InvalidSchemaNameError,
 )
 """Errors of the network or the server, not of a record: the same work may succeed on another try."""
@@ -74,11 +77,23 @@ class _Use:
 class Database:
     """A pool of connections to one service's schema, opened when the server answers."""
 
-    def __init__(self, url: str, schema: str, *, size: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        schema: str,
+        *,
+        size: int,
+        migrations: Sequence[Migration] = (),
+        statement_seconds: float | None = 60,
+    ) -> None:
+        """`migrations` are those that this version knows. `statement_seconds` is how long a statement may take."""
         self._url = url
         self._schema = schema
         self._size = size
+        self._migrations = tuple(migrations)
+        self._statement_seconds = statement_seconds
         self._pool: asyncpg.Pool | None = None
+        self._closed_because = "the database has not been reached yet"
         self._watch = Watch(self.connect)
         self._watching: asyncio.Task[None] | None = None
 
@@ -94,20 +109,34 @@ class Database:
     @property
     def _settings(self) -> dict[str, Any]:
         return {
-            "server_settings": {"search_path": self._schema, "application_name": self._schema},
+            "server_settings": {
+                "search_path": self._schema,
+                "application_name": self._schema,
+                REBUILDS: str(sum(migration.rebuilds for migration in self._migrations)),
+            },
             "timeout": 10,
-            "command_timeout": 60,
+            "command_timeout": self._statement_seconds,
         }
 
-    async def open(self) -> None:
-        """Opens the pool. Raises one of `TRANSIENT_ERRORS` while the server or the schema is not there."""
+    async def open(self, *, rebuilt: bool = True) -> None:
+        """Opens the pool. Raises one of `TRANSIENT_ERRORS` while the server is not there, or the schema is not as this
+        version needs it; with `rebuilt` false it may still be to be rebuilt.
+        """
         if self._pool is not None:
             return
+        try:
+            await self._open(rebuilt)
+        except TRANSIENT_ERRORS as fault:
+            own = type(fault) is ConnectionError
+            self._closed_because = str(fault) if own else f"the database has not been reached yet: {in_words(fault)}"
+            raise
+
+    async def _open(self, rebuilt: bool) -> None:
         # Without a minimum: asyncpg would restore it on its own, and log each attempt while the server is away.
         pool = await asyncpg.create_pool(self._url, min_size=0, init_size=1, max_size=self._size, **self._settings)
         watching = asyncio.create_task(self._watch.run(), name=f"{self._schema}-watch")
         try:
-            await _Use(pool, self._watch, lambda connection: connection.execute("SELECT 1 FROM migrations")).task
+            await _Use(pool, self._watch, lambda one: require(one, self._migrations, rebuilt=rebuilt)).task
         except BaseException:
             watching.cancel()
             pool.terminate()
@@ -128,9 +157,9 @@ class Database:
 
     @property
     def pool(self) -> asyncpg.Pool:
-        """The open pool, unwatched; `ConnectionError` while the database has not been reached yet."""
+        """The open pool, unwatched; `ConnectionError` that says why while there is none."""
         if self._pool is None:
-            raise ConnectionError("the database has not been reached yet")
+            raise ConnectionError(self._closed_because)
         return self._pool
 
     async def transact(self, work: Callable[[Connection], Awaitable[R]]) -> R:
@@ -169,8 +198,10 @@ class Database:
             raise
 
     async def answers(self, seconds: float) -> bool:
-        """Whether the server answers in this time. Raises one of `TRANSIENT_ERRORS` if it cannot be asked."""
-        use = self._use(lambda connection: connection.fetchval("SELECT 1"))
+        """Whether the server answers in this time. Raises one of `TRANSIENT_ERRORS` if it cannot be asked, or if the
+        schema is not as this version needs it.
+        """
+        use = self._use(lambda connection: require(connection, self._migrations, rebuilt=True))
         if not await in_time(use.task, seconds):
             use.end()
             await use.over()

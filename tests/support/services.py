@@ -90,9 +90,12 @@ async def running(
     prefix: str = "",
     role: str = "both",
     clock: Clock | None = None,
+    reached: bool = True,
     **more: Any,
 ) -> AsyncIterator[Running]:
-    """A service with all its parts; with the default `kafka` no broker is there, and HTTP works all the same."""
+    """A service with all its parts; with the default `kafka` no broker is there, and HTTP works all the same. It has
+    reached its database, unless `reached` is false.
+    """
     settings = Settings.model_validate(
         {
             "database_url": database_url,
@@ -110,7 +113,8 @@ async def running(
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"http://{service.name}") as client,
     ):
-        await eventually(lambda: _reached(runtime), what=f"{service.name}'s database")
+        if reached:
+            await eventually(lambda: _reached(runtime), what=f"{service.name}'s database")
         yield Running(runtime, client)
 
 
