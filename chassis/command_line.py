@@ -8,14 +8,15 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from chassis.engine.model import Model
-from chassis.engine.rebuild import rebuild
 from chassis.retry import in_words
 from chassis.runtime import main as run
 from chassis.service import Service
 from chassis.settings import Settings
 from chassis.store.checksums import TableRebuilt
 from chassis.store.database import TRANSIENT_ERRORS, Database
+from chassis.store.derived import rebuild
+from chassis.store.migrations import MigrationError
+from chassis.worker import derived_of
 
 
 def main(build: Callable[[Settings], Service]) -> None:
@@ -31,7 +32,7 @@ def main(build: Callable[[Settings], Service]) -> None:
         return
     try:
         tables = asyncio.run(_rebuild(service, settings))
-    except TRANSIENT_ERRORS as fault:
+    except (*TRANSIENT_ERRORS, MigrationError) as fault:
         raise SystemExit(f"{service.name} could not be rebuilt: {in_words(fault)}") from None
     for table in tables:
         words = "equal" if table.equal else f"differs: it was {table.before.digest}, {table.before.rows} rows"
@@ -39,9 +40,10 @@ def main(build: Callable[[Settings], Service]) -> None:
 
 
 async def _rebuild(service: Service, settings: Settings) -> list[TableRebuilt]:
-    database = Database(settings.database_url, service.name, size=2)
-    await database.open()
-    model = service.model
+    database = Database(
+        settings.database_url, service.name, size=2, migrations=service.migrations, statement_seconds=None
+    )
+    await database.open(rebuilt=False)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
         with Progress(*columns, console=Console(file=sys.stderr)) as bar:
@@ -50,8 +52,6 @@ async def _rebuild(service: Service, settings: Settings) -> list[TableRebuilt]:
             def progress(done: int, total: int) -> None:
                 bar.update(task, completed=done, total=total)
 
-            if isinstance(model, Model):
-                return await rebuild(model, database, progress)
-            return await model.rebuild(database, progress)
+            return await rebuild(derived_of(service.model), database, progress)
     finally:
         await database.close()

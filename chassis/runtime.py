@@ -51,7 +51,7 @@ class Runtime:
         self.clock = clock or clock_of(settings.clock_file)
         self.registry = Registry(settings.partners_file)
         self.reference = service.reference
-        self.database = Database(settings.database_url, service.name, size=settings.pool)
+        self.database = Database(settings.database_url, service.name, size=settings.pool, migrations=service.migrations)
         self.changes = Changes(self.database)
         self.works = settings.role in ("worker", "both")
         self.serves = settings.role in ("api", "both")
@@ -158,9 +158,8 @@ class Runtime:
         """Part -> what is wrong with it; empty when ready."""
         found: dict[str, str] = {}
         try:
-            await asyncio.wait_for(self.database.fetchrow("SELECT 1"), _DATABASE_SECONDS)
-        except TimeoutError:
-            found["database"] = f"no answer in {_DATABASE_SECONDS:g} seconds"
+            if not await self.database.answers(_DATABASE_SECONDS):
+                found["database"] = f"no answer in {_DATABASE_SECONDS:g} seconds"
         except TRANSIENT_ERRORS as fault:
             log.warning("the database does not answer: %s", in_words(fault))
             found["database"] = in_short(fault)

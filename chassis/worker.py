@@ -8,11 +8,12 @@ from chassis.clock import Clock
 from chassis.engine.commands import Commands
 from chassis.engine.inbox import Inbox
 from chassis.engine.model import Model
+from chassis.engine.rebuild import derived
 from chassis.engine.timers import ReadUpTo, Timers
 from chassis.kafka.records import Record
 from chassis.kafka.relay import Relay
-from chassis.store.checksums import Progress, TableRebuilt
 from chassis.store.database import Database
+from chassis.store.derived import Derived, Refresher
 
 Loops = Mapping[str, Callable[[], Awaitable[None]]]
 """Name -> what runs for as long as the worker lives."""
@@ -53,8 +54,13 @@ class Recorder:
     name: str
     topics: Sequence[str]
     processor: Callable[[Database], Processor]
-    rebuild: Callable[[Database, Progress], Awaitable[list[TableRebuilt]]]
-    """Rebuilds what is derived from the records."""
+    derived: Derived
+    """What is derived from the records."""
+
+
+def derived_of(model: Model | Recorder) -> Derived:
+    """What a service derives from what it has stored."""
+    return derived(model) if isinstance(model, Model) else model.derived
 
 
 class DecidingWorker:
@@ -65,6 +71,7 @@ class DecidingWorker:
         self.commands = Commands(model, database, clock, relay.wake)
         self.timers = Timers(model, database, clock, self.inbox.cache, read_up_to)
         self.relay = relay
+        self._refresher = Refresher(derived(model), database)
 
     async def process(self, records: Sequence[Record]) -> None:
         """Lets records take effect, and has what follows published."""
@@ -72,8 +79,8 @@ class DecidingWorker:
         self.relay.wake()
 
     def loops(self) -> Loops:
-        """Relay and timers."""
-        return {"relay": self.relay.run, "timers": self.timers.run}
+        """Relay and timers, and what an older version has written."""
+        return {"relay": self.relay.run, "timers": self.timers.run, "refresher": self._refresher.run}
 
     def faults(self) -> dict[str, str]:
         """Of relay and timers."""
@@ -97,14 +104,15 @@ class RecordingWorker:
 
     def __init__(self, recorder: Recorder, database: Database) -> None:
         self.processor = recorder.processor(database)
+        self._refresher = Refresher(recorder.derived, database)
 
     async def process(self, records: Sequence[Record]) -> None:
         """Stores records."""
         await self.processor.process(records)
 
     def loops(self) -> Loops:
-        """None."""
-        return {}
+        """What an older version has written."""
+        return {"refresher": self._refresher.run}
 
     def faults(self) -> dict[str, str]:
         """None: what can fail is the consumer."""

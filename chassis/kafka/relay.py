@@ -37,6 +37,7 @@ _READ = """
 SELECT position, aggregatetype, aggregateid, payload, traceparent FROM outbox
  WHERE aggregatetype <> ALL($2::text[]) ORDER BY position LIMIT $1
 """
+_DELETE = "DELETE FROM outbox WHERE position = ANY($1::bigint[])"
 _LOCK = "SELECT pg_try_advisory_lock(hashtext(current_schema()), hashtext('relay'))"
 
 
@@ -81,7 +82,7 @@ class Relay:
 
     async def _lead(self, connection: asyncpg.Connection) -> None:
         """Waits until no other relay of the service holds the lock."""
-        while not await connection.fetchval(_LOCK):
+        while not await self._database.watched(connection, connection.fetchval(_LOCK)):
             self.fault = None
             await asyncio.sleep(_POLL_SECONDS)
 
@@ -99,11 +100,12 @@ class Relay:
         )
 
     async def _publish(self, connection: asyncpg.Connection, producer: AIOKafkaProducer) -> None:
-        schema = await connection.fetchval("SELECT current_schema()")
-        await connection.add_listener(f"{schema}_outbox", lambda *_: self._wake.set())
+        watched = self._database.watched
+        schema = await watched(connection, connection.fetchval("SELECT current_schema()"))
+        await watched(connection, connection.add_listener(f"{schema}_outbox", lambda *_: self._wake.set()))
         while True:
             self._wake.clear()
-            rows = await connection.fetch(_READ, _BATCH, self._aside())
+            rows = await watched(connection, connection.fetch(_READ, _BATCH, self._aside()))
             await self._look_for({row["aggregatetype"] for row in rows} - self._there, producer)
             rows = [row for row in rows if row["aggregatetype"] in self._there]
             self.fault = None
@@ -111,9 +113,7 @@ class Relay:
                 async with asyncio.timeout(_DEADLINE_SECONDS):
                     acknowledged = [await self._send(producer, row) for row in rows]
                     await asyncio.gather(*acknowledged)
-                await connection.execute(
-                    "DELETE FROM outbox WHERE position = ANY($1::bigint[])", [row["position"] for row in rows]
-                )
+                await watched(connection, connection.execute(_DELETE, [row["position"] for row in rows]))
             if len(rows) < _BATCH:
                 with contextlib.suppress(TimeoutError):  # not wait_for: on 3.11 it may lose a cancellation
                     async with asyncio.timeout(_POLL_SECONDS):

@@ -40,12 +40,14 @@ class Changes:
     async def _listen(self, backoff: Backoff) -> None:
         connection = await self._database.connect()
         try:
-            schema = await connection.fetchval("SELECT current_schema()")
-            await connection.add_listener(f"{schema}_changed", lambda *a: self._tell(frozenset(str(a[3]).split(","))))
+            watched = self._database.watched
+            schema = await watched(connection, connection.fetchval("SELECT current_schema()"))
+            tell = connection.add_listener(f"{schema}_changed", lambda *a: self._tell(frozenset(str(a[3]).split(","))))
+            await watched(connection, tell)
             self._tell(EVERYTHING)
             backoff.reset()
             while not connection.is_closed():
-                await connection.execute("SELECT 1")
+                await watched(connection, connection.execute("SELECT 1"))
                 await asyncio.sleep(2)
         finally:
             if not connection.is_closed():

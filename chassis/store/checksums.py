@@ -34,8 +34,7 @@ class TableRebuilt:
 async def checksum(connection: Connection, table: str) -> Checksum:
     """Of a table as this transaction sees it."""
     row = await connection.fetchrow(
-        f"SELECT count(*) AS rows, coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) AS sum FROM {table} AS t",
-        timeout=None,
+        f"SELECT count(*) AS rows, coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) AS sum FROM {table} AS t"
     )
     assert row is not None
     return Checksum(row["rows"], f"{int(row['sum']) % 2**64:016x}")

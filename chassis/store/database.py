@@ -1,13 +1,19 @@
-"""PostgreSQL: a pool that waits for the server, and transactions whose COMMIT survives task cancellation."""
+"""PostgreSQL: a pool that waits for the server, and transactions whose COMMIT survives task cancellation.
+
+Nothing waits long for a server that hangs: chassis.store.watch ends it.
+"""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import asyncpg
 
-from chassis.retry import NotNow
+from chassis.retry import NotNow, in_short
+from chassis.store.migrations import REBUILDS, Migration, require
+from chassis.store.watch import Watch, in_time
 
 R = TypeVar("R")
 Connection = asyncpg.pool.PoolConnectionProxy
@@ -27,7 +33,8 @@ TRANSIENT_ERRORS = (
     asyncpg.ReadOnlySQLTransactionError,  # of a server that has become a standby
     asyncpg.InvalidPasswordError,
     asyncpg.InvalidCatalogNameError,
-    asyncpg.UndefinedTableError,  # the schema is not there yet
+    asyncpg.UndefinedTableError,  # the schema is not there yet, or not as this version needs it
+    asyncpg.UndefinedColumnError,
     asyncpg.InvalidSchemaNameError,
 )
 """Errors of the network or the server, not of a record: the same work may succeed on another try."""
@@ -37,39 +44,104 @@ class Conflict(Exception):
     """Another writer appended to one of the streams in the meantime; nothing was written."""
 
 
+class _Use:
+    """One use of a connection of the pool, in a task of its own."""
+
+    def __init__(self, pool: asyncpg.Pool, watch: Watch, work: Callable[[Connection], Awaitable[Any]]) -> None:
+        self._pool = pool
+        self._watch = watch
+        self._work = work
+        self._connection: Connection | None = None
+        self.task = asyncio.ensure_future(self._run())
+
+    async def _run(self) -> Any:
+        with self._watch.over(self.end):
+            async with self._pool.acquire() as connection:
+                self._connection = connection
+                return await self._work(connection)
+
+    async def over(self) -> BaseException | None:
+        """Waits until it is over, whatever comes of it; what it failed with."""
+        await asyncio.wait([self.task])
+        return None if self.task.cancelled() else self.task.exception()
+
+    def end(self) -> None:
+        """Ends it without waiting for the server, whether it has a connection yet or not."""
+        if self._connection is None:
+            self.task.cancel()
+        else:
+            with contextlib.suppress(asyncpg.InterfaceError):  # given back in this very moment
+                self._connection.terminate()
+
+
 class Database:
     """A pool of connections to one service's schema, opened when the server answers."""
 
-    def __init__(self, url: str, schema: str, *, size: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        schema: str,
+        *,
+        size: int,
+        migrations: Sequence[Migration] = (),
+        statement_seconds: float | None = 60,
+    ) -> None:
+        """`migrations` are those that this version knows. `statement_seconds` is how long a statement may take."""
         self._url = url
         self._schema = schema
         self._size = size
+        self._migrations = tuple(migrations)
+        self._statement_seconds = statement_seconds
         self._pool: asyncpg.Pool | None = None
+        self._closed_because = "the database has not been reached yet"
+        self._watch = Watch(self.connect)
+        self._watching: asyncio.Task[None] | None = None
 
     async def connect(self) -> asyncpg.Connection:
-        """A connection outside the pool, for a lock or for LISTEN; the caller closes it."""
-        return await asyncpg.connect(
-            self._url, server_settings={"search_path": self._schema, "application_name": self._schema}, timeout=10
-        )
+        """A connection outside the pool, for a lock or for LISTEN; the caller closes it, and watches its statements."""
+        return await asyncpg.connect(self._url, **self._settings)
 
-    async def open(self) -> None:
-        """Opens the pool. Raises one of `TRANSIENT_ERRORS` while the server or the schema is not there."""
+    async def watched(self, connection: asyncpg.Connection, statement: Awaitable[R]) -> R:
+        """The outcome of a statement on a connection of `connect`. Raises `NotNow` if the server hangs."""
+        with self._watch.over(connection.terminate):
+            return await statement
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "server_settings": {
+                "search_path": self._schema,
+                "application_name": self._schema,
+                REBUILDS: str(sum(migration.rebuilds for migration in self._migrations)),
+            },
+            "timeout": 10,
+            "command_timeout": self._statement_seconds,
+        }
+
+    async def open(self, *, rebuilt: bool = True) -> None:
+        """Opens the pool. Raises one of `TRANSIENT_ERRORS` while the server is not there, or the schema is not as this
+        version needs it; with `rebuilt` false it may still be to be rebuilt.
+        """
         if self._pool is not None:
             return
-        pool = await asyncpg.create_pool(
-            self._url,
-            min_size=1,
-            max_size=self._size,
-            server_settings={"search_path": self._schema, "application_name": self._schema},
-            timeout=10,
-            command_timeout=60,
-        )
         try:
-            await pool.execute("SELECT 1 FROM migrations LIMIT 1")
-        except BaseException:
-            await pool.close()
+            await self._open(rebuilt)
+        except TRANSIENT_ERRORS as fault:
+            known = isinstance(fault, NotNow)
+            self._closed_because = str(fault) if known else f"the database has not been reached yet: {in_short(fault)}"
             raise
-        self._pool = pool
+
+    async def _open(self, rebuilt: bool) -> None:
+        # Without a minimum: asyncpg would restore it on its own, and log each attempt while the server is away.
+        pool = await asyncpg.create_pool(self._url, min_size=0, init_size=1, max_size=self._size, **self._settings)
+        watching = asyncio.create_task(self._watch.run(), name=f"{self._schema}-watch")
+        try:
+            await _Use(pool, self._watch, lambda one: require(one, self._migrations, rebuilt=rebuilt)).task
+        except BaseException:
+            watching.cancel()
+            pool.terminate()
+            raise
+        self._pool, self._watching = pool, watching
 
     async def close(self) -> None:
         """Closes the pool; waits at most five seconds for running queries."""
@@ -80,36 +152,62 @@ class Database:
             await asyncio.wait_for(pool.close(), 5)
         except TimeoutError:
             pool.terminate()
+        if self._watching is not None:
+            self._watching.cancel()
 
     @property
     def pool(self) -> asyncpg.Pool:
-        """The open pool; `NotNow` while the database has not been reached yet."""
+        """The open pool, unwatched; `NotNow` that says why while there is none."""
         if self._pool is None:
-            raise NotNow("the database has not been reached yet")
+            raise NotNow(self._closed_because)
         return self._pool
 
     async def transact(self, work: Callable[[Connection], Awaitable[R]]) -> R:
         """Runs `work` in one transaction. A cancelled caller waits until the transaction has ended, because the outcome
-        of an interrupted COMMIT would be unknown.
+        of an interrupted COMMIT would be unknown. Raises `NotNow` if the server hangs; then it is unknown, too.
         """
 
-        async def run() -> R:
-            async with self.pool.acquire() as connection, connection.transaction():
+        async def run(connection: Connection) -> R:
+            async with connection.transaction():
                 return await work(connection)
 
-        task = asyncio.ensure_future(run())
+        use = self._use(run)
         try:
-            return await asyncio.shield(task)
+            return await asyncio.shield(use.task)
         except asyncio.CancelledError:
-            await asyncio.wait([task])
-            if not task.cancelled() and (fault := task.exception()) is not None:
+            if (fault := await use.over()) is not None:
                 log.warning("a cancelled transaction had failed: %s", fault)
             raise
 
     async def fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
-        """Rows of a query outside any transaction."""
-        return await self.pool.fetch(query, *arguments)
+        """Rows of a query outside any transaction. Raises `NotNow` if the server hangs."""
+        return await self.read(lambda connection: connection.fetch(query, *arguments))
 
     async def fetchrow(self, query: str, *arguments: Any) -> asyncpg.Record | None:
-        """The first row of a query outside any transaction."""
-        return await self.pool.fetchrow(query, *arguments)
+        """The first row of a query outside any transaction. Raises `NotNow` if the server hangs."""
+        return await self.read(lambda connection: connection.fetchrow(query, *arguments))
+
+    async def read(self, work: Callable[[Connection], Awaitable[R]]) -> R:
+        """Runs `work` outside any transaction. Raises `NotNow` if the server hangs."""
+        use = self._use(work)
+        try:
+            return await asyncio.shield(use.task)
+        except asyncio.CancelledError:
+            use.task.cancel()
+            await use.over()  # the server has ended the query then, or has been given up
+            raise
+
+    async def answers(self, seconds: float) -> bool:
+        """Whether the server answers in this time. Raises one of `TRANSIENT_ERRORS` if it cannot be asked, or if the
+        schema is not as this version needs it.
+        """
+        use = self._use(lambda connection: require(connection, self._migrations, rebuilt=True))
+        if not await in_time(use.task, seconds):
+            use.end()
+            await use.over()
+            return False
+        use.task.result()
+        return True
+
+    def _use(self, work: Callable[[Connection], Awaitable[Any]]) -> _Use:
+        return _Use(self.pool, self._watch, work)

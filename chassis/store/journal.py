@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from chassis.ids import uuid7
 from chassis.store.database import Conflict, Connection
+from chassis.store.derived import note_written
 from chassis.store.streams import Cache, Fold, Stream
 from chassis.store.views import View
 from chassis.telemetry import published_under
@@ -189,6 +190,7 @@ class Journal(Generic[S]):
         )
         for view in self.views:
             await view.write(connection, [(s.stream_id, s.state) for s in touched])
+        await note_written(connection, [s.stream_id for s in touched])
         if self.announces:
             await connection.execute(_ANNOUNCE, ",".join(s.stream_id for s in touched) if len(touched) <= 200 else "*")
         own = [e for e in entries if e.own]

@@ -2,8 +2,8 @@
 
 A migration is a file `<number>_<name>.sql` in a folder; the numbers of a folder run from 1 without a gap. Each is
 applied once, in order, and never edited afterwards: `migrations.lock` beside this file holds the digests of all, and a
-test compares them. A migration whose first line is `-- rebuild` changes tables that
-are derived from the service's own events: whoever migrates runs the service's `rebuild` before the service starts.
+test compares them. A migration whose first line is `-- rebuild` changes tables that are derived from the service's own
+events: whoever migrates runs the service's `rebuild`, and no process of this version starts before.
 
 Expand and contract: the old version of a service may still run while a migration is applied, so a migration only adds
 (nullable columns, tables, indexes); what nobody reads any more is dropped by a later release's migration.
@@ -17,20 +17,38 @@ from pathlib import Path
 
 import asyncpg
 
+from chassis.retry import NotNow
+
 STORE = Path(__file__).with_name("schema")
 """The tables of the event store, which every deciding service has."""
 
+Session = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+
+_DO = "run `make up`, in containers `setup`"
 _NAME = re.compile(r"([0-9]{4})_[a-z0-9_]+\.sql")
-_TABLE = """
+_TABLES = """
 CREATE TABLE IF NOT EXISTS migrations (
     component  text    NOT NULL,
     number     integer NOT NULL,
     name       text    NOT NULL,
     digest     text    NOT NULL,
     applied_at timestamptz NOT NULL DEFAULT now(),
+    rebuilds   boolean NOT NULL DEFAULT false,
     rebuilt    boolean NOT NULL DEFAULT true,
     PRIMARY KEY (component, number)
-)
+);
+CREATE TABLE IF NOT EXISTS outdated (stream_id text COLLATE "C" PRIMARY KEY);
+"""
+_TELLS_REBUILDS = "SELECT true FROM pg_attribute WHERE attrelid = 'migrations'::regclass AND attname = 'rebuilds'"
+
+REBUILDS = "casegrid.rebuilds"
+"""The setting by which a session says how many migrations it knows that demand a rebuild."""
+OLDER = f"""(
+    (SELECT count(*) FROM migrations WHERE rebuilds) > coalesce(current_setting('{REBUILDS}', true), '0')::integer
+)"""
+"""SQL: whether the session's version does not know every such migration of the schema."""
+_INSERT = """
+INSERT INTO migrations (component, number, name, digest, rebuilds, rebuilt) VALUES ($1, $2, $3, $4, $5, $6)
 """
 
 
@@ -95,13 +113,15 @@ async def migrate(admin_url: str, name: str, password: str | None, migrations: S
             known = await _known(connection, name)
             pending = list(_pending(name, migrations, known))
             for migration in pending:
-                await connection.execute(migration.sql)
+                # The client cannot read the answer to a script without any statement, as one of comments alone is.
+                await connection.execute(f"{migration.sql}\n;SELECT")
                 await connection.execute(
-                    "INSERT INTO migrations (component, number, name, digest, rebuilt) VALUES ($1, $2, $3, $4, $5)",
+                    _INSERT,
                     migration.component,
                     migration.number,
                     migration.name,
                     migration.digest,
+                    migration.rebuilds,
                     not (migration.rebuilds and known),
                 )
             rebuild = await connection.fetchval("SELECT NOT coalesce(bool_and(rebuilt), true) FROM migrations")
@@ -110,9 +130,20 @@ async def migrate(admin_url: str, name: str, password: str | None, migrations: S
         await connection.close()
 
 
-async def mark_rebuilt(connection: asyncpg.Connection | asyncpg.pool.PoolConnectionProxy) -> None:
-    """Says that derived tables have been rebuilt since the last migration."""
-    await connection.execute("UPDATE migrations SET rebuilt = true WHERE NOT rebuilt")
+async def require(connection: Session, migrations: Sequence[Migration], *, rebuilt: bool) -> None:
+    """Raises `NotNow` while the schema lacks one of these migrations or, with `rebuilt`, a rebuild that one of
+    them demands. A newer schema will do.
+    """
+    try:
+        rows = await connection.fetch("SELECT component, number, rebuilt FROM migrations")
+    except asyncpg.UndefinedTableError:
+        raise NotNow(f"the database's schema was not made yet: {_DO}") from None
+    found = {(row["component"], row["number"]): row["rebuilt"] for row in rows}
+    known = {(one.component, one.number): f"{one.component} {one.name}" for one in migrations}
+    if lacking := [name for key, name in known.items() if key not in found]:
+        raise NotNow(f"the database's schema is older than this version: it lacks {', '.join(lacking)}; {_DO}")
+    if rebuilt and (waiting := [name for key, name in known.items() if not found[key]]):
+        raise NotNow(f"tables are not rebuilt yet, as {', '.join(waiting)} demands; {_DO}")
 
 
 async def _role(connection: asyncpg.Connection, name: str, password: str | None) -> None:
@@ -138,7 +169,9 @@ async def _known(connection: asyncpg.Connection, name: str) -> dict[tuple[str, i
         raise MigrationError(
             f"schema {name} was made before there were migrations: `make reset` drops the data of this stack, once"
         )
-    await connection.execute(_TABLE)
+    await connection.execute(_TABLES)
+    if not await connection.fetchval(_TELLS_REBUILDS):  # asked, because ALTER TABLE would wait for every writer
+        await connection.execute("ALTER TABLE migrations ADD COLUMN rebuilds boolean NOT NULL DEFAULT false")
     rows = await connection.fetch("SELECT component, number, name, digest FROM migrations")
     return {(row["component"], row["number"]): (row["name"], row["digest"]) for row in rows}
 

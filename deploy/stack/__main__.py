@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
             case "status":
                 return _status(asked.as_asked(plan), as_json=options.json)
             case "rebuild":
-                lifecycle.rebuild(asked.as_asked(plan), options.service)
+                asyncio.run(lifecycle.rebuild(asked.as_asked(plan), options.service))
             case _:
                 return _token(asked.as_asked(plan), options)
     except Problem as fault:

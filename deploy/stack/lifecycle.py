@@ -129,9 +129,16 @@ async def reset(plan: Plan, say: Say = print) -> None:
         say("DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS name servers of yours: nothing was dropped there")
 
 
-def rebuild(plan: Plan, name: str) -> None:
-    """Makes the derived tables of a service anew, whether it runs or not. Raises `Problem` if the database is down."""
-    provision.rebuild(name, services_environment(plan, name, load(plan.run)))
+async def rebuild(plan: Plan, name: str) -> None:
+    """Makes the derived tables of a service anew, whether it runs or not. Raises `Problem`: what to do first."""
+    if plan.database_url is None and asked.read(plan.run) is None:
+        raise Problem(f"the database of {plan.folder} does not run: `make up` first, which rebuilds what it must")
+    secrets = load(plan.run)
+    url = _cluster_url(plan, secrets)
+    await postgres.answering(url, 0)
+    if not await provision.has_tables(url, name):
+        raise Problem(f"the database has no tables of {name}: `make up` first, which makes them")
+    await asyncio.to_thread(provision.rebuild, name, services_environment(plan, name, secrets))
 
 
 def services_environment(plan: Plan, name: str, secrets: Secrets, kind: str = "kafka") -> dict[str, str]:

@@ -35,6 +35,18 @@ async def database(
     return done
 
 
+async def has_tables(cluster_url: str, name: str) -> bool:
+    """Whether the schema of a service has been made."""
+    try:
+        connection = await asyncpg.connect(with_database(cluster_url, DATABASE), timeout=10)
+    except asyncpg.InvalidCatalogNameError:
+        return False
+    try:
+        return await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", f"{name}.migrations")
+    finally:
+        await connection.close()
+
+
 def rebuild(name: str, environment: Mapping[str, str]) -> None:
     """Rebuilds what is derived from a service's events, and shows how far. Raises `Problem`."""
     command = (sys.executable, "-m", f"services.{name}", "rebuild")

@@ -1,17 +1,14 @@
-"""Rebuilds the table of cases from the log."""
+"""The table of cases, which is derived from the log."""
 
 from collections.abc import Mapping, Sequence
 
-from chassis.store.checksums import Progress, TableRebuilt, checksum
-from chassis.store.database import Connection, Database
-from chassis.store.migrations import mark_rebuilt
+from chassis.store.database import Connection
+from chassis.store.derived import Derived
 from contracts.envelope import AnyEvent
 from contracts.wire import TOPICS, reread
 from services.audit.domain.case import Case, fold
 from services.audit.log import LOCK
 from services.audit.views import CASES
-
-_BATCH = 500
 
 _COUNT = "SELECT count(DISTINCT case_id) FROM log"
 _NEXT = "SELECT DISTINCT case_id FROM log WHERE case_id > $1 ORDER BY case_id LIMIT $2"
@@ -22,31 +19,12 @@ SELECT index, topic, case_id, body FROM log
 """
 
 
-async def rebuild(database: Database, progress: Progress) -> list[TableRebuilt]:
-    """Makes the table anew in one transaction; returns its checksum before and after.
-
-    Readers see the old rows until it commits. Writers wait, so a service that runs meanwhile loses nothing.
-    """
-
-    async def run(connection: Connection) -> list[TableRebuilt]:
-        await connection.execute(LOCK, timeout=None)
-        before = await checksum(connection, CASES.table)
-        await connection.execute(f"DELETE FROM {CASES.table}", timeout=None)
-        await _refill(connection, progress)
-        after = await checksum(connection, CASES.table)
-        await mark_rebuilt(connection)
-        return [TableRebuilt(CASES.table, before, after)]
-
-    return await database.transact(run)
+async def _hold(connection: Connection, _: Sequence[str] | None) -> None:
+    await connection.execute(LOCK)
 
 
-async def _refill(connection: Connection, progress: Progress) -> None:
-    total, done, last = await connection.fetchval(_COUNT, timeout=None), 0, ""
-    while case_ids := [row["case_id"] for row in await connection.fetch(_NEXT, last, _BATCH)]:
-        last = case_ids[-1]
-        await CASES.write(connection, (await _folded(connection, case_ids)).items())
-        done += len(case_ids)
-        progress(done, total)
+async def _refill(connection: Connection, case_ids: Sequence[str]) -> None:
+    await CASES.write(connection, (await _folded(connection, case_ids)).items())
 
 
 async def _folded(connection: Connection, case_ids: Sequence[str]) -> Mapping[str, Case]:
@@ -56,3 +34,7 @@ async def _folded(connection: Connection, case_ids: Sequence[str]) -> Mapping[st
         facts.setdefault(row["case_id"], []).append((reread(row["topic"], row["body"]), row["index"]))
     folded = {case_id: fold(found) for case_id, found in facts.items()}
     return {case_id: case for case_id, case in folded.items() if case is not None}
+
+
+DERIVED = Derived((CASES.table,), (CASES.table,), _hold, _COUNT, _NEXT, _refill)
+"""One writer works at a time, so whoever holds any case holds all."""

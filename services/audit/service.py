@@ -6,7 +6,7 @@ from chassis.web.application import Routes
 from chassis.worker import Recorder
 from services.audit import api
 from services.audit.log import Log
-from services.audit.rebuild import rebuild
+from services.audit.rebuild import DERIVED
 from services.audit.reference import ALL_TOPICS
 
 MIGRATIONS = migrations("audit", __file__, decides=False)
@@ -15,7 +15,7 @@ MIGRATIONS = migrations("audit", __file__, decides=False)
 def build(_: Settings) -> Service:
     """The service; it needs no reference files of a district."""
     return Service(
-        model=Recorder(name="audit", topics=ALL_TOPICS, processor=Log, rebuild=rebuild),
+        model=Recorder(name="audit", topics=ALL_TOPICS, processor=Log, derived=DERIVED),
         routes=Routes(api.router, api.ROLES, api.TAGS),
         migrations=MIGRATIONS,
     )

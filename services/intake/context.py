@@ -4,20 +4,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from chassis.store.database import Connection
+from chassis.store.locks import lock
 from contracts.feedback import Evaluated
 from contracts.triage import Merged
 from contracts.wire import reread
 from services.intake.domain.merges import Merges, tells_outcome
 
 _LOCK_CLASS = 0x1A7E
-"""The class of intake's advisory locks. Cases share 4,096 of them, because the server's lock table is bounded."""
-
-# One statement takes its locks in the order of their numbers, so two workers do not deadlock over it. The plan is made
-# for each call: a generic one would be made, and kept, while the tables are small; `_READ` profits from that, too.
-_LOCK = """
-SELECT set_config('plan_cache_mode', 'force_custom_plan', true), pg_advisory_xact_lock($2, number)
-  FROM (SELECT DISTINCT hashtext(case_id) & 4095 AS number FROM unnest($1::text[]) AS case_id ORDER BY 1) AS numbers
-"""
+"""The class of intake's advisory locks."""
+_LOCKS = 4095
+"""Mask: cases share 4,096 locks, because the server's lock table is bounded."""
 
 # A statement of its own after the locks are held, because it must see what their previous holders committed. `below`:
 # all followers of the cases in $1. `above`: all leaders of the cases in $2, with their verdicts. UNION ends the
@@ -57,7 +53,7 @@ async def load_context(connection: Connection, events: Sequence[Any], _: Sequenc
     wanted = starts | leaders
     rows: list[Any] = []
     while wanted - locked:  # once, unless a leader was merged into another case
-        await connection.execute(_LOCK, list(wanted - locked), _LOCK_CLASS)
+        await lock(connection, _LOCK_CLASS, wanted - locked, mask=_LOCKS)
         locked |= wanted
         rows = await connection.fetch(_READ, list(starts), list(leaders))
         wanted = {row["merged_into"] for row in rows if row["above"] and row["merged_into"] is not None}

@@ -20,7 +20,7 @@ async def open_account(database: Database, subject: str) -> str:
     if known is not None:
         return known
     new = new_reference()
-    await database.pool.execute(
+    await database.fetch(
         "INSERT INTO reporters (reporter_ref, subject) VALUES ($1, $2) ON CONFLICT (subject) DO NOTHING", new, subject
     )
     return await find_account(database, subject) or new

@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 
 from chassis.store.database import Connection
+from chassis.store.locks import lock
 from contracts.envelope import Event
 from contracts.fields import Point
 from contracts.intake import NewReport, Withdrawal
@@ -17,12 +18,6 @@ from services.triage.domain.rulebook import Rulebook
 
 _LOCK_CLASS = 0x7219
 """Class of triage's advisory locks: one per community, and number 0 for merging by hand."""
-
-# PostgreSQL would make a generic plan while the tables are small, and keep it. Planning each time costs less than that.
-_LOCK = """
-SELECT set_config('plan_cache_mode', 'force_custom_plan', true), pg_advisory_xact_lock($2, number)
-  FROM (SELECT DISTINCT hashtext(community) AS number FROM unnest($1::text[]) AS community ORDER BY 1) AS numbers
-"""
 
 _COMMUNITIES = "SELECT DISTINCT community FROM cases WHERE case_id = ANY($1::text[]) AND community IS NOT NULL"
 _LEADERS = "SELECT DISTINCT merged_into FROM cases WHERE merged_into = ANY($1::text[])"
@@ -69,7 +64,7 @@ async def load_context(
     communities = {row[0] for row in wanted}
     if withdrawn:
         communities |= {row[0] for row in await connection.fetch(_COMMUNITIES, withdrawn)}
-    await connection.execute(_LOCK, list(communities), _LOCK_CLASS)
+    await lock(connection, _LOCK_CLASS, communities)
     if wanted:
         near.add(map(_open_case, await connection.fetch(_NEAR, *map(list, zip(*wanted, strict=True)))))
     if withdrawn:
@@ -83,7 +78,7 @@ async def claim_target(connection: Connection, into: str) -> None:
     """
     await connection.execute("SELECT pg_advisory_xact_lock($1, 0)", _LOCK_CLASS)
     communities = [row[0] for row in await connection.fetch(_COMMUNITIES, [into])]
-    await connection.execute(_LOCK, communities, _LOCK_CLASS)
+    await lock(connection, _LOCK_CLASS, communities)
     refuse_target(into, await connection.fetchval("SELECT status FROM cases WHERE case_id = $1", into))
 
 

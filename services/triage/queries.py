@@ -73,8 +73,7 @@ async def area_of(database: Database, case_id: str) -> str | None:
 
 async def case(database: Database, fold: Fold[Case], case_id: str) -> Stream[Case]:
     """A case as triage knows it, with its version."""
-    async with database.pool.acquire() as connection:
-        return (await load(connection, fold, [case_id]))[case_id]
+    return (await database.read(lambda connection: load(connection, fold, [case_id])))[case_id]
 
 
 async def merged_count(database: Database, case_id: str) -> int:

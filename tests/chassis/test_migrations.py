@@ -9,8 +9,9 @@ import pytest
 
 from chassis.clock import wall_clock
 from chassis.engine.inbox import Inbox
-from chassis.engine.rebuild import rebuild
+from chassis.engine.rebuild import derived
 from chassis.store.database import Database
+from chassis.store.derived import rebuild
 from chassis.store.migrations import Migration, MigrationError, migrate, read
 from chassis.store.views import View
 from contracts.intake import Supplement
@@ -34,9 +35,10 @@ def nothing(_: int, __: int) -> None:
     """Progress that nobody looks at."""
 
 
-async def opened(server: Server) -> Database:
-    database = Database(server.url("tally"), "tally", size=4)
-    await database.open()
+async def opened(server: Server, *more: Migration) -> Database:
+    """By a version that knows these further migrations."""
+    database = Database(server.url("tally"), "tally", size=4, migrations=(*MIGRATIONS, *more))
+    await database.open(rebuilt=False)
     return database
 
 
@@ -62,7 +64,9 @@ async def test_an_older_schema_is_upgraded_in_place_and_its_views_are_rebuilt_fr
     assert (migrated.applied, migrated.rebuild) == (("0002_lengths",), True)
     again = await migrate(empty_database.admin_url, "tally", PASSWORD, (*MIGRATIONS, LENGTHS))
     assert (again.applied, again.rebuild) == ((), True), "the rebuild is still to be done"
-    tables = await rebuild(replace(MODEL, views=(GROWN,)), database, nothing)
+    newer = await opened(empty_database, LENGTHS)
+    tables = await rebuild(derived(replace(MODEL, views=(GROWN,))), newer, nothing)
+    await newer.close()
     assert [(one.table, one.equal) for one in tables] == [("streams", True), ("tallies", False)]
     rows = await database.fetch("SELECT case_id, title, length FROM tallies")
     assert [tuple(row) for row in rows] == [(case, "burst main", 10)]
@@ -85,14 +89,14 @@ async def test_a_rebuild_changes_nothing_where_nothing_was_wrong_and_mends_what_
     await inbox.process([fact_record(case, report(category="timed")) for case in cases])
     await inbox.process([fact_record(case, Supplement(text="more"), sequence=2) for case in cases])
     seen: list[tuple[int, int]] = []
-    tables = await rebuild(MODEL, database, lambda done, total: seen.append((done, total)))
+    tables = await rebuild(derived(MODEL), database, lambda done, total: seen.append((done, total)))
     assert [(one.table, one.after.rows, one.equal) for one in tables] == [("streams", 30, True), ("tallies", 30, True)]
     assert seen[-1] == (30, 30)
     before = {one.table: one.after for one in tables}
     await database.pool.execute("UPDATE tallies SET supplements = 77 WHERE case_id = $1", cases[3])
     await database.pool.execute("UPDATE streams SET due_at = NULL WHERE stream_id = $1", cases[4])
     await database.pool.execute("DELETE FROM tallies WHERE case_id = $1", cases[5])
-    mended = await rebuild(MODEL, database, nothing)
+    mended = await rebuild(derived(MODEL), database, nothing)
     assert [one.equal for one in mended] == [False, False]
     assert {one.table: one.after for one in mended} == before
 
@@ -101,9 +105,9 @@ async def test_a_service_that_writes_during_a_rebuild_waits_and_loses_nothing(da
     inbox = Inbox(MODEL, database, wall_clock)
     await inbox.process([fact_record(case_id(), report()) for _ in range(50)])
     fresh = [fact_record(case_id(), report()) for _ in range(50)]
-    await asyncio.gather(rebuild(MODEL, database, nothing), inbox.process(fresh))
+    await asyncio.gather(rebuild(derived(MODEL), database, nothing), inbox.process(fresh))
     assert len(await database.fetch("SELECT 1 FROM tallies")) == 100
-    assert all(one.equal for one in await rebuild(MODEL, database, nothing))
+    assert all(one.equal for one in await rebuild(derived(MODEL), database, nothing))
 
 
 async def test_an_edited_migration_and_a_newer_schema_are_named(empty_database: Server) -> None:
@@ -129,6 +133,14 @@ async def test_data_from_before_there_were_migrations_are_named_with_what_to_do(
     await connection.close()
     with pytest.raises(MigrationError, match="made before there were migrations: `make reset`"):
         await migrate(empty_database.admin_url, "tally", PASSWORD, MIGRATIONS)
+
+
+async def test_a_migration_of_comments_alone_is_applied(empty_database: Server) -> None:
+    """A number that was given to something which then was not needed."""
+    remark = Migration("tally", 2, "0002_remark", "-- rebuild\n/* what the views hold has changed, no table */")
+    await migrate(empty_database.admin_url, "tally", PASSWORD, MIGRATIONS)
+    done = await migrate(empty_database.admin_url, "tally", PASSWORD, (*MIGRATIONS, remark))
+    assert (done.applied, done.rebuild) == (("0002_remark",), True)
 
 
 @pytest.mark.parametrize(

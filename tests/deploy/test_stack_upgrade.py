@@ -11,6 +11,7 @@ import pytest
 
 from deploy.district.__main__ import main as write_district
 from deploy.stack.process import ROOT
+from services.intake.service import MIGRATIONS
 from tests.deploy.stacks import Stack, stack_in
 
 PARTS = ("contracts", "chassis", "services", "deploy", "requirements.lock", "pyproject.toml")
@@ -57,17 +58,19 @@ def test_newer_code_upgrades_an_older_stack_in_place(infrastructure_folder: Path
     with stack_in(infrastructure_folder / f"stack-{uuid.uuid4().hex[:8]}") as stack:
         assert write_district(["--scale", "tiny", "--out", stack.environment["CASEGRID_DISTRICT"]]) == 0
         copy = Copy(stack, tmp_path)
-        assert "intake: applied 0001_tables, 0001_tables" in copy.up()
+        assert f"intake: applied {', '.join(one.name for one in MIGRATIONS)}\n" in copy.up()
         url = f"http://127.0.0.1:{stack.ports['INTAKE_PORT']}"
         bearer = copy.run("token", "--role", "grid_member").stdout.strip()
         headers = {"authorization": f"Bearer {bearer}"}
         filed = httpx.post(f"{url}/reports", json={"title": "burst main"}, headers=headers)
         assert filed.status_code == 201, filed.text
-        (tmp_path / "services" / "intake" / "schema" / "0002_title_length.sql").write_text(NEWER)
+        newest = f"{max(one.number for one in MIGRATIONS if one.component == 'intake') + 1:04}_title_length"
+        migration = tmp_path / "services" / "intake" / "schema" / f"{newest}.sql"
+        migration.write_text(NEWER)
 
         said = copy.up()
 
-        assert "intake: applied 0002_title_length" in said
+        assert f"intake: applied {newest}" in said
         assert "intake.reports: 1 rows" in said
         assert "intake: started again" in said or "started again, for their code or settings changed: intake" in said
         report = httpx.get(f"{url}/reports/{filed.json()['case_id']}", headers=headers)
@@ -76,9 +79,12 @@ def test_newer_code_upgrades_an_older_stack_in_place(infrastructure_folder: Path
         assert again.returncode == 0, again.stderr
         assert [line.rpartition(", ")[2] for line in again.stdout.splitlines() if ".reports:" in line] == ["equal"]
         assert "applied" not in copy.up(), "a third `up` has nothing to apply"
-        (tmp_path / "services" / "intake" / "schema" / "0002_title_length.sql").unlink()
+        migration.unlink()
         before = stack.status()
         older = copy.run("up", "--only", "kafka,postgres,intake")
         assert older.returncode != 0
-        assert "schema intake is newer than this version: it has intake 0002_title_length" in older.stderr
+        assert f"schema intake is newer than this version: it has intake {newest}" in older.stderr
+        refused = copy.run("rebuild", "intake")
+        assert refused.returncode != 0
+        assert "the database's schema is newer than this version: rebuild with the newer one" in refused.stderr
         assert stack.status() == before, "the older code ended what ran with the newer"

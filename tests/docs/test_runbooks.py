@@ -47,7 +47,7 @@ def pattern_of(node: ast.AST | None) -> str | None:
 
 
 KINDS = ("invalid", "forged", "failed", "behind", "unfit", "unanswered")
-RAISED = {"NotNow", "ConnectionError", "MigrationError", "BadReference", "SystemExit"}
+RAISED = {"NotNow", "MigrationError", "BadReference", "SystemExit"}
 LEVELS = {"warning", "error", "critical", "exception"}
 
 

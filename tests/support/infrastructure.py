@@ -7,15 +7,18 @@ password `test`, so give one that is for tests. tests/conftest.py imports the fi
 
 import os
 import shutil
+import signal
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import psutil
 import pytest
 
 from chassis.store.migrations import Migration, migrate
@@ -108,6 +111,28 @@ async def own_postgres(infrastructure_folder: Path) -> AsyncIterator[server.Post
     await own.start()
     yield own
     await own.kill()
+
+
+@contextmanager
+def frozen(own: server.Postgres) -> Iterator[None]:
+    """All processes of a server of the test's own hang: connections stay open, and nothing is answered."""
+    assert own.pid is not None
+    parent = psutil.Process(own.pid)
+    parent.send_signal(signal.SIGSTOP)  # first, so that it starts no further one
+    stopped = [parent, *parent.children(recursive=True)]
+    for process in stopped[1:]:
+        _signal(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in stopped:
+            _signal(process, signal.SIGCONT)
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
+    """Some of the server's processes live for a moment only."""
+    with suppress(psutil.NoSuchProcess):
+        process.send_signal(number)
 
 
 @pytest.fixture(scope="session")
@@ -227,8 +252,6 @@ def _engine_answers() -> bool:
 
 def _kafka_container() -> Any:
     """The official image with the embedded broker's settings; gives its bootstrap address."""
-    from contextlib import contextmanager
-
     from testcontainers.core.container import DockerContainer
 
     from deploy.stack.jars import version

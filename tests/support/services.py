@@ -91,9 +91,11 @@ async def running(
     prefix: str = "",
     role: str = "both",
     clock: Clock | None = None,
+    reached: bool = True,
     **more: Any,
 ) -> AsyncIterator[Running]:
-    """A service with all its parts; with the default `kafka` no broker is there, and HTTP works all the same.
+    """A service with all its parts; with the default `kafka` no broker is there, and HTTP works all the same. It has
+    reached its database, unless `reached` is false.
 
     At its end every status that it answered with must be declared in its OpenAPI document.
     """
@@ -115,7 +117,8 @@ async def running(
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(watched), base_url=f"http://{service.name}") as client,
     ):
-        await eventually(lambda: _reached(runtime), what=f"{service.name}'s database")
+        if reached:
+            await eventually(lambda: _reached(runtime), what=f"{service.name}'s database")
         yield Running(runtime, client)
     assert watched.undeclared() == [], "answers that the service's own document does not declare"
 

@@ -12,6 +12,7 @@ import pytest
 
 from chassis.kafka.records import Record
 from chassis.store.database import Database
+from chassis.store.derived import rebuild
 from contracts.envelope import CONTENT_TYPE, Event
 from contracts.fields import EARLIEST, FROM, LATEST, Fact, Place, Point
 from contracts.intake import Supplement
@@ -21,7 +22,7 @@ from contracts.request import Acknowledge, Withdraw
 from contracts.wire import MAX_DEPTH
 from services.audit import log as subject
 from services.audit.log import Log
-from services.audit.rebuild import rebuild
+from services.audit.rebuild import DERIVED
 from tests.domain.audit_story import CASE, Story, burst_main, partners_case, sent_around
 from tests.support import infrastructure
 from tests.support.facts import case_id, event_of, fact_record, record_of, report
@@ -60,7 +61,7 @@ async def assert_each_once(store: Database, records: Sequence[Record]) -> None:
 
 async def assert_rebuilt_equal(store: Database) -> None:
     before = await store.fetch("SELECT * FROM cases ORDER BY case_id")
-    (table,) = await rebuild(store, lambda done, total: None)
+    (table,) = await rebuild(DERIVED, store, lambda done, total: None)
     assert await store.fetch("SELECT * FROM cases ORDER BY case_id") == before
     assert (table.equal, table.after.rows) == (True, len(before))
 
@@ -432,7 +433,7 @@ async def test_the_cases_are_a_pure_function_of_the_log(seed: int, log: Log, sto
     ]
     await store.fetch("DELETE FROM cases WHERE outcome = 'duplicate'")
     await store.fetch("UPDATE cases SET status = 'wrong', events = 0")
-    (table,) = await rebuild(store, lambda done, total: None)
+    (table,) = await rebuild(DERIVED, store, lambda done, total: None)
     assert (table.equal, table.before.rows, table.after.rows) == (False, 2, 3)
     assert await store.fetch("SELECT * FROM cases ORDER BY first_index") == found
 

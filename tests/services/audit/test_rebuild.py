@@ -10,11 +10,14 @@ import pytest
 from pydantic import TypeAdapter
 
 from chassis.kafka.records import Record
+from chassis.store import derived
 from chassis.store.database import Connection, Database
-from services.audit import rebuild as subject
+from chassis.store.derived import Refresher, rebuild
+from chassis.store.migrations import Migration, migrate
 from services.audit.domain.case import Case
 from services.audit.log import LOCK, Log
-from services.audit.rebuild import rebuild
+from services.audit.rebuild import DERIVED
+from services.audit.service import MIGRATIONS
 from services.audit.views import CASES
 from tests.domain.audit_story import burst_main
 from tests.support import infrastructure
@@ -43,18 +46,18 @@ def many_cases(count: int) -> list[Record]:
 async def test_a_rebuild_in_many_steps_makes_every_case_anew_and_says_how_far_it_is(
     store: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subject, "_BATCH", 60)
+    monkeypatch.setattr(derived, "_BATCH", 60)
     await Log(store).process([*many_cases(150), *burst_main().records(), record_of(b"{", case_id())])
     before = await store.fetch(ROWS)
     assert len(before) == 151
     await store.fetch("UPDATE cases SET status = 'wrong' WHERE first_index % 2 = 0")
     await store.fetch(STRANGER)
     steps: list[tuple[int, int]] = []
-    (table,) = await rebuild(store, lambda done, total: steps.append((done, total)))
+    (table,) = await rebuild(DERIVED, store, lambda done, total: steps.append((done, total)))
     assert await store.fetch(ROWS) == before
     assert steps == [(60, 152), (120, 152), (152, 152)]
     assert (table.table, table.equal, table.before.rows, table.after.rows) == ("cases", False, 152, 151)
-    (again,) = await rebuild(store, lambda done, total: None)
+    (again,) = await rebuild(DERIVED, store, lambda done, total: None)
     assert (again.equal, again.before) == (True, table.after)
 
 
@@ -72,7 +75,7 @@ async def test_many_rows_can_be_written_twice_in_one_transaction(store: Database
 
 
 async def test_an_empty_log_gives_an_empty_table(store: Database) -> None:
-    (table,) = await rebuild(store, lambda done, total: None)
+    (table,) = await rebuild(DERIVED, store, lambda done, total: None)
     assert (table.equal, table.after.rows) == (True, 0)
 
 
@@ -81,7 +84,7 @@ async def test_a_rebuild_waits_for_the_writer_before_it(store: Database) -> None
     async with store.pool.acquire() as writer:
         async with writer.transaction():
             await writer.execute(LOCK)
-            rebuilding = asyncio.create_task(rebuild(store, lambda done, total: None))
+            rebuilding = asyncio.create_task(rebuild(DERIVED, store, lambda done, total: None))
 
             async def waiting() -> bool:
                 (row,) = await store.fetch("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
@@ -91,6 +94,27 @@ async def test_a_rebuild_waits_for_the_writer_before_it(store: Database) -> None
             assert not rebuilding.done()
         (table,) = await rebuilding
     assert table.equal
+
+
+async def test_what_an_older_version_writes_after_a_rebuild_is_made_anew_from_the_log(
+    store: Database, database: infrastructure.Database
+) -> None:
+    number = max(one.number for one in MIGRATIONS) + 1
+    added = Migration("audit", number, f"{number:04}_extra", "-- rebuild\nALTER TABLE cases ADD COLUMN extra text;")
+    await migrate(database.admin_url, "audit", infrastructure.PASSWORD, (*MIGRATIONS, added))
+    newer = Database(database.url("audit"), "audit", size=2, migrations=(*MIGRATIONS, added))
+    await newer.open(rebuilt=False)
+    await rebuild(DERIVED, newer, lambda done, total: None)
+    await Log(store).process(many_cases(3))
+    right = await store.fetch(ROWS)
+    await store.fetch("UPDATE cases SET title = 'as the older version writes it'")
+    assert await Refresher(DERIVED, store).refresh() == 0, "that is for the newer version to do"
+    refresher = Refresher(DERIVED, newer)
+    assert (await refresher.refresh(), await refresher.refresh()) == (3, 0)
+    assert await store.fetch(ROWS) == right
+    await Log(newer).process(many_cases(1))
+    assert await refresher.refresh() == 0, "the newer version writes as it should"
+    await newer.close()
 
 
 async def test_the_command_line_says_whether_the_table_is_equal(
