@@ -167,8 +167,9 @@ class CaseItem(Answer):
     ruling: Annotated[
         Status | None,
         Field(
-            description="Triage's latest word: `dispatched`, `merged`, `rejected` or `withdrawn` for a ruling;"
-            " `verifying` or `filed` while it waits for one; null if triage has said nothing yet.",
+            description="Triage's latest word: `dispatched`, `merged`, `rejected` or `withdrawn` for a ruling. While a"
+            " ruling is awaited: `verifying` or `reported` before the case is filed, `filed` once it is. Null if triage"
+            " has said nothing yet.",
             examples=["dispatched"],
         ),
     ]
