@@ -115,7 +115,8 @@ class ChainQuery(PageQuery):
     at: Annotated[
         ClaimedInstant | None,
         Field(
-            description="Shows the case as it was at this instant; as it is now if absent.", examples=[examples.LATER]
+            description="Shows the case as it was at this instant, by the times of its events; as it is now if absent.",
+            examples=[examples.LATER],
         ),
     ] = None
     limit: Annotated[int, Field(ge=1, le=PAGE, description=f"Events, {PAGE} at most.", examples=[PAGE])] = PAGE
@@ -309,7 +310,7 @@ class StatusPeriod(Answer):
 
 
 class MergedReport(Answer):
-    """A case that was merged into this one; its reporter learns this one's outcome."""
+    """A case that was merged into this one, as of the same instant; its reporter learns this one's outcome."""
 
     case_id: Annotated[str, Field(description="The merged case.", examples=[examples.MERGED_CASE])]
     title: _TitleOut

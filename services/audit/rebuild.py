@@ -1,25 +1,16 @@
 """Rebuilds the table of cases from the log."""
 
-from collections.abc import Mapping, Sequence
-
 from chassis.store.checksums import Progress, TableRebuilt, checksum
 from chassis.store.database import Connection, Database
 from chassis.store.migrations import mark_rebuilt
-from contracts.envelope import AnyEvent
-from contracts.wire import TOPICS, reread
-from services.audit.domain.case import Case, fold
 from services.audit.log import LOCK
+from services.audit.records import folded
 from services.audit.views import CASES
 
 _BATCH = 500
 
 _COUNT = "SELECT count(DISTINCT case_id) FROM log"
 _NEXT = "SELECT DISTINCT case_id FROM log WHERE case_id > $1 ORDER BY case_id LIMIT $2"
-_FACTS = """
-SELECT index, topic, case_id, body FROM log
- WHERE case_id = ANY($1::text[]) AND topic = ANY($2::text[]) AND duplicate_of IS NULL AND valid
- ORDER BY case_id, index
-"""
 
 
 async def rebuild(database: Database, progress: Progress) -> list[TableRebuilt]:
@@ -44,15 +35,6 @@ async def _refill(connection: Connection, progress: Progress) -> None:
     total, done, last = await connection.fetchval(_COUNT, timeout=None), 0, ""
     while case_ids := [row["case_id"] for row in await connection.fetch(_NEXT, last, _BATCH)]:
         last = case_ids[-1]
-        await CASES.write(connection, (await _folded(connection, case_ids)).items())
+        await CASES.write(connection, (await folded(connection, case_ids)).items())
         done += len(case_ids)
         progress(done, total)
-
-
-async def _folded(connection: Connection, case_ids: Sequence[str]) -> Mapping[str, Case]:
-    """The cases folded from the log alone: every fact once, in the log's order."""
-    facts: dict[str, list[tuple[AnyEvent, int]]] = {}
-    for row in await connection.fetch(_FACTS, case_ids, TOPICS):
-        facts.setdefault(row["case_id"], []).append((reread(row["topic"], row["body"]), row["index"]))
-    folded = {case_id: fold(found) for case_id, found in facts.items()}
-    return {case_id: case for case_id, case in folded.items() if case is not None}
