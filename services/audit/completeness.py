@@ -4,7 +4,7 @@
     ids         an event's id comes again only with the same bytes and in the same case
     causes      each event names its cause, which is in the log and may be the cause of such an event
     requests    each has exactly one answer, or an operator discarded it
-    invalid     an operator retried or discarded each record that was unreadable or forged
+    invalid     an operator retried or discarded each record that was unreadable or forged, and audit failed with none
     offsets     every record of a partition is stored, from 0 to the last one
     indexes     every index is there, from 0 to the last one
     lost        every stored record is still on its topic
@@ -19,7 +19,7 @@ from typing import Any
 
 from chassis.store.database import Connection, Database
 from services.audit.broker import EndOffsets
-from services.audit.questions import DUPLICATES, QUESTIONS, WAITING, Question
+from services.audit.questions import DUPLICATES, FAILED, QUESTIONS, WAITING, Question
 from services.audit.records import SIZE
 
 _COUNT_AND_SIZE = f"SELECT count(*) AS stored, ({SIZE}) AS size FROM log"
@@ -29,8 +29,8 @@ SELECT since, until FROM (
  WHERE since <= until
 """
 _PARTITIONS = """
-SELECT topic, partition, count(*) AS stored, max("offset") + 1 AS next FROM log GROUP BY topic, partition
- ORDER BY topic, partition
+SELECT topic, partition, count(*) FILTER (WHERE reread_of IS NULL) AS stored, max("offset") + 1 AS next FROM log
+ GROUP BY topic, partition ORDER BY topic, partition
 """
 _OFFSET_GAPS = """
 SELECT topic, partition, since, until FROM (
@@ -105,6 +105,7 @@ async def _findings(connection: Connection, sql: Callable[[Question], str], limi
         for name, question in QUESTIONS.items()
     }
     found["invalid"]["waiting"] = await connection.fetchval(sql(WAITING), *case)
+    found["invalid"]["failed"] = await connection.fetchval(sql(FAILED), *case)
     found["duplicates"] = {"count": await connection.fetchval(sql(DUPLICATES), *case)}
     return found
 
@@ -147,6 +148,7 @@ def _lag(ends: EndOffsets, stored: Mapping[tuple[str, int], int]) -> dict[str, i
 def _reasons(found: Mapping[str, Any]) -> list[str]:
     counts = [(found[name]["count"], question.fault) for name, question in QUESTIONS.items() if question.fault]
     counts.append((found["invalid"]["waiting"], "invalid records that nobody has retried or discarded"))
+    counts.append((found["invalid"]["failed"], "records that audit failed to take in"))
     return _in_words(counts)
 
 

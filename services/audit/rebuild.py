@@ -1,9 +1,9 @@
-"""Rebuilds the table of cases from the log."""
+"""Rebuilds the table of cases from the log, and reads again what could not be taken in when it came."""
 
 from chassis.store.checksums import Progress, TableRebuilt, checksum
 from chassis.store.database import Connection, Database
 from chassis.store.migrations import mark_rebuilt
-from services.audit.log import LOCK
+from services.audit.log import LOCK, read_again
 from services.audit.records import folded
 from services.audit.views import CASES
 
@@ -24,6 +24,7 @@ async def rebuild(database: Database, progress: Progress) -> list[TableRebuilt]:
         before = await checksum(connection, CASES.table)
         await connection.execute(f"DELETE FROM {CASES.table}", timeout=None)
         await _refill(connection, progress)
+        await read_again(connection)
         after = await checksum(connection, CASES.table)
         await mark_rebuilt(connection)
         return [TableRebuilt(CASES.table, before, after)]

@@ -20,7 +20,8 @@ SIZE = "SELECT coalesce(max(index), -1) + 1 FROM log"
 """The number of records, which is the next index."""
 
 _COLUMNS = """index, topic, partition, "offset", key, headers, body, stored_at, valid, invalidity, reason, source,
-event_id, case_id, type, kind, time, recorded_time, sequence, causation_id, actor, answers, settles, duplicate_of"""
+event_id, case_id, type, kind, time, recorded_time, sequence, causation_id, actor, answers, settles, duplicate_of,
+reread_of"""
 
 _FROM_INDEX = f"SELECT {_COLUMNS} FROM log WHERE index >= $1 ORDER BY index LIMIT $2"
 _AT_INDEX = f"SELECT {_COLUMNS} FROM log WHERE index = $1"
@@ -90,13 +91,16 @@ async def folded(
     return {case_id: case for case_id, case in cases.items() if case is not None}
 
 
+def headers_of(stored: str) -> list[tuple[str, bytes | None]]:
+    """A record's headers, from how the log stores them."""
+    return [(name, None if value is None else bytes.fromhex(value)) for name, value in orjson.loads(stored)]
+
+
 def _item(row: asyncpg.Record) -> dict[str, Any]:
     item = dict(row)
     body, key = item.pop("body"), item.pop("key")
     item["key_base64"] = _base64(key)
-    item["headers"] = [
-        (name, None if value is None else _base64(bytes.fromhex(value))) for name, value in orjson.loads(row["headers"])
-    ]
+    item["headers"] = [(name, _base64(value)) for name, value in headers_of(row["headers"])]
     item["body_base64"] = _base64(body)
     item["summary"] = summary(reread(row["topic"], body)) if row["valid"] else None
     return item

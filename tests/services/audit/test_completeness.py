@@ -15,7 +15,7 @@ from contracts.notice import AcceptanceNotice, RefusalNotice, UrgeNotice
 from contracts.progress import Discarded, OnScene, Retried, Urged, Verified
 from contracts.request import Acknowledge, AddSupplement, FileReport
 from contracts.triage import Merged, Withdrawn
-from services.audit.questions import DUPLICATES, QUESTIONS, WAITING
+from services.audit.questions import DUPLICATES, FAILED, QUESTIONS, WAITING
 from tests.domain.audit_story import (
     CASE,
     FAR,
@@ -92,7 +92,7 @@ SELECT n, CASE n % 4 WHEN 0 THEN 'from.water' WHEN 1 THEN 'to.water' ELSE 'Progr
 async def test_what_is_asked_of_one_case_never_scans_the_log(audit: Running, database: Database) -> None:
     await execute(database.admin_url, FILLED)
     await execute(database.admin_url, "ANALYZE audit.log")
-    for question in (*QUESTIONS.values(), WAITING, DUPLICATES):
+    for question in (*QUESTIONS.values(), WAITING, FAILED, DUPLICATES):
         query = f"EXPLAIN (FORMAT JSON) {question.of_case}"
         (row,) = await audit.runtime.database.fetch(query, "case-7")
         scans = [node for node in nodes(json.loads(row[0])[0]["Plan"]) if node.get("Relation Name") == "log"]
