@@ -77,10 +77,15 @@ class SummaryFilters(BaseModel):
     ] = None
     since_case: Annotated[
         CaseId | None,
-        Field(description="This case id or a later one; ids are in the order of time.", examples=[examples.CASE]),
+        Field(
+            description="This case id or one that sorts behind it as text. Whoever files a case draws its id, so this is"
+            " no order of time: `since` bounds the time of the report, `since_index` the place in the log.",
+            examples=[examples.CASE],
+        ),
     ] = None
     until_case: Annotated[
-        CaseId | None, Field(description="This case id or an earlier one.", examples=[examples.CASE])
+        CaseId | None,
+        Field(description="This case id or one that sorts before it as text.", examples=[examples.CASE]),
     ] = None
 
 

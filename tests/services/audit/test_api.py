@@ -311,6 +311,8 @@ async def test_cases_are_filtered_and_come_in_pages_without_loss_or_repetition(a
     assert await listed(since=since, until=until) == ids[2:4]
     assert await listed(since_index=5) == [*ids[5:], CASE]
     assert await listed(since_case=ids[2], until_case=ids[4]) == ids[2:5]
+    assert await listed(since_case=CASE, until_case=CASE) == [CASE]  # its id sorts first, and it came last
+    assert await listed(since_case=CASE) == [*ids, CASE]
     for name, wrong in (
         ("status", "lost"),
         ("area", "%"),
