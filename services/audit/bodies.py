@@ -373,17 +373,25 @@ class Summary(Counts):
     size: Annotated[int, Field(description="Records in the log when it was counted.", examples=[1042], ge=0)]
     by_outcome: Annotated[
         dict[CaseOutcome, int],
-        Field(description="Outcome -> number of closed cases.", examples=[{"fixed": 1, "duplicate": 17}]),
+        Field(description="Outcome -> number of closed cases.", examples=[{"duplicate": 17, "fixed": 1}]),
     ]
-    by_status: Annotated[dict[Status, int], Field(description="Status -> number of cases.", examples=[{"closed": 18}])]
+    by_status: Annotated[
+        dict[Status, int],
+        Field(
+            description="Status -> number of cases; those whose status is not known are left out.",
+            examples=[{"closed": 18}],
+        ),
+    ]
     by_channel: Annotated[
         dict[Channel, int],
-        Field(description="Channel -> number of cases.", examples=[{"citizen": 17, "handset": 1}]),
+        Field(
+            description="Channel -> number of cases whose report is known.", examples=[{"citizen": 17, "handset": 1}]
+        ),
     ]
     by_category: Annotated[
         list[CategoryCounts],
         Field(
-            description="The counts of each category, in the order of their codes.",
+            description="The counts of each category, in the order of their codes; last of the cases of none.",
             examples=[[examples.CATEGORY_COUNTS]],
         ),
     ]

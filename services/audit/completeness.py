@@ -73,11 +73,11 @@ async def of_log(database: Database, limit: int, end_offsets: Callable[[], Await
 
     found = await database.transact(work)
     stored = {(row["topic"], row["partition"]): row["next"] for row in found.pop("partitions")}
-    if ends is not None and any(end < stored.get(at, 0) for at, end in ends.items()):
+    if ends is not None and _lost(ends, stored):
         ends, unknown = await _ends_or_reason(end_offsets)  # records that came in between are no sign of a loss
     found["lag"] = None if ends is None else _lag(ends, stored)
-    found["lag_unknown"] = unknown
-    found["lost"] = [] if ends is None else [f"{at[0]}/{at[1]}" for at, end in ends.items() if end < stored.get(at, 0)]
+    found["lag_unknown"] = unknown if ends is None else _not_asked(ends, stored)
+    found["lost"] = None if ends is None else _lost(ends, stored)
     return _verdict(None, found, _reasons(found) + _reasons_of_log(found))
 
 
@@ -137,7 +137,19 @@ async def _list(connection: Connection, query: str, order: str, limit: int, *arg
     return {"count": count, "items": items}
 
 
-def _lag(ends: EndOffsets, stored: Mapping[tuple[str, int], int]) -> dict[str, int]:
+def _lost(ends: EndOffsets, stored: EndOffsets) -> list[str]:
+    """Partitions of the topics asked about that end before the log does, or are gone."""
+    asked = {topic for topic, _ in ends}
+    return [f"{at[0]}/{at[1]}" for at, end in stored.items() if at[0] in asked and ends.get(at, 0) < end]
+
+
+def _not_asked(ends: EndOffsets, stored: EndOffsets) -> str | None:
+    """Why the broker was not asked about all that is stored; None if it was."""
+    topics = sorted({topic for topic, _ in stored} - {topic for topic, _ in ends})
+    return f"no partner is registered for {', '.join(topics)}, so the broker was not asked" if topics else None
+
+
+def _lag(ends: EndOffsets, stored: EndOffsets) -> dict[str, int]:
     """Topic -> number of records that are not stored yet."""
     found = {topic: 0 for topic, _ in ends}
     for at, end in ends.items():
@@ -156,10 +168,10 @@ def _reasons_of_log(found: Mapping[str, Any]) -> list[str]:
     counts = [
         (found["index_gaps"]["count"], "gaps in the index of the log"),
         (found["offset_gaps"]["count"], "gaps in the offsets of partitions"),
-        (len(found["lost"]), "partitions that end before the log does: the broker lost records or was replaced"),
+        (len(found["lost"] or ()), "partitions that end before the log does: the broker lost records or was replaced"),
         (sum((found["lag"] or {}).values()), "records on the topics that are not stored yet"),
     ]
-    return _in_words(counts) + ([found["lag_unknown"]] if found["lag"] is None else [])
+    return _in_words(counts) + ([found["lag_unknown"]] if found["lag_unknown"] is not None else [])
 
 
 def _in_words(counts: list[tuple[int, str]]) -> list[str]:

@@ -391,14 +391,16 @@ class Completeness(Answer):
     lag_unknown: Annotated[
         str | None,
         Field(
-            description="Why the lag is not known; null if it is, and for one case.",
+            description="Why `lag` and `lost` are not known, or not of all topics; null if they are known, and for one"
+            " case.",
             examples=["the broker has no topic from.water"],
         ),
     ]
     lost: Annotated[
         list[str] | None,
         Field(
-            description="Partitions, as `topic/partition`, that end before the log does; null for one case.",
+            description="Partitions, as `topic/partition`, that end before the log does; null for one case, and if the"
+            " broker did not tell.",
             examples=[["ReportFiled/2"]],
         ),
     ]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from contracts.notice import AcceptanceNotice, RefusalNotice, UrgeNotice
 from contracts.progress import Discarded, OnScene, Retried, Urged, Verified
 from contracts.request import Acknowledge, AddSupplement, FileReport
 from contracts.triage import Merged, Withdrawn
+from services.audit.broker import EndOffsets
+from services.audit.completeness import of_log
 from services.audit.questions import DUPLICATES, FAILED, QUESTIONS, WAITING
 from tests.domain.audit_story import (
     CASE,
@@ -73,8 +76,40 @@ async def test_a_whole_story_is_complete_and_an_unfinished_one_too_but_open(
 
 async def test_without_a_broker_the_whole_log_cannot_be_called_complete(audit: Running) -> None:
     found = await get(audit, "/completeness")
-    assert (found["verdict"], found["lag"]) == ("incomplete", None)
+    assert (found["verdict"], found["lag"], found["lost"]) == ("incomplete", None, None)
     assert "the broker does not tell" in found["reasons"][0]
+    assert found["reasons"][0] == found["lag_unknown"]
+
+
+async def test_a_broker_that_falls_silent_when_it_is_asked_again_leaves_open_what_is_lost(audit: Running) -> None:
+    answers = iter([{("ReportFiled", 0): 0}])
+
+    async def falls_silent() -> EndOffsets:
+        for ends in answers:
+            return ends
+        raise ConnectionError("gone")
+
+    await store(audit, record_of(b"{", CASE))
+    found = await of_log(audit.runtime.database, 10, falls_silent)
+    assert (found["lag"], found["lost"], found["lag_unknown"]) == (None, None, "gone")
+
+
+async def test_a_partition_that_the_broker_does_not_have_any_more_is_lost(audit: Running) -> None:
+    await store(audit, *(record_of(b"{", CASE, partition=partition) for partition in (0, 1)))
+    found = await of_log(audit.runtime.database, 10, partial(_ends, {("ReportFiled", 0): 2**40, ("Assigned", 0): 0}))
+    assert (found["lost"], found["lag_unknown"]) == (["ReportFiled/1"], None)
+
+
+async def test_topics_of_partners_that_nobody_could_be_asked_about_are_named(audit: Running) -> None:
+    await store(audit, *(record_of(b"{", CASE, topic) for topic in ("from.gone", "to.gone", "ReportFiled")))
+    found = await of_log(audit.runtime.database, 10, partial(_ends, {("ReportFiled", 0): 2**40}))
+    assert found["lag_unknown"] == "no partner is registered for from.gone, to.gone, so the broker was not asked"
+    assert found["lag_unknown"] in found["reasons"]
+    assert (found["lost"], [*found["lag"]]) == ([], ["ReportFiled"])
+
+
+async def _ends(ends: EndOffsets) -> EndOffsets:
+    return ends
 
 
 FILLED = """
