@@ -19,7 +19,7 @@ from services.audit import examples
 # What several answers have in common.
 Index = Annotated[int, Field(description="The index of the record in the log.", examples=[41], ge=0)]
 StoredAt = Annotated[
-    Instant, Field(description="When audit stored the record, by its own clock.", examples=["2026-05-09T01:12:00.348Z"])
+    Instant, Field(description="When audit stored the record, by its own clock.", examples=[examples.STORED])
 ]
 CaseOut = Annotated[str, Field(description="The case.", examples=[examples.CASE])]
 Cases = Annotated[int, Field(ge=0)]
@@ -78,8 +78,8 @@ class SummaryFilters(BaseModel):
     since_case: Annotated[
         CaseId | None,
         Field(
-            description="This case id or one that sorts behind it as text. Whoever files a case draws its id, so this is"
-            " no order of time: `since` bounds the time of the report, `since_index` the place in the log.",
+            description="This case id or one that sorts behind it as text. Whoever files a case draws its id, so that"
+            " is no order of time: `since` bounds the time of the report, `since_index` the place in the log.",
             examples=[examples.CASE],
         ),
     ] = None
@@ -133,10 +133,10 @@ class CaseItem(Answer):
     model_config = ConfigDict(json_schema_extra={"examples": [examples.CASE_ITEM]})
 
     case_id: CaseOut
-    first_index: Annotated[int, Field(description="The index of the case's first fact.", examples=[41], ge=0)]
-    last_index: Annotated[int, Field(description="The index of the case's last fact.", examples=[77], ge=0)]
+    first_index: Annotated[int, Field(description="The index of the case's first fact.", examples=[0], ge=0)]
+    last_index: Annotated[int, Field(description="The index of the case's last fact.", examples=[13], ge=0)]
     events: Annotated[
-        int, Field(description="The number of its facts; requests and notices are not counted.", examples=[19], ge=1)
+        int, Field(description="The number of its facts; requests and notices are not counted.", examples=[11], ge=1)
     ]
     status: _StatusOut
     outcome: Annotated[
@@ -322,7 +322,7 @@ class MergedReport(Answer):
     channel: _ChannelOut
     external_ref: _ExternalOut
     reported_at: _ReportedAt
-    merged_at: Annotated[Instant, Field(description="When it was merged.", examples=["2026-05-09T01:14:33Z"])]
+    merged_at: Annotated[Instant, Field(description="When it was merged.", examples=[examples.MERGED])]
     status: _StatusOut
 
 
@@ -348,12 +348,12 @@ class CaseDetail(Answer):
 class Counts(Answer):
     """Counts of cases. A case may count in several of them."""
 
-    reported: Annotated[Cases, Field(description="Cases whose report is known.", examples=[18])]
+    reported: Annotated[Cases, Field(description="Cases whose report is known.", examples=[2])]
     filed: Annotated[Cases, Field(description="Cases that were dispatched at least once.", examples=[1])]
-    merged: Annotated[Cases, Field(description="Cases whose latest ruling merged them.", examples=[17])]
+    merged: Annotated[Cases, Field(description="Cases whose latest ruling merged them.", examples=[1])]
     rejected: Annotated[Cases, Field(description="Cases whose latest ruling rejected them.", examples=[0])]
     withdrawn: Annotated[Cases, Field(description="Cases whose latest ruling says withdrawn.", examples=[0])]
-    closed: Annotated[Cases, Field(description="Cases that are closed.", examples=[18])]
+    closed: Annotated[Cases, Field(description="Cases that are closed.", examples=[2])]
     open: Annotated[Cases, Field(description="Cases that are not closed.", examples=[0])]
     late: Annotated[Cases, Field(description="Cases that are late by their latest verdict.", examples=[0])]
     rework: Annotated[Cases, Field(description="Cases sent back for rework at least once.", examples=[0])]
@@ -370,23 +370,21 @@ class Summary(Counts):
 
     model_config = ConfigDict(json_schema_extra={"examples": examples.SUMMARIES})
 
-    size: Annotated[int, Field(description="Records in the log when it was counted.", examples=[1042], ge=0)]
+    size: Annotated[int, Field(description="Records in the log when it was counted.", examples=[15], ge=0)]
     by_outcome: Annotated[
         dict[CaseOutcome, int],
-        Field(description="Outcome -> number of closed cases.", examples=[{"duplicate": 17, "fixed": 1}]),
+        Field(description="Outcome -> number of closed cases.", examples=[{"duplicate": 1, "fixed": 1}]),
     ]
     by_status: Annotated[
         dict[Status, int],
         Field(
             description="Status -> number of cases; those whose status is not known are left out.",
-            examples=[{"closed": 18}],
+            examples=[{"closed": 2}],
         ),
     ]
     by_channel: Annotated[
         dict[Channel, int],
-        Field(
-            description="Channel -> number of cases whose report is known.", examples=[{"citizen": 17, "handset": 1}]
-        ),
+        Field(description="Channel -> number of cases whose report is known.", examples=[{"handset": 1, "hotline": 1}]),
     ]
     by_category: Annotated[
         list[CategoryCounts],
