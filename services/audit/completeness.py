@@ -19,18 +19,18 @@ from typing import Any
 
 from chassis.store.database import Connection, Database
 from services.audit.broker import EndOffsets
-from services.audit.questions import DUPLICATES, FAILED, QUESTIONS, WAITING, Question
+from services.audit.questions import DUPLICATES, NOT_TAKEN_IN, QUESTIONS, Question
 from services.audit.records import SIZE
 
-_COUNT_AND_SIZE = f"SELECT count(*) AS stored, ({SIZE}) AS size FROM log"
 _INDEX_GAPS = """
 SELECT since, until FROM (
     SELECT lag(index, 1, -1::bigint) OVER (ORDER BY index) + 1 AS since, index - 1 AS until FROM log) g
  WHERE since <= until
 """
 _PARTITIONS = """
-SELECT topic, partition, count(*) FILTER (WHERE reread_of IS NULL) AS stored, max("offset") + 1 AS next FROM log
- GROUP BY topic, partition ORDER BY topic, partition
+SELECT topic, partition, count(*) AS indexes, count(*) FILTER (WHERE reread_of IS NULL) AS stored,
+       max("offset") + 1 AS next
+  FROM log GROUP BY topic, partition ORDER BY topic, partition
 """
 _OFFSET_GAPS = """
 SELECT topic, partition, since, until FROM (
@@ -104,22 +104,20 @@ async def _findings(connection: Connection, sql: Callable[[Question], str], limi
         name: await _list(connection, sql(question), question.order, limit, *case)
         for name, question in QUESTIONS.items()
     }
-    found["invalid"]["waiting"] = await connection.fetchval(sql(WAITING), *case)
-    found["invalid"]["failed"] = await connection.fetchval(sql(FAILED), *case)
+    found["invalid"] |= dict((await connection.fetch(sql(NOT_TAKEN_IN), *case))[0])
     found["duplicates"] = {"count": await connection.fetchval(sql(DUPLICATES), *case)}
     return found
 
 
 async def _gaps(connection: Connection, limit: int) -> dict[str, Any]:
     """Gaps of indexes and offsets, which are looked for only where counts show that there are some."""
-    row = await connection.fetchrow(_COUNT_AND_SIZE)
+    size = await connection.fetchval(SIZE)
     partitions = await connection.fetch(_PARTITIONS)
-    assert row is not None
     none: dict[str, Any] = {"count": 0, "items": []}
-    index_gaps = row["stored"] != row["size"]
+    index_gaps = sum(one["indexes"] for one in partitions) != size
     offset_gaps = any(one["stored"] != one["next"] for one in partitions)
     return {
-        "size": row["size"],
+        "size": size,
         "partitions": partitions,
         "index_gaps": await _list(connection, _INDEX_GAPS, "since", limit) if index_gaps else none,
         "offset_gaps": (

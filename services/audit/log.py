@@ -82,12 +82,6 @@ class ParsedRecord:
     reason: str | None = None
     reread_of: int | None = None
 
-    @property
-    def identity(self) -> _Identity | None:
-        """Which event it is."""
-        event = self.event
-        return None if event is None else (event.source, event.id, event.subject)
-
 
 def _parse(record: Record, reread_of: int | None = None) -> ParsedRecord:
     """Reads a record as the deciding services do."""
@@ -199,13 +193,13 @@ async def _append(connection: Connection, new: Sequence[ParsedRecord], cache: Ca
     rows: list[tuple[Any, ...]] = []
     facts: list[tuple[AnyEvent, int]] = []
     for index, one in enumerate(new, start=first_index):
-        duplicate_of = None
-        if one.event is not None and one.identity is not None:
-            first = firsts.setdefault(one.identity, index)
+        duplicate_of, event = None, one.event
+        if event is not None:
+            first = firsts.setdefault((event.source, event.id, event.subject), index)
             if first != index:
                 duplicate_of = first
-            elif is_case_fact(one.event):
-                facts.append((one.event, index))
+            elif is_case_fact(event):
+                facts.append((event, index))
         rows.append(_row(index, one, duplicate_of))
     await connection.copy_records_to_table("log", records=rows, columns=_COLUMNS)
     cases = await _update_cases(connection, facts, cache.valid_at(first_index))

@@ -154,16 +154,16 @@ SELECT l.index, l.topic, l.partition, l."offset", l.case_id, l.source, l.stored_
 }
 """Name in the answer -> the question."""
 
-_NOT_REREAD = f"SELECT count(*) FROM ({QUESTIONS['invalid'].text}) i WHERE reread_as IS NULL"
-
-WAITING = Question(
-    f"{_NOT_REREAD} AND invalidity <> 'failed' AND NOT settled AND topic <> 'Progressed' AND topic NOT LIKE '{TO}%'"
+NOT_TAKEN_IN = Question(
+    f"""
+SELECT count(*) FILTER (WHERE invalidity <> 'failed' AND NOT settled
+                              AND topic <> 'Progressed' AND topic NOT LIKE '{TO}%') AS waiting,
+       count(*) FILTER (WHERE invalidity = 'failed') AS failed
+  FROM ({QUESTIONS["invalid"].text}) i WHERE reread_as IS NULL
+"""
 )
-"""The number of invalid records that wait for an operator. Those on Progressed and `to.*` are not counted, because no
-service parks them and so nobody can settle them."""
-
-FAILED = Question(f"{_NOT_REREAD} AND invalidity = 'failed'")
-"""The number of valid records that audit could not take in."""
+"""The numbers of records that were not taken in so far: `waiting` for an operator, `failed` by a defect of audit.
+Invalid ones on Progressed and `to.*` do not wait, because no service parks them and so nobody can settle them."""
 
 DUPLICATES = Question("SELECT count(*) FROM log l WHERE l.duplicate_of IS NOT NULL {and_case}")
 """The number of records with an event that had been stored before."""

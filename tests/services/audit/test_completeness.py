@@ -1,15 +1,13 @@
 """What audit says is missing from the log: each question made true, and named, of a case and of the whole log."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chassis.kafka.records import Record
-from chassis.service import Service
 from contracts.fields import Fact
 from contracts.intake import Supplement
 from contracts.notice import AcceptanceNotice, RefusalNotice, UrgeNotice
@@ -18,7 +16,7 @@ from contracts.request import Acknowledge, AddSupplement, FileReport
 from contracts.triage import Merged, Withdrawn
 from services.audit.broker import EndOffsets
 from services.audit.completeness import of_log
-from services.audit.questions import DUPLICATES, FAILED, QUESTIONS, WAITING
+from services.audit.questions import DUPLICATES, NOT_TAKEN_IN, QUESTIONS
 from tests.domain.audit_story import (
     CASE,
     FAR,
@@ -33,17 +31,10 @@ from tests.domain.audit_story import (
 from tests.services.audit.test_api import AUDITOR, get, store
 from tests.support.facts import case_id, event_of, fact_record, record_of, report
 from tests.support.infrastructure import Database, execute
-from tests.support.services import Running, running
+from tests.support.services import Running
 
 FAULTS = [name for name, question in QUESTIONS.items() if question.fault]
 OF_THE_WHOLE = ("index_gaps", "offset_gaps", "lag", "lag_unknown", "lost")
-
-
-@pytest.fixture
-async def audit(service: Service, database: Database, tmp_path: Path) -> AsyncIterator[Running]:
-    """Audit with a database, no broker and no partners."""
-    async with running(service, database.url("audit"), CASEGRID_PARTNERS=tmp_path / "none.json") as found:
-        yield found
 
 
 async def verdict_of(audit: Running, case: str) -> dict[str, Any]:
@@ -127,7 +118,7 @@ SELECT n, CASE n % 4 WHEN 0 THEN 'from.water' WHEN 1 THEN 'to.water' ELSE 'Progr
 async def test_what_is_asked_of_one_case_never_scans_the_log(audit: Running, database: Database) -> None:
     await execute(database.admin_url, FILLED)
     await execute(database.admin_url, "ANALYZE audit.log")
-    for question in (*QUESTIONS.values(), WAITING, FAILED, DUPLICATES):
+    for question in (*QUESTIONS.values(), NOT_TAKEN_IN, DUPLICATES):
         query = f"EXPLAIN (FORMAT JSON) {question.of_case}"
         (row,) = await audit.runtime.database.fetch(query, "case-7")
         scans = [node for node in nodes(json.loads(row[0])[0]["Plan"]) if node.get("Relation Name") == "log"]

@@ -1,14 +1,12 @@
 """Records that a version of audit could not take in are read again by a rebuild of one that can."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import asyncpg
 import pytest
 
 from chassis.kafka.records import Record
-from chassis.service import Service
 from contracts import wire
 from contracts.intake import Supplement
 from contracts.notice import RefusalNotice
@@ -21,17 +19,9 @@ from tests.domain.audit_story import CASE, OTHER, Story, burst_main
 from tests.services.audit.test_api import get, store
 from tests.services.audit.test_log import assert_rebuilt_equal
 from tests.support.facts import case_id, fact_record, record_of, report
-from tests.support.infrastructure import Database
-from tests.support.services import Running, running
+from tests.support.services import Running
 
 SUPERSEDED = b".v0"
-
-
-@pytest.fixture
-async def audit(service: Service, database: Database, tmp_path: Path) -> AsyncIterator[Running]:
-    """Audit with a database, no broker and no partners."""
-    async with running(service, database.url("audit"), CASEGRID_PARTNERS=tmp_path / "none.json") as found:
-        yield found
 
 
 def of_version_0(record: Record) -> Record:
