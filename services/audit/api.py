@@ -11,6 +11,7 @@ GET /summary                   counts of cases
 from functools import partial
 from typing import Annotated, Any
 
+import orjson
 from fastapi import APIRouter, Path, Query, Response
 
 from chassis.web.errors import Forbidden, Json, NotFound
@@ -88,10 +89,12 @@ async def get_case(
 ) -> Response:
     """Shows a case with its chain: each event after its cause, with who, what, when, and its delay after its cause.
 
-    `at` leaves out every event whose own `time` is later: the answer is the case at that instant, also if some of it
-    became known afterwards. `delay_ms` compares recorded times; it is null if a partner's clock recorded one of them.
-    `merged` has the first 200 merged reports; `GET /cases?merged_into=` lists all. A partner's request is in the chain
-    if something in this case followed from it; `GET /cases/{case_id}/events` has every request.
+    `at` leaves out every event whose own `time` is later, and all else follows from the rest, merged reports too: the
+    answer is the case at that instant, also if some of it became known afterwards. A partner's request is in the chain
+    if something in this case followed from it by then; `GET /cases/{case_id}/events` has every request. `delay_ms`
+    compares recorded times; it is null if a partner's clock recorded one of them. `merged` has the first 200 merged
+    reports; `GET /cases?merged_into=` lists all, as they are now. A caller whose token names areas needs the one that
+    the case had at that instant.
     """
     at = query.at
     events = without_stray_requests(await records.events_of(database, case_id, at))
@@ -248,5 +251,5 @@ def _chain_event(place: int, one: LoggedEvent, delay: int | None) -> dict[str, A
         "recorded_time": event.recordedtime,
         "stored_at": one.stored_at,
         "delay_ms": delay,
-        "data": one.data,
+        "data": orjson.loads(one.body)["data"],
     }

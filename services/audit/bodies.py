@@ -19,7 +19,7 @@ from services.audit import examples
 # What several answers have in common.
 Index = Annotated[int, Field(description="The index of the record in the log.", examples=[41], ge=0)]
 StoredAt = Annotated[
-    Instant, Field(description="When audit stored the record, by its own clock.", examples=["2026-05-09T01:12:00.348Z"])
+    Instant, Field(description="When audit stored the record, by its own clock.", examples=[examples.STORED])
 ]
 CaseOut = Annotated[str, Field(description="The case.", examples=[examples.CASE])]
 Cases = Annotated[int, Field(ge=0)]
@@ -77,10 +77,15 @@ class SummaryFilters(BaseModel):
     ] = None
     since_case: Annotated[
         CaseId | None,
-        Field(description="This case id or a later one; ids are in the order of time.", examples=[examples.CASE]),
+        Field(
+            description="This case id or one that sorts behind it as text. Whoever files a case draws its id, so that"
+            " is no order of time: `since` bounds the time of the report, `since_index` the place in the log.",
+            examples=[examples.CASE],
+        ),
     ] = None
     until_case: Annotated[
-        CaseId | None, Field(description="This case id or an earlier one.", examples=[examples.CASE])
+        CaseId | None,
+        Field(description="This case id or one that sorts before it as text.", examples=[examples.CASE]),
     ] = None
 
 
@@ -115,7 +120,8 @@ class ChainQuery(PageQuery):
     at: Annotated[
         ClaimedInstant | None,
         Field(
-            description="Shows the case as it was at this instant; as it is now if absent.", examples=[examples.LATER]
+            description="Shows the case as it was at this instant, by the times of its events; as it is now if absent.",
+            examples=[examples.LATER],
         ),
     ] = None
     limit: Annotated[int, Field(ge=1, le=PAGE, description=f"Events, {PAGE} at most.", examples=[PAGE])] = PAGE
@@ -127,10 +133,10 @@ class CaseItem(Answer):
     model_config = ConfigDict(json_schema_extra={"examples": [examples.CASE_ITEM]})
 
     case_id: CaseOut
-    first_index: Annotated[int, Field(description="The index of the case's first fact.", examples=[41], ge=0)]
-    last_index: Annotated[int, Field(description="The index of the case's last fact.", examples=[77], ge=0)]
+    first_index: Annotated[int, Field(description="The index of the case's first fact.", examples=[0], ge=0)]
+    last_index: Annotated[int, Field(description="The index of the case's last fact.", examples=[13], ge=0)]
     events: Annotated[
-        int, Field(description="The number of its facts; requests and notices are not counted.", examples=[19], ge=1)
+        int, Field(description="The number of its facts; requests and notices are not counted.", examples=[11], ge=1)
     ]
     status: _StatusOut
     outcome: Annotated[
@@ -167,8 +173,9 @@ class CaseItem(Answer):
     ruling: Annotated[
         Status | None,
         Field(
-            description="Triage's latest word: `dispatched`, `merged`, `rejected` or `withdrawn` for a ruling;"
-            " `verifying` or `filed` while it waits for one; null if triage has said nothing yet.",
+            description="Triage's latest word: `dispatched`, `merged`, `rejected` or `withdrawn` for a ruling. While a"
+            " ruling is awaited: `verifying` or `reported` before the case is filed, `filed` once it is. Null if triage"
+            " has said nothing yet.",
             examples=["dispatched"],
         ),
     ]
@@ -308,14 +315,14 @@ class StatusPeriod(Answer):
 
 
 class MergedReport(Answer):
-    """A case that was merged into this one; its reporter learns this one's outcome."""
+    """A case that was merged into this one, as of the same instant; its reporter learns this one's outcome."""
 
     case_id: Annotated[str, Field(description="The merged case.", examples=[examples.MERGED_CASE])]
     title: _TitleOut
     channel: _ChannelOut
     external_ref: _ExternalOut
     reported_at: _ReportedAt
-    merged_at: Annotated[Instant, Field(description="When it was merged.", examples=["2026-05-09T01:14:33Z"])]
+    merged_at: Annotated[Instant, Field(description="When it was merged.", examples=[examples.MERGED])]
     status: _StatusOut
 
 
@@ -341,12 +348,12 @@ class CaseDetail(Answer):
 class Counts(Answer):
     """Counts of cases. A case may count in several of them."""
 
-    reported: Annotated[Cases, Field(description="Cases whose report is known.", examples=[18])]
+    reported: Annotated[Cases, Field(description="Cases whose report is known.", examples=[2])]
     filed: Annotated[Cases, Field(description="Cases that were dispatched at least once.", examples=[1])]
-    merged: Annotated[Cases, Field(description="Cases whose latest ruling merged them.", examples=[17])]
+    merged: Annotated[Cases, Field(description="Cases whose latest ruling merged them.", examples=[1])]
     rejected: Annotated[Cases, Field(description="Cases whose latest ruling rejected them.", examples=[0])]
     withdrawn: Annotated[Cases, Field(description="Cases whose latest ruling says withdrawn.", examples=[0])]
-    closed: Annotated[Cases, Field(description="Cases that are closed.", examples=[18])]
+    closed: Annotated[Cases, Field(description="Cases that are closed.", examples=[2])]
     open: Annotated[Cases, Field(description="Cases that are not closed.", examples=[0])]
     late: Annotated[Cases, Field(description="Cases that are late by their latest verdict.", examples=[0])]
     rework: Annotated[Cases, Field(description="Cases sent back for rework at least once.", examples=[0])]
@@ -363,20 +370,26 @@ class Summary(Counts):
 
     model_config = ConfigDict(json_schema_extra={"examples": examples.SUMMARIES})
 
-    size: Annotated[int, Field(description="Records in the log when it was counted.", examples=[1042], ge=0)]
+    size: Annotated[int, Field(description="Records in the log when it was counted.", examples=[15], ge=0)]
     by_outcome: Annotated[
         dict[CaseOutcome, int],
-        Field(description="Outcome -> number of closed cases.", examples=[{"fixed": 1, "duplicate": 17}]),
+        Field(description="Outcome -> number of closed cases.", examples=[{"duplicate": 1, "fixed": 1}]),
     ]
-    by_status: Annotated[dict[Status, int], Field(description="Status -> number of cases.", examples=[{"closed": 18}])]
+    by_status: Annotated[
+        dict[Status, int],
+        Field(
+            description="Status -> number of cases; those whose status is not known are left out.",
+            examples=[{"closed": 2}],
+        ),
+    ]
     by_channel: Annotated[
         dict[Channel, int],
-        Field(description="Channel -> number of cases.", examples=[{"citizen": 17, "handset": 1}]),
+        Field(description="Channel -> number of cases whose report is known.", examples=[{"handset": 1, "hotline": 1}]),
     ]
     by_category: Annotated[
         list[CategoryCounts],
         Field(
-            description="The counts of each category, in the order of their codes.",
+            description="The counts of each category, in the order of their codes; last of the cases of none.",
             examples=[[examples.CATEGORY_COUNTS]],
         ),
     ]

@@ -4,7 +4,7 @@
     ids         an event's id comes again only with the same bytes and in the same case
     causes      each event names its cause, which is in the log and may be the cause of such an event
     requests    each has exactly one answer, or an operator discarded it
-    invalid     an operator retried or discarded each record that was unreadable or forged
+    invalid     an operator retried or discarded each record that was unreadable or forged, and audit failed with none
     offsets     every record of a partition is stored, from 0 to the last one
     indexes     every index is there, from 0 to the last one
     lost        every stored record is still on its topic
@@ -19,18 +19,18 @@ from typing import Any
 
 from chassis.store.database import Connection, Database
 from services.audit.broker import EndOffsets
-from services.audit.questions import DUPLICATES, QUESTIONS, WAITING, Question
+from services.audit.questions import DUPLICATES, NOT_TAKEN_IN, QUESTIONS, Question
 from services.audit.records import SIZE
 
-_COUNT_AND_SIZE = f"SELECT count(*) AS stored, ({SIZE}) AS size FROM log"
 _INDEX_GAPS = """
 SELECT since, until FROM (
     SELECT lag(index, 1, -1::bigint) OVER (ORDER BY index) + 1 AS since, index - 1 AS until FROM log) g
  WHERE since <= until
 """
 _PARTITIONS = """
-SELECT topic, partition, count(*) AS stored, max("offset") + 1 AS next FROM log GROUP BY topic, partition
- ORDER BY topic, partition
+SELECT topic, partition, count(*) AS indexes, count(*) FILTER (WHERE reread_of IS NULL) AS stored,
+       max("offset") + 1 AS next
+  FROM log GROUP BY topic, partition ORDER BY topic, partition
 """
 _OFFSET_GAPS = """
 SELECT topic, partition, since, until FROM (
@@ -73,11 +73,11 @@ async def of_log(database: Database, limit: int, end_offsets: Callable[[], Await
 
     found = await database.transact(work)
     stored = {(row["topic"], row["partition"]): row["next"] for row in found.pop("partitions")}
-    if ends is not None and any(end < stored.get(at, 0) for at, end in ends.items()):
+    if ends is not None and _lost(ends, stored):
         ends, unknown = await _ends_or_reason(end_offsets)  # records that came in between are no sign of a loss
     found["lag"] = None if ends is None else _lag(ends, stored)
-    found["lag_unknown"] = unknown
-    found["lost"] = [] if ends is None else [f"{at[0]}/{at[1]}" for at, end in ends.items() if end < stored.get(at, 0)]
+    found["lag_unknown"] = unknown if ends is None else _not_asked(ends, stored)
+    found["lost"] = None if ends is None else _lost(ends, stored)
     return _verdict(None, found, _reasons(found) + _reasons_of_log(found))
 
 
@@ -104,21 +104,20 @@ async def _findings(connection: Connection, sql: Callable[[Question], str], limi
         name: await _list(connection, sql(question), question.order, limit, *case)
         for name, question in QUESTIONS.items()
     }
-    found["invalid"]["waiting"] = await connection.fetchval(sql(WAITING), *case)
+    found["invalid"] |= dict((await connection.fetch(sql(NOT_TAKEN_IN), *case))[0])
     found["duplicates"] = {"count": await connection.fetchval(sql(DUPLICATES), *case)}
     return found
 
 
 async def _gaps(connection: Connection, limit: int) -> dict[str, Any]:
     """Gaps of indexes and offsets, which are looked for only where counts show that there are some."""
-    row = await connection.fetchrow(_COUNT_AND_SIZE)
+    size = await connection.fetchval(SIZE)
     partitions = await connection.fetch(_PARTITIONS)
-    assert row is not None
     none: dict[str, Any] = {"count": 0, "items": []}
-    index_gaps = row["stored"] != row["size"]
+    index_gaps = sum(one["indexes"] for one in partitions) != size
     offset_gaps = any(one["stored"] != one["next"] for one in partitions)
     return {
-        "size": row["size"],
+        "size": size,
         "partitions": partitions,
         "index_gaps": await _list(connection, _INDEX_GAPS, "since", limit) if index_gaps else none,
         "offset_gaps": (
@@ -136,7 +135,19 @@ async def _list(connection: Connection, query: str, order: str, limit: int, *arg
     return {"count": count, "items": items}
 
 
-def _lag(ends: EndOffsets, stored: Mapping[tuple[str, int], int]) -> dict[str, int]:
+def _lost(ends: EndOffsets, stored: EndOffsets) -> list[str]:
+    """Partitions of the topics asked about that end before the log does, or are gone."""
+    asked = {topic for topic, _ in ends}
+    return [f"{at[0]}/{at[1]}" for at, end in stored.items() if at[0] in asked and ends.get(at, 0) < end]
+
+
+def _not_asked(ends: EndOffsets, stored: EndOffsets) -> str | None:
+    """Why the broker was not asked about all that is stored; None if it was."""
+    topics = sorted({topic for topic, _ in stored} - {topic for topic, _ in ends})
+    return f"no partner is registered for {', '.join(topics)}, so the broker was not asked" if topics else None
+
+
+def _lag(ends: EndOffsets, stored: EndOffsets) -> dict[str, int]:
     """Topic -> number of records that are not stored yet."""
     found = {topic: 0 for topic, _ in ends}
     for at, end in ends.items():
@@ -147,6 +158,7 @@ def _lag(ends: EndOffsets, stored: Mapping[tuple[str, int], int]) -> dict[str, i
 def _reasons(found: Mapping[str, Any]) -> list[str]:
     counts = [(found[name]["count"], question.fault) for name, question in QUESTIONS.items() if question.fault]
     counts.append((found["invalid"]["waiting"], "invalid records that nobody has retried or discarded"))
+    counts.append((found["invalid"]["failed"], "records that audit failed to take in"))
     return _in_words(counts)
 
 
@@ -154,10 +166,10 @@ def _reasons_of_log(found: Mapping[str, Any]) -> list[str]:
     counts = [
         (found["index_gaps"]["count"], "gaps in the index of the log"),
         (found["offset_gaps"]["count"], "gaps in the offsets of partitions"),
-        (len(found["lost"]), "partitions that end before the log does: the broker lost records or was replaced"),
+        (len(found["lost"] or ()), "partitions that end before the log does: the broker lost records or was replaced"),
         (sum((found["lag"] or {}).values()), "records on the topics that are not stored yet"),
     ]
-    return _in_words(counts) + ([found["lag_unknown"]] if found["lag"] is None else [])
+    return _in_words(counts) + ([found["lag_unknown"]] if found["lag_unknown"] is not None else [])
 
 
 def _in_words(counts: list[tuple[int, str]]) -> list[str]:

@@ -8,7 +8,8 @@
 
 No record is refused. A redelivered record has known coordinates and is skipped. An event that was published again has
 the same source, id and case, and is stored as a duplicate. An id that comes again under a second case is an event of
-that case as well.
+that case as well. A record that could not be taken in keeps its row for ever; a version that can take it in stores it
+again, under the next index (`read_again`).
 """
 
 import logging
@@ -31,13 +32,15 @@ from contracts.notice import AcceptanceNotice, RefusalNotice
 from contracts.progress import Discarded, Retried
 from contracts.wire import Invalid, identity
 from services.audit.domain.case import Case, evolve, is_case_fact
-from services.audit.records import SIZE
+from services.audit.records import SIZE, headers_of
 from services.audit.views import CASES
 
 log = logging.getLogger(__name__)
 
 _STATE: TypeAdapter[Case] = TypeAdapter(Case)
 _CACHED_CASES = 20_000
+_REREAD = 500
+"""Records that are read again at a time."""
 _BATCH_ERRORS = (*TRANSIENT_ERRORS, asyncpg.IntegrityConstraintViolationError)
 """Errors of the surroundings or of the log itself, which storing the records one by one would not avoid."""
 
@@ -47,17 +50,21 @@ LOCK = "SELECT pg_advisory_xact_lock(hashtext(current_schema()), hashtext('log')
 _STORED = """
 SELECT topic, partition, "offset", body FROM log
   JOIN unnest($1::text[], $2::integer[], $3::bigint[]) AS u (topic, partition, "offset")
- USING (topic, partition, "offset")
+ USING (topic, partition, "offset") WHERE reread_of IS NULL
 """
 _FIRSTS = """
 SELECT index, source, event_id, case_id FROM log
  WHERE event_id = ANY($1::text[]) AND duplicate_of IS NULL AND valid
 """
+_NOT_TAKEN_IN = """
+SELECT index, topic, partition, "offset", key, headers, body FROM log l
+ WHERE NOT valid AND index > $1 AND NOT EXISTS (SELECT FROM log r WHERE r.reread_of = l.index) ORDER BY index LIMIT $2
+"""
 _STATES = "SELECT case_id, state FROM cases WHERE case_id = ANY($1::text[])"
 _COLUMNS = (
     *("index", "topic", "partition", "offset", "key", "headers", "body", "valid", "invalidity", "reason", "source"),
     *("event_id", "case_id", "type", "kind", "label", "time", "recorded_time", "sequence", "causation_id", "actor"),
-    *("answers", "settles", "duplicate_of"),
+    *("answers", "settles", "duplicate_of", "reread_of"),
 )
 
 _Identity = tuple[str, str, str]
@@ -66,24 +73,22 @@ _Identity = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class ParsedRecord:
-    """A record, and the event in it, or why it has none: `invalidity` is `invalid` or `forged`."""
+    """A record, and the event in it, or why it has none: `invalidity` is `invalid`, `forged` or `failed`.
+
+    `reread_of` is the index at which it has been stored before, as one that could not be taken in.
+    """
 
     record: Record
     event: AnyEvent | None
     invalidity: str | None = None
     reason: str | None = None
-
-    @property
-    def identity(self) -> _Identity | None:
-        """Which event it is."""
-        event = self.event
-        return None if event is None else (event.source, event.id, event.subject)
+    reread_of: int | None = None
 
 
-def _parse(record: Record) -> ParsedRecord:
+def _parse(record: Record, reread_of: int | None = None) -> ParsedRecord:
     """Reads a record as the deciding services do."""
     try:
-        return ParsedRecord(record, read(record))
+        return ParsedRecord(record, read(record), reread_of=reread_of)
     except Invalid as fault:
         return ParsedRecord(record, None, fault.kind, str(fault))
 
@@ -114,10 +119,40 @@ class Log:
         except Exception as fault:
             log.exception("%s is stored as bytes only", record.coordinates)
             reason = f"cannot be folded: {type(fault).__name__}: {fault}"
-            await self._store([ParsedRecord(record, None, "invalid", reason)])
+            await self._store([ParsedRecord(record, None, "failed", reason)])
 
     async def _store(self, parsed: Sequence[ParsedRecord]) -> None:
-        self._cache.update(await self._database.transact(lambda c: _append(c, parsed, self._cache)))
+        async def work(connection: Connection) -> _Appended:
+            await connection.execute(LOCK)
+            return await _append(connection, await _not_stored(connection, parsed), self._cache)
+
+        self._cache.update(await self._database.transact(work))
+
+
+async def read_again(connection: Connection) -> None:
+    """Stores again, as events, the records that could not be taken in when they came and can be now.
+
+    The caller holds `LOCK`, and the cases follow from the log. A record that still fails stays as it is.
+    """
+    last = -1
+    while rows := await connection.fetch(_NOT_TAKEN_IN, last, _REREAD):
+        last = rows[-1]["index"]
+        parsed = (_parse(_record(row), row["index"]) for row in rows)
+        await _append_what_folds(connection, [one for one in parsed if one.event is not None])
+
+
+async def _append_what_folds(connection: Connection, parsed: Sequence[ParsedRecord]) -> None:
+    try:
+        async with connection.transaction():
+            await _append(connection, parsed, CaseCache())
+    except _BATCH_ERRORS:
+        raise
+    except Exception as fault:
+        if len(parsed) == 1:
+            log.warning("%s still cannot be taken in: %r", parsed[0].record.coordinates, fault)
+        else:
+            for one in parsed:
+                await _append_what_folds(connection, [one])
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +187,7 @@ class CaseCache:
             del self._cases[next(iter(self._cases))]
 
 
-async def _append(connection: Connection, parsed: Sequence[ParsedRecord], cache: CaseCache) -> _Appended:
-    await connection.execute(LOCK)
-    new = await _not_stored(connection, parsed)
+async def _append(connection: Connection, new: Sequence[ParsedRecord], cache: CaseCache) -> _Appended:
     first_index: int = await connection.fetchval(SIZE)
     if not new:
         return _Appended(first_index, first_index, {})
@@ -162,13 +195,13 @@ async def _append(connection: Connection, parsed: Sequence[ParsedRecord], cache:
     rows: list[tuple[Any, ...]] = []
     facts: list[tuple[AnyEvent, int]] = []
     for index, one in enumerate(new, start=first_index):
-        duplicate_of = None
-        if one.event is not None and one.identity is not None:
-            first = firsts.setdefault(one.identity, index)
+        duplicate_of, event = None, one.event
+        if event is not None:
+            first = firsts.setdefault((event.source, event.id, event.subject), index)
             if first != index:
                 duplicate_of = first
-            elif is_case_fact(one.event):
-                facts.append((one.event, index))
+            elif is_case_fact(event):
+                facts.append((event, index))
         rows.append(_row(index, one, duplicate_of))
     await connection.copy_records_to_table("log", records=rows, columns=_COLUMNS)
     cases = await _update_cases(connection, facts, cache.valid_at(first_index))
@@ -201,7 +234,7 @@ def _row(index: int, parsed: ParsedRecord, duplicate_of: int | None) -> tuple[An
     if event is None:
         source, event_id = (identity(record.value) if record.value else None) or (None, None)
         reason = writable(parsed.reason or "", REASON)
-        return (*stored, False, parsed.invalidity, reason, source, event_id, record.stream_id, *(None,) * 11)
+        return (*stored, False, parsed.invalidity, reason, source, event_id, record.stream_id, *(None,) * 12)
     return (
         *(*stored, True, None, None),
         event.source,
@@ -218,7 +251,13 @@ def _row(index: int, parsed: ParsedRecord, duplicate_of: int | None) -> tuple[An
         _answered_request(event.data),
         _settled_record(event.data),
         duplicate_of,
+        parsed.reread_of,
     )
+
+
+def _record(row: asyncpg.Record) -> Record:
+    """The record as it came, from its row."""
+    return Record(row["topic"], row["partition"], row["offset"], row["key"], row["body"], headers_of(row["headers"]))
 
 
 def _answered_request(data: Any) -> str | None:

@@ -10,7 +10,8 @@ from contracts.fields import CaseId, Instant
 from services.audit import examples
 from services.audit.bodies import CaseItem, CaseOut, Coordinates, FromIndex, StoredAt
 
-Invalidity = Literal["invalid", "forged"]
+Invalidity = Literal["invalid", "forged", "failed"]
+_INVALIDITY = "`forged` if its source may not write that topic, `failed` if it is valid but audit could not take it in,"
 Header = Annotated[list[str | None], Field(min_length=2, max_length=2)]
 """A name, and a value in base64."""
 
@@ -72,19 +73,23 @@ class LogRecord(Coordinates):
     ]
     stored_at: StoredAt
     valid: Annotated[
-        bool, Field(description="Whether it is an event that its source may write on its topic.", examples=[True])
+        bool,
+        Field(
+            description="Whether it is an event that its source may write on its topic, and audit took it in.",
+            examples=[True],
+        ),
     ]
     invalidity: Annotated[
         Invalidity | None,
         Field(
-            description="`forged` if its source may not write that topic, else `invalid`; null if it is valid.",
+            description=f"{_INVALIDITY} else `invalid`; null if it is taken in.",
             examples=["forged"],
         ),
     ]
     reason: Annotated[
         str | None,
         Field(
-            description="Why it is invalid; null if it is valid.",
+            description="Why it is invalid or failed; null if it is valid.",
             examples=["source: /partners/water does not write ReportFiled"],
         ),
     ]
@@ -141,6 +146,14 @@ class LogRecord(Coordinates):
     duplicate_of: Annotated[
         int | None,
         Field(description="The index of the first record of the same event, if this is not it.", examples=[41]),
+    ]
+    reread_of: Annotated[
+        int | None,
+        Field(
+            description="The index of the same record as it came, if it could not be taken in then and was read again"
+            " by a later version.",
+            examples=[41],
+        ),
     ]
     summary: Annotated[
         str | None, Field(description="Who did what, in one line; null if it is invalid.", examples=[examples.SUMMARY])
@@ -254,14 +267,14 @@ class AnsweredTwice(LoggedEvent):
 
 
 class InvalidRecord(Coordinates):
-    """A record that is unreadable, breaks the contract or is forged."""
+    """A record that is unreadable, breaks the contract, is forged or could not be taken in."""
 
     case_id: CaseRead
     source: SourceRead
     stored_at: StoredAt
     invalidity: Annotated[
         Invalidity,
-        Field(description="`forged` if its source may not write that topic, else `invalid`.", examples=["forged"]),
+        Field(description=f"{_INVALIDITY} else `invalid`.", examples=["forged"]),
     ]
     reason: Annotated[
         str,
@@ -269,6 +282,13 @@ class InvalidRecord(Coordinates):
     ]
     settled: Annotated[bool, Field(description="Whether an operator retried or discarded it.", examples=[False])]
     answered: Annotated[bool, Field(description="Whether its partner was told that it was refused.", examples=[True])]
+    reread_as: Annotated[
+        int | None,
+        Field(
+            description="The index at which it is stored as an event, since a later version could take it in.",
+            examples=[77],
+        ),
+    ]
 
 
 class InvalidRecords(Findings[InvalidRecord]):
@@ -276,6 +296,14 @@ class InvalidRecords(Findings[InvalidRecord]):
 
     waiting: Annotated[
         int, Field(description="How many of them wait for an operator to retry or discard them.", examples=[0], ge=0)
+    ]
+    failed: Annotated[
+        int,
+        Field(
+            description="How many are valid, but audit could not take them in; a rebuild of a repaired version can.",
+            examples=[0],
+            ge=0,
+        ),
     ]
 
 
@@ -343,7 +371,7 @@ class Completeness(Answer):
         Findings[AnsweredTwice], Field(description="Partners' requests with more than one answer.")
     ]
     invalid: Annotated[
-        InvalidRecords, Field(description="Invalid records. Only those that wait for an operator are a fault.")
+        InvalidRecords, Field(description="Invalid records. Only those that wait or failed are a fault.")
     ]
     duplicates: Annotated[Duplicates, Field(description="How often an event was stored again, which is no fault.")]
     open_cases: Annotated[Findings[CaseItem], Field(description="Cases that are not closed, which is no fault.")]
@@ -363,14 +391,16 @@ class Completeness(Answer):
     lag_unknown: Annotated[
         str | None,
         Field(
-            description="Why the lag is not known; null if it is, and for one case.",
+            description="Why `lag` and `lost` are not known, or not of all topics; null if they are known, and for one"
+            " case.",
             examples=["the broker has no topic from.water"],
         ),
     ]
     lost: Annotated[
         list[str] | None,
         Field(
-            description="Partitions, as `topic/partition`, that end before the log does; null for one case.",
+            description="Partitions, as `topic/partition`, that end before the log does; null for one case, and if the"
+            " broker did not tell.",
             examples=[["ReportFiled/2"]],
         ),
     ]

@@ -9,7 +9,7 @@ from chassis.store.database import Database
 from chassis.web.identity import Caller
 from chassis.web.paging import PAGE, page, position
 from services.audit.bodies import CaseFilters, SummaryFilters
-from services.audit.records import SIZE
+from services.audit.records import SIZE, folded
 from services.audit.views import ITEM_COLUMNS
 
 _CASES = f"SELECT {', '.join(ITEM_COLUMNS)} FROM cases WHERE {{where}} ORDER BY first_index LIMIT $1"
@@ -51,8 +51,26 @@ async def cases(database: Database, filters: CaseFilters, caller: Caller) -> dic
 
 
 async def merged(database: Database, case_id: str, at: datetime | None) -> list[dict[str, Any]]:
-    """The first cases that were merged into this one, at that instant or before."""
-    return [dict(row) for row in await database.fetch(_MERGED, case_id, at, PAGE)]
+    """The first cases that were merged into this one; with `at`, by then, each as it was then.
+
+    A merged case gets no other ruling, so today's rows name all that were merged at any instant.
+    """
+    rows = await database.fetch(_MERGED, case_id, at, PAGE)
+    if at is None:
+        return [dict(row) for row in rows]
+    then = await folded(database, [row["case_id"] for row in rows], at)
+    return [
+        {
+            "case_id": merged_id,
+            "title": case.title,
+            "channel": case.channel,
+            "external_ref": case.external_ref,
+            "reported_at": case.reported_at,
+            "merged_at": case.ruled_at,
+            "status": case.status,
+        }
+        for merged_id, case in ((row["case_id"], then[row["case_id"]]) for row in rows)
+    ]
 
 
 async def summary(database: Database, filters: SummaryFilters, caller: Caller) -> dict[str, Any]:

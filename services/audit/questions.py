@@ -43,6 +43,7 @@ class Question:
 _COLUMNS = 'l.case_id, l.index, l.topic, l.partition, l."offset", l.source, l.event_id, l.kind'
 _EVENT = "l.valid AND l.duplicate_of IS NULL"
 _ANSWERS = "FROM log a WHERE a.answers = l.event_id AND a.topic = l.notices AND a.valid AND a.duplicate_of IS NULL"
+_TOLD = "FROM log a WHERE a.answers = l.coordinates AND a.valid"
 _CAUSE_CHECKED = (
     f"(l.topic NOT LIKE '{FROM}%' OR l.kind <> 'report' AND EXISTS (SELECT {_ANSWERS} AND a.kind = 'accepted'))"
 )
@@ -93,7 +94,8 @@ SELECT {_COLUMNS}, l.causation_id FROM log l
     "wrong_causes": Question(
         f"""
 SELECT {_COLUMNS}, l.causation_id,
-       (SELECT c.label FROM log c WHERE c.event_id = l.causation_id ORDER BY c.index LIMIT 1) AS cause FROM log l
+       (SELECT c.label FROM log c WHERE c.event_id = l.causation_id ORDER BY c.valid DESC, c.index LIMIT 1) AS cause
+  FROM log l
  WHERE {_EVENT} {{and_case}} AND l.causation_id IS NOT NULL AND {_CAUSE_CHECKED}
    AND l.label || ' < any' NOT IN ({_PAIRS})
    AND EXISTS (SELECT FROM log c WHERE c.event_id = l.causation_id)
@@ -121,7 +123,8 @@ SELECT {_COLUMNS} FROM log l
     "unanswered": Question(
         f"""
 SELECT {_COLUMNS}, l.stored_at FROM log l
- WHERE {_EVENT} {{and_case}} AND l.topic LIKE '{FROM}%' AND NOT EXISTS (SELECT {_ANSWERS})
+ WHERE {_EVENT} {{and_case}} AND l.topic LIKE '{FROM}%'
+   AND NOT EXISTS (SELECT {_ANSWERS}) AND NOT EXISTS (SELECT {_TOLD})
    AND NOT EXISTS (SELECT FROM log s WHERE s.settles = l.coordinates AND s.kind = 'discarded')
 """,
         "index",
@@ -136,11 +139,11 @@ SELECT {_COLUMNS}, (SELECT count(*) {_ANSWERS}) AS answers FROM log l
         "requests with more than one answer",
     ),
     "invalid": Question(
-        """
+        f"""
 SELECT l.index, l.topic, l.partition, l."offset", l.case_id, l.source, l.stored_at, l.invalidity, l.reason,
        EXISTS (SELECT FROM log s WHERE s.settles = l.coordinates) AS settled,
-       EXISTS (SELECT FROM log a WHERE a.answers = l.coordinates AND a.valid) AS answered
-  FROM log l WHERE NOT l.valid {and_case}
+       EXISTS (SELECT {_TOLD}) AS answered, (SELECT r.index FROM log r WHERE r.reread_of = l.index) AS reread_as
+  FROM log l WHERE NOT l.valid {{and_case}}
 """,
         "index",
     ),
@@ -151,14 +154,16 @@ SELECT l.index, l.topic, l.partition, l."offset", l.case_id, l.source, l.stored_
 }
 """Name in the answer -> the question."""
 
-WAITING = Question(
+NOT_TAKEN_IN = Question(
     f"""
-SELECT count(*) FROM ({QUESTIONS["invalid"].text}) i
- WHERE NOT settled AND topic <> 'Progressed' AND topic NOT LIKE '{TO}%'
+SELECT count(*) FILTER (WHERE invalidity <> 'failed' AND NOT settled
+                              AND topic <> 'Progressed' AND topic NOT LIKE '{TO}%') AS waiting,
+       count(*) FILTER (WHERE invalidity = 'failed') AS failed
+  FROM ({QUESTIONS["invalid"].text}) i WHERE reread_as IS NULL
 """
 )
-"""The number of invalid records that wait for an operator. Those on Progressed and `to.*` are not counted, because no
-service parks them and so nobody can settle them."""
+"""The numbers of records that were not taken in so far: `waiting` for an operator, `failed` by a defect of audit.
+Invalid ones on Progressed and `to.*` do not wait, because no service parks them and so nobody can settle them."""
 
 DUPLICATES = Question("SELECT count(*) FROM log l WHERE l.duplicate_of IS NOT NULL {and_case}")
 """The number of records with an event that had been stored before."""

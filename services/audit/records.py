@@ -1,14 +1,18 @@
-"""Reads the log: records as they were stored, and the events of a case."""
+"""Reads the log: records as they were stored, the events of a case, and cases folded from it."""
 
 import base64
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import asyncpg
 import orjson
 
-from chassis.store.database import Database
-from contracts.wire import read_json, reread
+from chassis.store.database import Connection, Database
+from contracts.envelope import AnyEvent
+from contracts.fields import FROM
+from contracts.wire import TOPICS, reread
+from services.audit.domain.case import Case, fold
 from services.audit.domain.chain import LoggedEvent
 from services.audit.domain.summaries import summary
 
@@ -16,15 +20,23 @@ SIZE = "SELECT coalesce(max(index), -1) + 1 FROM log"
 """The number of records, which is the next index."""
 
 _COLUMNS = """index, topic, partition, "offset", key, headers, body, stored_at, valid, invalidity, reason, source,
-event_id, case_id, type, kind, time, recorded_time, sequence, causation_id, actor, answers, settles, duplicate_of"""
+event_id, case_id, type, kind, time, recorded_time, sequence, causation_id, actor, answers, settles, duplicate_of,
+reread_of"""
 
 _FROM_INDEX = f"SELECT {_COLUMNS} FROM log WHERE index >= $1 ORDER BY index LIMIT $2"
 _AT_INDEX = f"SELECT {_COLUMNS} FROM log WHERE index = $1"
 _OF_CASE = f"SELECT {_COLUMNS} FROM log WHERE case_id = $1 AND index > $2 ORDER BY index LIMIT $3"
-_EVENTS = """
+_EVENTS = f"""
 SELECT index, topic, partition, "offset", stored_at, body FROM log
- WHERE case_id = $1 AND valid AND duplicate_of IS NULL AND ($2::timestamptz IS NULL OR time <= $2)
+ WHERE case_id = $1 AND valid AND duplicate_of IS NULL
+   AND ($2::timestamptz IS NULL OR time <= $2 OR topic LIKE '{FROM}%')
  ORDER BY index
+"""
+_FACTS = """
+SELECT index, topic, case_id, body FROM log
+ WHERE case_id = ANY($1::text[]) AND topic = ANY($2::text[]) AND duplicate_of IS NULL AND valid
+   AND ($3::timestamptz IS NULL OR time <= $3)
+ ORDER BY case_id, index
 """
 
 
@@ -50,7 +62,10 @@ async def of_case(database: Database, case_id: str, after: int, limit: int) -> l
 
 
 async def events_of(database: Database, case_id: str, at: datetime | None) -> list[LoggedEvent]:
-    """The events of a case in the log's order, each once; with `at`, those whose own time is not later."""
+    """The events of a case in the log's order, each once; with `at`, those whose own time is not later.
+
+    Partners' requests are among them whatever `at`, because their own time is a claim.
+    """
     return [
         LoggedEvent(
             row["index"],
@@ -59,19 +74,33 @@ async def events_of(database: Database, case_id: str, at: datetime | None) -> li
             row["partition"],
             row["offset"],
             row["stored_at"],
-            read_json(row["body"])["data"],
+            row["body"],
         )
         for row in await database.fetch(_EVENTS, case_id, at)
     ]
+
+
+async def folded(
+    source: Database | Connection, case_ids: Sequence[str], at: datetime | None = None
+) -> Mapping[str, Case]:
+    """The cases folded from the log alone: every fact once, in the log's order; with `at`, those not later."""
+    facts: dict[str, list[tuple[AnyEvent, int]]] = {}
+    for row in await source.fetch(_FACTS, case_ids, TOPICS, at):
+        facts.setdefault(row["case_id"], []).append((reread(row["topic"], row["body"]), row["index"]))
+    cases = {case_id: fold(found) for case_id, found in facts.items()}
+    return {case_id: case for case_id, case in cases.items() if case is not None}
+
+
+def headers_of(stored: str) -> list[tuple[str, bytes | None]]:
+    """A record's headers, from how the log stores them."""
+    return [(name, None if value is None else bytes.fromhex(value)) for name, value in orjson.loads(stored)]
 
 
 def _item(row: asyncpg.Record) -> dict[str, Any]:
     item = dict(row)
     body, key = item.pop("body"), item.pop("key")
     item["key_base64"] = _base64(key)
-    item["headers"] = [
-        (name, None if value is None else _base64(bytes.fromhex(value))) for name, value in orjson.loads(row["headers"])
-    ]
+    item["headers"] = [(name, _base64(value)) for name, value in headers_of(row["headers"])]
     item["body_base64"] = _base64(body)
     item["summary"] = summary(reread(row["topic"], body)) if row["valid"] else None
     return item

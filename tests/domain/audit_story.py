@@ -307,7 +307,7 @@ def interleaved(events: Sequence[AnyEvent], chance: Random) -> list[AnyEvent]:
 
 
 def logged(events: Sequence[AnyEvent]) -> list[LoggedEvent]:
-    return [LoggedEvent(index, event, topic_of(event), 0, index, BEGIN, None) for index, event in enumerate(events)]
+    return [LoggedEvent(index, event, topic_of(event), 0, index, BEGIN, b"") for index, event in enumerate(events)]
 
 
 def parked(step: type[Retried] | type[Discarded]) -> Fact:

@@ -213,6 +213,19 @@ def test_a_step_changes_nothing_of_the_row_but_the_standing_and_where_the_log_en
     assert vars(after) == {**vars(before), **told}
 
 
+def test_the_ruling_says_filed_only_of_a_case_that_was_filed_and_agrees_with_the_status_while_one_is_awaited() -> None:
+    awaiting = AwaitingRuling(queue="no_unit", note="none is left", due_at=BEGIN)
+    for reported in (True, False):
+        story = Story()
+        cause = story.report() if reported else OTHER
+        story.publish(awaiting, cause=cause)
+        assert (story.folded.ruling, story.folded.status, story.folded.filed_at) == ("reported", "reported", None)
+        story.dispatched(cause)
+        assert (story.folded.ruling, story.folded.filed_at) == ("dispatched", BEGIN)
+        story.publish(awaiting, cause=cause)
+        assert story.folded.ruling == "filed"
+
+
 def test_a_fold_changes_no_case_that_it_was_given() -> None:
     story = Story()
     story.report()

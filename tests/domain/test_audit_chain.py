@@ -237,3 +237,11 @@ def test_requests_that_nothing_in_the_case_followed_from_are_left_out_and_every_
     found = without_stray_requests(logged(story.events))
     assert [one.event.id for one in found] == [event.id for event in story.events if event.id != stray]
     assert len(found) == 5
+
+
+def test_a_request_that_only_another_request_names_as_its_cause_is_left_out() -> None:
+    story = Story()
+    story.report()
+    first = story.publish(Acknowledge(assignment_id=story.assignment_id(1)), claimed=FAR)
+    story.publish(Acknowledge(assignment_id=story.assignment_id(1)), cause=first, claimed=FAR)
+    assert [one.event.id for one in without_stray_requests(logged(story.events))] == [story.events[0].id]

@@ -59,8 +59,9 @@ class Case:
 
     @property
     def ruling(self) -> Status | None:
-        """Where triage stands."""
-        return self.standing.ruling
+        """Where triage stands; a case that awaits its first ruling is only reported."""
+        awaited = self.standing.ruling == "filed" and not self.standing.filed
+        return "reported" if awaited else self.standing.ruling
 
     @property
     def category(self) -> str | None:

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Any
 
+from contracts import status
 from contracts.envelope import AnyEvent
-from services.audit.domain.case import Case, evolve
+from contracts.status import Standing
+from services.audit.domain.case import is_case_fact
 
 _MILLISECOND = timedelta(milliseconds=1)
 _Rank = tuple[datetime, int]
@@ -17,7 +18,7 @@ _Rank = tuple[datetime, int]
 
 @dataclass(frozen=True, slots=True)
 class LoggedEvent:
-    """An event with its place in the log, and its data as published."""
+    """An event with its place in the log, and its bytes as published."""
 
     index: int
     event: AnyEvent
@@ -25,7 +26,7 @@ class LoggedEvent:
     partition: int
     offset: int
     stored_at: datetime
-    data: Any
+    body: bytes
 
     @property
     def is_request(self) -> bool:
@@ -48,8 +49,11 @@ class StatusPeriod:
 
 
 def without_stray_requests(events: Sequence[LoggedEvent]) -> list[LoggedEvent]:
-    """Leaves out partners' requests from which nothing in the case followed: anybody may send one under any case."""
-    causes = {one.event.causationid for one in events}
+    """Leaves out partners' requests from which nothing in the case followed: anybody may send one under any case.
+
+    Another request does not count, because anybody may claim any cause, too.
+    """
+    causes = {one.event.causationid for one in events if not one.is_request}
     return [one for one in events if not one.is_request or one.event.id in causes]
 
 
@@ -132,13 +136,16 @@ def delay_ms(one: LoggedEvent, causes: Mapping[str, LoggedEvent]) -> int | None:
 def status_periods(chain: Iterable[LoggedEvent]) -> list[StatusPeriod]:
     """The statuses of a case along its chain. A status never begins before the one that precedes it."""
     found: list[StatusPeriod] = []
-    case: Case | None = None
+    standing = Standing()
     for one in chain:
-        case = evolve(case, one.event, one.index)
-        if case is None or case.status is None or (found and found[-1].status == case.status):
+        if not is_case_fact(one.event):
+            continue
+        standing = status.evolve(standing, one.event)
+        reached = standing.status
+        if reached is None or (found and found[-1].status == reached):
             continue
         since = max(one.event.time, found[-1].since) if found else one.event.time
         if found:
             found[-1] = StatusPeriod(found[-1].status, found[-1].since, since)
-        found.append(StatusPeriod(case.status, since, None))
+        found.append(StatusPeriod(reached, since, None))
     return found

@@ -4,7 +4,7 @@ import base64
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,7 +15,7 @@ import pytest
 from chassis.kafka.records import Record
 from chassis.registry import Registry
 from chassis.service import Service
-from contracts.fields import CASE_ID
+from contracts.fields import CASE_ID, EARLIEST
 from contracts.intake import NewReport
 from contracts.notice import RefusalNotice
 from contracts.progress import OnScene
@@ -198,6 +198,58 @@ async def test_the_case_as_of_an_instant_knows_nothing_later(audit: Running) -> 
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "at"), wrong
 
 
+async def test_merged_reports_are_shown_as_they_were_at_the_instant(audit: Running) -> None:
+    main, other = burst_main(), Story(OTHER, seed=7)
+    filed = other.publish(NewReport(channel="citizen", title="No water", external_ref="app-7"), actor="reporter:2")
+    merged = other.publish(Merged(into=CASE, category=BURST, area=AREA, explanation=WHY), cause=filed)
+    at = other.at
+    other.at += timedelta(hours=3)
+    other.closed(merged, outcome="duplicate")
+    await store(audit, *main.records(), *_after(main, other))
+    shown = {
+        "case_id": OTHER,
+        "title": "No water",
+        "channel": "citizen",
+        "external_ref": "app-7",
+        "reported_at": _text(other.events[0].time),
+        "merged_at": _text(at),
+        "status": "merged",
+    }
+    for moment in (at, other.at - timedelta(microseconds=1)):
+        assert (await get(audit, f"/cases/{CASE}", at=moment.isoformat()))["merged"] == [shown]
+    for query in ({"at": other.at.isoformat()}, {}):
+        assert (await get(audit, f"/cases/{CASE}", **query))["merged"] == [shown | {"status": "closed"}]
+    assert (await get(audit, f"/cases/{CASE}", at=(at - timedelta(microseconds=1)).isoformat()))["merged"] == []
+
+
+async def test_a_report_whose_filing_is_not_known_at_the_instant_is_shown_with_what_is(audit: Running) -> None:
+    late, ruled = fact_record(OTHER, report("later"), time=BEGIN + timedelta(hours=1)), Story(OTHER, seed=7)
+    ruled.publish(Merged(into=CASE, explanation=WHY), cause=CASE)
+    await store(audit, *burst_main().records(), *_after(burst_main(), ruled), late)
+    (then,) = (await get(audit, f"/cases/{CASE}", at=ruled.at.isoformat()))["merged"]
+    assert (then["title"], then["channel"], then["reported_at"], then["status"]) == (None, None, None, "merged")
+    (now,) = (await get(audit, f"/cases/{CASE}"))["merged"]
+    assert now["title"] == "later"
+
+
+@pytest.mark.parametrize("claimed", [None, EARLIEST, FAR])
+async def test_a_request_is_in_the_chain_from_its_first_effect_on_whatever_time_its_partner_claims(
+    claimed: datetime | None, audit: Running
+) -> None:
+    story = partners_case(claimed=claimed)
+    await store(audit, *story.records())
+    filed, new = story.events[:2]
+    assert filed.data.name == "Request"
+    then = await get(audit, f"/cases/{CASE}", at=new.time.isoformat())
+    assert [event["event_id"] for event in then["events"]] == [filed.id, new.id]
+    before = {"at": (new.time - timedelta(microseconds=1)).isoformat()}
+    assert (await audit.client.get(f"/cases/{CASE}", headers=AUDITOR, params=before)).status_code == 404
+
+
+def _text(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
+
+
 def _after(one: Story, other: Story) -> list[Record]:
     """The other story's records at the offsets behind the one's; both lie in one partition then."""
     counts = Counter(topic_of(event) for event in one.events)
@@ -259,6 +311,8 @@ async def test_cases_are_filtered_and_come_in_pages_without_loss_or_repetition(a
     assert await listed(since=since, until=until) == ids[2:4]
     assert await listed(since_index=5) == [*ids[5:], CASE]
     assert await listed(since_case=ids[2], until_case=ids[4]) == ids[2:5]
+    assert await listed(since_case=CASE, until_case=CASE) == [CASE]  # its id sorts first, and it came last
+    assert await listed(since_case=CASE) == [*ids, CASE]
     for name, wrong in (
         ("status", "lost"),
         ("area", "%"),

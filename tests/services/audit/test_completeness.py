@@ -1,21 +1,22 @@
 """What audit says is missing from the log: each question made true, and named, of a case and of the whole log."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 
 from chassis.kafka.records import Record
-from chassis.service import Service
 from contracts.fields import Fact
 from contracts.intake import Supplement
 from contracts.notice import AcceptanceNotice, RefusalNotice, UrgeNotice
 from contracts.progress import Discarded, OnScene, Retried, Urged, Verified
 from contracts.request import Acknowledge, AddSupplement, FileReport
 from contracts.triage import Merged, Withdrawn
-from services.audit.questions import DUPLICATES, QUESTIONS, WAITING
+from services.audit.broker import EndOffsets
+from services.audit.completeness import of_log
+from services.audit.questions import DUPLICATES, NOT_TAKEN_IN, QUESTIONS
 from tests.domain.audit_story import (
     CASE,
     FAR,
@@ -30,17 +31,10 @@ from tests.domain.audit_story import (
 from tests.services.audit.test_api import AUDITOR, get, store
 from tests.support.facts import case_id, event_of, fact_record, record_of, report
 from tests.support.infrastructure import Database, execute
-from tests.support.services import Running, running
+from tests.support.services import Running
 
 FAULTS = [name for name, question in QUESTIONS.items() if question.fault]
 OF_THE_WHOLE = ("index_gaps", "offset_gaps", "lag", "lag_unknown", "lost")
-
-
-@pytest.fixture
-async def audit(service: Service, database: Database, tmp_path: Path) -> AsyncIterator[Running]:
-    """Audit with a database, no broker and no partners."""
-    async with running(service, database.url("audit"), CASEGRID_PARTNERS=tmp_path / "none.json") as found:
-        yield found
 
 
 async def verdict_of(audit: Running, case: str) -> dict[str, Any]:
@@ -73,8 +67,40 @@ async def test_a_whole_story_is_complete_and_an_unfinished_one_too_but_open(
 
 async def test_without_a_broker_the_whole_log_cannot_be_called_complete(audit: Running) -> None:
     found = await get(audit, "/completeness")
-    assert (found["verdict"], found["lag"]) == ("incomplete", None)
+    assert (found["verdict"], found["lag"], found["lost"]) == ("incomplete", None, None)
     assert "the broker does not tell" in found["reasons"][0]
+    assert found["reasons"][0] == found["lag_unknown"]
+
+
+async def test_a_broker_that_falls_silent_when_it_is_asked_again_leaves_open_what_is_lost(audit: Running) -> None:
+    answers = iter([{("ReportFiled", 0): 0}])
+
+    async def falls_silent() -> EndOffsets:
+        for ends in answers:
+            return ends
+        raise ConnectionError("gone")
+
+    await store(audit, record_of(b"{", CASE))
+    found = await of_log(audit.runtime.database, 10, falls_silent)
+    assert (found["lag"], found["lost"], found["lag_unknown"]) == (None, None, "gone")
+
+
+async def test_a_partition_that_the_broker_does_not_have_any_more_is_lost(audit: Running) -> None:
+    await store(audit, *(record_of(b"{", CASE, partition=partition) for partition in (0, 1)))
+    found = await of_log(audit.runtime.database, 10, partial(_ends, {("ReportFiled", 0): 2**40, ("Assigned", 0): 0}))
+    assert (found["lost"], found["lag_unknown"]) == (["ReportFiled/1"], None)
+
+
+async def test_topics_of_partners_that_nobody_could_be_asked_about_are_named(audit: Running) -> None:
+    await store(audit, *(record_of(b"{", CASE, topic) for topic in ("from.gone", "to.gone", "ReportFiled")))
+    found = await of_log(audit.runtime.database, 10, partial(_ends, {("ReportFiled", 0): 2**40}))
+    assert found["lag_unknown"] == "no partner is registered for from.gone, to.gone, so the broker was not asked"
+    assert found["lag_unknown"] in found["reasons"]
+    assert (found["lost"], [*found["lag"]]) == ([], ["ReportFiled"])
+
+
+async def _ends(ends: EndOffsets) -> EndOffsets:
+    return ends
 
 
 FILLED = """
@@ -92,7 +118,7 @@ SELECT n, CASE n % 4 WHEN 0 THEN 'from.water' WHEN 1 THEN 'to.water' ELSE 'Progr
 async def test_what_is_asked_of_one_case_never_scans_the_log(audit: Running, database: Database) -> None:
     await execute(database.admin_url, FILLED)
     await execute(database.admin_url, "ANALYZE audit.log")
-    for question in (*QUESTIONS.values(), WAITING, DUPLICATES):
+    for question in (*QUESTIONS.values(), NOT_TAKEN_IN, DUPLICATES):
         query = f"EXPLAIN (FORMAT JSON) {question.of_case}"
         (row,) = await audit.runtime.database.fetch(query, "case-7")
         scans = [node for node in nodes(json.loads(row[0])[0]["Plan"]) if node.get("Relation Name") == "log"]

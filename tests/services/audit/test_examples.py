@@ -3,19 +3,27 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
+from pydantic import JsonValue
 
 from chassis.kafka.records import Record
 from chassis.service import Service
+from chassis.web.errors import Json
 from contracts.intake import Supplement
 from contracts.notice import AcceptanceNotice
 from contracts.progress import OnScene
 from contracts.request import Acknowledge
+from contracts.wire import TOPICS
 from services.audit import examples
+from services.audit.broker import EndOffsets
+from services.audit.completeness import of_log
 from services.audit.questions import QUESTIONS
 from tests.domain.audit_story import burst_main, partners_case
-from tests.services.audit.test_api import AUDITOR, merged_into, store
+from tests.services.audit.example_story import told
+from tests.services.audit.test_api import AUDITOR, get, merged_into, store
 from tests.services.audit.test_log import FORGED, NASTY, ODD
 from tests.support.examples import Call, Preparations, Prepared, make_every_call, mismatches
 from tests.support.facts import case_id, fact_record, record_of, report
@@ -80,6 +88,53 @@ async def filled(service: Service, database: Database, tmp_path: Path) -> AsyncI
 
 async def test_every_example_succeeds(filled: Running) -> None:
     await make_every_call(filled, PREPARATIONS)
+
+
+@pytest.fixture
+async def as_told(service: Service, database: Database, tmp_path: Path) -> AsyncIterator[Running]:
+    """Audit with the story of the examples, and no broker."""
+    async with running(service, database.url("audit"), CASEGRID_PARTNERS=tmp_path / "none.json") as found:
+        await store(found, *told())
+        yield found
+
+
+async def _ends() -> EndOffsets:
+    """The ends of the topics, all of which are stored."""
+    topics = (*TOPICS, "from.water", "to.water")
+    ends = {(topic, partition): 0 for topic in topics for partition in range(3)}
+    for record in told():
+        ends[record.topic, record.partition] = record.offset + 1
+    return ends
+
+
+EXAMPLES: dict[str, tuple[JsonValue, dict[str, Any]]] = {
+    "/cases": (examples.CASE_PAGES[0], {"open": False, "until_case": examples.CASE}),
+    f"/cases/{examples.CASE}": (examples.CASE_DETAILS[0], {"limit": 1}),
+    f"/cases/{examples.CASE}/events": (examples.RECORD_PAGES[0], {"limit": 1}),
+    "/log": (examples.LOG_PAGES[0], {"limit": 1}),
+    "/log/0": (examples.RECORD, {}),
+    "/summary": (examples.SUMMARIES[0], {}),
+}
+
+
+@pytest.mark.parametrize("path", EXAMPLES)
+async def test_every_example_of_an_answer_is_what_audit_answers(path: str, as_told: Running) -> None:
+    example, query = EXAMPLES[path]
+    assert _stored_then(await get(as_told, path, **query)) == example
+
+
+async def test_the_example_of_completeness_is_what_audit_answers(as_told: Running) -> None:
+    found = await of_log(as_told.runtime.database, 1, _ends)
+    assert _stored_then(orjson.loads(Json(found).body)) == examples.COMPLETENESSES[0]
+
+
+def _stored_then(answer: Any) -> Any:
+    """The answer as if audit had stored its records at the time of the examples."""
+    if isinstance(answer, list):
+        return [_stored_then(item) for item in answer]
+    if isinstance(answer, dict):
+        return {name: examples.STORED if name == "stored_at" else _stored_then(value) for name, value in answer.items()}
+    return answer
 
 
 async def test_cases_records_and_faults_of_every_sort_are_answered_as_the_document_says(filled: Running) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
@@ -28,14 +28,6 @@ from tests.support import infrastructure
 from tests.support.facts import case_id, event_of, fact_record, record_of, report
 
 Fresh = infrastructure.Database
-
-
-@pytest.fixture
-async def store(database: Fresh) -> AsyncIterator[Database]:
-    found = Database(database.url("audit"), "audit", size=6)
-    await found.open()
-    yield found
-    await found.close()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import asyncio
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 
 import pytest
 from pydantic import TypeAdapter
@@ -29,14 +28,6 @@ STRANGER = """
 INSERT INTO cases
 SELECT (json_populate_record(c, '{"case_id": "nobody", "first_index": -1}')).* FROM cases c LIMIT 1
 """
-
-
-@pytest.fixture
-async def store(database: infrastructure.Database) -> AsyncIterator[Database]:
-    found = Database(database.url("audit"), "audit", size=4)
-    await found.open()
-    yield found
-    await found.close()
 
 
 def many_cases(count: int) -> list[Record]:
