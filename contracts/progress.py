@@ -411,50 +411,24 @@ class Discarded(_Settled):
     step: Literal["discarded"] = "discarded"
 
 
-_TRIAGE = (Verifying, VerifiedBeforeFiling, AwaitingRuling, RulingOverdue)
-_DISPATCH = (
-    *(Acknowledged, EnRoute, OnScene, Noted, ExtensionRequested, Extended, ExtensionRefused, Urged, Supervised),
-    *(HandedOn, NearlyDue, Overdue, Escalated, Offered, EscalationFailed, Joined, Supplemented),
-)
-_FEEDBACK = (Checking, CheckOverdue, Verified, Failed, Rated)
-
+TriageStep = Verifying | VerifiedBeforeFiling | AwaitingRuling | RulingOverdue
+UnitStep = Acknowledged | EnRoute | OnScene | Noted | ExtensionRequested
+"""What the unit's people do with an assignment. Whoever does it has acted on the work and may not check it."""
+WatcherStep = Extended | ExtensionRefused | Urged | Supervised | HandedOn
+"""What people who watch an assignment, or stand above its unit, do with it."""
+ClockStep = NearlyDue | Overdue | Escalated | Offered | EscalationFailed
+"""What the time says of an assignment."""
+AssignmentStep = UnitStep | WatcherStep | ClockStep
+DispatchStep = AssignmentStep | Joined | Supplemented
+FeedbackStep = Checking | CheckOverdue | Verified | Failed | Rated
 Progressed = Annotated[
-    Verifying
-    | VerifiedBeforeFiling
-    | AwaitingRuling
-    | RulingOverdue
-    | Acknowledged
-    | EnRoute
-    | OnScene
-    | Noted
-    | ExtensionRequested
-    | Extended
-    | ExtensionRefused
-    | Urged
-    | Supervised
-    | HandedOn
-    | NearlyDue
-    | Overdue
-    | Escalated
-    | Offered
-    | EscalationFailed
-    | Joined
-    | Supplemented
-    | Checking
-    | CheckOverdue
-    | Verified
-    | Failed
-    | Rated
-    | Refused
-    | Retried
-    | Discarded,
-    Field(discriminator="step"),
+    TriageStep | DispatchStep | FeedbackStep | Refused | Retried | Discarded, Field(discriminator="step")
 ]
 
 
 def _publishers(step: type[Any]) -> frozenset[str]:
-    for service, steps in (("triage", _TRIAGE), ("dispatch", _DISPATCH), ("feedback", _FEEDBACK)):
-        if step in steps:
+    for service, steps in (("triage", TriageStep), ("dispatch", DispatchStep), ("feedback", FeedbackStep)):
+        if step in get_args(steps):
             return frozenset({service_source(service)})
     if step is Refused:
         return TELLERS

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -351,6 +352,18 @@ def test_tests_wait_for_conditions_and_never_for_time_to_pass() -> None:
         and [ast.unparse(argument) for argument in node.args] != ["0"]
     ]
     assert sleeping == []
+
+
+def test_a_helper_of_the_tests_says_what_it_compared() -> None:
+    """As a test does when it fails: pytest has rewritten the assertions of each module below this folder."""
+    plain = [
+        path
+        for path, tree in trees("tests")
+        if not Path(path).name.startswith(("test_", "conftest"))
+        and any(isinstance(node, ast.Assert) for node in ast.walk(tree))
+        and "@pytest_ar" not in vars(import_module(path.removesuffix(".py").replace("/", ".")))
+    ]
+    assert plain == []
 
 
 def texts() -> Iterator[tuple[str, str]]:

@@ -228,7 +228,8 @@ async def test_the_requests_of_the_pages_are_answered(service: str, database: Se
 
 def is_cheap(command: Command) -> bool:
     """Whether it ends by itself at once, and starts and changes nothing."""
-    return command.words[:2] in [("make", each) for each in CHEAP] or command.words[-1] == "--help"
+    words = tuple(word for word in command.words if word != "-s")
+    return words[:2] in [("make", each) for each in CHEAP] or words[-1] == "--help"
 
 
 @pytest.mark.parametrize("command", [one for one in COMMANDS if one.runs and is_cheap(one)], ids=str)
@@ -286,3 +287,12 @@ async def test_what_was_published_can_be_put_into_the_outbox_again(tally_databas
     await store.fetch(statement)
     assert await store.fetch(everything) == before
     await store.close()
+
+
+@pytest.mark.parametrize("path", [*PAGES, README], ids=named)
+def test_a_variable_of_the_shell_is_set_before_it_is_used(path: Path) -> None:
+    """On the same page, or for all pages of `operating` in their index."""
+    text = path.read_text()
+    shared = (ROOT / "docs/operating/index.md").read_text() if "operating" in path.parts else ""
+    for used in re.finditer(r"\$([A-Z_]+)\b", text):
+        assert f"export {used[1]}=" in text[: used.start()] + shared, used[0]

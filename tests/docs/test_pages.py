@@ -7,7 +7,7 @@ import pytest
 
 from contracts.export.asyncapi import RECEIVES, SENDS
 from contracts.status import SERVICES
-from tests.docs.pages import DOCS, PAGES, ROOT, blocks, known_variable, named, page, rows, spans
+from tests.docs.pages import DOCS, PAGES, ROOT, blocks, known_variable, named, page, rows, spans, written
 
 LONGEST = 150
 
@@ -65,3 +65,25 @@ def test_no_line_of_a_diagram_ends_early() -> None:
     diagrams = [text for path in PAGES for language, text in blocks(path.read_text()) if language == "mermaid"]
     assert len(diagrams) == 2
     assert [text for text in diagrams if ";" in text] == []
+
+
+RELATIVE_TO = (
+    *("", "contracts", "contracts/export", "services/triage", "services/dispatch", "services/audit"),
+    *("services/triage/domain", "tests/domain", "tests/services/triage"),
+)
+"""The folders that a recipe speaks of without naming them again."""
+EXAMPLES = {"weather", "postponed", "conditions"}
+"""Names of what the recipes add."""
+
+
+def test_the_recipes_name_files_and_names_that_are_there() -> None:
+    code = written("contracts/**/*.py", "chassis/**/*.py", "services/**/*.py", "deploy/**/*.py", "tests/**/*.py")
+    code += written(
+        "deploy/district/*.json", "docker-compose.yml", "chassis/store/schema/*.sql", "services/*/schema/*.sql"
+    )
+    for span in spans(re.sub(r"```.*?```", "", page("extending.md"), flags=re.DOTALL)):
+        path = re.sub(r"services/<name>", "services/triage", span)
+        if re.fullmatch(r"[\w./-]+/|[\w./-]+\.(?:py|md|json|lock|yml|toml)", path):
+            assert any((ROOT / folder / path).exists() for folder in RELATIVE_TO), span
+        elif re.fullmatch(r"[A-Za-z_]\w*=?", span) and span not in EXAMPLES:
+            assert re.search(rf"\b{span}", code), span

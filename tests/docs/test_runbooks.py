@@ -1,16 +1,20 @@
 """Runbooks quote the product's own words, and have all that it says when something is wrong."""
 
 import ast
+import builtins
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
+import aiokafka.errors
+import asyncpg
 import pytest
 
 from chassis.runtime import Runtime
 from chassis.settings import Settings
-from tests.docs.pages import OPERATING, ROOT, named, page, rows, spans, written
+from tests.docs.pages import COMMANDS, OPERATING, ROOT, named, page, rows, spans, written
 from tests.support import tally
 
 
@@ -143,14 +147,56 @@ def test_the_index_leads_from_every_part_that_may_not_be_ready_to_its_runbook() 
     assert parts == set(re.findall(r"part `(\w+)`", page("operating/index.md")))
 
 
-def test_the_pages_name_fields_of_health_that_are_there() -> None:
+def test_every_runbook_stands_in_the_index_and_says_what_to_do_and_what_not() -> None:
+    index = page("operating/index.md")
+    for path in sorted((ROOT / "docs/operating/alarms").glob("*.md")):
+        assert f"(alarms/{path.name}) |" in index, path.name
+        text = path.read_text()
+        heads = {head for row in rows(text) for head in row}
+        assert heads & {"words", "reason"}, path.name
+        assert "\n**Do:** " in text, path.name
+        assert "\n## What not to do\n" in text, path.name
+
+
+INFORMATION = (
+    *("alive", "service", "version", "role", "now"),
+    *("consumer.assigned", "partners.registered", "partners.version"),
+)
+"""Fields of `/health` by whose value alone nothing is wrong."""
+
+
+def test_every_field_of_health_by_which_something_is_wrong_has_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CASEGRID_BROKER_KIND", "fallback")
     health = Runtime(tally.TALLY, Settings()).health()
-    for row in rows(page("operating/observe.md")):
-        for told in spans(row.get("field of `/health`", "")):
-            if told != "warning":  # only with the stand-in broker
-                name, _, inner = told.partition(".")
-                assert name in health, told
-                assert not inner or inner in health[name], told
+    known = {
+        f"{name}.{inner}" if inner else name
+        for name, value in health.items()
+        for inner in (value if isinstance(value, dict) and name != "passed_over" else [""])
+    }
+    table = [row["field of `/health`"] for row in rows(page("operating/observe.md")) if "field of `/health`" in row]
+    assert {told for cell in table for told in spans(cell)} == known - {*INFORMATION}
+
+
+def test_every_figure_of_the_database_is_explained() -> None:
+    text = page("operating/observe.md")
+    queries = [
+        command.words[-1] for command in COMMANDS if command.where.endswith("observe.md") and "psql" in command.words
+    ]
+    figures = {name for query in queries for name in re.findall(r"\bAS (\w+)", query)}
+    explained = {told for row in rows(text) if "figure" in row for told in spans(row["figure"])}
+    assert figures
+    assert figures <= explained
+
+
+def test_the_errors_that_a_runbook_explains_are_those_of_the_clients() -> None:
+    clients = Path(aiokafka.__file__).parent.joinpath("client.py").read_text()
+    for path in OPERATING:
+        for row in rows(path.read_text()):
+            cell = row.get("error in the words", row.get("exception", ""))
+            for name, words in re.findall(r'"(\w+(?:Error|Exception))(?:: ([^"]+))?', cell):
+                places = (aiokafka.errors, asyncpg, builtins)
+                assert any(hasattr(place, name) for place in places), f"{named(path)}: {name}"
+                assert not words or name not in dir(aiokafka.errors) or words in clients, f"{named(path)}: {words}"
 
 
 def test_parked_kinds_and_questions_each_have_a_row() -> None:
@@ -161,3 +207,6 @@ def test_parked_kinds_and_questions_each_have_a_row() -> None:
     questions = re.findall(r'^    "(\w+)": Question\(', written("services/audit/questions.py"), re.MULTILINE)
     text = page("operating/alarms/completeness.md")
     assert {spans(row["question"])[0] for row in rows(text) if "question" in row} | {"open_cases"} == set(questions)
+    of_log = re.findall(r"def _reasons_of_log.*?\n\n\n", written("services/audit/completeness.py"), re.DOTALL)
+    fields = set(re.findall(r'found\["(\w+)"\]', of_log[0]))
+    assert {spans(row["field"])[0] for row in rows(text) if "field" in row} == fields

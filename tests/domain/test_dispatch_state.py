@@ -2,17 +2,28 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import pytest
+from hypothesis import given
 
 from contracts import request
 from contracts.dispatch import Resolved
 from contracts.feedback import Evaluated
 from contracts.fields import Attachment, Fact
 from contracts.notice import AcceptanceNotice, RefusalNotice
-from contracts.progress import Acknowledged, Checking, EnRoute, Noted, Refused
+from contracts.progress import (
+    Acknowledged,
+    AssignmentStep,
+    Checking,
+    EnRoute,
+    Noted,
+    Overdue,
+    Refused,
+    UnitStep,
+)
 from contracts.triage import Rejected, Upheld, Withdrawn
+from services.dispatch.domain.assignment import after_step
 from services.dispatch.domain.commands import (
     Acknowledge,
     Arrive,
@@ -24,6 +35,7 @@ from services.dispatch.domain.commands import (
     SetOut,
 )
 from services.dispatch.domain.requests import answered, involved
+from tests.contracts.strategies import UNHURRIED, facts
 from tests.domain.dispatch_story import (
     CASE,
     CENTRE,
@@ -101,6 +113,31 @@ def test_a_fact_without_an_actor_names_nobody_who_handled_the_assignment() -> No
     event, _ = event_of(CASE, step, time=T0 + HOUR, cause=OTHER)
     after = DECIDER.evolve(world.state, event).assignments[LEAD]
     assert (event.actor, after.en_route_at, after.handled_by) == (None, T0 + HOUR, ("li",))
+
+
+class Postponed(Fact):
+    """A unit's step that the contracts have and dispatch has forgotten."""
+
+    name: ClassVar[str] = "Progressed"
+    step: Literal["postponed"] = "postponed"
+    assignment_id: str = LEAD
+    unit: str = "dept:water"
+
+
+def test_a_step_that_an_assignment_does_not_provide_for_is_not_passed_over() -> None:
+    step: Any = Postponed()
+    event, _ = event_of(CASE, Overdue(assignment_id=LEAD, unit="dept:water", due_at=T0), time=T0)
+    with pytest.raises(AssertionError, match="postponed"):
+        after_step(given_out().assignment(), step, event)
+
+
+@UNHURRIED
+@given(facts("Progressed").filter(lambda step: isinstance(step, AssignmentStep)))
+def test_whoever_takes_a_step_of_the_unit_has_acted_on_the_work_and_nobody_else_has(step: Any) -> None:
+    event, _ = event_of(CASE, step.model_copy(update={"assignment_id": LEAD}), time=T0 + HOUR, actor="wang")
+    after = DECIDER.evolve(given_out().state, event).assignments[LEAD]
+    acted = isinstance(step, UnitStep) and step.unit is not None
+    assert after.handled_by == (("wang",) if acted else ())
 
 
 def _ended(**more: Any) -> Resolved:

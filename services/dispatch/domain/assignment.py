@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import ceil
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 from contracts import progress, triage
 from contracts.dispatch import Outcome, Resolved
@@ -13,6 +13,8 @@ from contracts.status import Stage
 
 Status = Literal[Stage, Outcome]
 """A stage while it is open, then an outcome."""
+AssignmentFact = progress.AssignmentStep | Resolved
+"""What dispatch says of one assignment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class Assignment:
     urged_at: tuple[datetime, ...] = ()
     supervision: Supervision | None = None
     handled_by: tuple[str, ...] = ()
+    """Who of the units' people has acted on it, in order: they may not check the work."""
     nearly_due: bool = False
     """Whether `NearlyDue` was published for the deadline in force; the next three fields are about it, too."""
     overdue: bool = False
@@ -144,21 +147,21 @@ def opened(ruling: triage.Dispatched, at: datetime) -> dict[str, Assignment]:
     }
 
 
-def after_step(assignment: Assignment, event: Event[Any]) -> Assignment:
-    """The assignment after one of dispatch's own steps."""
-    match event.data:
+def after_step(assignment: Assignment, step: progress.AssignmentStep, event: Event[Any]) -> Assignment:
+    """The assignment after one of its steps, which is what `event` says."""
+    if isinstance(step, progress.UnitStep) and step.unit is not None:  # without a unit it is the centre's remark
+        assignment = replace(assignment, handled_by=_united(assignment.handled_by, event.actor))
+    match step:
         case progress.Acknowledged(unit=unit):
-            held = replace(assignment, holder=unit, acknowledged_at=event.time, unclaimed=False)
-            return _handled(held, event)
+            return replace(assignment, holder=unit, acknowledged_at=event.time, unclaimed=False)
         case progress.EnRoute():
-            return _handled(replace(assignment, en_route_at=event.time), event)
+            return replace(assignment, en_route_at=event.time)
         case progress.OnScene():
-            return _handled(replace(assignment, arrived_at=event.time), event)
-        case progress.Noted(unit=unit):
-            return _handled(assignment, event) if unit is not None else assignment
+            return replace(assignment, arrived_at=event.time)
+        case progress.Noted():
+            return assignment
         case progress.ExtensionRequested(reason=reason):
-            request = ExtensionRequest(event.actor, event.time, reason)
-            return _handled(replace(assignment, extension_request=request), event)
+            return replace(assignment, extension_request=ExtensionRequest(event.actor, event.time, reason))
         case progress.Extended(due_at=due_at):
             return _extended(assignment, due_at)
         case progress.ExtensionRefused():
@@ -167,9 +170,9 @@ def after_step(assignment: Assignment, event: Event[Any]) -> Assignment:
             return replace(assignment, urged_at=(*assignment.urged_at, event.time))
         case progress.Supervised(level=level, reply_by=reply_by, reason=reason):
             return replace(assignment, supervision=Supervision(level, reply_by, reason))
-        case progress.Offered() as step:
+        case progress.Offered():
             return after_offer(assignment, step)
-        case progress.HandedOn() as step:
+        case progress.HandedOn():
             return after_hand_over(assignment, step, event.time)
         case progress.NearlyDue():
             return replace(assignment, nearly_due=True)
@@ -181,8 +184,8 @@ def after_step(assignment: Assignment, event: Event[Any]) -> Assignment:
             return replace(assignment, unclaimed=True)
         case progress.EscalationFailed():
             return replace(assignment, escalation_failed=True)
-        case _:  # the refusal of a partner's request
-            return assignment
+        case _:
+            assert_never(step)
 
 
 def after_offer(assignment: Assignment, step: progress.Offered) -> Assignment:
@@ -258,10 +261,6 @@ def _with_candidate(assignment: Assignment, unit: str) -> Assignment:
         candidates=_united(assignment.candidates, unit),
         candidates_ever=_united(assignment.candidates_ever, unit),
     )
-
-
-def _handled(assignment: Assignment, event: Event[Any]) -> Assignment:
-    return replace(assignment, handled_by=_united(assignment.handled_by, event.actor))
 
 
 def _united(known: tuple[str, ...], *more: str | None) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 from contracts import notice, status
 from contracts.dispatch import Resolved
@@ -11,7 +11,7 @@ from contracts.envelope import AnyEvent, Event, PartnerEvent
 from contracts.feedback import CaseOutcome, Evaluated, Verdict
 from contracts.growing import Ids
 from contracts.intake import Supplement
-from contracts.progress import Joined, Supplemented
+from contracts.progress import DispatchStep, Joined, Supplemented
 from contracts.triage import Dispatched, Merged, Rejected, Withdrawn
 from services.dispatch.domain.assignment import Assignment, after_end, after_step, opened
 
@@ -86,17 +86,16 @@ def evolve(case: Case, event: AnyEvent) -> Case:
             return replace(case, ended_by=ruling.ruling, merged_into=None)
         case Evaluated() as said:
             return replace(case, verdict=said.verdict, outcome=said.outcome, verdict_reason=said.reason)
-        case Supplement() | Supplemented():
-            return replace(case, supplements=(*case.supplements, event))
-        case Joined(case_id=other, said=title):
-            return replace(case, joined={**case.joined, other: title})
+        case Supplement():
+            return _supplemented(case, event)
         case Resolved(assignment_id=name):
             return _changed(case, name, lambda assignment: after_end(assignment, event))
         case data if data.name == "Notice":
-            return _after_notice(case, event)
-        case data:  # a step of an assignment, or nothing of dispatch's
-            name = getattr(data, "assignment_id", None)
-            return _changed(case, name, lambda assignment: after_step(assignment, event))
+            return _after_notice(case, data, event.id)
+        case data if isinstance(data, DispatchStep):
+            return _after_step(case, data, event)
+        case _:  # a ruling that changes nothing, what became of a request or a parked record, or another's step
+            return case
 
 
 def new_assignments(case: Case, ruling: Dispatched, at: datetime) -> dict[str, Assignment]:
@@ -104,17 +103,30 @@ def new_assignments(case: Case, ruling: Dispatched, at: datetime) -> dict[str, A
     return {name: one for name, one in opened(ruling, at).items() if name not in case.assignments}
 
 
-def _changed(case: Case, assignment_id: str | None, change: Callable[[Assignment], Assignment]) -> Case:
-    assignment = case.assignments.get(assignment_id or "")
+def _after_step(case: Case, step: DispatchStep, event: Event[Any]) -> Case:
+    match step:
+        case Supplemented():
+            return _supplemented(case, event)
+        case Joined(case_id=other, said=title):
+            return replace(case, joined={**case.joined, other: title})
+        case _:
+            return _changed(case, step.assignment_id, lambda assignment: after_step(assignment, step, event))
+
+
+def _supplemented(case: Case, event: Event[Any]) -> Case:
+    return replace(case, supplements=(*case.supplements, event))
+
+
+def _changed(case: Case, assignment_id: str, change: Callable[[Assignment], Assignment]) -> Case:
+    assignment = case.assignments.get(assignment_id)
     if assignment is None or assignment.end is not None:
         return case
     return replace(case, assignments={**case.assignments, assignment.plan.id: change(assignment)})
 
 
-def _after_notice(case: Case, event: Event[Any]) -> Case:
-    told = event.data
+def _after_notice(case: Case, told: notice.Notice, event_id: str) -> Case:
     record = case.record_of(told.to)
-    record = replace(record, notices=record.notices.plus(event.id))
+    record = replace(record, notices=record.notices.plus(event_id))
     match told:
         case notice.AssignmentNotice(assignment_id=name, unit=unit, to=partner):
             record = replace(record, involved=True)
@@ -127,8 +139,18 @@ def _after_notice(case: Case, event: Event[Any]) -> Case:
             record = replace(record, answers=record.answers + 1)
         case notice.SupplementNotice():
             record = replace(record, supplements=record.supplements + 1)
+        case (
+            notice.ChangeNotice()
+            | notice.UrgeNotice()
+            | notice.SupervisionNotice()
+            | notice.ExtensionNotice()
+            | notice.ExtensionRefusalNotice()
+        ):
+            pass  # each follows one fact, and is not told again
+        case notice.RulingNotice() | notice.OutcomeNotice():
+            pass  # intake's
         case _:
-            pass
+            assert_never(told)
     return replace(case, partners={**case.partners, told.to: record})
 
 

@@ -4,15 +4,15 @@ Steps only go forward: acknowledge, then set out and arrive (either may be left 
 taken already has no effect when it is asked for again. The first unit to acknowledge has the assignment.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from chassis.engine.decider import Facts, Inputs, Refused, Unknown, refusal
 from contracts import progress, times
-from contracts.fields import Attachment, Fact
+from contracts.fields import Attachment
 from services.dispatch.domain import permissions
-from services.dispatch.domain.assignment import Assignment, resolved
+from services.dispatch.domain.assignment import Assignment, AssignmentFact, resolved
 from services.dispatch.domain.case import Case
 from services.dispatch.domain.notices import Notices
 from services.dispatch.domain.permissions import By
@@ -166,7 +166,7 @@ def _counted(assignment: Assignment | None, inputs: Inputs, rules: Rules) -> tim
     )
 
 
-def _facts(command: Command, assignment: Assignment, inputs: Inputs, rules: Rules) -> Facts:
+def _facts(command: Command, assignment: Assignment, inputs: Inputs, rules: Rules) -> Sequence[AssignmentFact]:
     name, unit = assignment.plan.id, assignment.unit
     match command:
         case Acknowledge() if assignment.holder is not None:
@@ -204,7 +204,7 @@ def _facts(command: Command, assignment: Assignment, inputs: Inputs, rules: Rule
             return [_extension_decided(command, assignment)]
 
 
-def _handed_on(command: HandOn, assignment: Assignment, inputs: Inputs, rules: Rules) -> Facts:
+def _handed_on(command: HandOn, assignment: Assignment, inputs: Inputs, rules: Rules) -> Sequence[progress.HandedOn]:
     by = None if command.by.centre else command.by.unit_of(assignment)
     if command.unit not in rules.units.by_id:
         raise Refused("hand_on.unit", f"there is no unit {command.unit}")
@@ -224,7 +224,7 @@ def _handed_on(command: HandOn, assignment: Assignment, inputs: Inputs, rules: R
     ]
 
 
-def _supervised(command: Supervise, assignment: Assignment, inputs: Inputs) -> Fact:
+def _supervised(command: Supervise, assignment: Assignment, inputs: Inputs) -> progress.Supervised:
     current = assignment.supervision
     if current is not None and command.level < current.level:
         raise Refused("supervise.level", f"the level of supervision is {current.level} and cannot be lowered")
@@ -239,7 +239,9 @@ def _supervised(command: Supervise, assignment: Assignment, inputs: Inputs) -> F
     )
 
 
-def _extension_decided(command: DecideExtension, assignment: Assignment) -> Fact:
+def _extension_decided(
+    command: DecideExtension, assignment: Assignment
+) -> progress.Extended | progress.ExtensionRefused:
     about = {"assignment_id": assignment.plan.id, "unit": assignment.unit, "reason": command.reason}
     if not command.granted:
         return progress.ExtensionRefused.model_validate({**about, "due_at": assignment.resolve_by})

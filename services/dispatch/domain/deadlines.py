@@ -16,15 +16,14 @@ from itertools import count
 from typing import Literal
 
 from chassis.engine.decider import Facts, Inputs
-from contracts.fields import Fact
-from contracts.progress import Escalated, EscalationFailed, NearlyDue, Offered, Overdue
+from contracts.progress import ClockStep, Escalated, EscalationFailed, NearlyDue, Offered, Overdue
 from services.dispatch.domain.assignment import Assignment
 from services.dispatch.domain.case import Case
 from services.dispatch.domain.notices import Notices
 from services.dispatch.domain.rules import Rules
 
-Passed = tuple[datetime, Fact]
-"""When a deadline passed, and the fact that follows."""
+Passed = tuple[datetime, ClockStep]
+"""When a deadline passed, and the step that follows."""
 
 
 def due(case: Case, rules: Rules) -> datetime | None:
@@ -111,6 +110,8 @@ def _escalations(assignment: Assignment, now: datetime, rules: Rules) -> Iterato
             yield at, _failed(assignment, "overdue", level, at)
 
 
-def _failed(assignment: Assignment, because: Literal["not_acknowledged", "overdue"], level: int, at: datetime) -> Fact:
+def _failed(
+    assignment: Assignment, because: Literal["not_acknowledged", "overdue"], level: int, at: datetime
+) -> ClockStep:
     name, unit = assignment.plan.id, assignment.unit
     return EscalationFailed(assignment_id=name, unit=unit, because=because, level=level, due_at=at)

@@ -5,7 +5,7 @@ responsible. So it does not matter when a partner is registered, and no notice i
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, assert_never
 
 from contracts import notice, progress
 from contracts.dispatch import Resolved
@@ -13,7 +13,7 @@ from contracts.feedback import CaseOutcome
 from contracts.fields import Fact, Line
 from contracts.intake import Supplement
 from contracts.reference import Partners
-from services.dispatch.domain.assignment import Assignment, after_hand_over, after_offer
+from services.dispatch.domain.assignment import Assignment, AssignmentFact, after_hand_over, after_offer
 from services.dispatch.domain.case import Case
 
 _OF_RULING = (
@@ -42,18 +42,18 @@ class Notices:
         for unit in assignment.candidates_now:
             yield from self._announce(assignment, unit)
 
-    def with_notices(self, assignment: Assignment, fact: Fact) -> Iterator[Fact]:
+    def with_notices(self, assignment: Assignment, fact: AssignmentFact) -> Iterator[Fact]:
         """The fact, followed by its notices; `assignment` is the one before it."""
         yield fact
         match fact:
             case progress.Acknowledged(unit=unit):
                 yield from self._cancel(assignment, "another unit has taken it on", except_unit=unit)
-            case progress.Offered(unit=unit) as step:
-                yield from self._announce(after_offer(assignment, step), unit)
-            case progress.HandedOn(unit=unit) as step:
+            case progress.Offered(unit=unit):
+                yield from self._announce(after_offer(assignment, fact), unit)
+            case progress.HandedOn(unit=unit):
                 if assignment.holder is not None:
                     yield from self._cancel(assignment, "it was handed on to another unit", except_unit=unit)
-                yield from self._announce(after_hand_over(assignment, step, assignment.last_step_at), unit)
+                yield from self._announce(after_hand_over(assignment, fact, assignment.last_step_at), unit)
             case Resolved(outcome="cancelled", reason=reason):
                 yield from self._cancel(assignment, reason or "cancelled")
             case Resolved(outcome=outcome):
@@ -67,8 +67,12 @@ class Notices:
                 yield from self._tell(assignment, notice.ExtensionNotice, reason=reason, resolve_by=due_at)
             case progress.ExtensionRefused(reason=reason, due_at=due_at):
                 yield from self._tell(assignment, notice.ExtensionRefusalNotice, reason=reason, resolve_by=due_at)
+            case progress.EnRoute() | progress.OnScene() | progress.Noted() | progress.ExtensionRequested():
+                pass  # the partner's own unit did it, or the remark is for those who watch
+            case progress.NearlyDue() | progress.Overdue() | progress.Escalated() | progress.EscalationFailed():
+                pass  # the partner knows the deadline
             case _:
-                pass
+                assert_never(fact)
 
     def of_merger(self, assignments: Iterable[Assignment], count: int, title: Line | None) -> Iterator[Fact]:
         """One more case was merged into this one; `count` have been by now."""

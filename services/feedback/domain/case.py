@@ -7,14 +7,14 @@ is held back. What the facts mean together is derived when it is asked for.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, assert_never
 
 from contracts import status, triage
 from contracts.dispatch import Resolved
 from contracts.envelope import Event
 from contracts.feedback import CaseOutcome, Evaluated, Score
 from contracts.fields import EARLIEST, LATEST
-from contracts.progress import Checking, CheckOverdue, Extended, Rated
+from contracts.progress import Checking, CheckOverdue, Extended, Failed, FeedbackStep, Rated, Verified
 from contracts.status import Standing
 from contracts.triage import Because, Check, Dispatched, Merged
 
@@ -180,14 +180,26 @@ def _folded(case: Case, event: Event[Any]) -> Case:
             return _resolved(case, resolved, event.time)
         case Evaluated() as evaluated:
             return _evaluated(case, evaluated, event)
-        case Checking(due_at=due_at):
-            return replace(case, checking=OpenCheck(_checking_since(case, event.time), due_at))
-        case CheckOverdue() if case.checking is not None:
-            return replace(case, checking=replace(case.checking, overdue=True))
-        case Rated(rating=rating, comment=comment) if event.actor is not None:
-            return replace(case, ratings={**case.ratings, event.actor: Rating(rating, comment, event.time)})
+        case data if isinstance(data, FeedbackStep):
+            return _after_step(case, data, event)
         case _:  # a ruling that ends the case is followed by a verdict, which says everything
             return case
+
+
+def _after_step(case: Case, step: FeedbackStep, event: Event[Any]) -> Case:
+    match step:
+        case Checking(due_at=due_at):
+            return replace(case, checking=OpenCheck(_checking_since(case, event.time), due_at))
+        case CheckOverdue():
+            return case if case.checking is None else replace(case, checking=replace(case.checking, overdue=True))
+        case Rated(rating=rating, comment=comment):
+            if event.actor is None:
+                return case
+            return replace(case, ratings={**case.ratings, event.actor: Rating(rating, comment, event.time)})
+        case Verified() | Failed():  # the verdict follows
+            return case
+        case _:
+            assert_never(step)
 
 
 def _dispatched(case: Case, ruling: Dispatched, at: datetime) -> Case:

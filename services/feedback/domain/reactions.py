@@ -5,14 +5,14 @@ while the last unit reports its work as done, and no person checks, the fact tha
 """
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, assert_never
 
 from chassis.engine.decider import Facts, Inputs
 from contracts.dispatch import Resolved
 from contracts.envelope import Event
 from contracts.feedback import Evaluated, outcome_of
-from contracts.progress import Checking, Verified
-from contracts.triage import Dispatched, Merged, Rejected, Withdrawn
+from contracts.progress import Checking, Extended, Verified
+from contracts.triage import Assigned, Dispatched, Merged, Rejected, Upheld, Withdrawn
 from services.feedback.domain.case import Case, evolve, finished_at, ready
 from services.feedback.domain.formulas import CHECK_RULE, doubt
 from services.feedback.domain.verdicts import closed
@@ -22,15 +22,18 @@ def react(event: Event[Any], case: Case, _: Inputs) -> Facts:
     """The facts that follow from another service's fact; `case` is as it was before the event."""
     if case.closing is not None:
         return ()
-    match event.data:
+    fact: Assigned | Resolved | Extended = event.data
+    match fact:
         case Dispatched() | Resolved():
             return _examine(evolve(case, event))
-        case Merged() | Rejected() | Withdrawn() as ruling:
-            outcome, reason = outcome_of(ruling)
+        case Merged() | Rejected() | Withdrawn():
+            outcome, reason = outcome_of(fact)
             # Nothing is measured, because ends of assignments may still arrive.
             return (Evaluated(verdict="closed", outcome=outcome, reason=reason, reworks=case.reworks),)
-        case _:  # the case goes on: after a withdrawal that is not followed, and after an extension
+        case Upheld() | Extended():  # the case goes on
             return ()
+        case _:
+            assert_never(fact)
 
 
 def _examine(case: Case) -> Facts:
