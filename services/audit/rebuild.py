@@ -24,7 +24,6 @@ async def rebuild(database: Database, progress: Progress) -> list[TableRebuilt]:
         before = await checksum(connection, CASES.table)
         await connection.execute(f"DELETE FROM {CASES.table}", timeout=None)
         await _refill(connection, progress)
-        await read_again(connection)
         after = await checksum(connection, CASES.table)
         await mark_rebuilt(connection)
         return [TableRebuilt(CASES.table, before, after)]
@@ -37,5 +36,6 @@ async def _refill(connection: Connection, progress: Progress) -> None:
     while case_ids := [row["case_id"] for row in await connection.fetch(_NEXT, last, _BATCH)]:
         last = case_ids[-1]
         await CASES.write(connection, (await folded(connection, case_ids)).items())
+        await read_again(connection, case_ids)
         done += len(case_ids)
         progress(done, total)
