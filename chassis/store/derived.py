@@ -45,8 +45,6 @@ class Derived:
     """SQL: the names of at most $2 streams behind $1, in order."""
     refill: Callable[[Connection, Sequence[str]], Awaitable[None]]
     """Writes the rows of these streams."""
-    complete: Callable[[Connection], Awaitable[None]] | None = None
-    """What a rebuild does once the rows of all streams are written."""
 
 
 async def rebuild(derived: Derived, database: Database, progress: Progress) -> list[TableRebuilt]:
@@ -64,8 +62,6 @@ async def rebuild(derived: Derived, database: Database, progress: Progress) -> l
         for table in derived.emptied:
             await connection.execute(f"DELETE FROM {table}")
         await _refill(derived, connection, progress)
-        if derived.complete is not None:
-            await derived.complete(connection)
         after = [await checksum(connection, table) for table in derived.tables]
         await connection.execute("DELETE FROM outdated")
         await connection.execute(_MARK)

@@ -39,8 +39,6 @@ log = logging.getLogger(__name__)
 
 _STATE: TypeAdapter[Case] = TypeAdapter(Case)
 _CACHED_CASES = 20_000
-_REREAD = 500
-"""Records that are read again at a time."""
 _BATCH_ERRORS = (*TRANSIENT_ERRORS, asyncpg.IntegrityConstraintViolationError)
 """Errors of the surroundings or of the log itself, which storing the records one by one would not avoid."""
 
@@ -58,7 +56,8 @@ SELECT index, source, event_id, case_id FROM log
 """
 _NOT_TAKEN_IN = """
 SELECT index, topic, partition, "offset", key, headers, body FROM log l
- WHERE NOT valid AND index > $1 AND NOT EXISTS (SELECT FROM log r WHERE r.reread_of = l.index) ORDER BY index LIMIT $2
+ WHERE NOT valid AND case_id = ANY($1::text[]) AND NOT EXISTS (SELECT FROM log r WHERE r.reread_of = l.index)
+ ORDER BY index
 """
 _STATES = "SELECT case_id, state FROM cases WHERE case_id = ANY($1::text[])"
 _COLUMNS = (
@@ -129,16 +128,15 @@ class Log:
         self._cache.update(await self._database.transact(work))
 
 
-async def read_again(connection: Connection) -> None:
-    """Stores again, as events, the records that could not be taken in when they came and can be now.
+async def read_again(connection: Connection, case_ids: Sequence[str]) -> None:
+    """Stores again, as events, the records of these cases that could not be taken in when they came and can be now.
 
-    The caller holds `LOCK`, and the cases follow from the log. A record that still fails stays as it is.
+    The caller holds `LOCK`, and the rows of the cases follow from the log. A record that still fails stays as it is.
     """
-    last = -1
-    while rows := await connection.fetch(_NOT_TAKEN_IN, last, _REREAD):
-        last = rows[-1]["index"]
-        parsed = (_parse(_record(row), row["index"]) for row in rows)
-        await _append_what_folds(connection, [one for one in parsed if one.event is not None])
+    rows = await connection.fetch(_NOT_TAKEN_IN, case_ids)
+    parsed = (_parse(_record(row), row["index"]) for row in rows)
+    if readable := [one for one in parsed if one.event is not None]:
+        await _append_what_folds(connection, readable)
 
 
 async def _append_what_folds(connection: Connection, parsed: Sequence[ParsedRecord]) -> None:

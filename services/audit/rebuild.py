@@ -1,4 +1,4 @@
-"""The table of cases, which is derived from the log."""
+"""The table of cases, which is derived from the log; what could not be taken in when it came is read again with it."""
 
 from collections.abc import Sequence
 
@@ -18,9 +18,8 @@ async def _hold(connection: Connection, _: Sequence[str] | None) -> None:
 
 async def _refill(connection: Connection, case_ids: Sequence[str]) -> None:
     await CASES.write(connection, (await folded(connection, case_ids)).items())
+    await read_again(connection, case_ids)
 
 
-DERIVED = Derived((CASES.table,), (CASES.table,), _hold, _COUNT, _NEXT, _refill, read_again)
-"""One writer works at a time, so whoever holds any case holds all. A rebuild also reads again what could not be taken
-in when it came.
-"""
+DERIVED = Derived((CASES.table,), (CASES.table,), _hold, _COUNT, _NEXT, _refill)
+"""One writer works at a time, so whoever holds any case holds all."""

@@ -7,6 +7,8 @@ import asyncpg
 import pytest
 
 from chassis.kafka.records import Record
+from chassis.store import derived
+from chassis.store.derived import rebuild
 from contracts import wire
 from contracts.intake import Supplement
 from contracts.notice import RefusalNotice
@@ -14,7 +16,7 @@ from contracts.progress import OnScene, Retried
 from contracts.request import Acknowledge
 from services.audit import log as subject
 from services.audit.log import Log
-from services.audit.rebuild import rebuild
+from services.audit.rebuild import DERIVED
 from tests.domain.audit_story import CASE, OTHER, Story, burst_main
 from tests.services.audit.test_api import get, store
 from tests.services.audit.test_log import assert_rebuilt_equal
@@ -56,7 +58,7 @@ async def rows(audit: Running) -> list[asyncpg.Record]:
 
 
 async def rebuilt(audit: Running) -> None:
-    await rebuild(audit.runtime.database, lambda done, total: None)
+    await rebuild(DERIVED, audit.runtime.database, lambda done, total: None)
 
 
 async def invalid_of(audit: Running, case: str) -> Mapping[str, Any]:
@@ -189,6 +191,24 @@ async def test_the_partner_and_the_operator_have_settled_what_is_read_again_alre
     assert found["unanswered"]["count"] == found["answered_twice"]["count"] == 0
     assert [(item["settled"], item["answered"]) for item in found["invalid"]["items"]] == [(False, True), (True, False)]
     assert found["invalid"]["waiting"] == 0
+
+
+async def test_records_of_many_cases_are_read_again_each_in_the_order_in_which_it_came(
+    audit: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = [case_id() for _ in range(7)]
+    old = [of_version_0(fact_record(case, report())) for case in cases]
+    old += [of_version_0(fact_record(case, Supplement(text="x"), sequence=2, cause=OTHER)) for case in cases]
+    await store(audit, *old, record_of(b"{", None))
+    upgrade(monkeypatch, "ReportFiled")
+    monkeypatch.setattr(derived, "_BATCH", 2)
+    await rebuilt(audit)
+    found = [(row["case_id"], row["reread_of"]) for row in await rows(audit) if row["reread_of"] is not None]
+    assert sorted(found, key=lambda one: one[1]) == list(zip([*cases, *cases], range(14), strict=True))
+    assert [index for case in cases for one, index in found if one == case] == [
+        index for number in range(7) for index in (number, number + 7)
+    ]
+    await assert_rebuilt_equal(audit.runtime.database)
 
 
 async def test_no_two_records_of_one_validity_have_the_same_coordinates(audit: Running) -> None:
