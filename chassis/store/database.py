@@ -83,7 +83,7 @@ class Database:
         schema: str,
         *,
         size: int,
-        migrations: Sequence[Migration] = (),
+        migrations: Sequence[Migration],
         statement_seconds: float | None = 60,
     ) -> None:
         """`migrations` are those that this version knows. `statement_seconds` is how long a statement may take."""

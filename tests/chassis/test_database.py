@@ -46,7 +46,7 @@ async def own_server(own_postgres: Postgres) -> Server:
 @pytest.fixture
 async def store(own_server: Server) -> AsyncIterator[Database]:
     """Open, with a connection in its pool."""
-    found = Database(own_server.url("tally"), "tally", size=2)
+    found = Database(own_server.url("tally"), "tally", size=2, migrations=MIGRATIONS)
     await found.open()
     await found.fetch("SELECT 1")
     yield found
@@ -109,7 +109,7 @@ async def test_a_server_that_hangs_at_the_commit_leaves_a_batch_that_may_come_ag
 
             return await super().transact(run)
 
-    waiting = Waiting(own_server.url("tally"), "tally", size=2)
+    waiting = Waiting(own_server.url("tally"), "tally", size=2, migrations=MIGRATIONS)
     await waiting.open()
     taking = asyncio.create_task(timed(Inbox(MODEL, waiting, wall_clock).process([record])))
     await arrived.wait()

@@ -209,12 +209,12 @@ async def test_a_process_of_the_version_before_starts_on_a_newer_schema(
 
 async def test_a_rebuild_takes_no_statements_time(tally_database: str) -> None:
     """The time that a statement may take is a setting of the one who opens; a rebuild has none."""
-    impatient = Database(tally_database, "tally", size=1, statement_seconds=0.2)
+    impatient = Database(tally_database, "tally", size=1, migrations=MIGRATIONS, statement_seconds=0.2)
     await impatient.open()
     with pytest.raises(TimeoutError):
         await impatient.fetch("SELECT pg_sleep(1)")
     await impatient.close()
-    patient = Database(tally_database, "tally", size=1, statement_seconds=None)
+    patient = Database(tally_database, "tally", size=1, migrations=MIGRATIONS, statement_seconds=None)
     await patient.open()
     await patient.fetch("SELECT pg_sleep(1)")
     await patient.close()

@@ -278,7 +278,7 @@ async def test_every_statement_runs_on_the_schemas(database: Server) -> None:
 async def test_what_was_published_can_be_put_into_the_outbox_again(tally_database: str) -> None:
     statement = next(one.words[3] for one in SQL if "INSERT INTO" in one.words[3]).replace("dispatch.", "tally.")
     everything = "SELECT id, aggregatetype, aggregateid, type, payload FROM outbox ORDER BY position"
-    store = Database(tally_database, "tally", size=2)
+    store = Database(tally_database, "tally", size=2, migrations=tally.MIGRATIONS)
     await store.open()
     await Inbox(tally.MODEL, store, wall_clock).process([fact_record(case_id(), report(title="burst main"))])
     before = await store.fetch(everything)

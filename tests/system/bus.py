@@ -111,12 +111,20 @@ class Node:
         return {row["case_id"]: row["status"] for row in rows}
 
 
+_MIGRATIONS = {
+    "intake": intake.MIGRATIONS,
+    "triage": triage.MIGRATIONS,
+    "dispatch": dispatch.MIGRATIONS,
+    "feedback": feedback.MIGRATIONS,
+}
+
+
 async def nodes(district: Path, urls: Urls, partners: Path | None = None) -> dict[str, Node]:
     """The four, each with its store open."""
     registry = Registry(partners)
     found = {}
     for name, model in models(district).items():
-        database = Database(urls.url(name), name, size=3)
+        database = Database(urls.url(name), name, size=3, migrations=_MIGRATIONS[name])
         await database.open()
         found[name] = Node(replace(model, registry=registry), database)
     return found

@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from chassis.kafka.records import Record
+from chassis.store.database import Database as Store
 from contracts.dispatch import Resolved
 from contracts.feedback import Evaluated
 from contracts.fields import Fact, Place
@@ -19,6 +20,7 @@ from contracts.request import Acknowledge, AddSupplement, FileReport, Note, Repo
 from contracts.triage import Rejected
 from deploy.bench.chain import CATEGORY, places
 from services.audit.log import Log
+from services.audit.service import MIGRATIONS
 from tests.support.facts import HEADERS, case_id, event_of, record_of
 from tests.support.infrastructure import Database
 from tests.system.bus import STARTED, Bus, Node, nodes, register
@@ -265,9 +267,7 @@ async def test_junk_under_a_cases_key_delays_no_valid_record_of_that_case(
 
 
 async def _audited(urls: Database, records: list[Record], case: str, event_id: str) -> None:
-    from chassis.store.database import Database as Store
-
-    store = Store(urls.url("audit"), "audit", size=2)
+    store = Store(urls.url("audit"), "audit", size=2, migrations=MIGRATIONS)
     await store.open()
     try:
         await Log(store).process(records)

@@ -28,7 +28,7 @@ async def database(empty_database: Database) -> Database:
 @pytest.fixture
 async def store(database: Database) -> AsyncIterator[stores.Database]:
     """The open store, with audit's own rights."""
-    found = stores.Database(database.url("audit"), "audit", size=6)
+    found = stores.Database(database.url("audit"), "audit", size=6, migrations=MIGRATIONS)
     await found.open()
     yield found
     await found.close()

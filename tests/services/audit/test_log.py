@@ -23,6 +23,7 @@ from contracts.wire import MAX_DEPTH
 from services.audit import log as subject
 from services.audit.log import Log
 from services.audit.rebuild import DERIVED
+from services.audit.service import MIGRATIONS
 from tests.domain.audit_story import CASE, Story, burst_main, partners_case, sent_around
 from tests.support import infrastructure
 from tests.support.facts import case_id, event_of, fact_record, record_of, report
@@ -325,7 +326,7 @@ async def test_writers_in_several_processes_write_one_gapless_log(database: Fres
     cases = [case_id() for _ in range(60)]
     records = [fact_record(case, report()) for case in cases]
     records += [fact_record(case, Supplement(text="more"), sequence=2) for case in cases]
-    writers = [Database(database.url("audit"), "audit", size=2) for _ in range(6)]
+    writers = [Database(database.url("audit"), "audit", size=2, migrations=MIGRATIONS) for _ in range(6)]
 
     async def write(writer: Database) -> None:
         await writer.open()
