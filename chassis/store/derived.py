@@ -21,7 +21,8 @@ log = logging.getLogger(__name__)
 _BATCH = 500
 _LOOK_SECONDS = 2.0
 
-_NOTE = f"INSERT INTO outdated SELECT unnest($1::text[]) WHERE {OLDER} ON CONFLICT DO NOTHING"
+NOTE = f"INSERT INTO outdated SELECT unnest($1::text[]) WHERE {OLDER} ON CONFLICT DO NOTHING"
+"""SQL, after they were written: notes the streams of a transaction, if the schema is newer than this version."""
 _NOTED = f"""
 SELECT stream_id FROM outdated WHERE NOT {OLDER} AND stream_id <> ALL($1::text[]) ORDER BY stream_id LIMIT $2
 """
@@ -77,11 +78,6 @@ async def _refill(derived: Derived, connection: Connection, progress: Progress) 
         await derived.refill(connection, names)
         done += len(names)
         progress(done, total)
-
-
-async def note_written(connection: Connection, streams: Sequence[str]) -> None:
-    """Notes streams whose derived rows this transaction has written, if the schema is newer than this version."""
-    await connection.execute(_NOTE, streams)
 
 
 class Refresher:

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from chassis.ids import uuid7
 from chassis.store.database import Conflict, Connection
-from chassis.store.derived import note_written
+from chassis.store.derived import NOTE
 from chassis.store.streams import Cache, Fold, Stream
 from chassis.store.views import View
 from chassis.telemetry import published_under
@@ -40,7 +40,8 @@ UPDATE streams s SET version = u.version, sequence = u.sequence, due_at = u.due_
 _VERSIONS = "SELECT stream_id, version FROM streams WHERE stream_id = ANY($1::text[])"
 _EVENTS = ("stream_id", "version", "own", "topic", "event_id", "body")
 _OUTBOX = ("id", "aggregatetype", "aggregateid", "type", "payload", "traceparent")
-_WAKE = "SELECT pg_notify(current_schema() || '_outbox', '')"
+_END = f"WITH noted AS ({NOTE}) SELECT pg_notify(current_schema() || '_outbox', '') WHERE $2"
+"""Wakes the relay if there is something to send; one statement for two, because every transaction ends with it."""
 _ANNOUNCE = "SELECT pg_notify(current_schema() || '_changed', $1)"
 
 
@@ -190,7 +191,6 @@ class Journal(Generic[S]):
         )
         for view in self.views:
             await view.write(connection, [(s.stream_id, s.state) for s in touched])
-        await note_written(connection, [s.stream_id for s in touched])
         if self.announces:
             await connection.execute(_ANNOUNCE, ",".join(s.stream_id for s in touched) if len(touched) <= 200 else "*")
         own = [e for e in entries if e.own]
@@ -200,7 +200,7 @@ class Journal(Generic[S]):
                 columns=_OUTBOX,
                 records=[(e.event.id, e.topic, e.stream_id, e.event.type, e.raw, e.traceparent) for e in own],
             )
-            await connection.execute(_WAKE)
+        await connection.execute(_END, [s.stream_id for s in touched], bool(own))
 
     async def _verify(self, connection: Connection) -> None:
         """Raises `Conflict` if a decision was made on a cached state that has changed since.

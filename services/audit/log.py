@@ -23,7 +23,7 @@ from pydantic import TypeAdapter
 from chassis.kafka.records import REASON, Record, read, writable
 from chassis.retry import NotNow
 from chassis.store.database import TRANSIENT_ERRORS, Connection, Database
-from chassis.store.derived import note_written
+from chassis.store.derived import NOTE
 from contracts.causes import kind, label
 from contracts.envelope import AnyEvent
 from contracts.fields import coordinates
@@ -290,5 +290,5 @@ async def _update_cases(
         if case is not None:
             cases[event.subject] = case
     await CASES.write(connection, cases.items())
-    await note_written(connection, list(cases))
+    await connection.execute(NOTE, list(cases))
     return cases
