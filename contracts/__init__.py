@@ -15,6 +15,7 @@ wire.py       bytes <-> events; the tables of types and topics
 causes.py     what each fact's cause is
 status.py     the public status of a case
 times.py      which instant counts
+words.py      what each value of an enumeration means
 docstrings.py what the models say about their fields, for their JSON Schemas
 growing.py    a set that grows without being copied
 roles.py      the roles of callers

@@ -84,10 +84,10 @@ WORDS: tuple[Mapping[str, str], ...] = (
         "incomplete": "the report does not say enough",
     },
     {
-        "component": "a thing in a public place",
-        "event": "something that happens there",
-        "dispute": "a quarrel to be mediated",
-        "service": "a wish for help",
+        "component": "public facilities, such as covers, lights and hydrants",
+        "event": "something that happens in a public place",
+        "dispute": "a quarrel that a mediator settles",
+        "service": "help that is asked for",
     },
     {
         "grid": "the members of a first-level grid",
@@ -96,7 +96,7 @@ WORDS: tuple[Mapping[str, str], ...] = (
         "district": "the district's supervision centre",
         "department": "a department of the district",
         "partner": "an organisation with a system of its own",
-        "mediator": "people who mediate",
+        "mediator": "somebody who settles disputes",
     },
     {
         "district": "the whole",

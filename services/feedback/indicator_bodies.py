@@ -164,8 +164,8 @@ class FormulaItem(Answer):
     measure: Annotated[
         Measure,
         Field(
-            description="In what it is measured: `hours`, `seconds`, a `share` between 0 and 1, a `count`, `stars` from 1"
-            " to 5, or a `verdict`.",
+            description="In what it is measured: `hours`, `seconds`, a `share` between 0 and 1, a `count`, `stars` from"
+            " 1 to 5, or a `verdict`.",
             examples=["share"],
         ),
     ]
