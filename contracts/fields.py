@@ -278,3 +278,4 @@ class Attachment(Shape):
 
 
 Attachments = Annotated[tuple[Attachment, ...], Field(max_length=50)]
+"""Photos, recordings and documents."""
