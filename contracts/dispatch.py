@@ -29,7 +29,6 @@ class Resolved(Claimed):
     handled_by: Annotated[tuple[Name, ...], Field(max_length=100)] = ()
     """Everybody who acted on it: none of them may check or score the case. A partner's people: `<partner>:<name>`."""
     evidence: Attachments = ()
-    """Photos, recordings and documents that show it."""
     acknowledged_at: Instant | None = None
     """When the unit acknowledged it."""
     arrived_at: Instant | None = None

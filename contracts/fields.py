@@ -204,11 +204,15 @@ def is_list(value: Any) -> TypeGuard[list[Any]]:
 
 
 def described(model: type[BaseModel], made: JsonSchemaValue, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-    """A model's JSON Schema with the strings under its fields as their descriptions."""
-    properties = handler.resolve_ref_schema(made).get("properties", {})
-    for name, words in docstrings.of_fields(model).items():
-        if name in properties:
-            properties[name]["description"] = words
+    """A model's JSON Schema with the strings under its fields as their descriptions. A field of one word only tells the
+    models of a union apart, and needs no string.
+    """
+    told = docstrings.of_fields(model)
+    for name, field in handler.resolve_ref_schema(made).get("properties", {}).items():
+        if name in told:
+            field["description"] = told[name]
+        elif "const" in field:
+            field["description"] = "Tells this kind from the others."
     return made
 
 
@@ -283,3 +287,4 @@ class Attachment(Shape):
 
 
 Attachments = Annotated[tuple[Attachment, ...], Field(max_length=50)]
+"""Photos, recordings and documents."""

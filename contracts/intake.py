@@ -37,7 +37,6 @@ class NewReport(_ReportFiled):
     place: Place = Place()
     """Where it is."""
     attachments: Attachments = ()
-    """Photos, recordings and documents."""
     base_records: Annotated[tuple[Name, ...], Field(max_length=50)] = ()
     """The people, households, organisations, places or facilities it concerns, as identifiers of the base records."""
     external_ref: Name | None = None
@@ -55,7 +54,6 @@ class Supplement(_ReportFiled):
     text: Text
     """What is added, in the reporter's words."""
     attachments: Attachments = ()
-    """Photos, recordings and documents."""
 
 
 class Withdrawal(_ReportFiled):

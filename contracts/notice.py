@@ -161,7 +161,6 @@ class SupplementNotice(_Notice):
     text: Text
     """What was said."""
     attachments: Attachments = ()
-    """Photos, recordings and documents."""
 
 
 class RulingNotice(_Notice):

@@ -48,6 +48,12 @@ class _Done(Claimed):
     name: ClassVar[str] = "Progressed"
 
 
+class _OfUnit(_Done):
+    assignment_id: AssignmentId
+    unit: Name
+    """The unit that has it, or is to acknowledge it first."""
+
+
 class Verifying(_Step):
     """A grid member is to look at the place before the case is filed."""
 
@@ -73,7 +79,6 @@ class VerifiedBeforeFiling(_Done):
     note: Text | None = None
     """What was found."""
     evidence: Attachments = ()
-    """Photos, recordings and documents that show it."""
 
 
 class AwaitingRuling(_Step):
@@ -103,33 +108,24 @@ class RulingOverdue(_Step):
     """When it was due."""
 
 
-class Acknowledged(_Done):
+class Acknowledged(_OfUnit):
     """A unit takes the assignment on: the one it was given to, or one it was offered to. It is then responsible."""
 
     step: Literal["acknowledged"] = "acknowledged"
-    assignment_id: AssignmentId
-    unit: Name
-    """The unit that has it from now on."""
     due_at: Instant
     """The deadline to resolve it."""
 
 
-class EnRoute(_Done):
+class EnRoute(_OfUnit):
     """The unit is on its way."""
 
     step: Literal["en_route"] = "en_route"
-    assignment_id: AssignmentId
-    unit: Name
-    """The unit that has it."""
 
 
-class OnScene(_Done):
+class OnScene(_OfUnit):
     """The unit is on the scene; work begins."""
 
     step: Literal["on_scene"] = "on_scene"
-    assignment_id: AssignmentId
-    unit: Name
-    """The unit that has it."""
 
 
 class Noted(_Done):
@@ -142,16 +138,12 @@ class Noted(_Done):
     note: FilledText
     """The remark."""
     evidence: Attachments = ()
-    """Photos, recordings and documents."""
 
 
-class ExtensionRequested(_Done):
+class ExtensionRequested(_OfUnit):
     """The unit asks for one more original limit."""
 
     step: Literal["extension_requested"] = "extension_requested"
-    assignment_id: AssignmentId
-    unit: Name
-    """The unit that asks."""
     reason: Line
     """Why it needs more time."""
     count: Count
@@ -160,13 +152,10 @@ class ExtensionRequested(_Done):
     """The deadline it would lead to."""
 
 
-class Extended(_Done):
+class Extended(_OfUnit):
     """The centre grants it."""
 
     step: Literal["extended"] = "extended"
-    assignment_id: AssignmentId
-    unit: Name
-    """The unit that asked."""
     reason: Line | None = None
     """The centre's words."""
     count: Count
@@ -175,39 +164,30 @@ class Extended(_Done):
     """The deadline from now on."""
 
 
-class ExtensionRefused(_Done):
+class ExtensionRefused(_OfUnit):
     """The centre refuses it; a refusal does not count."""
 
     step: Literal["extension_refused"] = "extension_refused"
-    assignment_id: AssignmentId
-    unit: Name
-    """The unit that asked."""
     reason: Line
     """Why not."""
     due_at: Instant
     """The deadline as it stays."""
 
 
-class Urged(_Done):
+class Urged(_OfUnit):
     """Somebody who watches asks the unit to hurry."""
 
     step: Literal["urged"] = "urged"
-    assignment_id: AssignmentId
-    unit: Name
-    """The unit that is to hurry."""
     reason: Line | None = None
     """Why it is urgent."""
     count: Count
     """How often by now."""
 
 
-class Supervised(_Done):
+class Supervised(_OfUnit):
     """The centre watches the assignment, and may demand a reply by a time."""
 
     step: Literal["supervised"] = "supervised"
-    assignment_id: AssignmentId
-    unit: Name
-    """The unit that is watched."""
     level: Count
     """From 1 to 3; it only rises."""
     reason: Line
@@ -319,7 +299,6 @@ class Supplemented(_Step):
     text: Text
     """What was added."""
     attachments: Attachments = ()
-    """Photos, recordings and documents."""
 
 
 class Checking(_Step):
@@ -349,7 +328,6 @@ class Verified(_Done):
     note: Text | None = None
     """What was found."""
     evidence: Attachments = ()
-    """Photos, recordings and documents that show it."""
 
 
 class Failed(_Done):
@@ -361,7 +339,6 @@ class Failed(_Done):
     note: Text | None = None
     """More about it."""
     evidence: Attachments = ()
-    """Photos, recordings and documents that show it."""
 
 
 class Rated(_Done):

@@ -56,7 +56,6 @@ class FileReport(_Request):
     place: ReportedPlace = ReportedPlace()
     """Where it is."""
     attachments: Attachments = ()
-    """Photos, recordings and documents."""
     base_records: Annotated[tuple[Name, ...], Field(max_length=50)] = ()
     """The people, households, organisations, places or facilities it concerns, as identifiers of the base records."""
     external_ref: Name | None = None
@@ -70,7 +69,6 @@ class AddSupplement(_Request):
     text: FilledText
     """What is added."""
     attachments: Attachments = ()
-    """Photos, recordings and documents."""
 
 
 class Withdraw(_Request):
@@ -113,7 +111,6 @@ class Note(_Step):
     note: FilledText
     """The remark."""
     evidence: Attachments = ()
-    """Photos, recordings and documents."""
 
 
 class RequestExtension(_Step):
@@ -149,7 +146,6 @@ class Resolve(_Step):
     note: Text | None = None
     """What was done."""
     evidence: Attachments = ()
-    """Photos, recordings and documents that show it."""
     handled_by: Annotated[tuple[Annotated[Name, Field(max_length=100)], ...], Field(max_length=40)] = ()
     """Who did it, as your system names them; they appear as `<partner>:<name>` and may not check the case."""
 

@@ -59,7 +59,7 @@ Status = Literal[
 """
 
 Stage = Literal["dispatched", "acknowledged", "en_route", "on_scene"]
-STAGES: tuple[Stage, ...] = ("dispatched", "acknowledged", "en_route", "on_scene")
+STAGES: tuple[Stage, ...] = get_args(Stage)
 """Of an assignment, in the order in which it passes them."""
 
 SERVICES = ("intake", "triage", "dispatch", "feedback", "audit")

@@ -88,7 +88,7 @@ class Location:
 def locate(place: fields.Place, areas: Container[str], territory: Territory, addresses: Gazetteer) -> Location:
     """Where a report lies. A position decides: it lies in the deepest area around it, whatever area was named; on an
     edge or outside all grids it lies in none. Without a position the area that was named counts, if the district has it
-    (`areas`); else the address, if its names agree on one grid.
+    (`areas`); else the address, if its names agree on one grid that nothing in it contradicts.
 
     Locating a place again that was located before changes nothing.
     """

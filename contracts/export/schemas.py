@@ -123,7 +123,6 @@ def _require_tag(union: Schema, definitions: Mapping[str, Schema]) -> None:
     for variant in union["oneOf"]:
         definition = definitions[variant["$ref"].rpartition("/")[2]]
         definition["properties"][tag].pop("default")
-        definition["properties"][tag]["description"] = "Tells this kind from the others."
         definition["required"] = [tag, *definition.get("required", [])]
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, StringConstraints
 from pydantic.json_schema import JsonSchemaValue
@@ -34,7 +34,7 @@ Scale = Literal["full", "small", "tiny"]
 UnitKind = Literal["grid", "community", "street", "district", "department", "partner", "mediator"]
 Clock = Literal["continuous", "working_hours", "working_days", "calendar_days"]
 
-LEVELS: tuple[Level, ...] = ("district", "street", "community", "grid", "subgrid")
+LEVELS: tuple[Level, ...] = get_args(Level)
 LADDER: tuple[UnitKind, ...] = ("grid", "community", "street", "district")
 
 

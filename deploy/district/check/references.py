@@ -8,6 +8,7 @@ from typing import NamedTuple
 from shapely import Point, Polygon
 
 from contracts.reference import LADDER, Unit, filled_by, unit_for
+from contracts.territory import GRID, depth
 from deploy.district.check.reading import MANIFEST, PARTNERS, Files, Finding, path_of, repeated
 
 _BY_AREA = ("mediator", *LADDER)
@@ -96,7 +97,7 @@ def _members(files: Files) -> Iterator[Finding]:
             yield Finding("members.json", f"{where}.unit", f"{member.unit} works in another area than {member.grid}")
         if files.areas.lacks(member.grid):
             yield Finding("members.json", f"{where}.grid", f"{member.grid} is not an area of areas.json")
-        elif member.grid.count("/") != 3:
+        elif depth(member.grid) != GRID:
             yield Finding("members.json", f"{where}.grid", f"{member.grid} is an area of another level than a grid")
         if member.subgrid is not None and files.areas.lacks(member.subgrid):
             yield Finding("members.json", f"{where}.subgrid", f"{member.subgrid} is not an area of areas.json")

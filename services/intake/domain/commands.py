@@ -21,7 +21,7 @@ from contracts.request import ReportedPlace
 from services.intake.domain.case import Case, Report
 
 Locate = Callable[[Point | None, str | None, str | None], Place]
-"""(point, address, area) -> the place. Raises a `Refused` that names the rule if there is no such area."""
+"""(point, address, area) -> the place. Without a position it raises a `Refused` if there is no such area."""
 
 MAX_SUPPLEMENTS = 200
 """The most supplements to one report, because whoever works on it is told all of them."""
