@@ -210,7 +210,7 @@ def test_a_request_is_one_that_the_service_describes(command: Command) -> None:
     understood(command)
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", sorted({request_of(command).service for command in REQUESTS}))
 async def test_the_requests_of_the_pages_are_answered(service: str, database: Server, tmp_path: Path) -> None:
     """With an empty database: what is asked for by an id is not there."""
     with contextlib.redirect_stdout(io.StringIO()):

@@ -15,7 +15,7 @@ from contracts.envelope import Event
 from contracts.fields import Fact, Place, Point
 from contracts.intake import Supplement
 from contracts.reference import NO_PARTNERS, Calendar, Catalogue, Partner, Partners, Policy, Unit, Units
-from contracts.triage import Check, Dispatched, Explanation, Merged
+from contracts.triage import Dispatched, Merged
 from contracts.wire import Circumstances, build
 from services.dispatch.domain import decider
 from services.dispatch.domain.assignment import Assignment
@@ -24,6 +24,7 @@ from services.dispatch.domain.clock import DeadlineClock
 from services.dispatch.domain.commands import Acknowledge, Command
 from services.dispatch.domain.permissions import By
 from services.dispatch.domain.rules import Rules
+from tests.support import rulings
 from tests.support.facts import case_id, event_of, home_of
 
 DISTRICT = Path(__file__).parents[2] / "deploy" / "district"
@@ -78,6 +79,9 @@ def partners(**units: Sequence[str]) -> Partners:
     return Partners(partners=tuple(found))
 
 
+WATER_ONLY = partners(water=["dept:water"])
+WATER_AND_FIRE = partners(water=["dept:water"], fire=["dept:fire"])
+
 CASE, OTHER = case_id(), case_id()
 T0 = datetime(2026, 5, 9, 2, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -87,7 +91,6 @@ CREW = By(frozenset({"dept:water"}))
 FIRE = By(frozenset({"dept:fire"}))
 STREETS = By(frozenset({STREET}))
 CENTRE = By(centre=True)
-EXPLAINED = Explanation(rules=("by hand",), catalogue="1", policy="1")
 
 
 def of(unit: str) -> By:
@@ -96,42 +99,27 @@ def of(unit: str) -> By:
 
 
 def assignment(number: int, unit: str, *, of_round: int = 1, start: datetime = T0, **more: Any) -> triage.Assignment:
-    given_out = {
-        "id": f"{CASE}.{of_round}.{number}",
-        "unit": unit,
-        "lead": number == 1,
-        "task": "repair the main" if number == 1 else "bring water",
-        "acknowledge_by": start + 10 * MINUTE,
-        "resolve_by": start + 4 * HOUR,
-        "extensions": (start + 8 * HOUR, start + 12 * HOUR),
-        "escalated_to": LADDER,
-        **more,
-    }
-    return triage.Assignment.model_validate(given_out)
+    extensions = (start + 8 * HOUR, start + 12 * HOUR)
+    given = {"extensions": extensions, "escalated_to": LADDER, **more}
+    return rulings.assignment(given.pop("id", f"{CASE}.{of_round}.{number}"), unit, start, **given)
 
 
 def dispatched(*plan: triage.Assignment, of_round: int = 1, **more: Any) -> Dispatched:
-    ruling = {
+    given = {
         "round": of_round,
         "because": "first",
         "category": "component.public-facilities.manhole",
         "condition": "a",
-        "closing": "dry",
-        "priority": 1,
-        "title": "a water main has burst",
         "place": Place(point=Point(lat=30.66, lon=104.11), area=AREA),
-        "area": AREA,
         "filed_at": T0,
-        "plan": plan or (assignment(1, "dept:water"), assignment(2, "dept:fire")),
-        "check": Check(method="photo", by="grid"),
-        "explanation": EXPLAINED,
         **more,
     }
-    return Dispatched.model_validate(ruling)
+    plan = plan or (assignment(1, "dept:water"), assignment(2, "dept:fire"))
+    return rulings.dispatched(*plan, area=AREA, **given)
 
 
 def merged(said: str | None = "no water", into: str = CASE) -> Merged:
-    return Merged(into=into, said=said, explanation=EXPLAINED)
+    return rulings.merged(into, said=said)
 
 
 @dataclass

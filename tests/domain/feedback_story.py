@@ -13,16 +13,17 @@ from chassis.engine.decider import Decider, Inputs, Unfit, decided
 from contracts.dispatch import Outcome, Resolved
 from contracts.envelope import Event
 from contracts.feedback import Evaluated
-from contracts.fields import Fact, Place
+from contracts.fields import Fact
 from contracts.progress import Extended
 from contracts.reference import Policy
-from contracts.triage import Assignment, Check, CheckMethod, Dispatched, Explanation, Upheld, Withdrawn
+from contracts.triage import Assignment, Check, CheckMethod, Dispatched, Upheld, Withdrawn
 from contracts.wire import Circumstances, build
 from deploy.district import __main__ as district
 from services.feedback.domain import decider
 from services.feedback.domain.case import Case, lead
 from services.feedback.domain.commands import By, Command, PassCheck
 from services.feedback.views import VIEWS
+from tests.support import rulings
 from tests.support.facts import home_of
 
 POLICY = Policy.model_validate_json((Path(district.__file__).parent / "policy.json").read_bytes())
@@ -37,7 +38,6 @@ CHECKER = By("member:g009-1", "grid:CH/shuangqiaozi/xinhong/g009")
 CALLER = By("evaluator:1", evaluator=True)
 LEADER = By("leader:1")
 REPORTER = By("reporter:1")
-WHY = Explanation(rules=("category given",), catalogue="2026.1", policy="2026.1")
 
 
 def name(round_: int, number: int) -> str:
@@ -45,15 +45,7 @@ def name(round_: int, number: int) -> str:
 
 
 def assignment(round_: int, number: int, unit: str, *, lead: bool = False, replaces: str | None = None) -> Assignment:
-    return Assignment(
-        id=name(round_, number),
-        unit=unit,
-        lead=lead,
-        task="repair",
-        acknowledge_by=NOW + timedelta(minutes=10),
-        resolve_by=NOW + 4 * HOUR,
-        replaces=replaces,
-    )
+    return rulings.assignment(name(round_, number), unit, NOW, lead=lead, replaces=replaces)
 
 
 LEAD = assignment(1, 1, WATER, lead=True)
@@ -61,22 +53,8 @@ SUPPORT = assignment(1, 2, STREET)
 
 
 def plan(round_: int, *assignments: Assignment, method: CheckMethod = "photo", **more: Any) -> Dispatched:
-    return Dispatched(
-        round=round_,
-        because=more.pop("because", "first" if round_ == 1 else "returned"),
-        category="event.emergency.water-main-burst",
-        condition="standard",
-        closing="dry",
-        priority=1,
-        title="A burst water main",
-        place=Place(area=AREA),
-        area=AREA,
-        filed_at=NOW,
-        plan=assignments,
-        check=Check(method=method, by="call_centre" if method == "call_back" else "grid", within_minutes=120),
-        explanation=WHY,
-        **more,
-    )
+    check = Check(method=method, by="call_centre" if method == "call_back" else "grid", within_minutes=120)
+    return rulings.dispatched(*assignments, area=AREA, filed_at=NOW, round=round_, check=check, **more)
 
 
 def ended(assignment_id: str, unit: str, outcome: Outcome = "fixed", **more: Any) -> Resolved:

@@ -42,6 +42,8 @@ from tests.domain.dispatch_story import (
     STREETS,
     SUPPORT,
     T0,
+    WATER_AND_FIRE,
+    WATER_ONLY,
     World,
     acknowledged,
     assignment,
@@ -52,8 +54,6 @@ from tests.domain.dispatch_story import (
     told,
 )
 
-WATER = partners(water=["dept:water"])
-BOTH = partners(water=["dept:water"], fire=["dept:fire"])
 CITY = partners(water=["dept:water"], city=[STREET])
 CLOSED = Evaluated(verdict="closed", outcome="fixed")
 ONE = (assignment(1, "dept:water"),)
@@ -63,7 +63,7 @@ SYSTEM = By(frozenset({"dept:water"}), partner="water")
 
 def test_an_assignment_is_told_whole_to_the_partner_of_its_unit_and_no_other_units_task() -> None:
     photo = Attachment(uri="https://photos.example/1.jpg")
-    world = given_out(to=WATER, text="the road is under water", attachments=(photo,))
+    world = given_out(to=WATER_ONLY, text="the road is under water", attachments=(photo,))
     [notice] = world.own
     assert notice == AssignmentNotice(
         to="water",
@@ -88,7 +88,7 @@ def test_an_assignment_is_told_whole_to_the_partner_of_its_unit_and_no_other_uni
 
 
 def test_each_partner_is_told_of_its_own() -> None:
-    assert told(given_out(to=BOTH).own) == [("water", "assigned", LEAD), ("fire", "assigned", SUPPORT)]
+    assert told(given_out(to=WATER_AND_FIRE).own) == [("water", "assigned", LEAD), ("fire", "assigned", SUPPORT)]
     assert told(given_out(to=partners(all=["dept:water", "dept:fire"])).own) == [
         ("all", "assigned", LEAD),
         ("all", "assigned", SUPPORT),
@@ -96,7 +96,7 @@ def test_each_partner_is_told_of_its_own() -> None:
 
 
 def test_a_plan_said_again_is_not_told_again_and_a_further_round_is() -> None:
-    world = given_out(*ONE, to=WATER)
+    world = given_out(*ONE, to=WATER_ONLY)
     assert list(world.took(dispatched(*ONE))) == []
     again = assignment(1, "dept:water", of_round=2, replaces=LEAD)
     [notice] = world.took(dispatched(again, of_round=2, because="rework", reason="it still rattles"))
@@ -132,7 +132,7 @@ CONTROL: dict[str, tuple[Command, dict[str, Any]]] = {
 @pytest.mark.parametrize("kind", CONTROL)
 def test_what_the_centre_does_is_told_to_the_partner_whose_unit_has_it(kind: str) -> None:
     command, content = CONTROL[kind]
-    world = acknowledged(to=BOTH)
+    world = acknowledged(to=WATER_AND_FIRE)
     world.asked(RequestExtension(LEAD, CREW, "no pipe"))
     notices = [fact for fact in world.asked(command, who="dispatcher") if fact.name == "Notice"]
     assert told(notices) == [("water", kind, LEAD)]
@@ -144,7 +144,7 @@ OWN_STEPS = (Arrive(LEAD, CREW), Note(LEAD, CREW, "stuck"), Note(LEAD, CENTRE, "
 
 @pytest.mark.parametrize("command", OWN_STEPS, ids=lambda command: type(command).__name__)
 def test_of_its_own_steps_a_partner_hears_nothing(command: Command) -> None:
-    world = acknowledged(to=BOTH)
+    world = acknowledged(to=WATER_AND_FIRE)
     assert told(world.asked(command)) == []
 
 
@@ -202,7 +202,7 @@ def test_handed_on_before_anybody_has_it_nobody_loses_it() -> None:
 
 
 def test_what_comes_back_to_a_partner_is_told_again() -> None:
-    world = acknowledged(*ONE, to=BOTH)
+    world = acknowledged(*ONE, to=WATER_AND_FIRE)
     world.asked(HandOn(LEAD, CENTRE, "dept:fire", "pump"), T0 + HOUR, "dispatcher")
     world.asked(Acknowledge(LEAD, FIRE), T0 + HOUR)
     assert told(world.asked(HandOn(LEAD, CENTRE, "dept:water", "pipe"), T0 + 2 * HOUR, "dispatcher")) == [
@@ -219,7 +219,7 @@ def test_returned_by_the_unit_it_is_cancelled_for_whom_it_was_offered_to() -> No
 
 @pytest.mark.parametrize("command", [Return(LEAD, CREW, "not ours"), Resolve(LEAD, CREW)])
 def test_what_one_of_its_own_people_ends_is_cancelled_for_the_units_partner(command: Command) -> None:
-    world = acknowledged(*ONE, to=WATER)
+    world = acknowledged(*ONE, to=WATER_ONLY)
     facts = world.asked(command)
     assert told(facts) == [("water", "cancelled", LEAD)]
     outcome = "fixed" if isinstance(command, Resolve) else "returned"
@@ -230,7 +230,7 @@ def test_a_partner_registered_amid_the_work_is_told_how_far_it_has_come_and_of_t
     world = acknowledged(*ONE)
     world.asked(Supervise(LEAD, CENTRE, 2, "the street is flooded", T0 + HOUR), who="dispatcher")
     world.asked(Arrive(LEAD, CREW))
-    world.partners = WATER
+    world.partners = WATER_ONLY
     facts = world.asked(Urge(LEAD, CENTRE))
     assert told(facts) == [("water", "assigned", LEAD), ("water", "supervised", LEAD), ("water", "urged", LEAD)]
     notices = [fact for fact in facts if fact.name == "Notice"]
@@ -239,7 +239,7 @@ def test_a_partner_registered_amid_the_work_is_told_how_far_it_has_come_and_of_t
 
 
 def test_a_ruling_that_takes_the_case_back_cancels_what_is_open() -> None:
-    world = acknowledged(to=BOTH)
+    world = acknowledged(to=WATER_AND_FIRE)
     world.asked(Resolve(SUPPORT, FIRE))
     facts = world.took(Withdrawn(reason="it has stopped"), T0 + HOUR)
     assert told(facts) == [("water", "cancelled", LEAD)]
@@ -248,7 +248,7 @@ def test_a_ruling_that_takes_the_case_back_cancels_what_is_open() -> None:
 
 
 def test_whoever_works_or_worked_in_it_hears_once_that_the_case_is_closed() -> None:
-    world = acknowledged(to=BOTH)
+    world = acknowledged(to=WATER_AND_FIRE)
     world.asked(Resolve(LEAD, CREW))
     facts = world.took(CLOSED, T0 + HOUR)
     assert told(facts) == [
@@ -262,7 +262,7 @@ def test_whoever_works_or_worked_in_it_hears_once_that_the_case_is_closed() -> N
 
 
 def test_a_plan_after_the_verdict_is_told_cancelled_and_closed() -> None:
-    world = World(WATER)
+    world = World(WATER_ONLY)
     world.took(CLOSED)
     assert told(world.took(dispatched(*ONE))) == [
         ("water", "assigned", LEAD),
@@ -295,7 +295,7 @@ def test_what_was_added_before_it_was_given_out_is_told_with_it_once() -> None:
 
 
 def test_what_was_added_while_it_had_no_work_is_told_with_the_next() -> None:
-    world = acknowledged(*ONE, to=WATER)
+    world = acknowledged(*ONE, to=WATER_ONLY)
     world.asked(Resolve(LEAD, CREW))
     assert list(world.took(Supplement(text="it drips again"))) == []
     again = world.took(dispatched(assignment(1, "dept:water", of_round=2), of_round=2))
@@ -305,7 +305,7 @@ def test_what_was_added_while_it_had_no_work_is_told_with_the_next() -> None:
 def test_a_new_partner_is_told_of_every_open_assignment_of_its_units_once() -> None:
     world = given_out()
     world.took(Supplement(text="the cellar is full"))
-    world.partners = BOTH
+    world.partners = WATER_AND_FIRE
     assert told(world.passed(T0 + MINUTE)) == [
         ("water", "assigned", LEAD),
         ("water", "supplement", None),
@@ -334,30 +334,30 @@ def test_a_new_partner_is_told_of_what_its_unit_holds_or_is_offered_and_of_nothi
 
 def test_whatever_happens_first_to_it_a_new_partner_hears_of_the_assignment_before_and_loses_nothing() -> None:
     world = acknowledged(*ONE)
-    world.partners = WATER
+    world.partners = WATER_ONLY
     assert told(world.asked(Urge(LEAD, CENTRE))) == [("water", "assigned", LEAD), ("water", "urged", LEAD)]
     assert world.passed(T0 + 2 * MINUTE) == []
 
 
 def test_a_unit_that_goes_to_another_partner_is_told_to_that_one() -> None:
-    world = given_out(*ONE, to=WATER)
+    world = given_out(*ONE, to=WATER_ONLY)
     world.partners = partners(works=["dept:water"])
     assert told(world.passed(T0 + MINUTE)) == [("works", "assigned", LEAD)]
     assert told(world.asked(Urge(LEAD, CENTRE))) == [("works", "urged", LEAD)]
-    world.partners = WATER
+    world.partners = WATER_ONLY
     assert told(world.passed(T0 + 2 * MINUTE)) == [("water", "assigned", LEAD)]
 
 
 def test_nothing_is_told_to_who_is_registered_no_more() -> None:
-    world = given_out(*ONE, to=WATER)
-    world.partners = retired(WATER, "water")
+    world = given_out(*ONE, to=WATER_ONLY)
+    world.partners = retired(WATER_ONLY, "water")
     world.asked(Urge(LEAD, CENTRE))
     world.took(CLOSED)
     assert told(world.own) == [("water", "assigned", LEAD)]
 
 
 def test_a_request_may_name_every_notice_to_that_partner_on_that_case_and_no_other() -> None:
-    world = given_out(to=BOTH)
+    world = given_out(to=WATER_AND_FIRE)
     ids = {event.data.to: event.id for event in world.events if event.data.name == "Notice"}
     assert was_told(world.state, "water", ids["water"])
     assert not was_told(world.state, "water", ids["fire"])
@@ -392,7 +392,7 @@ def test_every_fact_names_a_cause_that_the_table_allows() -> None:
 
 
 def test_who_is_registered_changes_nothing_but_what_is_told() -> None:
-    silent, told_of = acknowledged(*ONE), acknowledged(*ONE, to=WATER)
+    silent, told_of = acknowledged(*ONE), acknowledged(*ONE, to=WATER_ONLY)
     facts: list[Fact] = [fact for fact in told_of.own if fact.name != "Notice"]
     assert facts == silent.own
     assert DECIDER.due(told_of.state) == DECIDER.due(silent.state)

@@ -23,6 +23,8 @@ from tests.domain.dispatch_story import (
     OTHER,
     SUPPORT,
     T0,
+    WATER_AND_FIRE,
+    WATER_ONLY,
     World,
     acknowledged,
     added,
@@ -31,13 +33,9 @@ from tests.domain.dispatch_story import (
     follower,
     given_out,
     merged,
-    partners,
     told,
 )
 from tests.support.facts import case_id, event_of
-
-WATER = partners(water=["dept:water"])
-BOTH = partners(water=["dept:water"], fire=["dept:fire"])
 
 
 def test_a_merger_and_all_that_was_added_before_is_for_the_leader_to_hear() -> None:
@@ -61,7 +59,7 @@ def test_what_is_added_to_a_merged_case_is_for_its_leader_until_it_is_given_out_
 
 
 def test_a_merger_is_a_step_of_the_leader_and_is_told_to_who_has_open_work_in_it() -> None:
-    world = acknowledged(to=BOTH)
+    world = acknowledged(to=WATER_AND_FIRE)
     world.asked(Resolve(SUPPORT, FIRE))
     facts = world.hears(follower(said="no water since noon"))
     [joined, notice] = facts
@@ -70,12 +68,12 @@ def test_a_merger_is_a_step_of_the_leader_and_is_told_to_who_has_open_work_in_it
 
 
 def test_what_a_merged_case_adds_is_told_without_who_said_it() -> None:
-    world = acknowledged(to=BOTH)
+    world = acknowledged(to=WATER_AND_FIRE)
     assert told(world.hears(added("still"))) == [("water", "supplement", None), ("fire", "supplement", None)]
 
 
 def test_what_a_merged_case_adds_is_a_step_of_the_leader_and_is_told_with_what_is_given_out_later() -> None:
-    world = World(WATER)
+    world = World(WATER_ONLY)
     world.hears(follower())
     for text in ("the cellar is full", "still", "still"):
         [step] = world.hears(added(text))
@@ -87,14 +85,14 @@ def test_what_a_merged_case_adds_is_a_step_of_the_leader_and_is_told_with_what_i
         "still",
     ]
     world.took(Supplement(text="here, too"))
-    world.partners = BOTH
+    world.partners = WATER_AND_FIRE
     [_, *supplements] = world.took(dispatched(assignment(2, "dept:fire", of_round=2), of_round=2))
     assert [fact.text for fact in supplements if fact.kind == "supplement"][-1] == "here, too"
     assert len(world.notices("fire")) == 1 + 1 + 4
 
 
 def test_what_the_case_itself_said_does_not_come_back_to_it_through_another_case() -> None:
-    world = acknowledged(to=WATER)
+    world = acknowledged(to=WATER_ONLY)
     world.took(Supplement(text="still"))
     step = Supplemented(case_id=CASE, supplement_id=world.events[-1].id, text="still")
     before = list(world.own)
@@ -103,7 +101,7 @@ def test_what_the_case_itself_said_does_not_come_back_to_it_through_another_case
 
 
 def test_what_was_heard_is_not_heard_again() -> None:
-    world = acknowledged(to=WATER)
+    world = acknowledged(to=WATER_ONLY)
     events = [follower(), added("still"), follower(case=case_id()), added("still")]
     for event in events:
         world.hears(event)
@@ -115,7 +113,7 @@ def test_what_was_heard_is_not_heard_again() -> None:
 
 
 def test_a_leader_that_was_not_given_out_yet_tells_of_each_one_that_joined_with_its_plan() -> None:
-    world = World(WATER)
+    world = World(WATER_ONLY)
     world.hears(follower(said="first"))
     world.hears(follower(said="second", case=case_id()))
     assert told(world.own) == []
@@ -128,7 +126,7 @@ def test_a_leader_that_was_not_given_out_yet_tells_of_each_one_that_joined_with_
 
 
 def test_a_leader_that_was_merged_itself_notes_who_joined_and_tells_nobody() -> None:
-    world = acknowledged(to=WATER)
+    world = acknowledged(to=WATER_ONLY)
     world.took(merged(into=case_id()))
     assert [fact.step for fact in world.hears(follower())] == ["joined"]
     assert [fact.step for fact in world.hears(added("still"))] == ["supplemented"]
@@ -136,7 +134,7 @@ def test_a_leader_that_was_merged_itself_notes_who_joined_and_tells_nobody() -> 
 
 @pytest.mark.parametrize("over", [Withdrawn(reason="it has stopped"), Evaluated(verdict="closed", outcome="fixed")])
 def test_whose_work_is_over_hears_no_more(over: Withdrawn | Evaluated) -> None:
-    world = acknowledged(to=WATER)
+    world = acknowledged(to=WATER_ONLY)
     world.took(over, T0 + HOUR)
     assert told(world.hears(follower())) == []
     assert told(world.hears(added("still"))) == []
@@ -170,7 +168,7 @@ def lived(world: World, one: Fact | Event[Any]) -> None:
 def test_in_whatever_order_the_topics_bring_them_the_facts_are_the_same() -> None:
     outcomes = set()
     for order in orders():
-        world = World(BOTH)
+        world = World(WATER_AND_FIRE)
         for one in order:
             lived(world, one)
         outcomes.add(tuple(sorted(map(repr, world.own))))
@@ -183,7 +181,7 @@ def test_the_verdict_may_overtake_the_plan_and_the_mergers() -> None:
     closed = Evaluated(verdict="closed", outcome="fixed")
     outcomes = set()
     for order in permutations((plan, closed, follower())):
-        world = World(WATER)
+        world = World(WATER_ONLY)
         for one in order:
             lived(world, one)
         facts = [fact for fact in world.own if getattr(fact, "kind", None) != "changed"]  # of open work only
@@ -193,7 +191,7 @@ def test_the_verdict_may_overtake_the_plan_and_the_mergers() -> None:
 
 
 def test_the_followers_own_crew_is_called_off_and_told_that_its_case_is_closed() -> None:
-    world = World(WATER, case=OTHER)
+    world = World(WATER_ONLY, case=OTHER)
     world.took(dispatched(assignment(1, "dept:water", id=f"{OTHER}.1.1")))
     world.asked(Acknowledge(f"{OTHER}.1.1", CREW))
     assert told(world.took(merged(), T0 + MINUTE)) == [("water", "cancelled", f"{OTHER}.1.1")]
@@ -202,7 +200,7 @@ def test_the_followers_own_crew_is_called_off_and_told_that_its_case_is_closed()
 
 
 def test_a_thousand_that_join_are_counted_and_told_one_by_one() -> None:
-    world = given_out(assignment(1, "dept:water"), to=WATER)
+    world = given_out(assignment(1, "dept:water"), to=WATER_ONLY)
     for _ in range(1000):
         world.hears(follower(case=case_id()))
     changes = [notice.joined for notice in world.notices("water") if notice.kind == "changed"]

@@ -48,6 +48,7 @@ from tests.domain.dispatch_story import (
     OTHER,
     SUPPORT,
     T0,
+    WATER_AND_FIRE,
     World,
     acknowledged,
     added,
@@ -55,12 +56,10 @@ from tests.domain.dispatch_story import (
     dispatched,
     given_out,
     merged,
-    partners,
     told,
 )
 from tests.support.facts import event_of
 
-BOTH = partners(water=["dept:water"], fire=["dept:fire"])
 WITHDRAWN, REJECTED = Withdrawn(reason="it has stopped"), Rejected(why="not_ours", reason="private ground")
 
 
@@ -224,7 +223,7 @@ def test_a_case_that_was_merged_and_then_ended_otherwise_has_no_leader_any_more(
 
 
 def test_a_case_counts_the_answers_to_each_partners_requests() -> None:
-    world = given_out(to=BOTH)
+    world = given_out(to=WATER_AND_FIRE)
     assert (answered(world.state, "water"), answered(world.state, "hotline")) == (0, 0)
     answers = (
         AcceptanceNotice(to="water", request=OTHER),
@@ -239,7 +238,7 @@ def test_a_case_counts_the_answers_to_each_partners_requests() -> None:
 
 
 def test_a_partner_that_so_far_had_only_answers_hears_that_a_case_with_its_work_is_closed() -> None:
-    world = World(BOTH)
+    world = World(WATER_AND_FIRE)
     world.publish([RefusalNotice(to="water", request=OTHER, rule="unknown", reason="no such assignment")], T0)
     world.took(Evaluated(verdict="closed", outcome="fixed"))
     assert told(world.took(dispatched(assignment(1, "dept:water")))) == [
@@ -250,7 +249,7 @@ def test_a_partner_that_so_far_had_only_answers_hears_that_a_case_with_its_work_
 
 
 def test_a_plan_after_the_closing_is_told_cancelled_and_not_closed_again() -> None:
-    world = World(BOTH)
+    world = World(WATER_AND_FIRE)
     world.took(Evaluated(verdict="closed", outcome="fixed"))
     world.took(dispatched(assignment(1, "dept:water")))
     again = assignment(1, "dept:water", of_round=2)
@@ -261,7 +260,7 @@ def test_a_plan_after_the_closing_is_told_cancelled_and_not_closed_again() -> No
 
 
 def test_of_a_plan_after_the_closing_each_partner_hears_that_its_own_assignment_is_cancelled() -> None:
-    world = World(BOTH)
+    world = World(WATER_AND_FIRE)
     world.took(Evaluated(verdict="closed", outcome="fixed"))
     facts = world.took(dispatched())
     assert sorted(told(facts), key=lambda one: one[0]) == [
@@ -276,7 +275,7 @@ def test_of_a_plan_after_the_closing_each_partner_hears_that_its_own_assignment_
 
 
 def test_a_plan_after_a_verdict_of_rework_is_worked_on_even_if_the_verdict_says_an_outcome() -> None:
-    world = World(BOTH)
+    world = World(WATER_AND_FIRE)
     world.took(Evaluated(verdict="rework", outcome="fixed", failed=(LEAD,)))
     world.took(dispatched())
     assert len(world.state.open_assignments) == 2
@@ -284,7 +283,7 @@ def test_a_plan_after_a_verdict_of_rework_is_worked_on_even_if_the_verdict_says_
 
 def test_a_new_partner_hears_of_the_assignment_before_it_hears_what_was_added() -> None:
     world = acknowledged()
-    world.partners = BOTH
+    world.partners = WATER_AND_FIRE
     facts = world.hears(added("still"))
     assert told(facts) == [
         ("water", "assigned", LEAD),
@@ -296,7 +295,7 @@ def test_a_new_partner_hears_of_the_assignment_before_it_hears_what_was_added() 
 
 def test_photos_stay_with_what_they_were_added_to() -> None:
     photo = Attachment(uri="https://photos.example/2.jpg")
-    world = acknowledged(to=BOTH)
+    world = acknowledged(to=WATER_AND_FIRE)
     [remark] = world.asked(Note(LEAD, CREW, "see", (photo,)))
     assert remark.evidence == (photo,)
     leader = acknowledged()

@@ -8,7 +8,7 @@ from chassis.engine.decider import Inputs, Refused, Unknown
 from contracts.feedback import Evaluated
 from contracts.fields import Attachment, Fact
 from contracts.progress import Checking, CheckOverdue, Failed, Verified
-from contracts.triage import Merged, Rejected, Upheld, Withdrawn
+from contracts.triage import Rejected, Upheld, Withdrawn
 from services.feedback.domain.commands import By, FailCheck, ForceClose, PassCheck, Rate
 from services.feedback.domain.formulas import CHECK_RULE
 from tests.domain.feedback_story import (
@@ -26,7 +26,6 @@ from tests.domain.feedback_story import (
     STREET,
     SUPPORT,
     WATER,
-    WHY,
     Desk,
     assignment,
     checking,
@@ -38,6 +37,7 @@ from tests.domain.feedback_story import (
     row,
     score,
 )
+from tests.support import rulings
 
 
 def test_a_case_is_checked_once_every_assignment_has_ended() -> None:
@@ -303,7 +303,7 @@ def test_a_retrospective_entry_raises_no_alarm() -> None:
     ("ruling", "outcome", "reason"),
     [
         (
-            Merged(into=OTHER, explanation=WHY),
+            rulings.merged(OTHER),
             "duplicate",
             f"merged into {OTHER}",
         ),
@@ -380,7 +380,7 @@ def test_the_status_follows_the_facts_as_far_as_feedback_sees_them() -> None:
 @pytest.mark.parametrize(
     ("ruling", "status"),
     [
-        (Merged(into=OTHER, explanation=WHY), "merged"),
+        (rulings.merged(OTHER), "merged"),
         (Rejected(why="not_ours", reason="another district"), "rejected"),
         (Withdrawn(reason="a mistake"), "withdrawn"),
     ],

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chassis.engine.decider import Inputs, Refused, refusal
-from contracts.triage import Merged, Rejected
+from contracts.triage import Rejected
 from services.feedback.domain.case import Case, done
 from services.feedback.domain.commands import Action, By, Command, FailCheck, ForceClose, PassCheck, Rate, actions
 from tests.domain.feedback_story import (
@@ -24,7 +24,6 @@ from tests.domain.feedback_story import (
     REPORTER,
     TURNS,
     WATER,
-    WHY,
     Desk,
     Topics,
     checking,
@@ -33,6 +32,7 @@ from tests.domain.feedback_story import (
     plan,
     stories,
 )
+from tests.support import rulings
 
 WORKER, PLUMBER = By("worker:1", GRID), By("worker:9", WATER)
 PEOPLE = st.sampled_from([CHECKER, CALLER, LEADER, REPORTER, WORKER, PLUMBER])
@@ -65,7 +65,7 @@ def go(desk: Desk, way: str) -> None:
         "rate": Rate(REPORTER, 4),
     }
     if way == "merge":
-        desk.take(Merged(into=OTHER, explanation=WHY), at=desk.now)
+        desk.take(rulings.merged(OTHER), at=desk.now)
     elif way == "wait":
         desk.now += timedelta(days=POLICY.rating_days, seconds=1)
     else:
@@ -114,7 +114,7 @@ def rated() -> Desk:
 
 def merged() -> Desk:
     desk = checking()
-    desk.take(Merged(into=OTHER, explanation=WHY))
+    desk.take(rulings.merged(OTHER))
     return desk
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from chassis.engine.decider import Refused, Unknown
 from contracts.progress import Rated
-from contracts.triage import Assignment, Merged
+from contracts.triage import Assignment
 from services.feedback.domain.commands import By, PassCheck, Rate
 from services.feedback.domain.formulas import FORMULAS
 from tests.domain.feedback_story import (
@@ -19,7 +19,6 @@ from tests.domain.feedback_story import (
     STREET,
     SUPPORT,
     WATER,
-    WHY,
     Desk,
     assignment,
     checking,
@@ -28,6 +27,7 @@ from tests.domain.feedback_story import (
     plan,
     score,
 )
+from tests.support import rulings
 
 
 def test_a_reporter_rates_once_within_the_days_of_the_policy() -> None:
@@ -52,7 +52,7 @@ def test_what_is_open_merged_or_unknown_is_not_rated_nor_by_its_checker() -> Non
     with pytest.raises(Refused, match="not closed"):
         checking().give(Rate(REPORTER, 5))
     merged = Desk()
-    merged.take(Merged(into=OTHER, explanation=WHY))
+    merged.take(rulings.merged(OTHER))
     with pytest.raises(Refused, match=OTHER):
         merged.give(Rate(REPORTER, 5))
     with pytest.raises(Refused, match="checked"):

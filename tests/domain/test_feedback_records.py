@@ -7,7 +7,6 @@ import pytest
 
 from contracts.fields import Fact
 from contracts.progress import Checking, Rated
-from contracts.triage import Merged
 from contracts.wire import Circumstances, build
 from services.feedback.domain.commands import FailCheck, ForceClose, PassCheck
 from services.feedback.views import ASSIGNMENTS
@@ -24,7 +23,6 @@ from tests.domain.feedback_story import (
     STREET,
     SUPPORT,
     WATER,
-    WHY,
     Desk,
     assignment,
     checking,
@@ -36,6 +34,7 @@ from tests.domain.feedback_story import (
     row,
     score,
 )
+from tests.support import rulings
 
 NEXT = assignment(2, 1, FIRE, lead=True, replaces=LEAD.id)
 LATER = assignment(2, 1, FIRE)
@@ -198,7 +197,7 @@ def test_work_that_another_took_over_does_not_count_once_more() -> None:
 def test_a_ruling_that_ends_a_case_counts_how_often_it_was_reworked() -> None:
     desk = checking()
     desk.give(FailCheck(CHECKER, "still wet"))
-    desk.take(Merged(into=OTHER, explanation=WHY))
+    desk.take(rulings.merged(OTHER))
     assert desk.verdicts()[-1].reworks == 1
 
 

@@ -14,7 +14,8 @@ from chassis.runtime import application
 from contracts.envelope import Event
 from contracts.fields import Fact, Place
 from contracts.reference import Partner, Partners
-from contracts.triage import Assignment, Check, Dispatched, Explanation, Merged
+from contracts.triage import Assignment, Dispatched, Merged
+from tests.support import rulings
 from tests.support.facts import case_id, fact_record
 from tests.support.services import Running, eventually, token
 
@@ -27,7 +28,6 @@ WATER = token("li", "handling_unit", unit="dept:water")
 FIRE = token("ma", "handling_unit", unit="dept:fire")
 DISTRICT = token("gao", "handling_unit", unit=CENTRAL)
 CENTRE = token("dispatcher-1", "dispatcher")
-EXPLAINED = Explanation(rules=("by hand",), catalogue="1", policy="1")
 
 BODIES: dict[str, dict[str, Any]] = {
     "acknowledge": {},
@@ -59,42 +59,26 @@ def register(file: Path, *partners: Partner) -> None:
 
 
 def plan(case: str, number: int, unit: str, start: datetime = T0, **more: Any) -> Assignment:
-    given_out = {
-        "id": f"{case}.1.{number}",
-        "unit": unit,
-        "lead": number == 1,
-        "task": "repair the main" if number == 1 else "bring water",
-        "acknowledge_by": start + 10 * MINUTE,
-        "resolve_by": start + 4 * HOUR,
-        "extensions": (start + 8 * HOUR, start + 12 * HOUR),
-        "escalated_to": (CENTRAL,),
-        **more,
-    }
-    return Assignment.model_validate(given_out)
+    extensions = (start + 8 * HOUR, start + 12 * HOUR)
+    given = {"extensions": extensions, "escalated_to": (CENTRAL,), **more}
+    return rulings.assignment(given.pop("id", f"{case}.1.{number}"), unit, start, **given)
 
 
 def dispatched(case: str, *assignments: Assignment, area: str = f"{HERE}/g001", **more: Any) -> Dispatched:
-    ruling = {
-        "round": 1,
+    given = {
         "because": "first",
         "category": "component.public-facilities.manhole",
         "condition": "a",
-        "closing": "dry",
-        "priority": 1,
-        "title": "a water main has burst",
         "place": Place(area=area, address="Shuangqiao Road"),
-        "area": area,
         "filed_at": T0,
-        "plan": assignments or (plan(case, 1, "dept:water"), plan(case, 2, "dept:fire")),
-        "check": Check(method="photo", by="grid"),
-        "explanation": EXPLAINED,
         **more,
     }
-    return Dispatched.model_validate(ruling)
+    assignments = assignments or (plan(case, 1, "dept:water"), plan(case, 2, "dept:fire"))
+    return rulings.dispatched(*assignments, area=area, **given)
 
 
 def merged(into: str) -> Merged:
-    return Merged(into=into, said="no water", explanation=EXPLAINED)
+    return rulings.merged(into, said="no water")
 
 
 async def take(dispatch: Running, case: str, data: Fact, **circumstances: Any) -> None:

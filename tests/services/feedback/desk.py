@@ -6,10 +6,11 @@ from typing import Any
 
 from chassis.kafka.records import Record
 from contracts.dispatch import Outcome, Resolved
-from contracts.fields import Fact, Place
+from contracts.fields import Fact
 from contracts.progress import Extended
-from contracts.triage import Assignment, Check, Dispatched, Explanation
+from contracts.triage import Assignment, Dispatched
 from contracts.wire import parse
+from tests.support import rulings
 from tests.support.facts import case_id, fact_record, home_of
 from tests.support.services import Running, token
 
@@ -28,37 +29,11 @@ AUDITOR = token("auditor:1", "auditor")
 
 
 def assignment(case: str, number: int, unit: str, at: datetime = NOW, round_: int = 1, **more: Any) -> Assignment:
-    return Assignment(
-        id=f"{case}.{round_}.{number}",
-        unit=unit,
-        lead=more.pop("lead", number == 1),
-        task="repair",
-        acknowledge_by=at + timedelta(minutes=10),
-        resolve_by=at + 4 * HOUR,
-        **more,
-    )
+    return rulings.assignment(f"{case}.{round_}.{number}", unit, at, **more)
 
 
-def plan(*assignments: Assignment, round_: int = 1, at: datetime = NOW, **more: Any) -> Dispatched:
-    area = more.pop("area", NEAR)
-    return Dispatched.model_validate(
-        {
-            "round": round_,
-            "because": "first" if round_ == 1 else "returned",
-            "category": "event.emergency.water-main",
-            "condition": "standard",
-            "closing": "dry",
-            "priority": 1,
-            "title": "A burst water main",
-            "place": Place(area=area),
-            "area": area,
-            "filed_at": at,
-            "plan": assignments,
-            "check": Check(method="photo", by="grid"),
-            "explanation": Explanation(rules=("category given",), catalogue="2026.1", policy="2026.1"),
-            **more,
-        }
-    )
+def plan(*assignments: Assignment, round_: int = 1, at: datetime = NOW, area: str = NEAR, **more: Any) -> Dispatched:
+    return rulings.dispatched(*assignments, **{"area": area, "filed_at": at, "round": round_, **more})
 
 
 def ended(one: Assignment, outcome: Outcome = "fixed", **more: Any) -> Resolved:

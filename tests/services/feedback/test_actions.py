@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from contracts.triage import Explanation, Merged
 from services.feedback import api
 from tests.services.feedback.desk import (
     AUDITOR,
@@ -22,6 +21,7 @@ from tests.services.feedback.desk import (
     take,
     waiting,
 )
+from tests.support import rulings
 from tests.support.facts import case_id
 from tests.support.services import Hands, Running, token
 
@@ -96,8 +96,7 @@ async def test_who_asks_decides_as_it_does_for_the_command(
 
 async def test_what_the_case_waits_for_and_the_time_decide_too(feedback: Running, clock: Hands) -> None:
     case, merged = await waiting(feedback), case_id()
-    why = Explanation(rules=("near",), catalogue="1", policy="1")
-    await take(feedback, record(merged, Merged(into=case, explanation=why)))
+    await take(feedback, record(merged, rulings.merged(case)))
     assert await rules(feedback, merged) == ["case.closed", "case.closed", "rating.merged"]
     await post(feedback, f"/cases/{case}/check", EVALUATOR, passed=True)
     assert await rules(feedback, case) == ["case.closed", "case.closed", None]

@@ -10,7 +10,7 @@ import pytest
 from chassis.service import Service
 from contracts.fields import Fact
 from contracts.progress import Acknowledged, Checking, Verified
-from contracts.triage import Explanation, Merged, Rejected, Upheld, Withdrawn
+from contracts.triage import Rejected, Upheld, Withdrawn
 from contracts.wire import identity
 from services.feedback.views import VIEWS
 from tests.services.feedback.desk import (
@@ -39,6 +39,7 @@ from tests.services.feedback.desk import (
     take,
     waiting,
 )
+from tests.support import rulings
 from tests.support.facts import case_id
 from tests.support.services import Hands, Running, eventually, publish, read_topic, running, token
 
@@ -329,8 +330,7 @@ async def test_an_overdue_check_is_told_once_by_the_timer(feedback: Running, clo
 async def test_lists_of_cases(feedback: Running) -> None:
     first, second = await waiting(feedback), await waiting(feedback, area=FAR, category="event.other.other")
     merged = case_id()
-    why = Explanation(rules=("near",), catalogue="1", policy="1")
-    await take(feedback, record(merged, Merged(into=first, explanation=why)))
+    await take(feedback, record(merged, rulings.merged(first)))
 
     async def listed(**query: Any) -> list[str]:
         return [item["case_id"] for item in (await get(feedback, "/cases", **query))["items"]]
@@ -350,9 +350,7 @@ async def test_since_and_until_bound_the_time_that_the_list_is_ordered_by(feedba
     late = await waiting(feedback, NOW - 2 * HOUR)
     early = await waiting(feedback, NOW - 20 * HOUR, retrospective=True)
     merged = case_id()
-    await take(
-        feedback, record(merged, Merged(into=late, explanation=Explanation(rules=("x",), catalogue="1", policy="1")))
-    )
+    await take(feedback, record(merged, rulings.merged(late)))
 
     async def listed(**query: Any) -> list[str]:
         return [item["case_id"] for item in (await get(feedback, "/cases", **query))["items"]]

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from contracts.fields import Fact
-from contracts.triage import Explanation, Merged
 from tests.services.feedback.desk import (
     AUDITOR,
     CHECKER,
@@ -29,6 +28,7 @@ from tests.services.feedback.desk import (
     record,
     take,
 )
+from tests.support import rulings
 from tests.support.facts import case_id
 from tests.support.services import Hands, Running, token
 
@@ -68,8 +68,7 @@ async def history(feedback: Running, clock: Hands) -> dict[str, str]:
     await play("inside", (plan(assignment(cases["inside"], 1, WATER, clock()), at=clock()), clock()))
     again = assignment(cases["returned"], 1, STREET, clock(), 2, replaces=back.id)
     await play("returned", (plan(again, round_=2, at=clock()), clock()))
-    why = Explanation(rules=("near",), catalogue="1", policy="1")
-    await play("merged", (Merged(into=cases["on_time"], explanation=why), NOW))
+    await play("merged", (rulings.merged(cases["on_time"]), NOW))
     return cases
 
 

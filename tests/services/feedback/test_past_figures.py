@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from contracts.triage import Assignment, Explanation, Merged
+from contracts.triage import Assignment
 from services.feedback.indicators import FIGURES
 from tests.services.feedback.desk import (
     CHECKER,
@@ -29,6 +29,7 @@ from tests.services.feedback.desk import (
     record,
     take,
 )
+from tests.support import rulings
 from tests.support.facts import case_id
 from tests.support.services import Hands, Running, token
 
@@ -117,8 +118,7 @@ async def extended_again(feedback: Running, clock: Hands, case: str) -> None:
 
 
 async def merged(feedback: Running, clock: Hands, case: str) -> None:
-    why = Explanation(rules=("near",), catalogue="1", policy="1")
-    await take(feedback, record(case, Merged(into=case_id(), category=AFTER, area=FAR, explanation=why), clock()))
+    await take(feedback, record(case, rulings.merged(case_id(), category=AFTER, area=FAR), clock()))
 
 
 async def rated(feedback: Running, clock: Hands, case: str) -> None:
@@ -227,7 +227,7 @@ class Chance:
         await self.take(extended(one, count, one.resolve_by + count * 4 * HOUR))
 
     async def merge(self) -> None:
-        await self.take(Merged(into=case_id(), explanation=Explanation(rules=("near",), catalogue="1", policy="1")))
+        await self.take(rulings.merged(case_id()))
 
     async def check(self) -> None:
         passed = self.draw.random() < 0.6
