@@ -26,7 +26,7 @@ from contracts.intake import Supplement
 from contracts.request import Acknowledge, Arrive, HandOn, Note, RequestExtension, Resolve, Return, SetOut
 from services.dispatch.domain import commands
 from services.dispatch.newly_responsible import make_due
-from services.dispatch.service import build
+from services.dispatch.service import MIGRATIONS, build
 from tests.services.dispatch.desk import (
     CENTRAL,
     HOUR,
@@ -131,7 +131,7 @@ class Home:
 
 @pytest.fixture
 async def home(url: str, district_folder: Path, partners_file: Path) -> AsyncIterator[Home]:
-    database = Mortal(url, "dispatch", size=6)
+    database = Mortal(url, "dispatch", size=6, migrations=MIGRATIONS)
     await database.open()
     yield Home(district_folder, partners_file, database, Hands(T0))
     await database.close()

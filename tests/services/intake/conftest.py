@@ -10,7 +10,7 @@ from chassis.engine.model import Model
 from chassis.registry import Registry
 from chassis.service import Service
 from chassis.settings import Settings
-from services.intake.service import build
+from services.intake.service import MIGRATIONS, build
 from tests.services.intake.desk import PARTNERS, Home
 from tests.support.services import Mortal, Running, running
 
@@ -35,7 +35,7 @@ async def intake(url: str, service: Service, partners_file: Path) -> AsyncIterat
 
 @pytest.fixture
 async def home(url: str, service: Service, partners_file: Path) -> AsyncIterator[Home]:
-    database = Mortal(url, "intake", size=6)
+    database = Mortal(url, "intake", size=6, migrations=MIGRATIONS)
     await database.open()
     assert isinstance(service.model, Model)
     yield Home(replace(service.model, registry=Registry(partners_file)), database)
