@@ -13,7 +13,8 @@ from contracts.fields import Fact, Place
 from contracts.progress import AwaitingRuling, HandedOn, Rated
 from contracts.triage import Dispatched, Merged, Rejected, Upheld, Withdrawn
 from services.audit.domain.case import Case, evolve, fold
-from tests.domain.audit_story import AREA, BEGIN, BURST, OTHER, WHY, Story, burst_main
+from tests.domain.audit_story import AREA, BEGIN, BURST, OTHER, Story, burst_main
+from tests.support.rulings import WHY
 
 ELSEWHERE = "CH/shuangqiaozi/xinhong/g013"
 STREETLIGHT = "component.road.street-light"

@@ -30,7 +30,6 @@ from tests.domain.audit_story import (
     CASE,
     FAR,
     OTHER,
-    WHY,
     Story,
     burst_main,
     partners_case,
@@ -38,6 +37,7 @@ from tests.domain.audit_story import (
 from tests.services.audit.test_log import FORGED, NASTY, ODD
 from tests.support.facts import case_id, fact_record, record_of, report, topic_of
 from tests.support.infrastructure import Database
+from tests.support.rulings import WHY
 from tests.support.services import Running, eventually, publish, running, token
 
 AUDITOR = token("au.dit@example.org", "auditor")
