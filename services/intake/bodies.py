@@ -73,7 +73,7 @@ SaidBy = Annotated[str | None, Field(description="Who said it, as events name th
 
 
 class PlaceBody(Body, ReportedPlace):
-    """Any of a position, an address in words, and an area. If there is a position, it decides."""
+    """Any of a position, an address in words, and an area. A position decides; an area beside it is ignored."""
 
 
 class ReporterBody(Body):
