@@ -17,7 +17,7 @@ from chassis.web.gate import Gate, Rate
 from chassis.web.identity import Identity
 from chassis.web.openapi import describe
 from chassis.web.requests import Process
-from chassis.web.roles import Roles, refuse_unknown_parameters, require, routes_of, unlisted
+from chassis.web.roles import Roles, query_parameters, refuse_unknown_parameters, require, routes_of, unlisted
 from contracts.status import SERVICES, shown_by
 
 
@@ -59,9 +59,11 @@ def build(
         redoc_url=None,
     )
     app.state.process = process
-    for one in routes:
-        app.include_router(one.router, dependencies=[Depends(require(roles)), Depends(refuse_unknown_parameters)])
     routers = [one.router for one in routes]
+    parameters = query_parameters(routes_of(routers))
+    checks = [Depends(require(roles)), Depends(refuse_unknown_parameters(parameters))]
+    for router in routers:
+        app.include_router(router, dependencies=checks)
     if wrong := unlisted(routers, roles):
         raise RuntimeError(f"routes without roles, or roles without routes: {wrong}")
     handle_errors(app)
