@@ -159,7 +159,6 @@ async def _settle(
     process: DecidingProcess, parked_id: ParkedPath, why: Reason, caller: Caller, *, discard: bool
 ) -> Any:
     item = await settling.settle(process.inbox, Decision(parked_id, discard, caller.subject, why.reason))
-    process.wake()
     return {
         "parked_id": parked_id,
         "status": "discarded" if discard else "retried",

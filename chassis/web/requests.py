@@ -57,10 +57,6 @@ class Process(Protocol):
         """Part -> what is wrong with it; empty when ready."""
         ...
 
-    def wake(self) -> None:
-        """Says that something was appended."""
-        ...
-
 
 class DecidingProcess(Process, Protocol):
     """The same of a service that decides."""
