@@ -210,9 +210,12 @@ def application(runtime: Runtime) -> FastAPI:
             await runtime.stop()
 
     service = runtime.service
-    parked = [PARKED] if isinstance(service.model, Model) else []
-    own = [service.routes] if runtime.serves else []
-    return build(service.name, release(), runtime, lifespan, [OPERATIONS, *parked, *own])
+    routes = OPERATIONS
+    if isinstance(service.model, Model):
+        routes |= PARKED
+    if runtime.serves:
+        routes |= service.routes
+    return build(service.name, release(), runtime, lifespan, routes)
 
 
 def main(service: Service) -> None:

@@ -66,7 +66,7 @@ class Actions:
 
     @cached_property
     def _routes(self) -> Mapping[str, APIRoute]:
-        return {route.name: route for route in routes_of([self.router])}
+        return {route.name: route for route in routes_of(self.router)}
 
     def item(self, name: str, refused: Refused | None, **parameters: Any) -> ActionItem:
         """The action of the route of that name, with these parameters in its path; what refuses it, if the domain does.

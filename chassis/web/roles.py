@@ -87,15 +87,15 @@ def _names(dependant: Dependant) -> Iterator[str]:
         yield from _names(inner)
 
 
-def unlisted(routers: Iterable[APIRouter], roles: Roles) -> list[Route]:
+def unlisted(routes: Iterable[APIRoute], roles: Roles) -> list[Route]:
     """Routes that the table of roles does not name, and names of the table that are no routes."""
-    there = [(method, route.path) for route in routes_of(routers) for method in route.methods or ()]
+    there = [(method, route.path) for route in routes for method in route.methods or ()]
     return [route for route in there if route not in roles] + [route for route in roles if route not in there]
 
 
-def routes_of(routers: Iterable[APIRouter]) -> list[APIRoute]:
-    """Every route of these routers. The application itself does not list the routes of the routers that it includes."""
-    return [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
+def routes_of(router: APIRouter) -> list[APIRoute]:
+    """Every route of a router. The application itself does not list the routes of the routers that it includes."""
+    return [route for route in router.routes if isinstance(route, APIRoute)]
 
 
 def _route(request: HttpRequest) -> Route:
