@@ -9,7 +9,7 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -26,7 +26,6 @@ from chassis.engine.commands import Commands
 from chassis.engine.inbox import Inbox
 from chassis.engine.model import Model
 from chassis.kafka.consumer import Consumer, Reading
-from chassis.kafka.records import Record
 from chassis.kafka.relay import Relay
 from chassis.registry import Registry
 from chassis.retry import in_short, in_words, until_done
@@ -60,7 +59,7 @@ class Runtime:
             Reading(settings.kafka_bootstrap_servers, settings.topic_prefix, settings.batch, settings.session_seconds),
             service.name,
             lambda: self.registry.topics(tuple(service.topics)),
-            self._process,
+            self.worker.process,
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._failed = asyncio.Event()
@@ -94,13 +93,6 @@ class Runtime:
         if not isinstance(self.worker, DecidingWorker):
             raise TypeError(f"{self.service.name} records and decides nothing")
         return self.worker
-
-    async def _process(self, records: Sequence[Record]) -> None:
-        await self.worker.process(records)
-
-    def wake(self) -> None:
-        """Says that something was appended."""
-        self.worker.wake()
 
     async def start(self) -> None:
         """Starts the parts of this role; neither the database nor the broker needs to be there yet."""
@@ -218,9 +210,12 @@ def application(runtime: Runtime) -> FastAPI:
             await runtime.stop()
 
     service = runtime.service
-    parked = [PARKED] if isinstance(service.model, Model) else []
-    own = [service.routes] if runtime.serves else []
-    return build(service.name, release(), runtime, lifespan, [OPERATIONS, *parked, *own])
+    routes = OPERATIONS
+    if isinstance(service.model, Model):
+        routes |= PARKED
+    if runtime.serves:
+        routes |= service.routes
+    return build(service.name, release(), runtime, lifespan, routes)
 
 
 def main(service: Service) -> None:

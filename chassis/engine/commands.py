@@ -74,11 +74,10 @@ InTransaction = Callable[[Connection], Awaitable[None]]
 class Commands:
     """Executes commands against one service's streams."""
 
-    def __init__(self, model: Model, database: Database, clock: Clock, wake: Callable[[], None]) -> None:
+    def __init__(self, model: Model, database: Database, clock: Clock) -> None:
         self._model = model
         self._database = database
         self._clock = clock
-        self._wake = wake
 
     async def execute(
         self,
@@ -100,13 +99,11 @@ class Commands:
         with telemetry.command_span(type(command).__name__, self._model.name), telemetry.About(stream_id, None):
             for _ in range(_TRIES):
                 try:
-                    answer = await self._database.transact(
+                    return await self._database.transact(
                         lambda connection: self._run(connection, stream_id, command, request, ending)
                     )
                 except Conflict:
                     continue
-                self._wake()
-                return answer
         raise NotNow(f"case {stream_id} keeps being changed by others; try again")
 
     async def consider(self, stream_id: str, request: CommandRequest) -> tuple[Stream[Any], Inputs]:

@@ -17,7 +17,7 @@ from chassis.web.gate import Gate, Rate
 from chassis.web.identity import Identity
 from chassis.web.openapi import describe
 from chassis.web.requests import Process
-from chassis.web.roles import Roles, refuse_unknown_parameters, require, routes_of, unlisted
+from chassis.web.roles import Roles, query_parameters, refuse_unknown_parameters, require, routes_of, unlisted
 from contracts.status import SERVICES, shown_by
 
 
@@ -45,10 +45,12 @@ def build(
     release: str,
     process: Process,
     lifespan: Callable[[FastAPI], Any],
-    routes: Sequence[Routes],
+    routes: Routes,
 ) -> FastAPI:
     """The application of a process, with these routes. Raises `RuntimeError` where one has no roles."""
-    roles = {route: allowed for one in routes for route, allowed in one.roles.items()}
+    every, roles = routes_of(routes.router), routes.roles
+    if wrong := unlisted(every, roles):
+        raise RuntimeError(f"routes without roles, or roles without routes: {wrong}")
     app = FastAPI(
         title=f"Casegrid {name}",
         description=getattr(sys.modules.get(f"services.{name}"), "__doc__", None) or "",
@@ -59,15 +61,11 @@ def build(
         redoc_url=None,
     )
     app.state.process = process
-    for one in routes:
-        app.include_router(one.router, dependencies=[Depends(require(roles)), Depends(refuse_unknown_parameters)])
-    routers = [one.router for one in routes]
-    if wrong := unlisted(routers, roles):
-        raise RuntimeError(f"routes without roles, or roles without routes: {wrong}")
+    checks = [Depends(require(roles)), Depends(refuse_unknown_parameters(query_parameters(every)))]
+    app.include_router(routes.router, dependencies=checks)
     handle_errors(app)
-    app.add_exception_handler(405, partial(_other_method, routes_of(routers)))
-    tags = {tag: words for one in routes for tag, words in one.tags.items()}
-    describe(app, routes_of(routers), roles, tags, shown_by(name) if name in SERVICES else ())
+    app.add_exception_handler(405, partial(_other_method, every))
+    describe(app, every, roles, routes.tags, shown_by(name) if name in SERVICES else ())
     app.add_middleware(
         Gate,
         identity=Identity(process.settings, process.registry),

@@ -23,6 +23,7 @@ from chassis.retry import in_short, in_words
 from chassis.settings import Settings
 from chassis.web.errors import Forbidden, Unauthenticated, Unready
 from contracts.fields import Name, is_list, is_object, lies_in
+from contracts.homes import partner_subject
 from contracts.roles import PEOPLE, Role
 
 log = logging.getLogger(__name__)
@@ -97,9 +98,8 @@ class Identity:
         if partner is None:
             raise Unauthenticated("X-Client-Key is not known")
         unit = partner.units[0] if partner.units else None
-        return Caller(
-            f"partner:{partner.id}", frozenset({Role.PARTNER}), unit, (), partner.source, partner.retrospective
-        )
+        subject, roles = partner_subject(partner.id), frozenset({Role.PARTNER})
+        return Caller(subject, roles, unit, (), partner.source, partner.retrospective)
 
     async def _claims(self, token: str) -> dict[str, Any]:
         try:

@@ -57,10 +57,6 @@ class Process(Protocol):
         """Part -> what is wrong with it; empty when ready."""
         ...
 
-    def wake(self) -> None:
-        """Says that something was appended."""
-        ...
-
 
 class DecidingProcess(Process, Protocol):
     """The same of a service that decides."""
@@ -147,9 +143,14 @@ CommandRequestDep = Annotated[CommandRequest, Depends(command_request)]
 """Of every route that executes a command."""
 
 
+def etag(version: int) -> str:
+    """The ETag of a case's version; If-Match takes it."""
+    return f'"{version}"'
+
+
 def answer(given: Answer) -> Response:
     """A command's answer as HTTP, with its ETag."""
-    headers = {"ETag": f'"{given.version}"'}
+    headers = {"ETag": etag(given.version)}
     if given.repeated:
         headers["Idempotency-Replayed"] = "true"
     return Response(given.body, given.status, headers, media_type="application/json")

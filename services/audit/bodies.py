@@ -60,7 +60,7 @@ _Prefix = Annotated[str, Field(min_length=1, max_length=200)]
 class SummaryFilters(BaseModel):
     """Which cases are counted. All filters must hold; a period includes its beginning and excludes its end."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(frozen=True)
 
     area: AreaPrefix = None
     channel: Annotated[Channel | None, Field(description="How the report came in.", examples=["handset"])] = None

@@ -30,6 +30,7 @@ from chassis.web.requests import (
     DatabaseDep,
     RegistryDep,
     answer,
+    etag,
     reference_of,
 )
 from contracts.envelope import Event
@@ -157,7 +158,7 @@ async def get_report(case_id: CasePath, caller: CallerDep, own: OwnNameDep, data
     row = await _find_readable(case_id, caller, own, database)
     leaders = await queries.find_leaders(database, [row])
     words = _words(row, await queries.find_facts(database, case_id))
-    return Json(_item(row, leaders[case_id]) | words, headers={"ETag": f'"{row["version"]}"'})
+    return Json(_item(row, leaders[case_id]) | words, headers={"ETag": etag(row["version"])})
 
 
 @router.get("/reports/{case_id}/actions", tags=["reports"], response_model=ActionList)

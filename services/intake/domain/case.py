@@ -12,6 +12,7 @@ from contracts import status
 from contracts.envelope import Event
 from contracts.feedback import CaseOutcome, Evaluated
 from contracts.growing import Ids
+from contracts.homes import partner_subject
 from contracts.intake import Channel, NewReport, Said, Supplement, Withdrawal
 from contracts.notice import AcceptanceNotice, OutcomeNotice, RefusalNotice, RulingNotice
 from contracts.triage import Dispatched, Merged, Rejected, Ruling, Upheld, Withdrawn
@@ -74,11 +75,6 @@ class Case:
     def reason(self) -> str | None:
         """Why it ended as it did, if somebody gave a reason."""
         return self.verdict_reason or self.ruling_reason
-
-
-def partner_owner(partner: str) -> str:
-    """The owner of a partner's reports, whether they came by topic or over HTTP."""
-    return f"partner:{partner}"
 
 
 def supersedes(event: Event[Any], state: Case) -> bool:
@@ -169,7 +165,7 @@ def _report(event: Event[Any], report: NewReport) -> Report:
     return Report(
         reported_at=event.time,
         earliest=min(event.time, claimed) if claimed is not None else event.time,
-        filed_by=partner_owner(partner) if partner is not None else event.actor or event.source,
+        filed_by=partner_subject(partner) if partner is not None else event.actor or event.source,
         reported_by=partner,
         channel=report.channel,
         title=report.title,
