@@ -44,7 +44,12 @@ def page(items: list[Any], limit: int, key: Callable[[Any], list[Any]]) -> dict[
 
 
 IfNoneMatch = Annotated[
-    str | None, Header(description="The ETag of the answer you have: 304 if it is still the same.", examples=['"5f2c"'])
+    str | None,
+    Header(
+        alias="If-None-Match",
+        description="The ETag of the answer you have: 304 if it is still the same.",
+        examples=['"5f2c"'],
+    ),
 ]
 
 

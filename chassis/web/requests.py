@@ -105,13 +105,17 @@ async def command_request(
     idempotency_key: Annotated[
         str | None,
         Header(
+            alias="Idempotency-Key",
             description="The same key with the same body gets the stored answer.",
             examples=["a1"],
             json_schema_extra={"pattern": _KEY.pattern},
         ),
     ] = None,
     if_match: Annotated[
-        str | None, Header(description="The ETag of the version that the decision is based on.", examples=['"2"'])
+        str | None,
+        Header(
+            alias="If-Match", description="The ETag of the version that the decision is based on.", examples=['"2"']
+        ),
     ] = None,
 ) -> CommandRequest:
     """What a command knows of the request. Raises `Unusable` where a header is not what it must be."""

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from chassis.web.bodies import Answer
-from chassis.web.filters import AreaPrefix, ReportedSince, ReportedUntil
+from chassis.web.filters import AreaPrefix, ReportedSince, ReportedUntil, not_before
 from chassis.web.paging import PAGE, Next, PageQuery
 from contracts.dispatch import Outcome
 from contracts.feedback import CaseOutcome
@@ -85,6 +85,7 @@ class SummaryFilters(BaseModel):
     ] = None
     until_case: Annotated[
         CaseId | None,
+        not_before("since_case"),
         Field(description="This case id or one that sorts before it as text.", examples=[examples.CASE]),
     ] = None
 

@@ -81,7 +81,8 @@ AssignmentPath = Annotated[
 ]
 CasePath = Annotated[CaseId, Path(description="The case, as filing its report gave it.", examples=[bodies.CASE])]
 LastEventId = Annotated[
-    str | None, Header(description="Of a client that comes back; it gets a new snapshot.", examples=["17"])
+    str | None,
+    Header(alias="Last-Event-ID", description="Of a client that comes back; it gets a new snapshot.", examples=["17"]),
 ]
 
 router = APIRouter()

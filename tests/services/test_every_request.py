@@ -81,7 +81,7 @@ async def test_another_method_is_told_every_method_that_the_path_has(api: Runnin
 async def test_a_key_that_is_none_is_refused_and_named(api: Running, key: bytes) -> None:
     asked = 0
     for operation in await operations(api, "post", "delete"):
-        if "idempotency-key" in dict(operation.parameters("header")):
+        if "Idempotency-Key" in dict(operation.parameters("header")):
             asked += 1
             headers = [(name.encode(), value.encode()) for name, value in EVERYBODY.items()]
             answer = await api.client.request(
@@ -116,12 +116,22 @@ async def test_a_period_that_ends_before_it_begins_is_refused_in_every_list(api:
 
 
 async def test_an_answer_that_the_caller_has_in_any_version_is_not_sent_again(api: Running) -> None:
+    asked = 0
     for operation in await operations(api, "get"):
-        if "if-none-match" in dict(operation.parameters("header")):
+        if "If-None-Match" in dict(operation.parameters("header")):
+            asked += 1
             first = await ask(api, operation)
             for tag in ("*", first.headers["etag"], f'"other", W/{first.headers["etag"]}'):
                 again = await api.client.get(operation.path, headers={**EVERYBODY, "if-none-match": tag})
                 assert (again.status_code, again.content) == (304, b""), (operation.path, tag)
+    assert asked >= (api.runtime.service.name in ("intake", "triage"))
+
+
+async def test_headers_are_named_as_http_writes_them(api: Running) -> None:
+    every = await operations(api, "get", "post", "put", "patch", "delete")
+    named = {name for operation in every for name, _ in operation.parameters("header")}
+    assert named <= {"Idempotency-Key", "If-Match", "If-None-Match", "Last-Event-ID"}
+    assert "Idempotency-Key" in named or api.runtime.service.name == "audit"
 
 
 def wrong_tokens() -> Iterator[tuple[str, dict[str, str]]]:

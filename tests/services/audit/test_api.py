@@ -313,6 +313,8 @@ async def test_cases_are_filtered_and_come_in_pages_without_loss_or_repetition(a
     assert await listed(since_case=ids[2], until_case=ids[4]) == ids[2:5]
     assert await listed(since_case=CASE, until_case=CASE) == [CASE]  # its id sorts first, and it came last
     assert await listed(since_case=CASE) == [*ids, CASE]
+    nothing = await audit.client.get("/cases", headers=AUDITOR, params={"since_case": ids[4], "until_case": ids[2]})
+    assert nothing.json()["errors"] == [{"field": "until_case", "rule": "lies before since_case"}]
     for name, wrong in (
         ("status", "lost"),
         ("area", "%"),
