@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 
-from chassis.web.requests import command_request
+from chassis.web.requests import command_request, creating_request
 from chassis.web.roles import ANYONE, SIGNED_IN, Roles
 from contracts.roles import Role
 from contracts.words import explained
@@ -248,8 +248,11 @@ def _statuses(route: APIRoute, secured: bool) -> Iterator[int]:
         yield 403
     if "{" in route.path:
         yield 404
-    if command_request in _calls(route.dependant):
-        yield from (409, 412)
+    calls = list(_calls(route.dependant))
+    if creating_request in calls:
+        yield 409
+    if command_request in calls:
+        yield 412
 
 
 def _calls(dependant: Dependant) -> Iterator[Any]:

@@ -74,7 +74,27 @@ async def test_another_method_is_told_every_method_that_the_path_has(api: Runnin
     for path, described in document["paths"].items():
         answer = await api.client.request("PATCH", path.format_map(IDS), headers=EVERYBODY)
         assert answer.status_code == 405, path
-        assert answer.headers["allow"].split(", ") == sorted(method.upper() for method in described), path
+        allowed = sorted(method.upper() for method in described)
+        assert answer.headers["allow"].split(", ") == allowed, path
+        assert f" takes {', '.join(allowed)}, not PATCH" in answer.json()["detail"]
+
+
+async def test_a_path_that_is_not_there_is_named_and_leads_nowhere_else(api: Running) -> None:
+    """A slash behind a path is another path: a redirect would go to whatever host the request names."""
+    paths = [f"{one.path}/" for one in await operations(api, "get", "post")]
+    for path in ("/nowhere", "/docs/", "/docs/assets/nowhere", *paths):
+        answer = await api.client.get(path, headers={**EVERYBODY, "host": "elsewhere.example"})
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json"), path
+        found = answer.json()
+        assert (found["title"], found["detail"]) == ("Not found", f"there is nothing at {path}")
+
+
+async def test_only_what_concerns_a_case_that_is_there_takes_its_version(api: Running) -> None:
+    for operation in await operations(api, "post"):
+        headers = dict(operation.parameters("header"))
+        if "idempotency-key" in headers:
+            assert ("if-match" in headers) == any(True for _ in operation.parameters("path")), operation.path
+            assert ("412" in operation.described["responses"]) == ("if-match" in headers), operation.path
 
 
 @pytest.mark.parametrize("key", [b"", b"   ", b"\t", b"x" * 201, b"caf\xc3\xa9", b"a\x7f"])
