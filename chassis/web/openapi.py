@@ -76,8 +76,8 @@ def _problem(status: int, title: str, detail: str, **more: Any) -> dict[str, Any
 _NEEDS = "a bearer token or a client key is needed"
 _CHANGED = "If-Match is 3, but the case is at version 4"
 _MATCH = "send If-Match with the ETag of the version you decided on"
-_LIMIT = "limit: Input should be less than or equal to 200"
-_ERRORS = [{"field": "limit", "rule": "Input should be less than or equal to 200"}]
+_LIMIT = "limit: must be 200 or less"
+_ERRORS = [{"field": "limit", "rule": "must be 200 or less"}]
 _CAUSE = "the database has not been reached yet"
 _RULE = {"type": "urn:casegrid:rule:case.closed", "rule": "case.closed"}
 _RESPONSES: Mapping[int, tuple[str, str, dict[str, Any]]] = {
