@@ -17,7 +17,7 @@ from chassis.engine.unit_of_work import UnitOfWork, begin
 from chassis.retry import NotNow
 from chassis.store.database import Conflict, Connection, Database
 from chassis.store.streams import Stream
-from contracts.wire import rule_of
+from contracts.wire import broken
 
 _TRIES = 8
 
@@ -135,8 +135,8 @@ class Commands:
         try:
             counted, facts = decide()
         except ValidationError as fault:  # what was asked for would make a fact that breaks its contract
-            first = fault.errors(include_url=False, include_input=False)[0]
-            raise Unusable(".".join(str(part) for part in first["loc"]), rule_of(first)) from None
+            field, rule = broken(fault.errors(include_url=False, include_input=False))[0]
+            raise Unusable(field, rule) from None
         events = work.journal.append(stream_id, facts, at=counted.at, actor=request.actor)
         if ending.in_transaction is not None:
             await ending.in_transaction(connection)

@@ -59,11 +59,13 @@ def build(
         default_response_class=Json,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would go to whatever host the request names
     )
     app.state.process = process
     checks = [Depends(require(roles)), Depends(refuse_unknown_parameters(query_parameters(every)))]
     app.include_router(routes.router, dependencies=checks)
     handle_errors(app)
+    app.add_exception_handler(404, _no_such_path)
     app.add_exception_handler(405, partial(_other_method, every))
     describe(app, every, roles, routes.tags, shown_by(name) if name in SERVICES else ())
     app.add_middleware(
@@ -74,8 +76,16 @@ def build(
     return app
 
 
+async def _no_such_path(request: HttpRequest, _: Exception) -> Response:
+    return problem(404, "Not found", f"there is nothing at {request.url.path}")
+
+
 async def _other_method(routes: Sequence[APIRoute], request: HttpRequest, fault: Exception) -> Response:
     """The 405 that names every method of the path: the router knows only the first route that has it."""
     found = {method for route in routes if route.path_regex.match(request.url.path) for method in route.methods or ()}
-    headers = {"Allow": ", ".join(sorted(found))} if found else getattr(fault, "headers", None)
-    return problem(405, "Method not allowed", f"{request.url.path} does not take {request.method}", headers=headers)
+    if not found:
+        words, headers = f"{request.url.path} does not take {request.method}", getattr(fault, "headers", None)
+    else:
+        allowed = ", ".join(sorted(found))
+        words, headers = f"{request.url.path} takes {allowed}, not {request.method}", {"Allow": allowed}
+    return problem(405, "Method not allowed", words, headers=headers)

@@ -5,6 +5,7 @@ The dependencies are async, or FastAPI would run each of them in a thread.
 
 import hashlib
 import re
+from dataclasses import replace
 from typing import Annotated, Any, Protocol, cast
 
 from fastapi import Depends, Header, Response
@@ -100,7 +101,7 @@ async def _caller(request: HttpRequest) -> Caller:
     return request.state.caller
 
 
-async def command_request(
+async def creating_request(
     request: HttpRequest,
     idempotency_key: Annotated[
         str | None,
@@ -111,28 +112,36 @@ async def command_request(
             json_schema_extra={"pattern": _KEY.pattern},
         ),
     ] = None,
-    if_match: Annotated[
-        str | None,
-        Header(
-            alias="If-Match", description="The ETag of the version that the decision is based on.", examples=['"2"']
-        ),
-    ] = None,
 ) -> CommandRequest:
-    """What a command knows of the request. Raises `Unusable` where a header is not what it must be."""
+    """What a command that begins a case knows of the request. Raises `Unusable` where the key is none."""
     if idempotency_key is not None and not _KEY.fullmatch(idempotency_key):
         raise Unusable("Idempotency-Key", "must be 1 to 200 printable characters of ASCII, with no space at either end")
-    version = None
-    if if_match is not None:
-        match = _ETAG.match(if_match)
-        if match is None:
-            raise Unusable("If-Match", "must be an ETag this service gave")
-        version = int(match[1])
     fingerprint = ""
     if idempotency_key is not None:
         body = await request.body()
         fingerprint = hashlib.sha256(f"{request.method} {request.url.path}\n".encode() + body).hexdigest()
     caller: Caller = request.state.caller
-    return CommandRequest(caller.subject, caller.believed, idempotency_key, fingerprint, version)
+    return CommandRequest(caller.subject, caller.believed, idempotency_key, fingerprint)
+
+
+async def command_request(
+    request: Annotated[CommandRequest, Depends(creating_request)],
+    if_match: Annotated[
+        str | None,
+        Header(
+            description="The ETag of the version that the decision is based on: the version's number in quotes. If the"
+            " case is at another version, the answer is 412.",
+            examples=['"2"'],
+        ),
+    ] = None,
+) -> CommandRequest:
+    """The same of a command on a case that is there. Raises `Unusable` where a header is not what it must be."""
+    if if_match is None:
+        return request
+    match = _ETAG.match(if_match)
+    if match is None:
+        raise Unusable("If-Match", 'must be the number of a version in quotes, as in an ETag: "2"')
+    return replace(request, if_match=int(match[1]))
 
 
 ProcessDep = Annotated[Process, Depends(process_of)]
@@ -144,7 +153,9 @@ CommandsDep = Annotated[Commands, Depends(_commands)]
 CallerDep = Annotated[Caller, Depends(_caller)]
 """Who calls; established before the route runs."""
 CommandRequestDep = Annotated[CommandRequest, Depends(command_request)]
-"""Of every route that executes a command."""
+"""Of every route that executes a command on a case that is there."""
+CreatingRequestDep = Annotated[CommandRequest, Depends(creating_request)]
+"""Of a route that begins a case, which has no version yet."""
 
 
 def etag(version: int) -> str:

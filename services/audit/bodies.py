@@ -5,11 +5,11 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from chassis.web.bodies import Answer
-from chassis.web.filters import AreaPrefix, ReportedSince, ReportedUntil, not_before
+from chassis.web.filters import ReportedSince, ReportedUntil, not_before
 from chassis.web.paging import PAGE, Next, PageQuery
 from contracts.dispatch import Outcome
 from contracts.feedback import CaseOutcome
-from contracts.fields import CaseId, ClaimedInstant, Instant, Name
+from contracts.fields import AreaPath, CaseId, ClaimedInstant, Instant, Name
 from contracts.intake import Channel
 from contracts.reference import Competence
 from contracts.status import Stage, Status
@@ -62,7 +62,13 @@ class SummaryFilters(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    area: AreaPrefix = None
+    area: Annotated[
+        AreaPath | None,
+        Field(
+            description="This area and all areas in it. Audit keeps no district: an unknown area finds nothing.",
+            examples=["CH/shuangqiaozi"],
+        ),
+    ] = None
     channel: Annotated[Channel | None, Field(description="How the report came in.", examples=["handset"])] = None
     since: ReportedSince = None
     until: ReportedUntil = None
@@ -102,7 +108,10 @@ class CaseFilters(SummaryFilters, PageQuery):
     ] = None
     category: Annotated[
         Competence | None,
-        Field(description="This category or any below it.", examples=["event.emergency", examples.CATEGORY]),
+        Field(
+            description="This category or any below it. Audit keeps no catalogue: an unknown category finds nothing.",
+            examples=["event.emergency", examples.CATEGORY],
+        ),
     ] = None
     merged_into: Annotated[
         CaseId | None, Field(description="Merged into this case.", examples=[examples.MERGED_CASE])

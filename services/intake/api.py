@@ -27,6 +27,7 @@ from chassis.web.requests import (
     ClockDep,
     CommandRequestDep,
     CommandsDep,
+    CreatingRequestDep,
     DatabaseDep,
     RegistryDep,
     answer,
@@ -86,7 +87,7 @@ async def file_report(
     body: bodies.ReportBody,
     caller: CallerDep,
     by: ByDep,
-    request: CommandRequestDep,
+    request: CreatingRequestDep,
     commands: CommandsDep,
     database: DatabaseDep,
     clock: ClockDep,
@@ -97,8 +98,9 @@ async def file_report(
     `Location` names where to follow the report. A position decides the area; without one the area that is named counts,
     else the address, if its names agree on one grid. If the answer's `area` is null, a person will decide where it is.
 
-    The report counts from its arrival. A time further back than the district's limit makes it retrospective, and then
-    its own time counts, if the caller's times are believed. A category must be in the catalogue (`GET /catalogue`).
+    The report counts from its arrival. Staff, and partners with the right to it, may enter a report late: a time
+    further back than the district's limit makes theirs retrospective, and then its own time counts. Of everybody else
+    such a time is marked `time_doubtful`. A category must be in the catalogue (`GET /catalogue`).
     Names and telephone numbers stay in intake.
     """
     channel = callers.channel_of(caller, body.channel)

@@ -100,7 +100,6 @@ class ReportBody(Body):
                     "reporter": {"name": "Li Na", "phone": "+86 28 5555 0101"},
                     "attachments": [_PHOTO],
                     "external_ref": "H-42",
-                    "at": _SEEN,
                 },
                 {"title": "No water since this morning", "place": {"area": _AREA}},
             ]
