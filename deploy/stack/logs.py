@@ -34,11 +34,11 @@ def tail(log: Path, lines: int = 12) -> str:
     return "\n".join([f"the end of {log}:", *(f"  {line[:_LONGEST]}" for line in _last(log)[-lines:])])
 
 
-def telling(log: Path, since: float = 0) -> str | None:
+def telling(log: Path, since: float = 0, *, ended: bool = True) -> str | None:
     """The last warning, error or traceback of a log in one line, with its instant where it has one.
 
-    What a program wrote as bare words, as at a start that it refuses, counts as well, and what was written before
-    `since` (POSIX seconds) does not. None where nothing of the kind was written.
+    Of a program that `ended` bare words count as well, as when it refuses to start. What was written before `since`
+    (POSIX seconds) does not count. None where nothing of the kind was written.
     """
     lines = [line for line in _last(log) if line.strip()]
     if not lines or log.stat().st_mtime < since:
@@ -48,7 +48,7 @@ def telling(log: Path, since: float = 0) -> str | None:
         entry = _entry(lines[end - 1])
         if entry is None:
             start = next((at for at in range(end, 0, -1) if _entry(lines[at - 1]) is not None), 0)
-            if said := _of_text([line for line in lines[start:end] if _instant(line) >= since]):
+            if said := _of_text([line for line in lines[start:end] if _instant(line) >= since], ended=ended):
                 return said[:_LONGEST]
             end = start
             continue
@@ -106,13 +106,13 @@ def _of_entry(entry: dict[str, Any]) -> str:
     return f"{instant}Z {said}" if instant else said
 
 
-def _of_text(lines: Sequence[str]) -> str:
+def _of_text(lines: Sequence[str], *, ended: bool) -> str:
     """Empty where it says nothing of use."""
     if _is_traceback(lines):
         return _exception(lines)
     meant = [line for line in lines[-10:] if not any(phrase in line for phrase in _SAYS_NOTHING)]
     severe = [line for line in meant if _SEVERE_WORD.search(line)]
-    bare = [line for line in meant if not _DATED.search(line[:_DATE_WITHIN])]
+    bare = [line for line in meant if ended and not _DATED.search(line[:_DATE_WITHIN])]
     return (severe or bare or [""])[-1].strip()
 
 

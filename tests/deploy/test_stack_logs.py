@@ -94,6 +94,12 @@ def test_of_a_log_without_any_fault_nothing_is_shown(tmp_path: Path, text: str) 
     assert telling(tmp_path / "log") is None
 
 
+def test_bare_words_are_a_reason_only_of_a_program_that_ended(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text(INFO + "HOST is 0.0.0.0\n")
+    assert telling(tmp_path / "log") == "HOST is 0.0.0.0"
+    assert telling(tmp_path / "log", ended=False) is None
+
+
 def test_harmless_text_after_an_error_does_not_hide_it(tmp_path: Path) -> None:
     (tmp_path / "log").write_text(ERROR + POSTGRES.splitlines()[0] + "\n")
     assert telling(tmp_path / "log") == "2026-05-09T08:00:00Z no way: OSError: no"
