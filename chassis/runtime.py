@@ -62,6 +62,7 @@ class Runtime:
             self.worker.process,
         )
         self._tasks: list[asyncio.Task[None]] = []
+        self._working = False
         self._failed = asyncio.Event()
 
     def _worker(self, service: Service) -> Worker:
@@ -115,6 +116,7 @@ class Runtime:
         if self.serves and isinstance(self.service.model, Model) and self.service.model.announces:
             self._run("changes", self.changes.run)
         if self.works:
+            self._working = True
             self._run("consumer", self.consumer.run)
             for name, loop in self.worker.loops().items():
                 self._run(name, loop)
@@ -147,7 +149,7 @@ class Runtime:
         return None if self.registry.blind else await self.consumer.read_up_to(now)
 
     async def faults(self) -> dict[str, str]:
-        """Part -> what is wrong with it; empty when ready."""
+        """Part -> what is wrong with it; empty when ready. What waits for the database's first answer is left out."""
         found: dict[str, str] = {}
         try:
             if not await self.database.answers(_DATABASE_SECONDS):
@@ -157,7 +159,7 @@ class Runtime:
             found["database"] = in_short(fault)
         if self.registry.blind:
             found["partners"] = self.registry.fault or ""
-        if self.works:
+        if self._working:
             if silence := await self.consumer.unreachable():
                 found["broker"] = silence
             if self.consumer.fault:
