@@ -129,6 +129,7 @@ async def command_request(
     if_match: Annotated[
         str | None,
         Header(
+            alias="If-Match",
             description="The ETag of the version that the decision is based on: the version's number in quotes. If the"
             " case is at another version, the answer is 412.",
             examples=['"2"'],
