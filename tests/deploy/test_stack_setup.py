@@ -5,6 +5,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from chassis.kafka.connection import Connection
 from deploy.partners.entries import Wanted, with_entry
 from deploy.partners.file import change
 from deploy.stack import topics
@@ -32,8 +33,8 @@ async def test_it_makes_what_is_missing_and_is_safe_to_run_again(
     registered = (tmp_path / "own.json").read_bytes()
     try:
         await setup(environment)
-        assert await topics.partitions(kafka, f"{topic_prefix}from.hotline") == 2
-        assert await topics.partitions(kafka, f"{topic_prefix}to.hotline") == 2
+        assert await topics.partitions(Connection(kafka), f"{topic_prefix}from.hotline") == 2
+        assert await topics.partitions(Connection(kafka), f"{topic_prefix}to.hotline") == 2
         assert (tmp_path / "district" / "manifest.json").exists()
         own = await asyncpg.connect(with_database(own_postgres.url, "casegrid", ("audit", PASSWORD)))
         assert await own.fetchval("SELECT count(*) FROM audit.log") == 0
@@ -42,7 +43,7 @@ async def test_it_makes_what_is_missing_and_is_safe_to_run_again(
         assert "none, all are there" in capsys.readouterr().out
         assert (tmp_path / "own.json").read_bytes() == registered
     finally:
-        await topics.delete(kafka, topics.of_installation(["hotline"], topic_prefix))
+        await topics.delete(Connection(kafka), topics.of_installation(["hotline"], topic_prefix))
 
 
 async def test_a_missing_variable_is_named() -> None:

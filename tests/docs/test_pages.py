@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from contracts.export.asyncapi import RECEIVES, SENDS
+from contracts.homes import RECEIVES, SENDS
 from contracts.status import SERVICES
 from tests.docs.pages import DOCS, PAGES, ROOT, blocks, known_variable, named, page, rows, spans, written
 
