@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from deploy.stack import accounts, topics
 from deploy.stack.access import access, partner_user
 from deploy.stack.kafka import Kafka
 from deploy.stack.problem import Problem
+from deploy.stack.secrets import passwords_folder
 from tests.support.infrastructure import passwords, service_connections
 
 PARTNERS = ("water", "fire")
@@ -288,3 +290,30 @@ async def test_a_new_password_takes_the_place_of_the_old(guarded: Guarded) -> No
     guarded.users["partner.fire"] = replace(before, password=word)
     assert "no user partner.fire" in (await before.refusal() or "")
     assert await guarded.user("partner.fire").refusal() is None
+
+
+async def test_what_an_open_broker_holds_is_brought_over_in_place(infrastructure_folder: Path) -> None:
+    """A stack from before there were users: the same data, started with users, and made ready as `up` does."""
+    folder = infrastructure_folder / "from-before"
+    own = passwords(folder)
+    open_to_all = Kafka(folder)
+    await open_to_all.start()
+    await topics.create(open_to_all.administrator, topics.of_installation(("water",)), 1)
+    await write(open_to_all.administrator, "ReportFiled")
+    await join(open_to_all.administrator, "ReportFiled", "triage")
+    await open_to_all.stop()
+    guarded = Kafka(folder, passwords=passwords_folder(folder))
+    await guarded.start()
+    try:
+        assert await topics.create(guarded.administrator, topics.of_installation(("water",)), 1) == []
+        assert await accounts.settle(guarded.administrator, "", ("water",), own) == ["water"]
+        triage = service_connections(guarded)["triage"]
+        admin = AIOKafkaAdminClient(**triage.options())
+        await admin.start()
+        committed = await admin.list_consumer_group_offsets("triage")
+        await admin.close()
+        assert committed[TopicPartition("ReportFiled", 0)].offset == 0
+        await read(triage, "ReportFiled")
+        assert "hangs up" in (await Connection(guarded.bootstrap).refusal() or "")
+    finally:
+        await guarded.kill()

@@ -245,6 +245,7 @@ async def test_the_setup_container_has_all_that_the_command_needs(installation: 
     here = {
         "DATABASE_URL": "postgresql://postgres@127.0.0.1:1/casegrid",  # nothing of it is asked
         "KAFKA_BOOTSTRAP_SERVERS": installation.broker.servers,
+        "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",  # the broker here knows no users
         "CASEGRID_DISTRICT": str(installation.district),
         "CASEGRID_PARTNERS": str(installation.partners),
     }
