@@ -70,9 +70,9 @@ def document(examples: Sequence[Example]) -> bytes:
             "schemas": {"CaseKey": _key(), "Headers": _headers(), **dict(sorted(schemas.items()))},
             "securitySchemes": {
                 "scram": {
-                    "type": "scramSha512",
-                    "description": "One account per partner; it may write its own `from.<partner>` and read its own "
-                    "`to.<partner>`, nothing else.",
+                    "type": "scramSha256",
+                    "description": "One user per partner, `partner.<id>`; it may write its own `from.<id>` and read "
+                    "its own `to.<id>` in groups that are called like it, or begin with its name and a dot, nothing else.",
                 }
             },
         },
@@ -103,12 +103,13 @@ def _servers() -> dict[str, Any]:
         "development": {
             "host": "127.0.0.1:19092",
             "protocol": "kafka",
-            "description": "The embedded stack (`make up`); this machine only, no credentials.",
+            "description": "The embedded stack (`make up`); this machine only, without TLS.",
+            "security": [{"$ref": "#/components/securitySchemes/scram"}],
         },
         "production": {
             "host": "{broker}",
             "protocol": "kafka-secure",
-            "description": "An installation's brokers; the operator gives address and account.",
+            "description": "An installation's brokers; the operator gives address, user and password.",
             "variables": {"broker": {"default": "broker.example.org:9093", "description": "host:port of one broker"}},
             "security": [{"$ref": "#/components/securitySchemes/scram"}],
         },
