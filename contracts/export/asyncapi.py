@@ -71,8 +71,9 @@ def document(examples: Sequence[Example]) -> bytes:
             "securitySchemes": {
                 "scram": {
                     "type": "scramSha256",
-                    "description": "One user per partner, `partner.<id>`; it may write its own `from.<id>` and read "
-                    "its own `to.<id>` in groups that are called like it, or begin with its name and a dot, nothing else.",
+                    "description": "One user per partner, `partner.<id>`. It may write its own `from.<id>` and read "
+                    "its own `to.<id>`, in groups that are called like it or begin with its name and a dot, "
+                    "nothing else.",
                 }
             },
         },
