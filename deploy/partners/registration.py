@@ -76,13 +76,17 @@ async def unregister(installation: Installation, partner: str) -> bool:
     """Registers a partner no longer, and removes its user; False where it is not registered. Its topics stay, with what
     they hold.
 
-    Raises `Problem`; where the broker does not answer, the entry is changed all the same.
+    Raises `Problem`; where the broker does not answer, it is registered no longer all the same.
     """
     before, after = file.change(installation.partners, lambda found: retired(found, partner))
     if after == before:
         return False
-    await kafka.answering(installation.broker, _BROKER_SECONDS)
-    await accounts.remove(installation.broker, installation.prefix, partner)
+    if installation.broker.names_user:
+        try:
+            await kafka.answering(installation.broker, _BROKER_SECONDS)
+            await accounts.remove(installation.broker, installation.prefix, partner)
+        except Problem as fault:
+            raise Problem(f"{fault}; {partner} is registered no longer, and `make up` removes its user") from None
     return True
 
 

@@ -5,6 +5,7 @@ import hashlib
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,9 @@ from chassis.settings import Settings
 from chassis.web.errors import Unauthenticated
 from chassis.web.identity import Identity
 from deploy.district.__main__ import main as write_district
-from deploy.partners import Installation, Issued, Unacceptable, Wanted, read, register, unregister
+from deploy.partners import Installation, Issued, Unacceptable, Wanted, as_partner, read, register, unregister
 from deploy.stack import topics
+from deploy.stack.kafka import Kafka
 from deploy.stack.problem import Problem
 from deploy.stack.process import ROOT
 
@@ -263,3 +265,40 @@ async def test_the_setup_container_has_all_that_the_command_needs(installation: 
     )
     assert await process.wait() == 0
     assert set(read(installation.partners).by_id) == {"water"}
+
+
+async def test_where_the_broker_has_users_it_gets_one_with_a_password_of_its_own(
+    guarded_kafka: Kafka, topic_prefix: str, district: Path, tmp_path: Path
+) -> None:
+    broker = guarded_kafka.administrator
+    await topics.create(broker, topics.of_installation((), topic_prefix), 1)
+    installation = Installation(tmp_path / "partners.json", district, broker, topic_prefix)
+    first = (await register(installation, WATER)).password
+    assert (await register(installation, WATER)).password is None, "it keeps the one it has"
+    second = (await register(installation, WATER, rotate=True)).password
+    assert None not in (first, second)
+
+    async def turned_away(password: str | None) -> bool:
+        return await as_partner(installation, "water", password).refusal() is not None
+
+    assert await turned_away(first)
+    assert not await turned_away(second)
+    producer = AIOKafkaProducer(**as_partner(installation, "water", second).options())
+    await producer.start()
+    await producer.send_and_wait(f"{topic_prefix}from.water", b"{}")
+    await producer.stop()
+
+    assert await unregister(installation, "water")
+    assert await turned_away(second)
+    assert (await register(installation, WATER)).password not in (None, first, second)
+
+
+async def test_removed_while_the_broker_is_silent_it_is_registered_no_longer_all_the_same(
+    installation: Installation,
+) -> None:
+    await register(installation, WATER)
+    silent = Connection("127.0.0.1:1", "SASL_PLAINTEXT", "PLAIN", "admin", "x")
+    elsewhere = replace(installation, broker=silent)
+    with pytest.raises(Problem, match="water is registered no longer, and `make up` removes its user"):
+        await unregister(elsewhere, "water")
+    assert read(installation.partners).registered == {}
