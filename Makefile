@@ -21,7 +21,8 @@ help: ## this manual
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s%s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo 'Ports: INTAKE_PORT 8001, TRIAGE_PORT 8002, DISPATCH_PORT 8003, FEEDBACK_PORT 8004, AUDIT_PORT 8005, KAFKA_PORT 19092,'
-	@echo 'KAFKA_CONTROLLER_PORT 19093, POSTGRES_PORT 15432. KAFKA_BOOTSTRAP_SERVERS, DATABASE_URL: use these servers instead.'
+	@echo 'KAFKA_CONTROLLER_PORT 19093, POSTGRES_PORT 15432. KAFKA_BOOTSTRAP_SERVERS, DATABASE_URL: use these servers instead,'
+	@echo 'with KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD_FILE, KAFKA_SSL_CA_FILE.'
 
 up: $(MADE) ## start what does not run of all, or of ONLY=kafka,postgres; wait until ready, print the URLs; stops nothing
 	@$(STACK) up $(if $(ONLY),--only="$$ONLY")

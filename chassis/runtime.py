@@ -25,6 +25,7 @@ from chassis.clock import Clock, clock_of
 from chassis.engine.commands import Commands
 from chassis.engine.inbox import Inbox
 from chassis.engine.model import Model
+from chassis.kafka.connection import Connection
 from chassis.kafka.consumer import Consumer, Reading
 from chassis.kafka.relay import Relay
 from chassis.registry import Registry
@@ -56,7 +57,7 @@ class Runtime:
         self.serves = settings.role in ("api", "both")
         self.worker = self._worker(service)
         self.consumer = Consumer(
-            Reading(settings.kafka_bootstrap_servers, settings.topic_prefix, settings.batch, settings.session_seconds),
+            Reading(Connection.of(settings), settings.topic_prefix, settings.batch, settings.session_seconds),
             service.name,
             lambda: self.registry.topics(tuple(service.topics)),
             self.worker.process,
@@ -70,7 +71,7 @@ class Runtime:
         if not isinstance(service.model, Model):
             return RecordingWorker(service.model, self.database)
         relay = Relay(
-            servers=settings.kafka_bootstrap_servers,
+            broker=Connection.of(settings),
             name=service.name,
             prefix=settings.topic_prefix,
             database=self.database,

@@ -4,7 +4,7 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEVELOPMENT_KEY = "casegrid-development-key-for-loopback-only"
@@ -12,6 +12,8 @@ SHORTEST_KEY = 32
 """Of a key beyond loopback, in bytes (RFC 7518, section 3.2)."""
 
 
+SecurityProtocol = Literal["PLAINTEXT", "SASL_PLAINTEXT", "SASL_SSL", "SSL"]
+SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 
@@ -33,6 +35,11 @@ class Settings(BaseSettings):
     port: int = Field(default=0, ge=0, le=65535)
     database_url: str = "postgresql://127.0.0.1:15432/casegrid"
     kafka_bootstrap_servers: str = "127.0.0.1:19092"
+    kafka_security_protocol: SecurityProtocol = "PLAINTEXT"
+    kafka_sasl_mechanism: SaslMechanism = "SCRAM-SHA-256"
+    kafka_sasl_username: str = Field(default="", validate_default=True)
+    kafka_sasl_password_file: Path | None = Field(default=None, validate_default=True)
+    kafka_ssl_ca_file: Path | None = None
     role: Literal["api", "worker", "both"] = Field(default="both", validation_alias="CASEGRID_ROLE")
     district: Path = Field(default=Path(".data/district/full"), validation_alias="CASEGRID_DISTRICT")
     jwt_key: str = Field(default=DEVELOPMENT_KEY, validation_alias="CASEGRID_JWT_KEY")
@@ -51,6 +58,14 @@ class Settings(BaseSettings):
     pool: int = Field(default=8, ge=2, le=100, validation_alias="CASEGRID_POOL")
     requests_per_second: float = Field(default=2000, gt=0, validation_alias="CASEGRID_REQUESTS_PER_SECOND")
     """Of one caller on one process; beyond it 429."""
+
+    @field_validator("kafka_sasl_username", "kafka_sasl_password_file")
+    @classmethod
+    def _with_sasl(cls, value: Any, given: ValidationInfo) -> Any:
+        protocol = given.data.get("kafka_security_protocol", "")
+        if protocol.startswith("SASL_") and not value:
+            raise ValueError(f"KAFKA_SECURITY_PROTOCOL={protocol} needs it")
+        return value
 
     @property
     def partners_file(self) -> Path:

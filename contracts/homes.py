@@ -1,6 +1,6 @@
 """Who publishes what: sources by name, the topics of partners, and the home of each topic of facts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from contracts.fields import FROM, TO
 
@@ -50,3 +50,22 @@ DECIDERS = frozenset(HOMES.values())
 that is the home of no topic is added here."""
 TELLERS = frozenset({HOMES["ReportFiled"], HOMES["Resolved"]})
 """Who takes partners' requests and writes `to.<partner>`."""
+
+SENDS: Mapping[str, Sequence[str]] = {
+    "intake": ("ReportFiled", "Progressed", EVERY_TO),
+    "triage": ("Assigned", "Progressed"),
+    "dispatch": ("Resolved", "Progressed", EVERY_TO),
+    "feedback": ("Evaluated", "Progressed"),
+    "audit": (),
+    "partner": (EVERY_FROM,),
+}
+"""Who writes what; `partner` stands for each, on its own topic only."""
+RECEIVES: Mapping[str, Sequence[str]] = {
+    "intake": ("Assigned", "Evaluated", EVERY_FROM),
+    "triage": ("ReportFiled", "Resolved", "Evaluated"),
+    "dispatch": ("ReportFiled", "Assigned", "Evaluated", EVERY_FROM),
+    "feedback": ("Assigned", "Resolved", "Progressed"),
+    "audit": (*HOMES, "Progressed", EVERY_FROM, EVERY_TO),
+    "partner": (EVERY_TO,),
+}
+"""Who reads what. Nobody reads what it writes itself: of Progressed feedback takes dispatch's steps only."""

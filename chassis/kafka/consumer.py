@@ -19,6 +19,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from chassis.kafka.completion import to_completion
+from chassis.kafka.connection import Connection, why
 from chassis.kafka.records import Record
 from chassis.retry import Backoff, in_short, in_words, keep_running
 from chassis.store.database import TRANSIENT_ERRORS
@@ -44,7 +45,7 @@ Process = Callable[[Sequence[Record]], Awaitable[None]]
 class Reading:
     """How a consumer reads: from which broker, under which prefix of topics and group, how many records at once."""
 
-    servers: str
+    broker: Connection
     prefix: str
     batch: int
     session_seconds: float = 10
@@ -58,7 +59,7 @@ class Consumer:
     """
 
     def __init__(self, reading: Reading, group: str, topics: Callable[[], Sequence[str]], process: Process) -> None:
-        self._servers = reading.servers
+        self._broker = reading.broker
         self._group = reading.prefix + group
         self._wanted = topics
         self._topics: list[str] = []
@@ -91,12 +92,12 @@ class Consumer:
             await self._stop()
 
     def _note(self, error: Exception) -> None:
-        self.fault = in_short(error)
+        self.fault = why(error)
         log.warning("the consumer of %s starts again: %s", self._group, in_words(error))
 
     async def _start(self) -> None:
         kafka = AIOKafkaConsumer(
-            bootstrap_servers=self._servers,
+            **self._broker.options(),
             group_id=self._group,
             client_id=self._group,
             enable_auto_commit=False,  # offsets follow the database
@@ -113,10 +114,10 @@ class Consumer:
             metadata_max_age_ms=_METADATA_MS,
             request_timeout_ms=40_000,
         )
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._servers, client_id=f"{self._group}-admin")
+        admin = AIOKafkaAdminClient(**self._broker.options(), client_id=f"{self._group}-admin")
         self._topics, self._there, self._looked_at = [], frozenset(), -_MISSING_SECONDS
         try:
-            await to_completion(admin.start())
+            await self._broker.reach(admin.start())
             await self._subscribe(kafka, admin)
             await to_completion(kafka.start())
         except BaseException:
@@ -262,7 +263,8 @@ class Consumer:
             await asyncio.wait_for(kafka.topics(), 3)
         except (OSError, TimeoutError, KafkaError) as fault:
             log.warning("no broker answers: %s", in_words(fault))
-            return in_short(fault)
+            turned_away = None if isinstance(fault, TimeoutError) else await self._broker.refusal()
+            return turned_away or in_short(fault)
         return None
 
     def lag(self) -> dict[str, int]:

@@ -19,8 +19,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from chassis.kafka.completion import to_completion
+from chassis.kafka.connection import Connection, why
 from chassis.kafka.partitions import Partitioner
-from chassis.retry import Backoff, in_short, in_words, keep_running
+from chassis.retry import Backoff, in_words, keep_running
 from chassis.store.database import TRANSIENT_ERRORS, Database
 from contracts.envelope import CONTENT_TYPE
 
@@ -44,8 +45,8 @@ _LOCK = "SELECT pg_try_advisory_lock(hashtext(current_schema()), hashtext('relay
 class Relay:
     """Publishes one service's outbox for as long as `run` is not cancelled."""
 
-    def __init__(self, *, servers: str, name: str, prefix: str, database: Database) -> None:
-        self._servers = servers
+    def __init__(self, *, broker: Connection, name: str, prefix: str, database: Database) -> None:
+        self._broker = broker
         self._name = name
         self._prefix = prefix
         self._database = database
@@ -66,14 +67,14 @@ class Relay:
             connection = await self._database.connect()
             await self._lead(connection)
             producer = self._producer()
-            await to_completion(producer.start())
+            await self._broker.reach(producer.start())
             backoff.reset()
             await self._publish(connection, producer)
         finally:
             await self._close(connection, producer)
 
     def _note(self, error: Exception) -> None:
-        self.fault = in_short(error)
+        self.fault = why(error)
         log.warning("the relay starts again: %s", in_words(error))
 
     async def _lead(self, connection: asyncpg.Connection) -> None:
@@ -84,7 +85,7 @@ class Relay:
 
     def _producer(self) -> AIOKafkaProducer:
         return AIOKafkaProducer(
-            bootstrap_servers=self._servers,
+            **self._broker.options(),
             client_id=f"{self._prefix}{self._name}-relay",
             enable_idempotence=True,
             acks="all",

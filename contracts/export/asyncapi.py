@@ -4,7 +4,7 @@ A channel is called by the type that it holds; the two that each partner has are
 as its parameter. Self-contained: the schemas are in its components, so that any AsyncAPI tool reads it by itself.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -14,7 +14,7 @@ from contracts.envelope import CONTENT_TYPE
 from contracts.export.examples import Example
 from contracts.export.schemas import nodes, schema
 from contracts.fields import CASE_ID
-from contracts.homes import EVERY_FROM, EVERY_TO
+from contracts.homes import EVERY_FROM, EVERY_TO, RECEIVES, SENDS
 from contracts.wire import TOPICS, TYPES, VERSION, most_bytes, name_on
 
 PARTITIONS = 6
@@ -34,24 +34,6 @@ _SAYS = {
 
 PARTNERS = EVERY_FROM, EVERY_TO
 """The two topics of every partner."""
-
-SENDS: Mapping[str, Sequence[str]] = {
-    "intake": ("ReportFiled", "Progressed", EVERY_TO),
-    "triage": ("Assigned", "Progressed"),
-    "dispatch": ("Resolved", "Progressed", EVERY_TO),
-    "feedback": ("Evaluated", "Progressed"),
-    "audit": (),
-    "partner": (EVERY_FROM,),
-}
-RECEIVES: Mapping[str, Sequence[str]] = {
-    "intake": ("Assigned", "Evaluated", EVERY_FROM),
-    "triage": ("ReportFiled", "Resolved", "Evaluated"),
-    "dispatch": ("ReportFiled", "Assigned", "Evaluated", EVERY_FROM),
-    "feedback": ("Assigned", "Resolved", "Progressed"),
-    "audit": (*TOPICS, *PARTNERS),
-    "partner": (EVERY_TO,),
-}
-"""Who reads what. Nobody reads what it writes itself: of Progressed feedback takes dispatch's steps only."""
 
 
 def document(examples: Sequence[Example]) -> bytes:
@@ -88,9 +70,10 @@ def document(examples: Sequence[Example]) -> bytes:
             "schemas": {"CaseKey": _key(), "Headers": _headers(), **dict(sorted(schemas.items()))},
             "securitySchemes": {
                 "scram": {
-                    "type": "scramSha512",
-                    "description": "One account per partner; it may write its own `from.<partner>` and read its own "
-                    "`to.<partner>`, nothing else.",
+                    "type": "scramSha256",
+                    "description": "One user per partner, `partner.<id>`. It may write its own `from.<id>` and read "
+                    "its own `to.<id>`, in groups that are called like it or begin with its name and a dot, "
+                    "nothing else.",
                 }
             },
         },
@@ -121,12 +104,13 @@ def _servers() -> dict[str, Any]:
         "development": {
             "host": "127.0.0.1:19092",
             "protocol": "kafka",
-            "description": "The embedded stack (`make up`); this machine only, no credentials.",
+            "description": "The embedded stack (`make up`); this machine only, without TLS.",
+            "security": [{"$ref": "#/components/securitySchemes/scram"}],
         },
         "production": {
             "host": "{broker}",
             "protocol": "kafka-secure",
-            "description": "An installation's brokers; the operator gives address and account.",
+            "description": "An installation's brokers; the operator gives address, user and password.",
             "variables": {"broker": {"default": "broker.example.org:9093", "description": "host:port of one broker"}},
             "security": [{"$ref": "#/components/securitySchemes/scram"}],
         },

@@ -15,11 +15,12 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from chassis.kafka.connection import Connection
 from chassis.registry import version_of
 from contracts.reference import Area, Areas
 from deploy.bench import bare, usage
 from deploy.bench.chain import PARTNER, UNIT, Partner, Timeline, places
-from deploy.partners import Installation, Unacceptable, Wanted, register, unregister
+from deploy.partners import Installation, Unacceptable, Wanted, as_partner, register, unregister
 from deploy.simulation.city import Addresses, City
 from deploy.stack import secrets
 from deploy.stack.plan import from_environment
@@ -32,7 +33,9 @@ _ERRORS = Console(stderr=True)
 async def _bench(options: argparse.Namespace) -> dict[str, object]:
     """Measures with a partner of its own, which is registered for as long as that takes."""
     installation = Installation.of(from_environment())
-    await register(installation, Wanted(PARTNER, says=("reports", "steps"), units=(UNIT,), name="Benchmark"))
+    wanted = Wanted(PARTNER, says=("reports", "steps"), units=(UNIT,), name="Benchmark")
+    issued = await register(installation, wanted, rotate=True)
+    partner = as_partner(installation, PARTNER, issued.password)
     try:
         version = version_of(installation.partners.read_bytes())
         async with City(Addresses.of_stack(_DATA)) as city:
@@ -41,9 +44,9 @@ async def _bench(options: argparse.Namespace) -> dict[str, object]:
                 return health["partners"]["version"] == version
 
             await _until(city, "the partners in force", in_force, "intake", "dispatch")
-            return await _measure(city, options)
+            return await _measure(city, partner, options)
     finally:
-        unregister(installation.partners, PARTNER)
+        await unregister(installation, PARTNER)
 
 
 async def _until(city: City, what: str, true: Callable[[dict[str, Any]], bool], *services: str) -> None:
@@ -56,13 +59,13 @@ async def _until(city: City, what: str, true: Callable[[dict[str, Any]], bool], 
             await asyncio.sleep(0.1)
 
 
-async def _measure(city: City, options: argparse.Namespace) -> dict[str, object]:
-    servers = city.servers
+async def _measure(city: City, broker: Connection, options: argparse.Namespace) -> dict[str, object]:
+    """`broker` is the partner's connection."""
     areas = Areas.model_validate_json((options.district / "areas.json").read_bytes()).areas
-    await _warm(city, areas, options)
+    await _warm(city, broker, areas, options)
     before = usage.of_stack(_DATA / "run")
     began = time.monotonic()
-    partner = Partner(servers, places(areas, options.cases), _progress(options.cases))
+    partner = Partner(broker, places(areas, options.cases), _progress(options.cases))
     line = await partner.run(rate=options.rate, timeout_seconds=options.timeout)
     closed_after = time.monotonic() - began
     audited_after = await _audited(city, set(line.filed), began, options.timeout)
@@ -70,7 +73,7 @@ async def _measure(city: City, options: argparse.Namespace) -> dict[str, object]
     if line.refused:
         raise Problem(f"{len(line.refused)} requests were refused, the first by {line.refused[0]}")
     messages = line.messages
-    produced, consumed = await bare.kafka(servers, messages)
+    produced, consumed = await bare.kafka(city.broker, messages)
     rows = await bare.postgres(options.database, messages) if options.database else None
     return {
         "cases": options.cases,
@@ -97,9 +100,9 @@ async def _measure(city: City, options: argparse.Namespace) -> dict[str, object]
     }
 
 
-async def _warm(city: City, areas: Sequence[Area], options: argparse.Namespace) -> None:
+async def _warm(city: City, broker: Connection, areas: Sequence[Area], options: argparse.Namespace) -> None:
     """As many cases beforehand: the broker compiles what it runs often, and a cold one takes a third more."""
-    partner = Partner(city.servers, places(areas, options.warm), lambda _: None)
+    partner = Partner(broker, places(areas, options.warm), lambda _: None)
     await partner.run(rate=None, timeout_seconds=options.timeout)
     await _until(city, "all read", lambda health: not any(health["consumer"]["lag"].values()), *city.urls)
 

@@ -7,30 +7,31 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from chassis.kafka.connection import Connection
 from deploy.bench.chain import HEADERS
 
 _TOPIC = "bench-bare"
 _BATCH = 500
 
 
-async def kafka(servers: str, messages: list[bytes]) -> tuple[float, float]:
+async def kafka(broker: Connection, messages: list[bytes]) -> tuple[float, float]:
     """(produced, consumed) messages a second by one idempotent producer and one consumer in one process."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    admin = AIOKafkaAdminClient(**broker.options())
     await admin.start()
     topic = f"{_TOPIC}-{time.time_ns()}"
     try:
         await admin.create_topics([NewTopic(topic, 6, 1)])
-        produced = await _produce(servers, topic, messages)
-        consumed = await _consume(servers, topic, len(messages))
+        produced = await _produce(broker, topic, messages)
+        consumed = await _consume(broker, topic, len(messages))
     finally:
         await admin.delete_topics([topic])
         await admin.close()
     return produced, consumed
 
 
-async def _produce(servers: str, topic: str, messages: list[bytes]) -> float:
+async def _produce(broker: Connection, topic: str, messages: list[bytes]) -> float:
     producer = AIOKafkaProducer(
-        bootstrap_servers=servers, enable_idempotence=True, acks="all", linger_ms=5, max_batch_size=256 * 1024
+        **broker.options(), enable_idempotence=True, acks="all", linger_ms=5, max_batch_size=256 * 1024
     )
     await producer.start()
     try:
@@ -45,8 +46,8 @@ async def _produce(servers: str, topic: str, messages: list[bytes]) -> float:
         await producer.stop()
 
 
-async def _consume(servers: str, topic: str, count: int) -> float:
-    consumer = AIOKafkaConsumer(topic, bootstrap_servers=servers, group_id=None, auto_offset_reset="earliest")
+async def _consume(broker: Connection, topic: str, count: int) -> float:
+    consumer = AIOKafkaConsumer(topic, **broker.options(), group_id=None, auto_offset_reset="earliest")
     await consumer.start()
     try:
         began = time.perf_counter()

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from shapely import Polygon, contains_xy
 
 from chassis.ids import uuid7
+from chassis.kafka.connection import Connection
 from contracts.fields import FROM, TO, Place, Point
 from contracts.reference import Area
 from contracts.request import Acknowledge, FileReport, ReportedPlace, Resolve
@@ -76,9 +77,9 @@ class Partner:
     """Files reports, takes on and resolves every assignment it is told of, and notes when each case is closed."""
 
     def __init__(
-        self, servers: str, places: list[Place], tell: Callable[[Timeline], None], *, prefix: str = ""
+        self, broker: Connection, places: list[Place], tell: Callable[[Timeline], None], *, prefix: str = ""
     ) -> None:
-        self._servers = servers
+        self._broker = broker
         self._places = places
         self._tell = tell
         self._from, self._to = f"{prefix}{FROM}{PARTNER}", f"{prefix}{TO}{PARTNER}"
@@ -91,9 +92,9 @@ class Partner:
         Raises `TimeoutError` where they are not within the time.
         """
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._servers, enable_idempotence=True, acks="all", linger_ms=5, max_batch_size=256 * 1024
+            **self._broker.options(), enable_idempotence=True, acks="all", linger_ms=5, max_batch_size=256 * 1024
         )
-        observer = AIOKafkaConsumer(bootstrap_servers=self._servers, group_id=None, enable_auto_commit=False)
+        observer = AIOKafkaConsumer(**self._broker.options(), group_id=None, enable_auto_commit=False)
         await producer.start()
         await observer.start()
         try:

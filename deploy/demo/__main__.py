@@ -9,7 +9,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -17,14 +17,16 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
+from chassis.kafka.connection import Connection
 from deploy.demo import sample
 from deploy.demo.clock import CHENGDU, Stage
 from deploy.demo.scenario import PARTNERS, Cast, Scenario
 from deploy.demo.trace import Trace
 from deploy.demo.verdict import Verdict, judge
-from deploy.partners import Installation, Unacceptable, register
+from deploy.partners import Installation, Unacceptable, Wanted, as_partner, register
 from deploy.simulation.city import Addresses, City, Refusal
 from deploy.simulation.partner import PartnerSystem
+from deploy.stack import accounts
 from deploy.stack.plan import from_environment
 from deploy.stack.problem import Problem
 
@@ -36,14 +38,13 @@ RATE = 60.0
 
 async def _play(console: Console) -> Verdict:
     installation = Installation.of(from_environment())
-    for wanted in PARTNERS:
-        await register(installation, wanted)
+    partners = {wanted.id: await system_of(installation, wanted) for wanted in PARTNERS}
     stage = Stage(DATA / "run" / "clock.json", STARTS, RATE)
     try:
         async with (
             City(Addresses.of_stack(DATA)) as city,
-            Trace(city.servers, console) as trace,
-            cast(city, stage) as others,
+            Trace(city.broker, console) as trace,
+            cast(partners, stage) as others,
         ):
             scenario = Scenario(city, stage, trace, others, installation.district)
             console.rule("9 May, Shuangqiao Road: as it happens, by the city's clock")
@@ -60,13 +61,20 @@ async def _play(console: Console) -> Verdict:
         stage.close()
 
 
+async def system_of(installation: Installation, wanted: Wanted) -> Connection:
+    """Registers it; one that was registered before gets a new password, for the one it had is kept nowhere."""
+    issued = await register(installation, wanted)
+    password = issued.password or await accounts.renew(installation.broker, installation.prefix, wanted.id)
+    return as_partner(installation, wanted.id, password)
+
+
 @asynccontextmanager
-async def cast(city: City, stage: Stage) -> AsyncIterator[Cast]:
-    """The partners' systems, playing by the stage's clock."""
+async def cast(partners: Mapping[str, Connection], stage: Stage) -> AsyncIterator[Cast]:
+    """The partners' systems, each with a connection of its own, playing by the stage's clock."""
     async with AsyncExitStack() as stack:
         systems = [
-            await stack.enter_async_context(PartnerSystem(city.servers, wanted.id, clock=stage.now))
-            for wanted in PARTNERS
+            await stack.enter_async_context(PartnerSystem(broker, partner, clock=stage.now))
+            for partner, broker in partners.items()
         ]
         yield Cast(*systems)
 

@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from rich.console import Console
 from rich.text import Text
 
+from chassis.kafka.connection import Connection
 from contracts.dispatch import Resolved
 from contracts.envelope import Event
 from contracts.feedback import Evaluated
@@ -27,8 +28,8 @@ COLOURS = {
 class Trace:
     """Follows the cases it is told of. Use as an async context manager; it begins where the topics end."""
 
-    def __init__(self, servers: str, console: Console) -> None:
-        self._servers = servers
+    def __init__(self, broker: Connection, console: Console) -> None:
+        self._broker = broker
         self._console = console
         self._told = asyncio.Condition()
         self._names: dict[str, str] = {}
@@ -36,7 +37,7 @@ class Trace:
         self.events: dict[str, list[Event[Any]]] = {}
 
     async def __aenter__(self) -> "Trace":
-        self._consumer = AIOKafkaConsumer(bootstrap_servers=self._servers, group_id=None, enable_auto_commit=False)
+        self._consumer = AIOKafkaConsumer(**self._broker.options(), group_id=None, enable_auto_commit=False)
         await self._consumer.start()
         await self._consumer.topics()
         found = []

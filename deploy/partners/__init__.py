@@ -1,4 +1,4 @@
-"""Partners of an installation: entries in a file of their own, and two topics for each.
+"""Partners of an installation: entries in a file of their own, and two topics and a user for each.
 
 __main__      `python -m deploy.partners add | remove | list`, which `make partner` runs
 registration  register and unregister: what there is to do, in which order
@@ -10,6 +10,6 @@ The services read the file again whenever it changes; nothing needs to be starte
 
 from deploy.partners.entries import Unacceptable, Wanted
 from deploy.partners.file import read
-from deploy.partners.registration import Installation, register, unregister
+from deploy.partners.registration import Installation, Issued, as_partner, register, unregister
 
-__all__ = ["Installation", "Unacceptable", "Wanted", "read", "register", "unregister"]
+__all__ = ["Installation", "Issued", "Unacceptable", "Wanted", "as_partner", "read", "register", "unregister"]

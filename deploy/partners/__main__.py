@@ -2,7 +2,8 @@
 
     CASEGRID_PARTNERS        the file of partners; by default partners.json beside the district's folder
     CASEGRID_DISTRICT        the district whose units they answer for
-    KAFKA_BOOTSTRAP_SERVERS  the broker, and CASEGRID_TOPIC_PREFIX, if any
+    KAFKA_BOOTSTRAP_SERVERS  the broker, and CASEGRID_TOPIC_PREFIX, if any; by default that of the embedded stack
+    KAFKA_SECURITY_PROTOCOL  and the other KAFKA_ variables: how its administrator connects
 
 Exit status 2: the entry breaks a rule, and nothing was changed.
 """
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from contracts.fields import FROM, TO
 from contracts.reference import Partner
 from deploy.partners import Installation, Unacceptable, Wanted, read, register, unregister
+from deploy.stack.access import partner_user
 from deploy.stack.plan import from_environment
 from deploy.stack.problem import Problem
 
@@ -28,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             case "add":
                 asyncio.run(_add(installation, options))
             case "remove":
-                _remove(installation, options.id)
+                asyncio.run(_remove(installation, options.id))
             case _:
                 _list(installation)
     except Unacceptable as fault:
@@ -56,9 +58,9 @@ def parser() -> argparse.ArgumentParser:
         action=argparse.BooleanOptionalAction,
         help="whether its own times count in late entries; by default as it is registered",
     )
-    add.add_argument("--rotate", action="store_true", help="give it a new client key")
+    add.add_argument("--rotate", action="store_true", help="give it a new client key and a new password")
     remove = commands.add_parser(
-        "remove", help="register a partner no longer: no units, no rights, no key; its topics stay"
+        "remove", help="register a partner no longer: no units, no rights, no key, no user; its topics stay"
     )
     remove.add_argument("id")
     commands.add_parser("list", help="who is registered")
@@ -73,18 +75,26 @@ async def _add(installation: Installation, options: argparse.Namespace) -> None:
         name=options.title or None,
         retrospective=options.retrospective,
     )
-    key = await register(installation, wanted, rotate=options.rotate)
+    issued = await register(installation, wanted, rotate=options.rotate)
     partner = read(installation.partners).by_id[wanted.id]
     prefix = installation.prefix
     print(f"{_words(partner)}\nwrites {prefix}{FROM}{partner.id}, reads {prefix}{TO}{partner.id}")
-    if key is None:
-        print("was registered already and keeps its client key; ROTATE=1 (--rotate) gives it a new one")
-    else:
-        print(f"client key, for the header X-Client-Key (shown only once, kept as a hash): {key}")
+    named = installation.broker.names_user
+    if named:
+        user = partner_user(partner.id, prefix)
+        print(f"user on the broker {user}, which is also the name of its group, or the beginning: {user}.archive")
+    if issued.password is not None:
+        print(f"password of that user (shown only once, the broker keeps a hash): {issued.password}")
+    if issued.client_key is not None:
+        print(f"client key, for the header X-Client-Key (shown only once, kept as a hash): {issued.client_key}")
+    kept = [*(["client key"] if issued.client_key is None else [])]
+    kept += ["password"] if named and issued.password is None else []
+    if kept:
+        print(f"was registered already and keeps its {' and '.join(kept)}; ROTATE=1 (--rotate) gives it new ones")
 
 
-def _remove(installation: Installation, partner: str) -> None:
-    if not unregister(installation.partners, partner):
+async def _remove(installation: Installation, partner: str) -> None:
+    if not await unregister(installation, partner):
         raise Unacceptable(f"id: {partner!r} is not registered in {installation.partners}")
     topics = " and ".join(f"{installation.prefix}{each}{partner}" for each in (FROM, TO))
     print(

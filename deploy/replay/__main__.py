@@ -80,7 +80,7 @@ async def _replay(options: argparse.Namespace, console: Console) -> dict[str, An
         await _ready(city)
         people = People(city, known)
         auditor = people.auditor()
-        feed = Feed(city.servers, os.environ.get("CASEGRID_TOPIC_PREFIX", ""))
+        feed = Feed(city.broker, os.environ.get("CASEGRID_TOPIC_PREFIX", ""))
         stuck = None
         try:
             await feed.start()

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 from aiokafka import AIOKafkaConsumer
 
+from chassis.kafka.connection import Connection
 from contracts.homes import HOMES
 
 TOPICS = ("Assigned", "Progressed", "Evaluated")
@@ -14,11 +15,11 @@ TOPICS = ("Assigned", "Progressed", "Evaluated")
 class Feed:
     """Events of the home services. What is published after `start` has returned is not missed."""
 
-    def __init__(self, servers: str, prefix: str = "") -> None:
+    def __init__(self, broker: Connection, prefix: str = "") -> None:
         self._prefix = prefix
         self._consumer = AIOKafkaConsumer(
             *(prefix + topic for topic in TOPICS),
-            bootstrap_servers=servers,
+            **broker.options(),
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="latest",

@@ -10,7 +10,8 @@ from typing import Any
 
 import httpx
 
-from deploy.stack import asked, secrets, token
+from chassis.kafka.connection import Connection
+from deploy.stack import asked, connections, secrets, token
 from deploy.stack.plan import SERVICES, from_environment
 
 _TRIES = 60
@@ -30,7 +31,8 @@ class Refusal(Exception):
 class Addresses:
     """Where a stack is, and what its development tokens are signed with."""
 
-    servers: str
+    broker: Connection
+    """As its administrator, who may look at everything."""
     urls: Mapping[str, str]
     jwt_key: str
 
@@ -38,7 +40,9 @@ class Addresses:
     def of_stack(cls, folder: Path) -> "Addresses":
         """Of the embedded stack in that folder, as it was started. Raises `Problem` if the environment is wrong."""
         plan = asked.as_asked(from_environment({**os.environ, "CASEGRID_DATA": str(folder)}))
-        return cls(plan.bootstrap, {name: plan.url(name) for name in SERVICES}, secrets.load(plan.run).jwt_key)
+        return cls(
+            connections.administrator(plan), {name: plan.url(name) for name in SERVICES}, secrets.load(plan.run).jwt_key
+        )
 
 
 class City:
@@ -46,7 +50,7 @@ class City:
 
     def __init__(self, addresses: Addresses, client: httpx.AsyncClient | None = None) -> None:
         self._jwt_key = addresses.jwt_key
-        self.servers = addresses.servers
+        self.broker = addresses.broker
         self.urls = addresses.urls
         limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
         self._client = client or httpx.AsyncClient(timeout=30, limits=limits)

@@ -9,6 +9,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from chassis.ids import uuid7
+from chassis.kafka.connection import Connection
 from contracts.envelope import CONTENT_TYPE
 from contracts.fields import Fact
 from contracts.homes import partner_source, topic_from, topic_to
@@ -48,10 +49,15 @@ class PartnerSystem:
     """Use as an async context manager; it hears what is said from then on."""
 
     def __init__(
-        self, servers: str, partner: str, *, prefix: str = "", clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        broker: Connection,
+        partner: str,
+        *,
+        prefix: str = "",
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.partner = partner
-        self._servers = servers
+        self._broker = broker
         self._prefix = prefix
         self._clock = clock
         self._told = asyncio.Condition()
@@ -59,8 +65,8 @@ class PartnerSystem:
         """Case -> the notices about it, each once."""
 
     async def __aenter__(self) -> "PartnerSystem":
-        self._producer = AIOKafkaProducer(bootstrap_servers=self._servers, enable_idempotence=True, acks="all")
-        self._consumer = AIOKafkaConsumer(bootstrap_servers=self._servers, group_id=None, enable_auto_commit=False)
+        self._producer = AIOKafkaProducer(**self._broker.options(), enable_idempotence=True, acks="all")
+        self._consumer = AIOKafkaConsumer(**self._broker.options(), group_id=None, enable_auto_commit=False)
         await self._producer.start()
         await self._consumer.start()
         topic = self._prefix + topic_to(self.partner)

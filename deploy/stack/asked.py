@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from deploy.stack.plan import INFRASTRUCTURE, PORTS, SERVICES, Plan, from_environment
+from deploy.stack.plan import INFRASTRUCTURE, KAFKA_VARIABLES, PORTS, SERVICES, Plan, from_environment
 from deploy.stack.problem import Problem
 from deploy.stack.secrets import write_private
 
@@ -55,6 +55,12 @@ def as_asked(plan: Plan) -> Plan:
     return from_environment({**asked.settings, "CASEGRID_DATA": str(plan.folder)}, only=",".join(asked.parts))
 
 
+def broker(plan: Plan) -> str:
+    """The kind of broker that runs, where the plan leaves it open: kafka, fallback, or auto if nothing runs."""
+    running = read(plan.run) if plan.broker == "auto" else None
+    return plan.broker if running is None else running.settings.get("CASEGRID_BROKER", plan.broker)
+
+
 def joined(plan: Plan, running: Asked) -> Plan:
     """The plan for all that runs and what is asked for now.
 
@@ -65,9 +71,9 @@ def joined(plan: Plan, running: Asked) -> Plan:
         for variable, now in _settings(plan).items()
         if _concerned(variable, running) and (before := running.settings.get(variable, now)) != now
     ]
-    broker = running.settings.get("CASEGRID_BROKER", plan.broker)
-    if plan.broker not in ("auto", broker):
-        differing.append(f"  CASEGRID_BROKER is {plan.broker} in this command, and {broker} in what runs")
+    kind = running.settings.get("CASEGRID_BROKER", plan.broker)
+    if plan.broker not in ("auto", kind):
+        differing.append(f"  CASEGRID_BROKER is {plan.broker} in this command, and {kind} in what runs")
     if differing:
         raise Problem(
             "\n".join(
@@ -78,7 +84,7 @@ def joined(plan: Plan, running: Asked) -> Plan:
                 ]
             )
         )
-    return replace(plan, only=plan.only | running.parts, broker=broker)
+    return replace(plan, only=plan.only | running.parts, broker=kind)
 
 
 def require_servers(plan: Plan) -> None:
@@ -95,7 +101,7 @@ def _settings(plan: Plan) -> dict[str, str]:
     return {
         **{variable: str(plan.ports[name]) for name, (variable, _) in PORTS.items()},
         "DATABASE_URL": plan.database_url or "",
-        "KAFKA_BOOTSTRAP_SERVERS": plan.kafka_bootstrap_servers or "",
+        **{name: plan.kafka_settings.get(name, "") for name in KAFKA_VARIABLES},
         "CASEGRID_TOPIC_PREFIX": plan.topic_prefix,
         "CASEGRID_DISTRICT": str(plan.district),
         "CASEGRID_PARTNERS": str(plan.partners),
@@ -104,7 +110,7 @@ def _settings(plan: Plan) -> dict[str, str]:
 
 def _concerned(variable: str, running: Asked) -> bool:
     """Whether anything that runs depends on the variable."""
-    servers = {"DATABASE_URL": "postgres", "KAFKA_BOOTSTRAP_SERVERS": "kafka"}
+    servers = {"DATABASE_URL": "postgres", **dict.fromkeys(KAFKA_VARIABLES, "kafka")}
     listeners = {variable: name.split()[0] for name, (variable, _) in PORTS.items()}
     if variable in servers:
         return servers[variable] in running.parts

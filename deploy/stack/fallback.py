@@ -14,7 +14,8 @@ KIND = "CASEGRID_BROKER_KIND"
 
 WARNING = (
     "WARNING: this is not Apache Kafka but a stand-in (noida-db). Enough to look around; it may lose the last moments "
-    "before a crash, and nothing this system guarantees holds on it."
+    "before a crash, it knows no users, so that whoever reaches its port may write and read everything, and nothing "
+    "this system guarantees holds on it."
 )
 
 

@@ -8,19 +8,34 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from pydantic import ValidationError
 
+from chassis.kafka.connection import Connection
 from chassis.settings import Settings
-from contracts.wire import rule_of
+from contracts.reference import Partners
+from contracts.status import SERVICES
 from deploy import partners
 from deploy.district.check import check
 from deploy.district.check.reading import PARTNERS
-from deploy.stack import asked, fallback, identity, kafka, ports, postgres, provision, readiness, topics
-from deploy.stack.plan import DATABASE, PARTS, PORTS, Plan, source_digest
+from deploy.stack import (
+    accounts,
+    asked,
+    connections,
+    fallback,
+    identity,
+    kafka,
+    ports,
+    postgres,
+    provision,
+    readiness,
+    topics,
+)
+from deploy.stack.plan import DATABASE, PARTS, PORTS, Plan, source_digest, unusable
 from deploy.stack.problem import Problem
 from deploy.stack.process import ROOT, Specification
-from deploy.stack.secrets import Secrets, load
+from deploy.stack.secrets import Secrets, load, passwords_folder
 from deploy.stack.supervise import Supervisor
 
 CLOCK = "clock.json"
@@ -74,7 +89,9 @@ async def up(plan: Plan, say: Say = print) -> None:
                     await asyncio.to_thread(provision.rebuild, name, services_environment(plan, name, secrets))
             if "kafka" in plan.only:
                 wanted = topics.of_installation(registered.by_id, plan.topic_prefix)
-                await topics.create(plan.bootstrap, wanted, plan.partitions)
+                broker = connections.administrator(plan)
+                await topics.create(broker, wanted, plan.partitions)
+                await _accounts(plan, broker, secrets, registered, say)
         if plan.services:
             with _step(say, "services ready"):
                 await supervisor.start(plan.services)
@@ -126,7 +143,7 @@ async def reset(plan: Plan, say: Say = print) -> None:
     say(f"dropped data, secrets and logs in {plan.folder}")
     if plan.partners.exists():
         say(f"kept {plan.partners}: who is registered there stays registered, with the same client key")
-    if plan.database_url or plan.kafka_bootstrap_servers:
+    if plan.database_url or plan.kafka:
         say("DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS name servers of yours: nothing was dropped there")
 
 
@@ -150,7 +167,7 @@ def services_environment(plan: Plan, name: str, secrets: Secrets, kind: str = "k
         "HOST": ports.LOOPBACK,
         "PORT": str(plan.ports[name]),
         "DATABASE_URL": provision.with_database(_cluster_url(plan, secrets), DATABASE, login),
-        "KAFKA_BOOTSTRAP_SERVERS": plan.bootstrap,
+        **connections.variables(connections.of_service(replace(plan, broker=kind), name)),
         fallback.KIND: kind,
         "CASEGRID_DISTRICT": str(plan.district),
         "CASEGRID_PARTNERS": str(plan.partners),
@@ -181,7 +198,8 @@ def _specify(plan: Plan, name: str, secrets: Secrets, say: Say) -> Specification
 
 
 def _broker(plan: Plan) -> kafka.Broker:
-    return kafka.Broker(plan.folder / "kafka", plan.ports["kafka"], plan.ports["kafka controller"])
+    passwords = passwords_folder(plan.run)
+    return kafka.Broker(plan.folder / "kafka", plan.ports["kafka"], plan.ports["kafka controller"], passwords=passwords)
 
 
 def _server(plan: Plan, secrets: Secrets) -> postgres.Server:
@@ -208,8 +226,14 @@ def _check_settings(plan: Plan, secrets: Secrets) -> None:
         try:
             Settings.model_validate({key if key.startswith("CASEGRID_") else key.lower(): given[key] for key in given})
         except ValidationError as refused:
-            findings = [f"{error['loc'][0]} is {error['input']!r}: {rule_of(error)}" for error in refused.errors()]
-            raise Problem("\n".join(findings)) from None
+            raise Problem(unusable(refused)) from None
+
+
+async def _accounts(plan: Plan, broker: Connection, secrets: Secrets, registered: Partners, say: Say) -> None:
+    """Makes users and access rules, and says who has none. Raises `Problem`."""
+    passwords = {name: secrets.kafka[name] for name in SERVICES}
+    for partner in await accounts.settle(broker, plan.topic_prefix, registered.registered, passwords):
+        say(f"  the partner {partner} has no user on this broker: `make partner NAME={partner}` makes one")
 
 
 async def _given_servers(plan: Plan) -> None:
@@ -217,8 +241,8 @@ async def _given_servers(plan: Plan) -> None:
     try:
         if "postgres" in plan.only and plan.database_url:
             await postgres.answering(plan.database_url, _GIVEN_SECONDS)
-        if "kafka" in plan.only and plan.kafka_bootstrap_servers:
-            await kafka.answering(plan.kafka_bootstrap_servers, _GIVEN_SECONDS)
+        if "kafka" in plan.only and plan.kafka:
+            await kafka.answering(plan.kafka, _GIVEN_SECONDS)
     except Problem as fault:
         raise Problem(f"{fault}; DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS name servers that must run already") from None
 
@@ -230,7 +254,7 @@ async def _answering(plan: Plan, supervisor: Supervisor, secrets: Secrets) -> No
     if "postgres" in plan.infrastructure:
         waits.append(postgres.answering(_cluster_url(plan, secrets), 60))
     if "kafka" in plan.infrastructure:
-        waits.append(kafka.answering(plan.bootstrap, 60))
+        waits.append(kafka.answering(connections.administrator(plan), 60))
     together = asyncio.gather(*waits)
     try:
         await asyncio.wait((watcher, together), return_when=asyncio.FIRST_COMPLETED)

@@ -7,7 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from pydantic import ValidationError
+
+from chassis.kafka.connection import Connection
+from chassis.settings import Settings
 from contracts.status import SERVICES
+from contracts.wire import rule_of
 from deploy.stack import ports
 from deploy.stack.problem import Problem
 from deploy.stack.process import ROOT
@@ -18,6 +23,15 @@ PARTS = INFRASTRUCTURE + SERVICES
 MANAGER = "supervisord"
 DATABASE = "casegrid"
 
+KAFKA_VARIABLES = (
+    "KAFKA_BOOTSTRAP_SERVERS",
+    "KAFKA_SECURITY_PROTOCOL",
+    "KAFKA_SASL_MECHANISM",
+    "KAFKA_SASL_USERNAME",
+    "KAFKA_SASL_PASSWORD_FILE",
+    "KAFKA_SSL_CA_FILE",
+)
+"""How the administrator reaches a broker of the user's. The services are told the same by the same names."""
 PORTS: Mapping[str, tuple[str, int]] = {
     "postgres": ("POSTGRES_PORT", 15432),
     "kafka": ("KAFKA_PORT", 19092),
@@ -42,8 +56,10 @@ class Plan:
     """The file of partners; theirs who registered, so nothing here writes or drops it."""
     partitions: int = 6
     topic_prefix: str = ""
-    kafka_bootstrap_servers: str | None = None
-    """A broker of the user's, instead of one of ours."""
+    kafka: Connection | None = None
+    """How the administrator reaches a broker of the user's, which stands in for one of ours."""
+    kafka_settings: Mapping[str, str] = field(default_factory=dict)
+    """The variables that say so, as they were given."""
     database_url: str | None = None
     """An administrator's URL of a server of the user's, instead of one of ours."""
     broker: str = "auto"
@@ -63,7 +79,7 @@ class Plan:
     @property
     def infrastructure(self) -> tuple[str, ...]:
         """Which servers we start ourselves."""
-        given = {"postgres": self.database_url, "kafka": self.kafka_bootstrap_servers}
+        given = {"postgres": self.database_url, "kafka": self.kafka}
         return tuple(name for name in INFRASTRUCTURE if name in self.only and given[name] is None)
 
     @property
@@ -72,7 +88,7 @@ class Plan:
 
     @property
     def bootstrap(self) -> str:
-        return self.kafka_bootstrap_servers or f"{ports.LOOPBACK}:{self.ports['kafka']}"
+        return self.kafka.servers if self.kafka else f"{ports.LOOPBACK}:{self.ports['kafka']}"
 
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
@@ -98,7 +114,8 @@ def from_environment(environment: Mapping[str, str] = os.environ, only: str = ""
         partners=Path(environment.get("CASEGRID_PARTNERS") or district.parent / "partners.json").resolve(),
         partitions=_number(environment, "CASEGRID_PARTITIONS", 6, 1000),
         topic_prefix=environment.get("CASEGRID_TOPIC_PREFIX", ""),
-        kafka_bootstrap_servers=_servers(environment, "KAFKA_BOOTSTRAP_SERVERS"),
+        kafka=broker_of(environment),
+        kafka_settings=_kafka_settings(environment),
         database_url=_database(environment, "DATABASE_URL"),
         broker=broker,
         only=_parts(only) if only else frozenset(PARTS),
@@ -141,6 +158,30 @@ def _servers(environment: Mapping[str, str], variable: str) -> str | None:
         if not host or not port.isdecimal():
             raise Problem(f"{variable} is {text!r}: servers as host:port, separated by commas, e.g. 127.0.0.1:9092")
     return text
+
+
+def broker_of(environment: Mapping[str, str]) -> Connection | None:
+    """How the administrator reaches a broker of the user's. Raises `Problem` naming a variable."""
+    given = _kafka_settings(environment)
+    if not given:
+        return None
+    if _servers(given, "KAFKA_BOOTSTRAP_SERVERS") is None:
+        names = ", ".join(given)
+        raise Problem(f"{names} would say how to reach a broker of yours: set KAFKA_BOOTSTRAP_SERVERS as well")
+    try:
+        return Connection.of(Settings.model_validate({name.lower(): value for name, value in given.items()}))
+    except ValidationError as refused:
+        raise Problem(unusable(refused)) from None
+
+
+def _kafka_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: environment[name] for name in KAFKA_VARIABLES if environment.get(name)}
+
+
+def unusable(refused: ValidationError) -> str:
+    """The variables that no service could start with, and why, one a line."""
+    found = ((str(error["loc"][0]).upper(), error["input"], rule_of(error)) for error in refused.errors())
+    return "\n".join(f"{name} is {given!r}: {rule}" for name, given, rule in found)
 
 
 def _database(environment: Mapping[str, str], variable: str) -> str | None:

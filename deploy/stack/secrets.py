@@ -1,9 +1,12 @@
-"""Passwords and keys of one stack: generated once, kept in .data/run/secrets.json for their owner only."""
+"""Passwords and keys of one stack: generated once, kept in .data/run/secrets.json for their owner only.
+
+The broker's lie in files of their own as well, each under its user's name: so broker and services read them.
+"""
 
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ from typing import Any
 from deploy.stack.plan import SERVICES
 
 FILE = "secrets.json"
+BROKER_ADMIN = "admin"
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,8 @@ class Secrets:
     """Signs the stack's development tokens (HS256)."""
     postgres: Mapping[str, str]
     """Role -> password: `postgres` and one per service."""
+    kafka: Mapping[str, str]
+    """User -> password: `admin` and one per service. Those of partners are kept nowhere."""
 
 
 def load(run: Path) -> Secrets:
@@ -27,18 +33,36 @@ def load(run: Path) -> Secrets:
     known: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}
     complete = Secrets(
         jwt_key=known.get("jwt_key") or secrets.token_urlsafe(32),
-        postgres={name: secrets.token_urlsafe(18) for name in ("postgres", *SERVICES)} | known.get("postgres", {}),
+        kafka=_passwords((BROKER_ADMIN, *SERVICES), known.get("kafka", {})),
+        postgres=_passwords(("postgres", *SERVICES), known.get("postgres", {})),
     )
     if asdict(complete) != known:
         write_private(path, asdict(complete))
+    for name, password in complete.kafka.items():
+        file = passwords_folder(run) / name
+        if not file.exists() or file.read_text() != password:
+            write_text_privately(file, password)  # without a line's end, which Kafka would take for a part of it
     return complete
 
 
+def passwords_folder(run: Path) -> Path:
+    """Holds a file for each user of the broker, and nothing else."""
+    return run / "kafka-passwords"
+
+
+def _passwords(names: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
+    return {name: secrets.token_urlsafe(18) for name in names} | dict(known)
+
+
 def write_private(path: Path, value: Any) -> None:
+    write_text_privately(path, json.dumps(value, indent=2) + "\n")
+
+
+def write_text_privately(path: Path, text: str) -> None:
+    """Puts a file in place as a whole, which its owner alone may read."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     partial.unlink(missing_ok=True)
     with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        json.dump(value, file, indent=2)
-        file.write("\n")
+        file.write(text)
     partial.replace(path)

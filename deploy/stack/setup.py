@@ -1,6 +1,9 @@
-"""What containers need before the services start: topics, the five schemas with their roles, the reference district.
+"""What containers need before the services start: topics, users and access rules on the broker, the five schemas with
+their roles, the reference district.
 
-Reads its environment and the file of partners, and writes into `CASEGRID_DISTRICT` only. Safe to run again.
+Reads its environment and the file of partners; where the broker has users, also the services' passwords for it, each
+in a file of the folder `KAFKA_PASSWORDS` that is called like the service. Writes into `CASEGRID_DISTRICT` only. Safe to
+run again.
 """
 
 import os
@@ -9,8 +12,8 @@ from pathlib import Path
 
 from deploy import partners
 from deploy.district.__main__ import main as write_district
-from deploy.stack import kafka, postgres, provision, topics
-from deploy.stack.plan import DATABASE, SERVICES
+from deploy.stack import accounts, kafka, postgres, provision, topics
+from deploy.stack.plan import DATABASE, SERVICES, broker_of
 from deploy.stack.problem import Problem
 
 _SECONDS = 60
@@ -19,14 +22,20 @@ _SECONDS = 60
 async def setup(environment: Mapping[str, str] = os.environ) -> None:
     """Waits for broker and database, then makes what is missing. Raises `Problem` that names a variable or a server."""
     database_url = _required(environment, "DATABASE_URL")
-    servers = _required(environment, "KAFKA_BOOTSTRAP_SERVERS")
+    _required(environment, "KAFKA_BOOTSTRAP_SERVERS")
+    broker = broker_of(environment)
+    assert broker is not None
     district = Path(_required(environment, "CASEGRID_DISTRICT"))
     passwords = {name: _required(environment, f"{name.upper()}_PASSWORD") for name in SERVICES}
     registered = partners.read(Path(environment.get("CASEGRID_PARTNERS") or district.parent / "partners.json"))
-    wanted = topics.of_installation(registered.by_id, environment.get("CASEGRID_TOPIC_PREFIX", ""))
-    await kafka.answering(servers, _SECONDS)
-    await topics.create(servers, wanted, int(environment.get("CASEGRID_PARTITIONS", "6")))
+    prefix = environment.get("CASEGRID_TOPIC_PREFIX", "")
+    wanted = topics.of_installation(registered.by_id, prefix)
+    users = {name: _broker_password(environment, name) for name in SERVICES} if broker.names_user else {}
+    await kafka.answering(broker, _SECONDS)
+    await topics.create(broker, wanted, int(environment.get("CASEGRID_PARTITIONS", "6")))
     print(f"topics: {', '.join(wanted)}")
+    for partner in await accounts.settle(broker, prefix, registered.registered, users):
+        print(f"the partner {partner} has no user on this broker: `python -m deploy.partners add {partner}` makes one")
     await postgres.answering(database_url, _SECONDS)
     migrated = await provision.database(database_url, passwords)
     applied = [f"{name}: {', '.join(one.applied)}" for name, one in migrated.items() if one.applied]
@@ -37,6 +46,14 @@ async def setup(environment: Mapping[str, str] = os.environ) -> None:
         login = (name, passwords[name])
         url = provision.with_database(database_url, DATABASE, login)
         provision.rebuild(name, {"DATABASE_URL": url, "CASEGRID_DISTRICT": str(district)})
+
+
+def _broker_password(environment: Mapping[str, str], name: str) -> str:
+    file = Path(_required(environment, "KAFKA_PASSWORDS")) / name
+    try:
+        return file.read_text().strip()
+    except OSError as fault:
+        raise Problem(f"KAFKA_PASSWORDS: {file} can't be read: {fault.strerror}") from None
 
 
 def _required(environment: Mapping[str, str], name: str) -> str:

@@ -11,7 +11,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from deploy.stack import asked, identity, kafka, logs, postgres, readiness
+from deploy.stack import asked, connections, identity, kafka, logs, postgres, readiness
 from deploy.stack.plan import INFRASTRUCTURE, MANAGER, Plan
 from deploy.stack.problem import Problem
 from deploy.stack.secrets import load
@@ -49,7 +49,7 @@ class Row:
 
 async def rows(plan: Plan) -> list[Row]:
     """Of everything that the plan says should run, the manager first; all are asked at the same time."""
-    given = {"kafka": plan.kafka_bootstrap_servers, "postgres": plan.database_url}
+    given = {"kafka": plan.kafka, "postgres": plan.database_url}
     manager, states = await _manager(plan)
     names = [*(name for name in INFRASTRUCTURE if name in plan.only), *plan.services]
     async with httpx.AsyncClient() as client:
@@ -151,7 +151,7 @@ async def _server_faults(plan: Plan, name: str) -> dict[str, str]:
     try:
         async with asyncio.timeout(2 * _SECONDS):
             if name == "kafka":
-                await kafka.answering(plan.bootstrap, 0)
+                await kafka.answering(connections.administrator(plan), 0)
             else:
                 own = postgres.Server(plan.folder, plan.ports["postgres"], load(plan.run).postgres[postgres.ADMIN])
                 await postgres.answering(plan.database_url or own.url(), 0)

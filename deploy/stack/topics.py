@@ -10,6 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import NoError, TopicAlreadyExistsError, for_code
 
+from chassis.kafka.connection import Connection
 from contracts.homes import topic_from, topic_to
 from contracts.wire import TOPICS
 from deploy.stack.problem import Problem
@@ -41,7 +42,7 @@ def of_installation(partners: Iterable[str], prefix: str = "") -> dict[str, Conf
 
 
 async def create(
-    bootstrap: str,
+    broker: Connection,
     wanted: Iterable[str] | Mapping[str, Configuration],
     partitions: int,
     timeout_seconds: float = 30,
@@ -52,7 +53,7 @@ async def create(
     one, or with another configuration than the wanted one.
     """
     topics: dict[str, Configuration] = dict(wanted) if isinstance(wanted, Mapping) else {name: {} for name in wanted}
-    async with _admin(bootstrap) as admin:
+    async with _admin(broker) as admin:
         answer: Any = await admin.create_topics(
             [NewTopic(name, partitions, 1, topic_configs=dict(own)) for name, own in topics.items()]
         )
@@ -79,23 +80,23 @@ async def create(
         return new
 
 
-async def partitions(bootstrap: str, name: str) -> int | None:
+async def partitions(broker: Connection, name: str) -> int | None:
     """How many partitions a topic has; None where there is no such topic."""
-    async with _admin(bootstrap) as admin:
+    async with _admin(broker) as admin:
         (topic,) = await admin.describe_topics([name])
         return len(topic["partitions"]) if topic["error_code"] == 0 else None
 
 
-async def delete(bootstrap: str, names: Iterable[str]) -> None:
+async def delete(broker: Connection, names: Iterable[str]) -> None:
     """Deletes the topics; what is not there is no error."""
-    async with _admin(bootstrap) as admin:
+    async with _admin(broker) as admin:
         await admin.delete_topics(list(names))
 
 
 @asynccontextmanager
-async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=15_000)
-    await admin.start()
+async def _admin(broker: Connection) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(**broker.options(), request_timeout_ms=15_000)
+    await broker.reach(admin.start())
     try:
         yield admin
     finally:

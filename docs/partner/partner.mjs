@@ -5,6 +5,8 @@ import { Kafka, logLevel } from 'kafkajs'
 const servers = (process.env.KAFKA_BOOTSTRAP_SERVERS ?? '127.0.0.1:19092').split(',')
 const prefix = process.env.CASEGRID_TOPIC_PREFIX ?? ''
 const me = 'drainage'
+const username = `${prefix}partner.${me}` // its password is what `make partner` printed; beyond one machine set ssl, too
+const sasl = { mechanism: 'scram-sha-256', username, password: process.env.PARTNER_PASSWORD }
 
 // `number` is your own: said again with the same time and data it is the same event, byte for byte (UUID v5, by URL).
 function idOf (number) {
@@ -23,9 +25,9 @@ function request (subject, number, at, data, causationid) {
   return { topic: `${prefix}from.${me}`, messages: [{ key: subject, value: JSON.stringify(event), headers }] }
 }
 
-const kafka = new Kafka({ brokers: servers, clientId: me, logLevel: logLevel.ERROR })
+const kafka = new Kafka({ brokers: servers, clientId: me, sasl, logLevel: logLevel.ERROR })
 const producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1 })
-const consumer = kafka.consumer({ groupId: `${prefix}${me}-js` })
+const consumer = kafka.consumer({ groupId: `${username}.js` })
 const mine = randomUUID() // you choose the id of the case
 const place = { point: { lat: 30.656 + Math.random() / 1000, lon: 104.103 + Math.random() / 1000 } }
 const report = {

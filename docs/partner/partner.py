@@ -7,6 +7,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 SERVERS = os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:19092")
 PREFIX, ME = os.environ.get("CASEGRID_TOPIC_PREFIX", ""), "drainage"
+USER = f"{PREFIX}partner.{ME}"  # its password is what `make partner` printed; beyond one machine say SASL_SSL
+LOGIN = {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "SCRAM-SHA-256", "sasl_plain_username": USER,
+         "sasl_plain_password": os.environ["PARTNER_PASSWORD"]}
 
 
 def id_of(number):  # `number` is your own: said again with the same time and data it is the same event, byte for byte
@@ -28,8 +31,8 @@ async def main():
     place = {"point": {"lat": 30.658 + random.random() / 1000, "lon": 104.103 + random.random() / 1000}}
     report = {"kind": "report", "channel": "sensor", "title": "Cover 17 tilted", "place": place,
               "category": "component.public-facilities.manhole-sensor", "external_ref": "alarm-17"}
-    producer = AIOKafkaProducer(bootstrap_servers=SERVERS, acks="all", enable_idempotence=True)
-    consumer = AIOKafkaConsumer(f"{PREFIX}to.{ME}", bootstrap_servers=SERVERS, group_id=f"{PREFIX}{ME}",
+    producer = AIOKafkaProducer(bootstrap_servers=SERVERS, **LOGIN, acks="all", enable_idempotence=True)
+    consumer = AIOKafkaConsumer(f"{PREFIX}to.{ME}", bootstrap_servers=SERVERS, **LOGIN, group_id=USER,
                                 auto_offset_reset="earliest", enable_auto_commit=False)
     async with producer, consumer:
         now = datetime.now(timezone.utc).isoformat()

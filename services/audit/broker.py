@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
+from chassis.kafka.connection import Connection
 from chassis.retry import NotNow, in_short, in_words
 from chassis.settings import Settings
 
@@ -20,10 +21,11 @@ EndOffsets = Mapping[tuple[str, int], int]
 
 async def end_offsets(settings: Settings, topics: Iterable[str]) -> EndOffsets:
     """The end of every partition now. Raises `NotNow` if the broker does not tell it."""
+    broker = Connection.of(settings)
     names = {settings.topic_prefix + topic: topic for topic in topics}
     kafka = AIOKafkaConsumer(
         *names,
-        bootstrap_servers=settings.kafka_bootstrap_servers,
+        **broker.options(),
         client_id=f"{settings.topic_prefix}audit-ends",
         group_id=None,  # outside the group it is assigned all partitions
         auto_offset_reset="latest",
@@ -32,7 +34,7 @@ async def end_offsets(settings: Settings, topics: Iterable[str]) -> EndOffsets:
     )
     try:
         async with asyncio.timeout(_DEADLINE_SECONDS):
-            await kafka.start()
+            await broker.reach(kafka.start())
             found = await kafka.end_offsets(kafka.assignment())
     except (KafkaError, TimeoutError) as fault:
         log.warning("the broker does not tell where its topics end: %s", in_words(fault))

@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import MessageSizeTooLargeError
 
+from chassis.kafka.connection import Connection
 from chassis.kafka.consumer import Consumer, Reading
 from chassis.kafka.records import Record
 from tests.support.facts import case_id, fact_record, record_of, report
@@ -27,7 +28,7 @@ class Reader:
         self.records: list[Record] = []
         self.go_on = asyncio.Event()
         self.go_on.set()
-        reading = Reading(kafka, prefix, batch=100, session_seconds=3)
+        reading = Reading(Connection(kafka), prefix, batch=100, session_seconds=3)
         self.consumer = Consumer(reading, "reader", lambda: self.topics, self._take)
 
     async def _take(self, records: Sequence[Record]) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from chassis.clock import wall_clock
 from chassis.engine.inbox import Inbox
+from chassis.kafka.connection import Connection as Broker
 from chassis.kafka.relay import Relay
 from chassis.retry import NotNow
 from chassis.store.changes import EVERYTHING, Changes
@@ -168,7 +169,7 @@ async def test_a_cancelled_reader_ends_its_statement(store: Database) -> None:
 async def test_the_relay_says_that_the_server_hangs_and_goes_on_when_it_answers_again(
     kafka: str, topics: str, store: Database, own_postgres: Postgres
 ) -> None:
-    relay = Relay(servers=kafka, name="tally", prefix=topics, database=store)
+    relay = Relay(broker=Broker(kafka), name="tally", prefix=topics, database=store)
     task = asyncio.create_task(relay.run())
     try:
 

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer
 from chassis.clock import wall_clock
 from chassis.engine.inbox import Inbox
 from chassis.kafka import relay as relay_module
+from chassis.kafka.connection import Connection
 from chassis.kafka.relay import Relay
 from chassis.store.database import Database
 from contracts.envelope import Event
@@ -23,7 +24,7 @@ from tests.support.tally import MODEL, TALLY
 
 @asynccontextmanager
 async def relaying(kafka: str, prefix: str, database: Database) -> AsyncIterator[Relay]:
-    relay = Relay(servers=kafka, name="tally", prefix=prefix, database=database)
+    relay = Relay(broker=Connection(kafka), name="tally", prefix=prefix, database=database)
     task = asyncio.create_task(relay.run())
     try:
         yield relay

@@ -13,11 +13,11 @@ from jsonschema import Draft202012Validator
 from chassis.engine.model import Model
 from chassis.settings import Settings
 from contracts.export.__main__ import ROOT, drift, schema_path
-from contracts.export.asyncapi import PARTITIONS, PARTNERS, RECEIVES, SENDS
+from contracts.export.asyncapi import PARTITIONS, PARTNERS
 from contracts.export.examples import scenario
 from contracts.export.schemas import RULES, nodes, schema
 from contracts.fields import MAX_INTEGER
-from contracts.homes import DECIDERS, service_source
+from contracts.homes import DECIDERS, RECEIVES, SENDS, service_source
 from contracts.progress import PUBLISHERS
 from contracts.status import SERVICES
 from contracts.wire import TOPICS, TYPES, Invalid, name_on, parse, writes
@@ -197,7 +197,7 @@ def test_the_document_tells_who_sends_and_receives() -> None:
     assert told == {
         *((who, "send", name_on(topic)) for who, topics in SENDS.items() for topic in topics),
         *((who, "receive", name_on(topic)) for who, topics in RECEIVES.items() for topic in topics),
-    }, "SENDS or RECEIVES of contracts/export/asyncapi.py changed: `python -m contracts.export` writes the document"
+    }, "SENDS or RECEIVES of contracts/homes.py changed: `python -m contracts.export` writes the document"
     assert DOCUMENT["operations"]["partnerSendsRequest"]["reply"]["channel"] == {"$ref": "#/channels/Notice"}
 
 
@@ -206,7 +206,7 @@ def test_only_who_may_write_a_topic_sends_there() -> None:
         concrete = topic.replace("*", "fire")
         for who in SENDS:
             source = "/partners/fire" if who == "partner" else f"/services/{who}"
-            said = f"contracts/wire.py (writes) and SENDS of contracts/export/asyncapi.py differ on {who} and {topic}"
+            said = f"contracts/wire.py (writes) and SENDS of contracts/homes.py differ on {who} and {topic}"
             assert writes(source, concrete) is (topic in SENDS[who]), said
 
 
@@ -228,7 +228,7 @@ def district(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_service_reads_the_topics_the_document_says(service: str, district: Path) -> None:
     wiring = import_module(f"services.{service}.service")
     built = wiring.build(Settings.model_validate({"CASEGRID_DISTRICT": district}))
-    said = f"services/{service}/service.py (topics=) and RECEIVES of contracts/export/asyncapi.py differ"
+    said = f"services/{service}/service.py (topics=) and RECEIVES of contracts/homes.py differ"
     assert set(built.topics) == set(RECEIVES[service]), said
     decides, source = isinstance(built.model, Model), service_source(built.name)
     assert (source in DECIDERS) is decides, f"what {service} says of parked records is forged: contracts.homes.DECIDERS"

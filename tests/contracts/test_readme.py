@@ -6,7 +6,7 @@ from contracts import notice, request
 from contracts.causes import label
 from contracts.envelope import PartnerEvent
 from contracts.export.__main__ import ROOT
-from contracts.export.asyncapi import RECEIVES, SENDS
+from contracts.homes import RECEIVES, SENDS
 from contracts.intake import REPORT_BYTES
 from contracts.reference.partners import Says
 from contracts.request import REPORTS

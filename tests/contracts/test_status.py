@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from contracts.causes import label
 from contracts.envelope import Event
-from contracts.export.asyncapi import RECEIVES, SENDS
 from contracts.export.examples import scenario
 from contracts.feedback import Evaluated
 from contracts.fields import Fact
+from contracts.homes import RECEIVES, SENDS
 from contracts.intake import NewReport, Supplement
 from contracts.progress import (
     Acknowledged,

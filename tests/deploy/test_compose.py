@@ -10,17 +10,18 @@ import yaml
 from pydantic import AliasChoices
 
 from chassis.settings import Settings
-from deploy.compose.__main__ import main, missing, required
+from deploy.compose.__main__ import files, main, missing, required
 from deploy.lint import checks
 from deploy.partners.__main__ import parser as partners_parser
 from deploy.stack.jars import version
-from deploy.stack.plan import PORTS, SERVICES, source_digest
+from deploy.stack.kafka import security
+from deploy.stack.plan import PORTS, SERVICES, broker_of, source_digest
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE_TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(COMPOSE_TEXT)
 DOCKERFILE = (ROOT / "deploy/Dockerfile").read_text().replace("\\\n", " ")
-OWN = {"build", "environment", "ports"}
+OWN = {"build", "environment", "ports", "secrets"}
 """What one of the five may say for itself; the rest comes from the shared part."""
 
 
@@ -87,7 +88,10 @@ def test_the_five_differ_in_name_login_and_port_only(name: str) -> None:
         key: value for key, value in shared.items() if key != "environment"
     }
     login = f"postgresql://{name}:${{{name.upper()}_PASSWORD:?}}@postgres:5432/casegrid"
-    assert service["environment"] == {**shared["environment"], "DATABASE_URL": login}
+    file = f"/run/kafka-passwords/{name}"
+    user = {"KAFKA_SASL_USERNAME": name, "KAFKA_SASL_PASSWORD_FILE": file}
+    assert service["environment"] == {**shared["environment"], **user, "DATABASE_URL": login}
+    assert service["secrets"] == [{"source": f"kafka-{name}", "target": file}], "its own password and no other"
     assert service["build"] == {"context": ".", "dockerfile": "deploy/Dockerfile", "args": {"SERVICE": name}}
     assert service["ports"][0].endswith(f":{shared['environment']['PORT']}")
     assert service["depends_on"] == {"setup": {"condition": "service_completed_successfully"}}
@@ -118,7 +122,7 @@ def test_a_service_in_a_container_listens_to_all_so_its_key_must_be_given() -> N
 def test_no_secret_is_written_down() -> None:
     for service in COMPOSE["services"].values():
         for name, value in service.get("environment", {}).items():
-            if re.search("PASSWORD|KEY", name):
+            if re.search("PASSWORD|KEY", name) and not str(value).startswith("/run/kafka-passwords"):
                 assert re.match(r"\$\{[A-Z_]+:\?", value), name
             assert not re.search(r"://\w+:[^$]+@", str(value)), name
 
@@ -169,6 +173,57 @@ def test_the_broker_makes_no_topic_by_itself_and_keeps_what_it_has() -> None:
     assert listeners["CONTROLLER"].startswith("127.0.0.1:")
     assert advertised["BROKER"] == COMPOSE["x-service"]["environment"]["KAFKA_BOOTSTRAP_SERVERS"]
     assert advertised["OUTSIDE"] == "127.0.0.1:${KAFKA_PORT:-19092}"
+
+
+def as_properties(environment: dict[str, Any]) -> dict[str, str]:
+    """What Kafka's image makes of its variables, and compose of a doubled dollar."""
+    marks = {"___": "-", "__": "_", "_": "."}
+    return {
+        re.sub("_+", lambda found: marks[found[0]], name.removeprefix("KAFKA_")).lower(): str(value).replace("$$", "$")
+        for name, value in environment.items()
+    }
+
+
+def test_the_broker_has_the_users_and_denies_what_the_embedded_one_does() -> None:
+    found = as_properties(COMPOSE["services"]["kafka"]["environment"])
+    for name, value in security(Path("/run/kafka-passwords")).items():
+        if name != "listener.security.protocol.map":
+            assert found[name] == value, name
+    protocols = dict(each.split(":") for each in found["listener.security.protocol.map"].split(","))
+    assert protocols == dict.fromkeys(("BROKER", "OUTSIDE", "CONTROLLER"), "SASL_PLAINTEXT")
+    assert found["listener.name.outside.sasl.enabled.mechanisms"] == "SCRAM-SHA-256", "the administrator stays inside"
+    assert COMPOSE["x-service"]["environment"]["KAFKA_SECURITY_PROTOCOL"] == "SASL_PLAINTEXT"
+
+
+def test_the_administrators_password_is_mounted_where_the_broker_and_the_set_up_look_for_it() -> None:
+    mounted = {"source": "kafka-admin", "target": "/run/kafka-passwords/admin"}
+    assert COMPOSE["services"]["kafka"]["secrets"] == [mounted]
+    setup = COMPOSE["services"]["setup"]
+    assert setup["secrets"] == [
+        mounted,
+        *({"source": f"kafka-{name}", "target": f"/run/kafka-passwords/{name}"} for name in SERVICES),
+    ]
+    broker = broker_of({name: str(value) for name, value in setup["environment"].items()})
+    assert broker is not None
+    assert (broker.user, broker.mechanism, broker.password) == ("admin", "PLAIN", Path(mounted["target"]))
+
+
+def test_kafkas_own_tools_are_told_the_administrator() -> None:
+    said = COMPOSE["configs"]["kafka-admin"]["content"].replace("$$", "$").splitlines()
+    embedded = (ROOT / "deploy/kafka/admin.properties").read_text().replace("{secrets}", "/run/kafka-passwords")
+    assert said == [line for line in embedded.splitlines() if not line.startswith("#")]
+    healthcheck = COMPOSE["services"]["kafka"]["healthcheck"]["test"]
+    assert healthcheck[-1] == COMPOSE["services"]["kafka"]["configs"][0]["target"]
+
+
+def test_what_prepares_an_installation_is_in_no_image_of_a_service() -> None:
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    assert [line for line in stages()["setup"] if "--from=setup-dependencies" in line]
+    assert not [line for line in stages()["service"] if "setup-dependencies" in line]
+    assert [line for line in stages()["setup-dependencies"] if "--group deploy" in line]
+    lock = (ROOT / "requirements.lock").read_text()
+    for each in groups["deploy"]:
+        assert re.search(rf"^{re.split('[<>=]', each)[0]}==", lock, re.MULTILINE), each
 
 
 def test_a_services_image_holds_only_its_own_code() -> None:
@@ -235,6 +290,17 @@ def test_every_required_secret_is_generated_once(tmp_path: Path, capsys: pytest.
 def test_only_its_owner_may_read_the_secrets(tmp_path: Path) -> None:
     main(tmp_path)
     assert (tmp_path / ".env").stat().st_mode & 0o077 == 0
+    assert (tmp_path / ".secrets").stat().st_mode & 0o077 == 0
+
+
+def test_each_user_of_the_broker_gets_a_password_of_its_own_that_stays(tmp_path: Path) -> None:
+    assert files(COMPOSE_TEXT) == sorted(f".secrets/kafka-{name}" for name in ("admin", *SERVICES))
+    main(tmp_path)
+    first = [(tmp_path / name).read_text() for name in files(COMPOSE_TEXT)]
+    assert len({*first}) == len(first)
+    assert all(re.fullmatch(r"[\w-]{43}", password) for password in first), "a line's end would be a part of it"
+    main(tmp_path)
+    assert [(tmp_path / name).read_text() for name in files(COMPOSE_TEXT)] == first
 
 
 def test_a_check_is_run_again_when_its_files_change() -> None:

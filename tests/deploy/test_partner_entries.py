@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from chassis.kafka.connection import Connection
 from contracts.reference import NO_PARTNERS, Partner, Partners
-from deploy.partners import Unacceptable, Wanted, read, unregister
+from deploy.partners import Installation, Unacceptable, Wanted, read, unregister
 from deploy.partners.entries import retired, with_entry
 from deploy.partners.file import change
 from deploy.stack.problem import Problem
@@ -108,9 +109,9 @@ def test_a_partner_that_is_registered_no_longer_may_say_nothing_for_nobody_and_t
     assert retired(after, "water") is after
 
 
-def test_a_file_that_is_not_there_registers_nobody(tmp_path: Path) -> None:
+async def test_a_file_that_is_not_there_registers_nobody(tmp_path: Path) -> None:
     assert read(tmp_path / "partners.json") == NO_PARTNERS
-    assert not unregister(tmp_path / "partners.json", "water")
+    assert not await unregister(Installation(tmp_path / "partners.json", tmp_path, Connection("127.0.0.1:1")), "water")
     assert not (tmp_path / "partners.json").exists()
 
 
@@ -118,8 +119,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     file = tmp_path / "district" / "partners.json"
     change(file, lambda _: REGISTERED)
     assert read(file) == REGISTERED
-    assert unregister(file, "water")
-    assert not unregister(file, "water")
+    change(file, lambda found: retired(found, "water"))
     assert [partner.says for partner in read(file).partners] == [()]
 
 

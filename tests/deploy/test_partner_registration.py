@@ -5,19 +5,22 @@ import hashlib
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from chassis.kafka.connection import Connection
 from chassis.registry import Registry
 from chassis.settings import Settings
 from chassis.web.errors import Unauthenticated
 from chassis.web.identity import Identity
 from deploy.district.__main__ import main as write_district
-from deploy.partners import Installation, Unacceptable, Wanted, read, register, unregister
+from deploy.partners import Installation, Issued, Unacceptable, Wanted, as_partner, read, register, unregister
 from deploy.stack import topics
+from deploy.stack.kafka import Kafka
 from deploy.stack.problem import Problem
 from deploy.stack.process import ROOT
 
@@ -43,9 +46,9 @@ async def installation(
 ) -> AsyncIterator[Installation]:
     """One with the topics of the facts, and nobody registered."""
     await make_topics(topic_prefix, PARTITIONS)
-    yield Installation(tmp_path / "partners.json", district, kafka, topic_prefix)
+    yield Installation(tmp_path / "partners.json", district, Connection(kafka), topic_prefix)
     await topics.delete(
-        kafka, [name for partner in ("water", "fire") for name in topics.of_partner(partner, topic_prefix)]
+        Connection(kafka), [name for partner in ("water", "fire") for name in topics.of_partner(partner, topic_prefix)]
     )
 
 
@@ -54,7 +57,7 @@ def command(installation: Installation) -> Callable[..., Awaitable[tuple[int | N
     """`await command("list")`: exit status, standard output and standard error of `python -m deploy.partners`."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("CASEGRID_")},
-        "KAFKA_BOOTSTRAP_SERVERS": installation.bootstrap,
+        "KAFKA_BOOTSTRAP_SERVERS": installation.broker.servers,
         "CASEGRID_TOPIC_PREFIX": installation.prefix,
         "CASEGRID_DISTRICT": str(installation.district),
         "CASEGRID_PARTNERS": str(installation.partners),
@@ -75,18 +78,18 @@ def command(installation: Installation) -> Callable[..., Awaitable[tuple[int | N
 
 
 async def test_its_topics_are_there_and_the_broker_stamps_what_it_says(installation: Installation) -> None:
-    assert await register(installation, WATER) is not None
+    assert (await register(installation, WATER)).client_key is not None
     said, told = f"{installation.prefix}from.water", f"{installation.prefix}to.water"
-    assert await topics.partitions(installation.bootstrap, said) == PARTITIONS
-    assert await topics.partitions(installation.bootstrap, told) == PARTITIONS
+    assert await topics.partitions(installation.broker, said) == PARTITIONS
+    assert await topics.partitions(installation.broker, told) == PARTITIONS
 
-    producer = AIOKafkaProducer(bootstrap_servers=installation.bootstrap)
+    producer = AIOKafkaProducer(bootstrap_servers=installation.broker.servers)
     await producer.start()
     long_ago = 1_000_000_000_000
     for topic in (said, told):
         await producer.send_and_wait(topic, b"x", partition=0, timestamp_ms=long_ago)
     await producer.stop()
-    consumer = AIOKafkaConsumer(bootstrap_servers=installation.bootstrap, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(bootstrap_servers=installation.broker.servers, auto_offset_reset="earliest")
     await consumer.start()
     consumer.assign([TopicPartition(said, 0), TopicPartition(told, 0)])
     found = {record.topic: record for record in [await consumer.getone(), await consumer.getone()]}
@@ -99,7 +102,7 @@ async def test_its_topics_are_there_and_the_broker_stamps_what_it_says(installat
 async def test_the_services_know_it_by_its_key_which_stands_in_the_file_as_a_hash_only(
     installation: Installation,
 ) -> None:
-    key = await register(installation, WATER)
+    key = (await register(installation, WATER)).client_key
     assert key is not None
     assert key not in installation.partners.read_text()
     assert set(read(installation.partners).by_key) == {hashlib.sha256(key.encode()).hexdigest()}
@@ -111,13 +114,14 @@ async def test_the_services_know_it_by_its_key_which_stands_in_the_file_as_a_has
 
 
 async def test_registered_again_it_keeps_its_key_until_a_new_one_is_asked_for(installation: Installation) -> None:
-    first = await register(installation, WATER)
+    first = (await register(installation, WATER)).client_key
     before = read(installation.partners).by_key
-    assert await register(installation, Wanted("water", says=("steps",), units=("dept:sanitation",))) is None
+    again = await register(installation, Wanted("water", says=("steps",), units=("dept:sanitation",)))
+    assert again == Issued(None, None)
     assert list(read(installation.partners).by_key) == list(before)
     assert read(installation.partners).by_id["water"].units == ("dept:sanitation",)
 
-    second = await register(installation, WATER, rotate=True)
+    second = (await register(installation, WATER, rotate=True)).client_key
 
     assert first is not None
     assert second not in (None, first)
@@ -133,28 +137,30 @@ async def test_what_breaks_a_rule_changes_nothing(installation: Installation) ->
     with pytest.raises(Unacceptable, match="units: dept:water answers through water already"):
         await register(installation, Wanted("fire", says=("steps",), units=("dept:water",)))
     assert installation.partners.read_bytes() == before
-    assert await topics.partitions(installation.bootstrap, f"{installation.prefix}from.fire") is None
+    assert await topics.partitions(installation.broker, f"{installation.prefix}from.fire") is None
 
 
 async def test_removed_it_leaves_its_topics_and_goes_on_with_them_when_it_comes_back(
     installation: Installation,
 ) -> None:
     await register(installation, WATER)
-    producer = AIOKafkaProducer(bootstrap_servers=installation.bootstrap)
+    producer = AIOKafkaProducer(bootstrap_servers=installation.broker.servers)
     await producer.start()
     await producer.send_and_wait(f"{installation.prefix}from.water", b"kept", partition=0)
 
-    assert unregister(installation.partners, "water")
+    assert await unregister(installation, "water")
 
     assert read(installation.partners).by_key == {}
-    assert await register(installation, WATER) is not None
+    assert (await register(installation, WATER)).client_key is not None
     again = await producer.send_and_wait(f"{installation.prefix}from.water", b"next", partition=0)
     await producer.stop()
     assert again.offset == 1
 
 
 async def test_no_entry_without_topics(installation: Installation, kafka: str) -> None:
-    elsewhere = Installation(installation.partners, installation.district, kafka, f"{installation.prefix}none-")
+    elsewhere = Installation(
+        installation.partners, installation.district, Connection(kafka), f"{installation.prefix}none-"
+    )
     with pytest.raises(Problem, match=f"has no topic {installation.prefix}none-ReportFiled yet"):
         await register(elsewhere, WATER)
     assert not installation.partners.exists()
@@ -162,7 +168,7 @@ async def test_no_entry_without_topics(installation: Installation, kafka: str) -
 
 async def test_a_topic_whose_records_bear_their_writers_time_is_not_taken(installation: Installation) -> None:
     said = f"{installation.prefix}from.water"
-    await topics.create(installation.bootstrap, [said], PARTITIONS)
+    await topics.create(installation.broker, [said], PARTITIONS)
     with pytest.raises(Problem, match=f"topic {said} has message.timestamp.type=CreateTime: it must be LogAppendTime"):
         await register(installation, WATER)
     assert not installation.partners.exists()
@@ -178,7 +184,7 @@ async def test_two_at_once_are_both_registered(installation: Installation) -> No
 async def test_of_two_at_once_for_one_unit_one_is_refused(installation: Installation) -> None:
     fire = Wanted("fire", says=("steps",), units=WATER.units)
     ends = await asyncio.gather(register(installation, WATER), register(installation, fire), return_exceptions=True)
-    assert [type(end) for end in ends if not isinstance(end, str)] == [Unacceptable]
+    assert [type(end) for end in ends if not isinstance(end, Issued)] == [Unacceptable]
     assert len(read(installation.partners).partners) == 1
 
 
@@ -240,7 +246,8 @@ async def test_the_setup_container_has_all_that_the_command_needs(installation: 
     setup = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["setup"]
     here = {
         "DATABASE_URL": "postgresql://postgres@127.0.0.1:1/casegrid",  # nothing of it is asked
-        "KAFKA_BOOTSTRAP_SERVERS": installation.bootstrap,
+        "KAFKA_BOOTSTRAP_SERVERS": installation.broker.servers,
+        "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",  # the broker here knows no users
         "CASEGRID_DISTRICT": str(installation.district),
         "CASEGRID_PARTNERS": str(installation.partners),
     }
@@ -258,3 +265,40 @@ async def test_the_setup_container_has_all_that_the_command_needs(installation: 
     )
     assert await process.wait() == 0
     assert set(read(installation.partners).by_id) == {"water"}
+
+
+async def test_where_the_broker_has_users_it_gets_one_with_a_password_of_its_own(
+    guarded_kafka: Kafka, topic_prefix: str, district: Path, tmp_path: Path
+) -> None:
+    broker = guarded_kafka.administrator
+    await topics.create(broker, topics.of_installation((), topic_prefix), 1)
+    installation = Installation(tmp_path / "partners.json", district, broker, topic_prefix)
+    first = (await register(installation, WATER)).password
+    assert (await register(installation, WATER)).password is None, "it keeps the one it has"
+    second = (await register(installation, WATER, rotate=True)).password
+    assert None not in (first, second)
+
+    async def turned_away(password: str | None) -> bool:
+        return await as_partner(installation, "water", password).refusal() is not None
+
+    assert await turned_away(first)
+    assert not await turned_away(second)
+    producer = AIOKafkaProducer(**as_partner(installation, "water", second).options())
+    await producer.start()
+    await producer.send_and_wait(f"{topic_prefix}from.water", b"{}")
+    await producer.stop()
+
+    assert await unregister(installation, "water")
+    assert await turned_away(second)
+    assert (await register(installation, WATER)).password not in (None, first, second)
+
+
+async def test_removed_while_the_broker_is_silent_it_is_registered_no_longer_all_the_same(
+    installation: Installation,
+) -> None:
+    await register(installation, WATER)
+    silent = Connection("127.0.0.1:1", "SASL_PLAINTEXT", "PLAIN", "admin", "x")
+    elsewhere = replace(installation, broker=silent)
+    with pytest.raises(Problem, match="water is registered no longer, and `make up` removes its user"):
+        await unregister(elsewhere, "water")
+    assert read(installation.partners).registered == {}

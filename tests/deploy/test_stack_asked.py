@@ -36,7 +36,7 @@ def test_the_tools_call_what_runs_where_it_listens(tmp_path: Path) -> None:
     started = plan(tmp_path)
     asked.note(started.run, Asked.of(started, "kafka"))
     found = Addresses.of_stack(tmp_path)
-    assert found.servers == "127.0.0.1:29092"
+    assert found.broker.servers == "127.0.0.1:29092"
     assert (found.urls["intake"], found.urls["audit"]) == ("http://127.0.0.1:28001", "http://127.0.0.1:8005")
 
 

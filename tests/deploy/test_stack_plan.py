@@ -9,12 +9,13 @@ from pathlib import Path
 import jwt
 import pytest
 
+from chassis.kafka.connection import Connection
 from chassis.registry import Registry
 from chassis.settings import Settings
 from chassis.web.identity import Identity
-from deploy.stack import ports, secrets
+from deploy.stack import asked, connections, ports, secrets
 from deploy.stack.lifecycle import services_environment
-from deploy.stack.plan import from_environment
+from deploy.stack.plan import KAFKA_VARIABLES, Plan, from_environment
 from deploy.stack.problem import Problem
 from deploy.stack.process import ROOT
 from deploy.stack.token import AUDIENCE, ISSUER, issue
@@ -167,3 +168,72 @@ def test_a_target_hands_on_what_it_is_given(goal: str, variables: list[str], com
     ).stdout
     last = shown[shown.index("-m deploy.stack") :].replace("\\\n", "")
     assert " ".join(last.split()) == f"-m {command}"
+
+
+OWN_BROKER = {
+    "KAFKA_BOOTSTRAP_SERVERS": "broker:9092",
+    "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+    "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
+    "KAFKA_SASL_USERNAME": "operator",
+    "KAFKA_SASL_PASSWORD_FILE": "/etc/operator",
+    "KAFKA_SSL_CA_FILE": "/etc/ca.pem",
+}
+
+
+def told(plan: Plan, name: str) -> Connection:
+    """What the settings of a service make of what it is told."""
+    kind = "fallback" if plan.broker == "fallback" else "kafka"
+    given = services_environment(plan, name, secrets.load(plan.run), kind)
+    fields = {key.lower() if key in KAFKA_VARIABLES else key: value for key, value in given.items()}
+    return Connection.of(Settings.model_validate(fields))
+
+
+def test_the_embedded_broker_has_a_user_for_each_service(tmp_path: Path) -> None:
+    plan = from_environment({"CASEGRID_DATA": str(tmp_path), "CASEGRID_BROKER": "kafka"})
+    found = told(plan, "triage")
+    assert (found.protocol, found.mechanism, found.user) == ("SASL_PLAINTEXT", "SCRAM-SHA-256", "triage")
+    assert found.secret() == secrets.load(plan.run).kafka["triage"]
+    assert isinstance(found.password, Path), "no password in the environment"
+    assert stat.S_IMODE(found.password.stat().st_mode) == 0o600
+    assert connections.administrator(plan).secret() == secrets.load(plan.run).kafka["admin"]
+
+
+def test_a_broker_of_the_users_own_is_reached_as_its_variables_say(tmp_path: Path) -> None:
+    plan = from_environment({"CASEGRID_DATA": str(tmp_path), "CASEGRID_TOPIC_PREFIX": "t1-", **OWN_BROKER})
+    assert plan.infrastructure == ("postgres",)
+    assert connections.administrator(plan).user == "operator"
+    found = told(plan, "triage")
+    assert (found.servers, found.protocol, found.mechanism) == ("broker:9092", "SASL_SSL", "SCRAM-SHA-512")
+    assert (found.user, found.ca_file) == ("t1-triage", Path("/etc/ca.pem"))
+    assert found.secret() == secrets.load(plan.run).kafka["triage"]
+
+
+@pytest.mark.parametrize(
+    "given", [{"KAFKA_BOOTSTRAP_SERVERS": "broker:9092"}, {"CASEGRID_BROKER": "fallback"}], ids=["own", "fallback"]
+)
+def test_a_broker_without_users_is_told_none(tmp_path: Path, given: dict[str, str]) -> None:
+    plan = from_environment({"CASEGRID_DATA": str(tmp_path), **given})
+    assert connections.administrator(plan) == told(plan, "triage") == Connection(plan.bootstrap)
+
+
+def test_what_runs_is_known_by_what_was_noted(tmp_path: Path) -> None:
+    plan = from_environment({"CASEGRID_DATA": str(tmp_path)})
+    assert connections.administrator(plan).names_user
+    asked.note(plan.run, asked.Asked.of(plan, "fallback"))
+    assert not connections.administrator(plan).names_user
+    own = from_environment({"CASEGRID_DATA": str(tmp_path), **OWN_BROKER})
+    asked.note(own.run, asked.Asked.of(own, "kafka"))
+    assert connections.administrator(asked.as_asked(plan)) == own.kafka
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"KAFKA_SECURITY_PROTOCOL": "SASL_SSL"}, "KAFKA_SECURITY_PROTOCOL would say .*: set KAFKA_BOOTSTRAP_SERVERS"),
+        ({**OWN_BROKER, "KAFKA_SECURITY_PROTOCOL": "TLS"}, "KAFKA_SECURITY_PROTOCOL is 'TLS': Input should be"),
+        ({**OWN_BROKER, "KAFKA_SASL_USERNAME": ""}, "KAFKA_SASL_USERNAME is '': .*SASL_SSL needs it"),
+    ],
+)
+def test_how_a_broker_is_reached_must_make_sense(given: dict[str, str], named: str) -> None:
+    with pytest.raises(Problem, match=named):
+        from_environment(given)

@@ -11,7 +11,7 @@ from deploy.stack.postgres import Postgres
 
 
 async def test_records_survive_kill_9_of_the_broker(own_kafka: Kafka) -> None:
-    await topics.create(own_kafka.bootstrap, ["kept"], 3)
+    await topics.create(own_kafka.administrator, ["kept"], 3)
     producer = AIOKafkaProducer(bootstrap_servers=own_kafka.bootstrap, acks="all", enable_idempotence=True)
     await producer.start()
     for number in range(30):

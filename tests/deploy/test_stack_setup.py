@@ -5,14 +5,16 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from chassis.kafka.connection import Connection
 from deploy.partners.entries import Wanted, with_entry
 from deploy.partners.file import change
 from deploy.stack import topics
+from deploy.stack.kafka import Kafka
 from deploy.stack.postgres import Postgres
 from deploy.stack.problem import Problem
 from deploy.stack.provision import with_database
 from deploy.stack.setup import setup
-from tests.support.infrastructure import PASSWORD
+from tests.support.infrastructure import PASSWORD, service_connections
 
 
 async def test_it_makes_what_is_missing_and_is_safe_to_run_again(
@@ -32,8 +34,8 @@ async def test_it_makes_what_is_missing_and_is_safe_to_run_again(
     registered = (tmp_path / "own.json").read_bytes()
     try:
         await setup(environment)
-        assert await topics.partitions(kafka, f"{topic_prefix}from.hotline") == 2
-        assert await topics.partitions(kafka, f"{topic_prefix}to.hotline") == 2
+        assert await topics.partitions(Connection(kafka), f"{topic_prefix}from.hotline") == 2
+        assert await topics.partitions(Connection(kafka), f"{topic_prefix}to.hotline") == 2
         assert (tmp_path / "district" / "manifest.json").exists()
         own = await asyncpg.connect(with_database(own_postgres.url, "casegrid", ("audit", PASSWORD)))
         assert await own.fetchval("SELECT count(*) FROM audit.log") == 0
@@ -42,7 +44,37 @@ async def test_it_makes_what_is_missing_and_is_safe_to_run_again(
         assert "none, all are there" in capsys.readouterr().out
         assert (tmp_path / "own.json").read_bytes() == registered
     finally:
-        await topics.delete(kafka, topics.of_installation(["hotline"], topic_prefix))
+        await topics.delete(Connection(kafka), topics.of_installation(["hotline"], topic_prefix))
+
+
+async def test_it_gives_the_services_their_users_where_the_broker_has_any(
+    own_guarded_kafka: Kafka, own_postgres: Postgres, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = own_guarded_kafka.broker.passwords
+    assert folder is not None
+    environment = {
+        "DATABASE_URL": own_postgres.url,
+        "KAFKA_BOOTSTRAP_SERVERS": own_guarded_kafka.bootstrap,
+        "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+        "KAFKA_SASL_MECHANISM": "PLAIN",
+        "KAFKA_SASL_USERNAME": "admin",
+        "KAFKA_SASL_PASSWORD_FILE": str(folder / "admin"),
+        "KAFKA_PASSWORDS": str(folder),
+        "CASEGRID_PARTITIONS": "1",
+        "CASEGRID_DISTRICT": str(tmp_path / "district"),
+        "CASEGRID_PARTNERS": str(tmp_path / "own.json"),
+        "DISTRICT_SCALE": "tiny",
+        **{f"{name}_PASSWORD": PASSWORD for name in ("INTAKE", "TRIAGE", "DISPATCH", "FEEDBACK", "AUDIT")},
+    }
+    change(tmp_path / "own.json", lambda none: with_entry(none, Wanted("hotline", says=("reports",)), (), None))
+    with pytest.raises(Problem, match=r"KAFKA_PASSWORDS: .*/nowhere/intake can't be read: No such file"):
+        await setup({**environment, "KAFKA_PASSWORDS": str(tmp_path / "nowhere")})
+    with pytest.raises(Problem, match=r"KAFKA_SASL_USERNAME is '': .*KAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT needs it"):
+        await setup({**environment, "KAFKA_SASL_USERNAME": ""})
+    await setup(environment)
+    assert "the partner hotline has no user on this broker" in capsys.readouterr().out
+    for service in service_connections(own_guarded_kafka).values():
+        assert await service.refusal() is None
 
 
 async def test_a_missing_variable_is_named() -> None:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from chassis.kafka.connection import Connection
 from deploy.district.__main__ import main as write_district
 from deploy.partners import read
-from deploy.stack import ports, topics
-from deploy.stack.plan import MANAGER, PARTS
+from deploy.stack import connections, ports, topics
+from deploy.stack.plan import MANAGER, PARTS, from_environment
 from deploy.stack.status import ALL_READY, NOT_READY, NOTHING_RUNS
 from tests.deploy.stacks import Stack, stack_in
 from tests.deploy.waiting import until
@@ -95,22 +96,29 @@ async def test_up_status_up_again_kill_down_and_reset(stack: Stack) -> None:
 async def test_partners_outlive_the_stack_and_find_their_topics_again(stack: Stack) -> None:
     district(stack)
     file = stack.folder / "district" / "partners.json"
-    bootstrap = f"127.0.0.1:{stack.ports['KAFKA_PORT']}"
     assert stack.run("up", "--only", "kafka").returncode == 0
     added = stack.run("add", "--units=dept:water", "--says=reports,steps", "water", module="deploy.partners")
     assert added.returncode == 0, added.stderr
-    assert hashlib.sha256(added.stdout.split()[-1].encode()).hexdigest() in read(file).by_key
+    said = {line.partition(" ")[0]: line.split()[-1] for line in added.stdout.splitlines()}
+    assert hashlib.sha256(said["client"].encode()).hexdigest() in read(file).by_key
     registered = file.read_bytes()
 
     assert stack.run("up", "--only", "kafka").returncode == 0
     assert file.read_bytes() == registered
 
+    settings = from_environment(stack.environment)
+    user = Connection(settings.bootstrap, "SASL_PLAINTEXT", user="partner.water", password=said["password"])
+    assert await user.refusal() is None, "what was printed lets the partner in"
+
     reset = stack.run("reset")
     assert f"kept {file}" in reset.stdout
     assert file.read_bytes() == registered
-    assert stack.run("up", "--only", "kafka").returncode == 0
+    up = stack.run("up", "--only", "kafka")
+    assert "the partner water has no user on this broker: `make partner NAME=water` makes one" in up.stdout
     assert file.read_bytes() == registered
-    assert await topics.create(bootstrap, topics.of_partner("water"), 6) == [], "`up` made them anew"
+    assert "water with this password" in (await user.refusal() or ""), "the broker was dropped with all its users"
+    broker = connections.administrator(settings)
+    assert await topics.create(broker, topics.of_partner("water"), 6) == [], "`up` made them anew"
 
 
 def test_a_partners_file_that_is_not_usable_stops_up_before_anything_runs(stack: Stack) -> None:

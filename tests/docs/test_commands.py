@@ -45,7 +45,7 @@ FOREIGN: Mapping[str, set[str]] = {
     "pg_dumpall": {"--roles-only", "--no-role-passwords", "--file", "--dbname"},
     "pg_restore": {"--clean", "--if-exists", "--single-transaction", "--dbname"},
     "kafka-consumer-groups.sh": {
-        *("--bootstrap-server", "--describe", "--group", "--all-groups", "--all-topics", "--topic"),
+        *("--bootstrap-server", "--command-config", "--describe", "--group", "--all-groups", "--all-topics", "--topic"),
         *("--reset-offsets", "--to-earliest", "--to-offset", "--execute"),
     },
     "tar": {"--create", "--extract", "--gzip", "--file"},

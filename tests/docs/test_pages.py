@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from contracts.export.asyncapi import RECEIVES, SENDS
+from contracts.homes import RECEIVES, SENDS
 from contracts.status import SERVICES
+from deploy.stack.access import access
 from tests.docs.pages import DOCS, PAGES, ROOT, blocks, known_variable, named, page, rows, spans, written
 
 LONGEST = 150
@@ -87,3 +88,29 @@ def test_the_recipes_name_files_and_names_that_are_there() -> None:
             assert any((ROOT / folder / path).exists() for folder in RELATIVE_TO), span
         elif re.fullmatch(r"[A-Za-z_]\w*=?", span) and span not in EXAMPLES:
             assert re.search(rf"\b{span}", code), span
+
+
+def test_the_page_on_security_shows_the_rules_as_they_are() -> None:
+    """As `deploy.stack.access` makes them, with `<id>` for any partner."""
+    table = {spans(row["user"])[0]: row for row in rows(page("security.md")) if "groups" in row}
+    assert list(table) == [*SERVICES, "partner.<id>", "admin"]
+    made = access(["<id>"])
+    for user in (*SERVICES, "partner.<id>"):
+        for head, operation, kind in (
+            ("writes", "WRITE", "TOPIC"),
+            ("reads", "READ", "TOPIC"),
+            ("groups", "READ", "GROUP"),
+        ):
+            allowed = sorted(
+                rule.name + "*" * rule.begins
+                for rule in made
+                if (rule.user, rule.operation, rule.kind) == (user, operation, kind)
+            )
+            assert spans(table[user][head]) == allowed, f"{user} {head}"
+
+
+def test_the_tests_that_the_page_on_security_names_are_there() -> None:
+    named = [name for row in rows(page("security.md")) for name in spans(row.get("proven by", ""))]
+    assert named
+    for name in named:
+        assert f"def {name}(" in (ROOT / "tests/deploy/test_broker_access.py").read_text(), name

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import httpx
 
+from chassis.kafka.connection import Connection
 from contracts.status import SERVICES
+from deploy.stack.connections import variables
 from tests.support.services import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -20,11 +22,18 @@ class Fleet:
     """Processes by service name. One that ends is started again, as a process manager would."""
 
     def __init__(
-        self, *, databases: Mapping[str, str], kafka: str, prefix: str, district: Path, logs: Path, **more: str
+        self,
+        *,
+        databases: Mapping[str, str],
+        kafka: str | Mapping[str, Connection],
+        prefix: str,
+        district: Path,
+        logs: Path,
+        **more: str,
     ) -> None:
+        """`kafka` is an open broker's address, or each service's own connection."""
         self._environment = {
             **os.environ,
-            "KAFKA_BOOTSTRAP_SERVERS": kafka,
             "CASEGRID_TOPIC_PREFIX": prefix,
             "CASEGRID_DISTRICT": str(district),
             "CASEGRID_REQUESTS_PER_SECOND": "100000",
@@ -33,6 +42,9 @@ class Fleet:
             **more,
         }
         self._databases = databases
+        self._brokers: Mapping[str, Connection] = (
+            dict.fromkeys(SERVICES, Connection(kafka)) if isinstance(kafka, str) else kafka
+        )
         self._logs = logs
         self.ports = {name: _free_port() for name in SERVICES}
         self._processes: dict[str, asyncio.subprocess.Process] = {}
@@ -104,7 +116,8 @@ class Fleet:
             await eventually(answer, seconds=seconds, every=0.1, what=f"{name}{path}")
 
     async def _spawn(self, name: str) -> None:
-        environment = {**self._environment, "DATABASE_URL": self._databases[name], "PORT": str(self.ports[name])}
+        own = {"DATABASE_URL": self._databases[name], "PORT": str(self.ports[name])}
+        environment = {**self._environment, **own, **variables(self._brokers[name])}
         with (self._logs / f"{name}.log").open("ab") as log:
             self._processes[name] = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", f"services.{name}", cwd=ROOT, env=environment, stdout=log, stderr=log

@@ -21,14 +21,17 @@ import asyncpg
 import psutil
 import pytest
 
+from chassis.kafka.connection import Connection
 from chassis.store.migrations import Migration, migrate
 from contracts.wire import TOPICS
 from deploy.stack import kafka as broker
 from deploy.stack import postgres as server
 from deploy.stack import topics
+from deploy.stack.access import service_user
 from deploy.stack.plan import SERVICES
 from deploy.stack.ports import free
 from deploy.stack.provision import with_database
+from deploy.stack.secrets import load, passwords_folder
 
 PASSWORD = "test"
 """Of every service's role."""
@@ -69,7 +72,7 @@ async def kafka(infrastructure_folder: Path) -> AsyncIterator[str]:
         yield given
     elif _engine_answers():
         with _kafka_container() as bootstrap:
-            await broker.answering(bootstrap, 60)
+            await broker.answering(Connection(bootstrap), 60)
             yield bootstrap
     else:
         embedded = broker.Kafka(infrastructure_folder, settings=BROKER_SETTINGS)
@@ -102,6 +105,44 @@ async def own_kafka(infrastructure_folder: Path) -> AsyncIterator[broker.Kafka]:
     await own.start()
     yield own
     await own.kill()
+
+
+@pytest.fixture(scope="session")
+async def guarded_kafka(infrastructure_folder: Path) -> AsyncIterator[broker.Kafka]:
+    """A broker with users and access rules, as `make up` starts it, for all tests of who may do what."""
+    folder = infrastructure_folder / "guarded"
+    passwords(folder)
+    guarded = broker.Kafka(folder, settings=BROKER_SETTINGS, passwords=passwords_folder(folder))
+    await guarded.start()
+    yield guarded
+    await guarded.kill()
+
+
+@pytest.fixture
+async def own_guarded_kafka(infrastructure_folder: Path) -> AsyncIterator[broker.Kafka]:
+    """A broker with users and access rules of one test's own; `service_connections` names the services'."""
+    folder = infrastructure_folder / _unique("guarded")
+    passwords(folder)
+    own = broker.Kafka(folder, settings=BROKER_SETTINGS, passwords=passwords_folder(folder))
+    await own.start()
+    yield own
+    await own.kill()
+
+
+def passwords(folder: Path) -> dict[str, str]:
+    """Of the services, for a broker in that folder."""
+    known = load(folder).kafka
+    return {name: known[name] for name in SERVICES}
+
+
+def service_connections(kafka: broker.Kafka, prefix: str = "") -> dict[str, Connection]:
+    """How each service reaches a broker with users."""
+    folder = kafka.broker.passwords
+    assert folder is not None
+    return {
+        name: Connection(kafka.bootstrap, "SASL_PLAINTEXT", user=service_user(name, prefix), password=folder / name)
+        for name in SERVICES
+    }
 
 
 @pytest.fixture
@@ -195,13 +236,13 @@ async def make_topics(kafka: str) -> AsyncIterator[Callable[..., Awaitable[list[
         for partner in partners:
             wanted |= topics.of_partner(partner, prefix)
         full = list(wanted)
-        await topics.create(kafka, wanted, partitions)
+        await topics.create(Connection(kafka), wanted, partitions)
         made.extend(full)
         return full
 
     yield make
     if made:
-        await topics.delete(kafka, made)
+        await topics.delete(Connection(kafka), made)
 
 
 async def migrate_services(admin_url: str, password: str = PASSWORD) -> None:

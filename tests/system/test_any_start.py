@@ -20,7 +20,7 @@ async def test_services_wait_for_what_is_not_there_yet_and_recover_when_it_comes
 ) -> None:
     await execute(own_postgres.url, "CREATE DATABASE casegrid")
     await migrate_services(with_database(own_postgres.url, "casegrid"))
-    await topics.create(own_kafka.bootstrap, TOPICS, 3)
+    await topics.create(own_kafka.administrator, TOPICS, 3)
     databases = {name: with_database(own_postgres.url, "casegrid", (name, PASSWORD)) for name in SERVICES}
     await own_kafka.stop()
     await own_postgres.stop()

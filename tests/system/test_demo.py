@@ -12,19 +12,19 @@ from rich.console import Console
 
 from chassis.settings import DEVELOPMENT_KEY
 from contracts.wire import TOPICS
-from deploy.demo.__main__ import RATE, STARTS, cast
+from deploy.demo.__main__ import RATE, STARTS, cast, system_of
 from deploy.demo.clock import Stage
 from deploy.demo.scenario import PARTNERS, Scenario
 from deploy.demo.trace import Trace
 from deploy.demo.verdict import judge
-from deploy.partners import Installation, register
+from deploy.partners import Installation
 from deploy.simulation.city import Addresses, City
-from deploy.stack import topics
+from deploy.stack import accounts, topics
 from deploy.stack.kafka import Kafka
 from deploy.stack.postgres import Postgres
 from deploy.stack.provision import with_database
 from tests.support.fleet import ROOT, SERVICES, Fleet
-from tests.support.infrastructure import PASSWORD, execute, migrate_services
+from tests.support.infrastructure import PASSWORD, execute, migrate_services, passwords, service_connections
 
 
 async def rebuild(service: str, database: str, district: Path) -> list[str]:
@@ -42,33 +42,34 @@ async def rebuild(service: str, database: str, district: Path) -> list[str]:
 
 @pytest.mark.timeout(300)
 async def test_the_burst_main_ends_as_fixed_and_audited(
-    own_kafka: Kafka, own_postgres: Postgres, district: Path, tmp_path: Path
+    own_guarded_kafka: Kafka, own_postgres: Postgres, district: Path, tmp_path: Path
 ) -> None:
     await execute(own_postgres.url, "CREATE DATABASE casegrid")
     await migrate_services(with_database(own_postgres.url, "casegrid"))
-    await topics.create(own_kafka.bootstrap, TOPICS, 3)
+    broker = own_guarded_kafka.administrator
+    await topics.create(broker, TOPICS, 3)
+    await accounts.settle(broker, "", (), passwords(own_guarded_kafka.data_dir.parent))
     databases = {name: with_database(own_postgres.url, "casegrid", (name, PASSWORD)) for name in SERVICES}
-    installation = Installation(district.parent / "partners.json", district, own_kafka.bootstrap)
-    for wanted in PARTNERS:
-        assert await register(installation, wanted) is not None
+    installation = Installation(district.parent / "partners.json", district, broker)
+    partners = {wanted.id: await system_of(installation, wanted) for wanted in PARTNERS}
     clock = tmp_path / "clock.json"
     fleet = Fleet(
         databases=databases,
-        kafka=own_kafka.bootstrap,
+        kafka=service_connections(own_guarded_kafka),
         prefix="",
         district=district,
         logs=tmp_path,
         CASEGRID_CLOCK_FILE=str(clock),
     )
-    addresses = Addresses(own_kafka.bootstrap, {name: fleet.url(name) for name in SERVICES}, DEVELOPMENT_KEY)
+    addresses = Addresses(broker, {name: fleet.url(name) for name in SERVICES}, DEVELOPMENT_KEY)
     async with fleet, AsyncExitStack() as stack:
         console = Console(file=stack.enter_context((tmp_path / "demo.txt").open("w")), width=160)
         await fleet.ready()
         stage = Stage(clock, STARTS, RATE)
         stack.callback(stage.close)
         city = await stack.enter_async_context(City(addresses))
-        trace = await stack.enter_async_context(Trace(city.servers, console))
-        others = await stack.enter_async_context(cast(city, stage))
+        trace = await stack.enter_async_context(Trace(city.broker, console))
+        others = await stack.enter_async_context(cast(partners, stage))
         play = await Scenario(city, stage, trace, others, district).perform()
         found = await judge(city, play, console)
         rebuilt = {name: await rebuild(name, databases[name], district) for name in SERVICES}

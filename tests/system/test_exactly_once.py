@@ -66,8 +66,8 @@ async def test_every_acknowledged_report_has_one_complete_chain(
     await execute(own_postgres.url, "CREATE DATABASE casegrid")
     admin = with_database(own_postgres.url, "casegrid")
     await migrate_services(admin)
-    await topics.create(own_kafka.bootstrap, TOPICS, 6)
-    await topics.create(own_kafka.bootstrap, topics.of_partner(PARTNER), 6)
+    await topics.create(own_kafka.administrator, TOPICS, 6)
+    await topics.create(own_kafka.administrator, topics.of_partner(PARTNER), 6)
     register(district, Partner(id=PARTNER, name="Bench", says=("reports", "steps"), units=(UNIT,)))
     databases = {name: with_database(own_postgres.url, "casegrid", (name, PASSWORD)) for name in SERVICES}
     fleet = Fleet(databases=databases, kafka=own_kafka.bootstrap, prefix="", district=district, logs=tmp_path)

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,8 +13,10 @@ import pytest
 from contracts.reference import Partner
 from deploy.district.__main__ import main as write_district
 from deploy.lint import node_tools
+from deploy.stack import accounts, topics
+from deploy.stack.kafka import Kafka
 from tests.support.fleet import ROOT, SERVICES, Fleet
-from tests.support.infrastructure import Database
+from tests.support.infrastructure import Database, passwords, service_connections
 from tests.system.bus import register
 
 PROGRAMS = ROOT / "docs" / "partner"
@@ -22,17 +24,24 @@ DRAINAGE = Partner(id="drainage", name="Drainage office", says=("reports", "step
 
 
 @asynccontextmanager
-async def stack(database: Database, kafka: str, prefix: str, folder: Path) -> AsyncIterator[dict[str, str]]:
+async def stack(database: Database, kafka: Kafka, prefix: str, folder: Path) -> AsyncIterator[dict[str, str]]:
     """The five services; what a partner's program is told of them."""
     district = folder / "district" / "full"
     assert write_district(["--scale", "full", "--out", str(district)]) == 0
     register(district, DRAINAGE)
     databases = {name: database.url(name) for name in SERVICES}
-    async with Fleet(databases=databases, kafka=kafka, prefix=prefix, district=district, logs=folder) as fleet:
+    broker = kafka.administrator
+    await topics.create(broker, topics.of_installation([DRAINAGE.id], prefix), 3)
+    await accounts.settle(broker, prefix, [DRAINAGE.id], passwords(kafka.data_dir.parent))
+    password = await accounts.renew(broker, prefix, DRAINAGE.id)
+    assert password is not None
+    services = service_connections(kafka, prefix)
+    async with Fleet(databases=databases, kafka=services, prefix=prefix, district=district, logs=folder) as fleet:
         await fleet.ready()
         yield {
             **{name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
-            "KAFKA_BOOTSTRAP_SERVERS": kafka,
+            "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap,
+            "PARTNER_PASSWORD": password,
             "CASEGRID_TOPIC_PREFIX": prefix,
         }
 
@@ -53,13 +62,12 @@ async def run(environment: dict[str, str], folder: Path, *command: str) -> str:
 
 @pytest.mark.timeout(300)
 async def test_both_end_with_their_own_case_closed_and_their_own_assignment_resolved(
-    database: Database, kafka: str, topic_prefix: str, make_topics: Callable[..., Awaitable[list[str]]], tmp_path: Path
+    database: Database, guarded_kafka: Kafka, topic_prefix: str, tmp_path: Path
 ) -> None:
-    await make_topics(topic_prefix, partners=(DRAINAGE.id,))
     node, modules = node_tools()
     (tmp_path / "node_modules").symlink_to(modules)
     (tmp_path / "partner.mjs").write_text((PROGRAMS / "partner.mjs").read_text())
-    async with stack(database, kafka, topic_prefix, tmp_path) as environment:
+    async with stack(database, guarded_kafka, topic_prefix, tmp_path) as environment:
         in_python = await run(environment, tmp_path, sys.executable, "-I", str(PROGRAMS / "partner.py"))
         in_javascript = await run(environment, tmp_path, node, "partner.mjs")
         connection = await asyncpg.connect(database.admin_url)
