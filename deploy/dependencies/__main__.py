@@ -38,12 +38,14 @@ def main() -> int:
     if not source:
         print(f"{'osv':10} NOT RUN: CASEGRID_OSV names no file of known vulnerabilities")
         return 1 if wrong else 0
-    known = vulnerabilities(records(Path(source)), judged)
-    print(
-        f"{'osv':10} {'failed' if known else 'ok'}",
-        *(f"{k.package} {k.version}: {k.id} {k.summary}" for k in known),
-        sep="\n",
-    )
+    try:
+        known = [
+            f"{one.package} {one.version}: {one.id} {one.summary}"
+            for one in vulnerabilities(records(Path(source)), judged)
+        ]
+    except (OSError, ValueError, AttributeError) as fault:
+        known = [f"CASEGRID_OSV: {source} is not a file of the OSV database: {fault}"]
+    print(f"{'osv':10} {'failed' if known else 'ok'}", *known, sep="\n")
     return 1 if wrong or known else 0
 
 

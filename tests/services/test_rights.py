@@ -11,6 +11,7 @@ from chassis.store.migrations import MigrationError, migrate
 from chassis.store.rights import SETTINGS, TABLES
 from deploy.stack.plan import SERVICES
 from tests.docs.pages import page, rows
+from tests.docs.pages import written as source
 from tests.support import infrastructure
 from tests.support.infrastructure import PASSWORD, execute, migrations_of
 
@@ -184,6 +185,11 @@ async def test_a_rebuild_has_no_statement_time(service: str, migrated: infrastru
         await found.open(rebuilt=False)
         assert await found.fetch("SHOW statement_timeout") == [(expected,)]
         await found.close()
+
+
+def test_no_lock_is_taken_that_every_role_of_the_database_could_take() -> None:
+    code = ("chassis/**/*.py", "services/**/*.py", "chassis/**/*.sql", "services/**/*.sql")
+    assert "advisory_" not in source(*code)
 
 
 async def test_roles_of_no_service_may_not_enter_the_database(migrated: infrastructure.Database) -> None:
