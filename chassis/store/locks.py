@@ -12,9 +12,9 @@ from chassis.store.database import Connection
 # Names share 4,096 locks, because each is a row.
 _LOCK = """
 SELECT FROM locks
- WHERE number IN (SELECT 1 + (hashtext(name) & 4095) FROM unnest($1::text[]) AS name)
+ WHERE number = ANY (ARRAY(SELECT 1 + (hashtext(name) & 4095) FROM unnest($1::text[]) AS name))
    AND (SELECT set_config('plan_cache_mode', 'force_custom_plan', true)) IS NOT NULL
- ORDER BY number FOR UPDATE OF locks
+ ORDER BY number FOR UPDATE
 """
 _LOCK_ALONE = "SELECT FROM locks WHERE number = 0 FOR UPDATE"
 
