@@ -50,13 +50,14 @@ replay: up ## real city reports through the whole system: FILE=reports.csv FORMA
 test: $(MADE) ## every test, against a real Kafka and a real PostgreSQL (ARGS='-k relay -x')
 	@$(PY) -m pytest $(ARGS)
 
-check: $(MADE) ## format, lint, types, import rules, contracts, container files; changes nothing
+check: $(MADE) ## format, lint, types, import rules, contracts, container files, licences of dependencies; changes nothing
 	@.venv/bin/ruff format --check --quiet . || { echo 'not formatted as ruff does: make fix' >&2; exit 1; }
 	@.venv/bin/ruff check --quiet .
 	@$(PY) -m basedpyright
 	@.venv/bin/lint-imports
 	@$(PY) -m contracts.export --check
 	@$(PY) -m deploy.lint
+	@$(PY) -m deploy.dependencies
 
 fix: $(MADE) ## rewrite what `make check` finds and a program can mend
 	@.venv/bin/ruff format --quiet .

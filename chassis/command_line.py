@@ -3,10 +3,8 @@
 import argparse
 import asyncio
 import sys
+import time
 from collections.abc import Callable
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from chassis.retry import in_words
 from chassis.runtime import main as run
@@ -17,6 +15,8 @@ from chassis.store.database import TRANSIENT_ERRORS, Database
 from chassis.store.derived import rebuild
 from chassis.store.migrations import MigrationError
 from chassis.worker import derived_of
+
+_TELL_SECONDS = 2.0
 
 
 def main(build: Callable[[Settings], Service]) -> None:
@@ -44,14 +44,21 @@ async def _rebuild(service: Service, settings: Settings) -> list[TableRebuilt]:
         settings.database_url, service.name, size=2, migrations=service.migrations, statement_seconds=None
     )
     await database.open(rebuilt=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
-        with Progress(*columns, console=Console(file=sys.stderr)) as bar:
-            task = bar.add_task(f"rebuild {service.name}", total=None)
-
-            def progress(done: int, total: int) -> None:
-                bar.update(task, completed=done, total=total)
-
-            return await rebuild(derived_of(service.model), database, progress)
+        return await rebuild(derived_of(service.model), database, _Told(service.name))
     finally:
         await database.close()
+
+
+class _Told:
+    """Says on stderr how far a rebuild is: when it begins, every two seconds, and at the end."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+        self._last = 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._last >= _TELL_SECONDS or done == total:
+            self._last = now
+            print(f"rebuild {self._service}: {done:,} of {total:,} cases", file=sys.stderr)

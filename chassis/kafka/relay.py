@@ -5,8 +5,8 @@ commits late is found whatever its position. A relay that dies midway sends agai
 error the producer is discarded and the relay starts again at the oldest row, because an idempotent producer that failed
 once may stay broken for a partition (aiokafka #1017, #1154).
 
-A session lock lets one relay of a service work at a time. Correctness does not depend on it: a second relay would send
-the same rows in the same order.
+The session that the table `leader` names lets one relay of a service work at a time. Correctness does not depend on it:
+a second relay would send the same rows in the same order.
 """
 
 import asyncio
@@ -39,7 +39,15 @@ SELECT position, aggregatetype, aggregateid, payload, traceparent FROM outbox
  WHERE aggregatetype <> ALL($2::text[]) ORDER BY position LIMIT $1
 """
 _DELETE = "DELETE FROM outbox WHERE position = ANY($1::bigint[])"
-_LOCK = "SELECT pg_try_advisory_lock(hashtext(current_schema()), hashtext('relay'))"
+# A backend's number is given again, its start is not. A session lock would end with its session just so, but every role
+# of the database can take it.
+_LEAD = """
+UPDATE leader SET pid = me.pid, connected_since = me.backend_start
+  FROM pg_stat_activity me
+ WHERE me.pid = pg_backend_pid()
+   AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE (a.pid, a.backend_start) = (leader.pid, leader.connected_since))
+RETURNING true
+"""
 
 
 class Relay:
@@ -78,8 +86,8 @@ class Relay:
         log.warning("the relay starts again: %s", in_words(error))
 
     async def _lead(self, connection: asyncpg.Connection) -> None:
-        """Waits until no other relay of the service holds the lock."""
-        while not await self._database.watched(connection, connection.fetchval(_LOCK)):
+        """Waits until no other relay of the service leads, and then leads until the connection ends."""
+        while not await self._database.watched(connection, connection.fetchval(_LEAD)):
             self.fault = None
             await asyncio.sleep(_POLL_SECONDS)
 

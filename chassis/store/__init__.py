@@ -8,8 +8,9 @@ views.py       read models as functions of state
 conditions.py  a WHERE clause from filters
 changes.py     which cases changed, for live views
 derived.py     what follows from stored events, made anew
-locks.py       advisory locks by name
+locks.py       locks between the workers of a service
 checksums.py   whether a rebuilt table is as before
 migrations.py  numbered changes of the schema
+rights.py      what a service's role may do
 schema/        the tables of the event store
 """

@@ -86,7 +86,9 @@ class Database:
         migrations: Sequence[Migration],
         statement_seconds: float | None = 60,
     ) -> None:
-        """`migrations` are those that this version knows. `statement_seconds` is how long a statement may take."""
+        """`migrations` are those that this version knows. `statement_seconds` is how long a statement may take; None:
+        as long as it takes, on the server, too.
+        """
         self._url = url
         self._schema = schema
         self._size = size
@@ -123,6 +125,7 @@ class Database:
                 "search_path": self._schema,
                 "application_name": self._schema,
                 REBUILDS: str(sum(migration.rebuilds for migration in self._migrations)),
+                **({"statement_timeout": "0"} if self._statement_seconds is None else {}),
             },
             "timeout": 10,
             "command_timeout": self._statement_seconds,

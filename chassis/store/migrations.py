@@ -18,6 +18,7 @@ from pathlib import Path
 import asyncpg
 
 from chassis.retry import NotNow
+from chassis.store import rights
 
 STORE = Path(__file__).with_name("schema")
 """The tables of the event store, which every deciding service has."""
@@ -46,6 +47,7 @@ SELECT relname || '.' || attname FROM pg_attribute
   JOIN pg_class ON pg_class.oid = attrelid JOIN pg_namespace ON pg_namespace.oid = relnamespace
  WHERE nspname = current_schema() AND relname = ANY($1::text[]) AND attnum > 0 AND NOT attisdropped
 """
+_COMMENT = "SELECT format('COMMENT ON DATABASE %I IS %L', current_database(), $1::text)"
 
 REBUILDS = "casegrid.rebuilds"
 """The setting by which a session says how many migrations it knows that demand a rebuild."""
@@ -105,14 +107,14 @@ async def migrate(admin_url: str, name: str, password: str | None, migrations: S
     """Makes role and schema `name` if need be, and applies the migrations that are not applied yet, all or none.
 
     Idempotent, and safe to run twice at the same time. Raises `MigrationError` where an applied migration was edited,
-    or where the schema is newer than these migrations. With `password` None the role's password stays as it is. The SQL
-    runs as the connection's user with search_path set to the schema; the role gets all rights on the tables except
-    those that the SQL itself revokes.
+    where the schema is newer than these migrations, or where the role is more than a service's. With `password` None
+    its password stays as it is. The connection's user must own the database. The SQL runs as that user with search_path
+    set to the schema; the role gets what chassis.store.rights says.
     """
     connection = await asyncpg.connect(admin_url, timeout=10)
     try:
         async with connection.transaction():
-            await connection.execute("SELECT pg_advisory_xact_lock(hashtext('casegrid-migrate'))")
+            await _alone(connection)
             await _role(connection, name, password)
             await _schema(connection, name)
             await connection.execute(f'SET LOCAL search_path TO "{name}"')
@@ -130,6 +132,7 @@ async def migrate(admin_url: str, name: str, password: str | None, migrations: S
                     migration.rebuilds,
                     not (migration.rebuilds and known),
                 )
+            await rights.grant(connection, name)
             rebuild = await connection.fetchval("SELECT NOT coalesce(bool_and(rebuilt), true) FROM migrations")
             return Migrated(tuple(one.name for one in pending), rebuild)
     finally:
@@ -156,13 +159,24 @@ async def require(connection: Session, migrations: Sequence[Migration], *, rebui
         raise NotNow(f"tables are not rebuilt yet, as {', '.join(waiting)} demands; {_DO}")
 
 
+async def _alone(connection: asyncpg.Connection) -> None:
+    """Waits until no other migration runs: a comment locks its object against other comments until the transaction
+    ends, and only the owner of a database may write one, so no service's role can hold a migration up.
+    """
+    (row,) = await connection.fetch(_COMMENT, "Casegrid: a schema and a role for each service")
+    await connection.execute(row[0])
+
+
 async def _role(connection: asyncpg.Connection, name: str, password: str | None) -> None:
     exists = await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", name)
+    if powers := await rights.powers(connection, name):
+        raise MigrationError(f"role {name} {', '.join(powers)}, which a service's role may not: take that from it")
     secret = await connection.fetchval("SELECT quote_literal($1::text)", password) if password is not None else None
     if not exists:
         await connection.execute(f'CREATE ROLE "{name}" LOGIN')
     if secret is not None:
         await connection.execute(f'ALTER ROLE "{name}" PASSWORD {secret}')
+    await rights.limit(connection, name)
 
 
 async def _schema(connection: asyncpg.Connection, name: str) -> None:

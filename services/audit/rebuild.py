@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from chassis.store.database import Connection
 from chassis.store.derived import Derived
-from services.audit.log import LOCK, read_again
+from chassis.store.locks import lock_alone
+from services.audit.log import read_again
 from services.audit.records import folded
 from services.audit.views import CASES
 
@@ -13,7 +14,7 @@ _NEXT = "SELECT DISTINCT case_id FROM log WHERE case_id > $1 ORDER BY case_id LI
 
 
 async def _hold(connection: Connection, _: Sequence[str] | None) -> None:
-    await connection.execute(LOCK)
+    await lock_alone(connection)
 
 
 async def _refill(connection: Connection, case_ids: Sequence[str]) -> None:

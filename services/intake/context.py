@@ -10,11 +10,6 @@ from contracts.triage import Merged
 from contracts.wire import reread
 from services.intake.domain.merges import Merges, tells_outcome
 
-_LOCK_CLASS = 0x1A7E
-"""The class of intake's advisory locks."""
-_LOCKS = 4095
-"""Mask: cases share 4,096 locks, because the server's lock table is bounded."""
-
 # A statement of its own after the locks are held, because it must see what their previous holders committed. `below`:
 # all followers of the cases in $1. `above`: all leaders of the cases in $2, with their verdicts. UNION ends the
 # recursion even if merges form a circle.
@@ -53,7 +48,7 @@ async def load_context(connection: Connection, events: Sequence[Any], _: Sequenc
     wanted = starts | leaders
     rows: list[Any] = []
     while wanted - locked:  # once, unless a leader was merged into another case
-        await lock(connection, _LOCK_CLASS, wanted - locked, mask=_LOCKS)
+        await lock(connection, wanted - locked)
         locked |= wanted
         rows = await connection.fetch(_READ, list(starts), list(leaders))
         wanted = {row["merged_into"] for row in rows if row["above"] and row["merged_into"] is not None}

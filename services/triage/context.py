@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 
 from chassis.store.database import Connection
-from chassis.store.locks import lock
+from chassis.store.locks import lock, lock_alone
 from contracts.envelope import Event
 from contracts.fields import Point
 from contracts.intake import NewReport, Withdrawal
@@ -15,9 +15,6 @@ from contracts.territory import COMMUNITY, GRID, around, upto
 from services.triage.domain.commands import refuse_target
 from services.triage.domain.neighbours import Neighbourhood, OpenCase
 from services.triage.domain.rulebook import Rulebook
-
-_LOCK_CLASS = 0x7219
-"""Class of triage's advisory locks: one per community, and number 0 for merging by hand."""
 
 _COMMUNITIES = "SELECT DISTINCT community FROM cases WHERE case_id = ANY($1::text[]) AND community IS NOT NULL"
 _LEADERS = "SELECT DISTINCT merged_into FROM cases WHERE merged_into = ANY($1::text[])"
@@ -64,7 +61,7 @@ async def load_context(
     communities = {row[0] for row in wanted}
     if withdrawn:
         communities |= {row[0] for row in await connection.fetch(_COMMUNITIES, withdrawn)}
-    await lock(connection, _LOCK_CLASS, communities)
+    await lock(connection, communities)
     if wanted:
         near.add(map(_open_case, await connection.fetch(_NEAR, *map(list, zip(*wanted, strict=True)))))
     if withdrawn:
@@ -76,9 +73,9 @@ async def claim_target(connection: Connection, into: str) -> None:
     """Makes sure until the transaction ends that a case can be merged into: it exists, is open, and is not being merged
     or withdrawn elsewhere. Raises `Refused`.
     """
-    await connection.execute("SELECT pg_advisory_xact_lock($1, 0)", _LOCK_CLASS)
+    await lock_alone(connection)
     communities = [row[0] for row in await connection.fetch(_COMMUNITIES, [into])]
-    await lock(connection, _LOCK_CLASS, communities)
+    await lock(connection, communities)
     refuse_target(into, await connection.fetchval("SELECT status FROM cases WHERE case_id = $1", into))
 
 

@@ -18,6 +18,8 @@ from chassis.store.database import Database
 from contracts.envelope import Event
 from contracts.intake import Supplement
 from tests.support.facts import case_id, fact_record, report
+from tests.support.infrastructure import Database as Server
+from tests.support.infrastructure import execute
 from tests.support.services import eventually, publish, read_topic, running
 from tests.support.tally import MODEL, TALLY
 
@@ -39,6 +41,36 @@ def at_least(count: int) -> Callable[[list[Event[Any]]], bool]:
 
 async def drained(database: Database) -> bool:
     return not await database.fetch("SELECT 1 FROM outbox")
+
+
+async def leader(database: Database) -> int | None:
+    """The backend of the relay that leads, if it lives."""
+    rows = await database.fetch(
+        "SELECT pid FROM leader JOIN pg_stat_activity a USING (pid) WHERE a.backend_start = connected_since"
+    )
+    return rows[0]["pid"] if rows else None
+
+
+async def test_one_relay_leads_until_its_session_ends_and_then_the_other_does(
+    kafka: str, topics: str, database: Database, empty_database: Server
+) -> None:
+    async def another_than(before: int | None) -> bool:
+        return await leader(database) not in (None, before)
+
+    async with relaying(kafka, topics, database) as first:
+        await eventually(lambda: another_than(None), what="a relay that leads")
+        async with relaying(kafka, topics, database) as second:
+            await eventually(lambda: without_fault(second), what="the other waits without a fault")
+            led = await leader(database)
+            await execute(empty_database.admin_url, f"SELECT pg_terminate_backend({led})")
+            await eventually(lambda: another_than(led), what="a relay that leads after the session has ended")
+            await Inbox(MODEL, database, wall_clock).process([fact_record(case_id(), report())])
+            await eventually(lambda: drained(database), what="the outbox")
+            assert first.fault is second.fault is None
+
+
+async def without_fault(relay: Relay) -> bool:
+    return relay.fault is None
 
 
 async def test_a_transaction_held_open_across_the_relays_polls_is_not_skipped(

@@ -216,16 +216,6 @@ def test_kafkas_own_tools_are_told_the_administrator() -> None:
     assert healthcheck[-1] == COMPOSE["services"]["kafka"]["configs"][0]["target"]
 
 
-def test_what_prepares_an_installation_is_in_no_image_of_a_service() -> None:
-    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
-    assert [line for line in stages()["setup"] if "--from=setup-dependencies" in line]
-    assert not [line for line in stages()["service"] if "setup-dependencies" in line]
-    assert [line for line in stages()["setup-dependencies"] if "--group deploy" in line]
-    lock = (ROOT / "requirements.lock").read_text()
-    for each in groups["deploy"]:
-        assert re.search(rf"^{re.split('[<>=]', each)[0]}==", lock, re.MULTILINE), each
-
-
 def test_a_services_image_holds_only_its_own_code() -> None:
     assert copied("service") == ["contracts/", "chassis/", "services/__init__.py", "services/${SERVICE}/"]
     assert not [line for line in stages()["service"] if line.startswith("ADD")]
@@ -251,13 +241,24 @@ def test_what_is_copied_is_what_a_service_is_made_of(service: str) -> None:
 
 
 def test_the_lock_pins_every_dependency_that_the_image_installs() -> None:
-    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = (*project["project"]["dependencies"], *project["dependency-groups"]["stack"])
     names = {re.split(r"[\[<>=;~! ]", each, maxsplit=1)[0].lower() for each in wanted}
     locked = {
         match[1].lower().replace("_", "-")
         for match in re.finditer(r"^([\w.-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
     }
     assert names - locked == set()
+
+
+def test_a_service_gets_no_package_of_a_group_and_the_setup_gets_those_of_the_stack() -> None:
+    """`--group` names what is installed beyond the run-time dependencies."""
+    assert not [line for line in stages()["dependencies"] if "--group" in line]
+    assert "COPY --from=setup-dependencies /opt/casegrid /opt/casegrid" in stages()["setup"]
+    assert [re.findall(r"--group (\w+)", line) for line in stages()["setup-dependencies"] if "--group" in line] == [
+        ["stack"]
+    ]
+    assert not [line for line in stages()["service"] if "setup-dependencies" in line]
 
 
 def test_nothing_goes_to_the_engine_but_what_is_copied() -> None:

@@ -27,6 +27,7 @@ from services.intake import service as intake
 from services.triage import service as triage
 from tests.support.facts import event_of, record_of
 from tests.support.infrastructure import Database as Urls
+from tests.support.infrastructure import execute
 from tests.support.services import Hands, all_read
 
 DECIDING = {"intake": intake, "triage": triage, "dispatch": dispatch, "feedback": feedback}
@@ -53,6 +54,7 @@ class Node:
 
     model: Model
     database: Database
+    admin_url: str
     clock: Hands = field(default_factory=lambda: Hands(STARTED))
 
     @property
@@ -73,11 +75,10 @@ class Node:
             pass
 
     async def clear(self) -> None:
-        """Makes the store as it was on the first day."""
+        """Makes the store as it was on the first day, which the service's own role cannot."""
         rows = await self.database.fetch("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
-        for row in rows:
-            if row["tablename"] != "migrations":
-                await self.database.pool.execute(f"DELETE FROM {row['tablename']}")
+        tables = [row["tablename"] for row in rows if row["tablename"] not in ("leader", "locks", "migrations")]
+        await execute(self.admin_url, "; ".join(f"DELETE FROM {self.model.name}.{table}" for table in tables))
 
     async def outbox(self) -> list[Record]:
         """What it has published since the last call, as records."""
@@ -126,7 +127,7 @@ async def nodes(district: Path, urls: Urls, partners: Path | None = None) -> dic
     for name, model in models(district).items():
         database = Database(urls.url(name), name, size=3, migrations=_MIGRATIONS[name])
         await database.open()
-        found[name] = Node(replace(model, registry=registry), database)
+        found[name] = Node(replace(model, registry=registry), database, urls.admin_url)
     return found
 
 

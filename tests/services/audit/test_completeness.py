@@ -111,7 +111,7 @@ SELECT n, CASE n % 4 WHEN 0 THEN 'from.water' WHEN 1 THEN 'to.water' ELSE 'Progr
        '/services/dispatch', 'event-' || n, 'case-' || n / 10, 'note', 'note', now(), n % 10, 'event-' || n - 1,
        CASE n % 4 WHEN 1 THEN 'event-' || n - 1 END, CASE n % 100 WHEN 2 THEN 'Progressed/0@' || n END,
        CASE n % 7 WHEN 0 THEN 1 END
-  FROM generate_series(1, 30000) n
+  FROM generate_series(0, 29999) n
 """
 
 

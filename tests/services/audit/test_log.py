@@ -373,6 +373,47 @@ async def test_nobody_changes_the_log(attempt: str, log: Log, store: Database, d
     await assert_each_once(store, records)
 
 
+async def insert(connection: asyncpg.Connection, *indexes: int) -> None:
+    """As audit does it, under coordinates that nothing else has."""
+    rows = [(index, "ReportFiled", 99, index, "[]", True) for index in indexes]
+    columns = ("index", "topic", "partition", "offset", "headers", "valid")
+    await connection.copy_records_to_table("log", records=rows, columns=columns, schema_name="audit")
+
+
+@pytest.mark.parametrize("who", ["audit", "administrator", "replica"])
+@pytest.mark.parametrize(
+    ("before", "indexes"),
+    [(0, [1]), (0, [0, 2]), (3, [4]), (3, [3, 5]), (3, [3, 4, 6, 7]), (3, [5, 4]), (3, [10**9]), (3, [-1, 3])],
+)
+async def test_nobody_leaves_a_gap_in_the_log(
+    before: int, indexes: list[int], who: str, log: Log, database: Fresh
+) -> None:
+    if before:
+        await log.process([fact_record(case_id(), report()) for _ in range(before)])
+    connection = await asyncpg.connect(database.url("audit") if who == "audit" else database.admin_url)
+    if who == "replica":  # its sessions skip ordinary triggers
+        await connection.execute("SET session_replication_role = replica")
+    with pytest.raises(asyncpg.CheckViolationError):
+        await insert(connection, *indexes)
+    await insert(connection, before, before + 2, before + 1)
+    assert await connection.fetchval("SELECT count(*) FROM audit.log") == before + 3
+    await connection.close()
+
+
+async def test_two_writers_without_the_lock_leave_no_gap_either(log: Log, database: Fresh) -> None:
+    """The second cannot build on what the first has not committed."""
+    first, second = [await asyncpg.connect(database.url("audit")) for _ in range(2)]
+    transaction = first.transaction()
+    await transaction.start()
+    await insert(first, 0, 1)
+    with pytest.raises(asyncpg.CheckViolationError, match="gapless: indexes 2 to 2"):
+        await insert(second, 2)
+    await transaction.rollback()
+    await insert(second, 0)
+    for connection in (first, second):
+        await connection.close()
+
+
 async def test_coordinates_that_hold_other_bytes_stop_the_writer_instead_of_losing_a_record(
     log: Log, store: Database
 ) -> None:

@@ -12,9 +12,10 @@ from chassis.kafka.records import Record
 from chassis.store import derived
 from chassis.store.database import Connection, Database
 from chassis.store.derived import Refresher, rebuild
+from chassis.store.locks import lock_alone
 from chassis.store.migrations import Migration, migrate
 from services.audit.domain.case import Case
-from services.audit.log import LOCK, Log
+from services.audit.log import Log
 from services.audit.rebuild import DERIVED
 from services.audit.service import MIGRATIONS
 from services.audit.views import CASES
@@ -74,11 +75,11 @@ async def test_a_rebuild_waits_for_the_writer_before_it(store: Database) -> None
     await Log(store).process(many_cases(1))
     async with store.pool.acquire() as writer:
         async with writer.transaction():
-            await writer.execute(LOCK)
+            await lock_alone(writer)
             rebuilding = asyncio.create_task(rebuild(DERIVED, store, lambda done, total: None))
 
             async def waiting() -> bool:
-                (row,) = await store.fetch("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+                (row,) = await store.fetch("SELECT count(*) FROM pg_locks WHERE NOT granted")
                 return row[0] == 1
 
             await eventually(waiting, what="the rebuild waits")

@@ -116,7 +116,7 @@ async def overtaken(home: Home, first: Sequence[Record], second: Sequence[Record
     faster = asyncio.create_task(home.take(*second))
 
     async def waits() -> bool:
-        query = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        query = "SELECT 1 FROM pg_locks WHERE NOT granted"
         return bool(await home.database.fetch(query)) or faster.done()
 
     await eventually(waits, what="the second worker's lock")
