@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pydantic import ValidationError
 
 from chassis.settings import Settings
+from contracts.wire import rule_of
 from deploy import partners
 from deploy.district.check import check
 from deploy.district.check.reading import PARTNERS
@@ -207,7 +208,7 @@ def _check_settings(plan: Plan, secrets: Secrets) -> None:
         try:
             Settings.model_validate({key if key.startswith("CASEGRID_") else key.lower(): given[key] for key in given})
         except ValidationError as refused:
-            findings = [f"{error['loc'][0]} is {error['input']!r}: {error['msg']}" for error in refused.errors()]
+            findings = [f"{error['loc'][0]} is {error['input']!r}: {rule_of(error)}" for error in refused.errors()]
             raise Problem("\n".join(findings)) from None
 
 

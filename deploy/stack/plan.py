@@ -106,6 +106,12 @@ def from_environment(environment: Mapping[str, str] = os.environ, only: str = ""
     )
 
 
+def require_service(name: str) -> None:
+    """Raises `Problem` where there is no such service."""
+    if name not in SERVICES:
+        raise Problem(f"SERVICE is {name!r}: choose from {', '.join(SERVICES)}")
+
+
 def source_digest(service: str) -> str:
     """Changes with the code a service runs, so that `up` restarts the services whose code changed."""
     digest = hashlib.sha256((ROOT / "requirements.lock").read_bytes())
