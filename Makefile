@@ -33,8 +33,8 @@ down: $(MADE) ## stop everything, keep data
 reset: $(MADE) ## stop everything, drop data, secrets and logs; keep partners and what was downloaded
 	@$(STACK) reset
 
-status: $(MADE) ## what runs, and why something does not (JSON=1); fails unless all that was started is ready
-	@$(STACK) status $(if $(filter-out 0,$(JSON)),--json)
+status: $(MADE) ## what runs, and why something does not (JSON=1, ONLY=kafka,intake); fails unless all that was started is ready
+	@$(STACK) status $(if $(filter-out 0,$(JSON)),--json) $(if $(ONLY),--only="$$ONLY")
 
 rebuild: $(MADE) ## make the derived tables of SERVICE=dispatch anew from its stored events; writers wait meanwhile
 	@test -n '$(SERVICE)' || { echo 'make rebuild SERVICE=intake (or triage, dispatch, feedback, audit)' >&2; exit 2; }

@@ -37,15 +37,13 @@ class Registry:
     @property
     def blind(self) -> bool:
         """Whether nothing is known of who is registered: a file is there, and no version of it could be read yet."""
+        self._look_if_due()
         return self.fault is not None and self.version is None
 
     @property
     def partners(self) -> Partners:
         """Who is registered now; a change of the file is seen within two seconds."""
-        now = time.monotonic()
-        if self._path is not None and (self._looked_at is None or now - self._looked_at >= _LOOK_SECONDS):
-            self._looked_at = now
-            self._look(self._path)
+        self._look_if_due()
         return self._partners
 
     def topics(self, wanted: tuple[str, ...]) -> tuple[str, ...]:
@@ -57,6 +55,12 @@ class Registry:
             else:
                 found.append(topic)
         return tuple(found)
+
+    def _look_if_due(self) -> None:
+        now = time.monotonic()
+        if self._path is not None and (self._looked_at is None or now - self._looked_at >= _LOOK_SECONDS):
+            self._looked_at = now
+            self._look(self._path)
 
     def _look(self, path: Path) -> None:
         try:

@@ -1,8 +1,13 @@
-"""Waiting between tries, and loops that start again after a transient error."""
+"""Waiting between tries, loops that start again after a transient error, and batches of which one item fails."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import NoReturn
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NoReturn, TypeVar
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 FIRST_SECONDS, LONGEST_SECONDS = 0.05, 5.0
 
@@ -62,6 +67,29 @@ async def until_done(
         else:
             return
         await backoff.wait()
+
+
+async def together_or_alone(
+    items: Sequence[T],
+    work: Callable[[Sequence[T]], Awaitable[None]],
+    give_up: Callable[[T, Exception], Awaitable[None]],
+    raised: tuple[type[Exception], ...],
+) -> None:
+    """Does the work on all items at once; if that fails, on each alone, and gives up those that fail again.
+
+    Errors of the kinds `raised`, which doing it alone would not avoid, are raised at once.
+    """
+    try:
+        await work(items)
+    except raised:
+        raise
+    except Exception as fault:
+        if len(items) == 1:
+            await give_up(items[0], fault)
+            return
+        log.warning("a batch of %d failed, taking them one by one: %r", len(items), fault)
+        for item in items:
+            await together_or_alone([item], work, give_up, raised)
 
 
 def in_words(error: BaseException) -> str:

@@ -9,7 +9,7 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -27,7 +27,6 @@ from chassis.engine.inbox import Inbox
 from chassis.engine.model import Model
 from chassis.kafka.connection import Connection
 from chassis.kafka.consumer import Consumer, Reading
-from chassis.kafka.records import Record
 from chassis.kafka.relay import Relay
 from chassis.registry import Registry
 from chassis.retry import in_short, in_words, until_done
@@ -61,9 +60,10 @@ class Runtime:
             Reading(Connection.of(settings), settings.topic_prefix, settings.batch, settings.session_seconds),
             service.name,
             lambda: self.registry.topics(tuple(service.topics)),
-            self._process,
+            self.worker.process,
         )
         self._tasks: list[asyncio.Task[None]] = []
+        self._working = False
         self._failed = asyncio.Event()
 
     def _worker(self, service: Service) -> Worker:
@@ -96,13 +96,6 @@ class Runtime:
             raise TypeError(f"{self.service.name} records and decides nothing")
         return self.worker
 
-    async def _process(self, records: Sequence[Record]) -> None:
-        await self.worker.process(records)
-
-    def wake(self) -> None:
-        """Says that something was appended."""
-        self.worker.wake()
-
     async def start(self) -> None:
         """Starts the parts of this role; neither the database nor the broker needs to be there yet."""
         self._run("database", self._reach_database)
@@ -124,6 +117,7 @@ class Runtime:
         if self.serves and isinstance(self.service.model, Model) and self.service.model.announces:
             self._run("changes", self.changes.run)
         if self.works:
+            self._working = True
             self._run("consumer", self.consumer.run)
             for name, loop in self.worker.loops().items():
                 self._run(name, loop)
@@ -156,7 +150,7 @@ class Runtime:
         return None if self.registry.blind else await self.consumer.read_up_to(now)
 
     async def faults(self) -> dict[str, str]:
-        """Part -> what is wrong with it; empty when ready."""
+        """Part -> what is wrong with it; empty when ready. What waits for the database's first answer is left out."""
         found: dict[str, str] = {}
         try:
             if not await self.database.answers(_DATABASE_SECONDS):
@@ -166,7 +160,7 @@ class Runtime:
             found["database"] = in_short(fault)
         if self.registry.blind:
             found["partners"] = self.registry.fault or ""
-        if self.works:
+        if self._working:
             if silence := await self.consumer.unreachable():
                 found["broker"] = silence
             if self.consumer.fault:
@@ -219,9 +213,12 @@ def application(runtime: Runtime) -> FastAPI:
             await runtime.stop()
 
     service = runtime.service
-    parked = [PARKED] if isinstance(service.model, Model) else []
-    own = [service.routes] if runtime.serves else []
-    return build(service.name, release(), runtime, lifespan, [OPERATIONS, *parked, *own])
+    routes = OPERATIONS
+    if isinstance(service.model, Model):
+        routes |= PARKED
+    if runtime.serves:
+        routes |= service.routes
+    return build(service.name, release(), runtime, lifespan, routes)
 
 
 def main(service: Service) -> None:

@@ -42,10 +42,6 @@ class Worker(Processor, Protocol):
         """How each part is."""
         ...
 
-    def wake(self) -> None:
-        """Says that something was appended."""
-        ...
-
 
 @dataclass(frozen=True)
 class Recorder:
@@ -68,15 +64,14 @@ class DecidingWorker:
 
     def __init__(self, model: Model, database: Database, clock: Clock, relay: Relay, read_up_to: ReadUpTo) -> None:
         self.inbox = Inbox(model, database, clock)
-        self.commands = Commands(model, database, clock, relay.wake)
+        self.commands = Commands(model, database, clock)
         self.timers = Timers(model, database, clock, self.inbox.cache, read_up_to)
         self.relay = relay
         self._refresher = Refresher(derived(model), database)
 
     async def process(self, records: Sequence[Record]) -> None:
-        """Lets records take effect, and has what follows published."""
+        """Lets records take effect."""
         await self.inbox.process(records)
-        self.relay.wake()
 
     def loops(self) -> Loops:
         """Relay and timers, and what an older version has written."""
@@ -93,10 +88,6 @@ class DecidingWorker:
             "relay": {"fault": self.relay.fault, "missing_topics": self.relay.missing},
             "passed_over": dict(self.inbox.reader.passed_over),
         }
-
-    def wake(self) -> None:
-        """Has the relay look at the outbox."""
-        self.relay.wake()
 
 
 class RecordingWorker:
@@ -121,6 +112,3 @@ class RecordingWorker:
     def health(self) -> dict[str, Any]:
         """Nothing beside the consumer."""
         return {}
-
-    def wake(self) -> None:
-        """Nothing is published."""

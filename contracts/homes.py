@@ -15,6 +15,11 @@ def partner_source(name: str) -> str:
     return f"/partners/{name}"
 
 
+def partner_subject(name: str) -> str:
+    """How facts name a partner that acts itself, as the owner of its reports, too."""
+    return f"partner:{name}"
+
+
 def publisher_of(source: str) -> str:
     """The name of the service or partner behind a `source`."""
     return source.rpartition("/")[2]

@@ -66,4 +66,6 @@ class Withdrawal(_ReportFiled):
     """Why it is taken back."""
 
 
-ReportFiled = Annotated[NewReport | Supplement | Withdrawal, Field(discriminator="kind")]
+Said = NewReport | Supplement | Withdrawal
+"""What is said of a report."""
+ReportFiled = Annotated[Said, Field(discriminator="kind")]

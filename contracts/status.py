@@ -43,20 +43,7 @@ Status = Literal[
     "merged",
     "withdrawn",
 ]
-"""What is shown to people.
-
-    reported     the report is in; also while it awaits a ruling before it is filed
-    verifying    a grid member looks at the place before it is filed
-    filed        it is a case; nobody has its lead's work at the moment, for instance while it awaits a ruling again
-    dispatched   the lead's unit has the assignment and has not acknowledged it
-    acknowledged, en_route, on_scene   how far the lead's unit has come
-    suspended    the clock stands still, by a decision of the centre
-    fixed        the lead's work is done
-    checking     all work is done and waits for its check
-    rework       a check failed, and the work has not been given out again yet
-    closed       the verdict is final; its outcome says how
-    rejected, merged, withdrawn   so ruled; feedback closes the case right after
-"""
+"""What is shown to people; `contracts.words.STATUSES` says what each means."""
 
 Stage = Literal["dispatched", "acknowledged", "en_route", "on_scene"]
 STAGES: tuple[Stage, ...] = get_args(Stage)

@@ -2,7 +2,6 @@
 report lies.
 """
 
-from collections.abc import Container
 from dataclasses import dataclass
 from math import cos, hypot, radians
 from typing import Literal
@@ -46,10 +45,23 @@ def around(point: Point, metres: float) -> tuple[float, float, float, float]:
     return point.lat - north, point.lat + north, point.lon - east, point.lon + east
 
 
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a report lies. `place` has its area and key place; without an area a person must decide."""
+
+    place: fields.Place
+    by: Literal["position", "name", "address"] | None
+    """What located it; None if nothing did."""
+    reading: Reading | None = None
+    """What its address means, if it has one and neither a position nor a name located it."""
+
+
 class Territory:
-    """Finds the grid and the key place of a position."""
+    """Finds the grid and the key place of a position, and where a report lies."""
 
     def __init__(self, areas: Areas, places: Places) -> None:
+        self.areas = areas.by_path
+        self._addresses = Gazetteer(areas.areas, places.places)
         leaves = [area for area in areas.areas if depth(area.path) >= GRID]
         self._paths = [area.path for area in leaves]
         self._polygons = shapely.STRtree([shapely.Polygon(area.polygon) for area in leaves])
@@ -73,36 +85,24 @@ class Territory:
                 candidates.append((-place.priority_raise, metres, place.id))
         return min(candidates)[2] if candidates else None
 
+    def locate(self, place: fields.Place) -> Location:
+        """Where a report lies. A position decides: it lies in the deepest area around it, whatever area was named; on
+        an edge or outside all grids it lies in none. Without a position the area that was named counts, if the district
+        has it; else the address, if its names agree on one grid that nothing in it contradicts.
 
-@dataclass(frozen=True, slots=True)
-class Location:
-    """Where a report lies. `place` has its area and key place; without an area a person must decide."""
-
-    place: fields.Place
-    by: Literal["position", "name", "address"] | None
-    """What located it; None if nothing did."""
-    reading: Reading | None = None
-    """What its address means, if it has one and neither a position nor a name located it."""
-
-
-def locate(place: fields.Place, areas: Container[str], territory: Territory, addresses: Gazetteer) -> Location:
-    """Where a report lies. A position decides: it lies in the deepest area around it, whatever area was named; on an
-    edge or outside all grids it lies in none. Without a position the area that was named counts, if the district has it
-    (`areas`); else the address, if its names agree on one grid that nothing in it contradicts.
-
-    Locating a place again that was located before changes nothing.
-    """
-    if place.point is None and place.area is not None and place.area in areas:
-        return Location(place, "name")
-    area, key_place, by, reading = None, None, None, None
-    if place.point is not None:
-        area, key_place, by = territory.area_at(place.point), territory.key_place_at(place.point), "position"
-    if area is None and place.address is not None:
-        reading = addresses.read(place.address)
-    if place.point is None and reading is not None:
-        area, key_place, by = reading.grid, reading.key_place, "address"
-    located = place.model_copy(update={"area": area, "key_place": key_place})
-    return Location(located, by if area is not None else None, reading)
+        Locating a place again that was located before changes nothing.
+        """
+        if place.point is None and place.area is not None and place.area in self.areas:
+            return Location(place, "name")
+        area, key_place, by, reading = None, None, None, None
+        if place.point is not None:
+            area, key_place, by = self.area_at(place.point), self.key_place_at(place.point), "position"
+        if area is None and place.address is not None:
+            reading = self._addresses.read(place.address)
+        if place.point is None and reading is not None:
+            area, key_place, by = reading.grid, reading.key_place, "address"
+        located = place.model_copy(update={"area": area, "key_place": key_place})
+        return Location(located, by if area is not None else None, reading)
 
 
 def _reach(place: Place) -> shapely.Polygon:

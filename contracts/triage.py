@@ -171,4 +171,5 @@ class Upheld(_Assigned):
     """Why the case goes on."""
 
 
-Assigned = Annotated[Dispatched | Merged | Rejected | Withdrawn | Upheld, Field(discriminator="ruling")]
+Ruling = Dispatched | Merged | Rejected | Withdrawn | Upheld
+Assigned = Annotated[Ruling, Field(discriminator="ruling")]

@@ -12,10 +12,10 @@ what its type's published JSON Schema says, exactly.
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_origin
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
@@ -23,7 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 from contracts.dispatch import Resolved
 from contracts.envelope import Event, PartnerEvent
 from contracts.feedback import Evaluated
-from contracts.fields import FROM, MAX_INTEGER, TO, Fact, instant, is_list, is_object
+from contracts.fields import CASE_ID, FROM, MAX_INTEGER, TO, Fact, instant, is_list, is_object
 from contracts.homes import DECIDERS, HOMES, TELLERS, partner_source
 from contracts.intake import REPORT_BYTES, ReportFiled
 from contracts.notice import Notice
@@ -59,6 +59,8 @@ ADAPTERS: Mapping[str, TypeAdapter[Any]] = {
     name: TypeAdapter(PartnerEvent[data] if name == "Request" else Event[data])  # pyright: ignore[reportInvalidTypeForm]  built per type
     for name, data in TYPES.items()
 }
+_TAGGED = frozenset(name for name, data in TYPES.items() if get_origin(data) is Annotated)
+"""The types whose `data` is a union, told apart by one of its fields."""
 _ENVELOPE: TypeAdapter[Event[Any]] = TypeAdapter(Event[Any])
 _SOURCE = re.compile(rb'^\{"specversion":"1\.0","source":"(/[a-z]+/[a-z0-9-]+)","id":"([0-9a-f-]{36})"')
 _NUL = rb"\u0000"
@@ -203,7 +205,7 @@ def parse(topic: str, raw: bytes) -> Any:
         else:
             event = ADAPTERS[name].validate_json(raw, extra="ignore")
     except ValidationError as error:
-        raise Invalid(explain(error)) from None
+        raise Invalid(explain(error, tagged=name in _TAGGED)) from None
     if name == "Progressed" and event.source not in PUBLISHERS[event.data.step]:
         raise Invalid(f"source: {event.source} does not say {event.data.step}", "forged")
     if name == "Notice" and event.data.to != partner_of(topic):
@@ -249,15 +251,83 @@ def identity(raw: bytes) -> tuple[str, str] | None:
     return (match[1].decode(), match[2].decode()) if match else None
 
 
+_RULES: Mapping[str, str] = {
+    "missing": "is required",
+    "extra_forbidden": "is not a field here",
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type", "dataclass_type"), "must be an object"),
+    **dict.fromkeys(("list_type", "tuple_type"), "must be a list"),
+    "string_type": "must be a text",
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
+    **dict.fromkeys(("literal_error", "enum"), "must be one of {expected}"),
+    "union_tag_invalid": "must be one of {expected_tags}",
+    "union_tag_not_found": "is required",
+    "string_too_short": "must have {min_length} characters at least",
+    "string_too_long": "must have {max_length} characters at most",
+    "too_short": "must have {min_length} entries at least",
+    "too_long": "must have {max_length} entries at most",
+    "greater_than_equal": "must be {ge} or more",
+    "less_than_equal": "must be {le} or less",
+    "greater_than": "must be more than {gt}",
+    "less_than": "must be less than {lt}",
+}
+"""Type of a pydantic error -> the rule in our words; of any other type pydantic's message counts, with "must"."""
+_SHOULD = re.compile(r"^[A-Z][a-z]+ should ")
+_ONE_OF = "must be one of "
+_VARIANT = re.compile(r"^([a-z-]+\[.*\]|str|int|float|bool|datetime|constrained-str)$", re.DOTALL)
+"""Of a field that may be of several kinds: which of them an error speaks of."""
+
+
 def rule_of(error: Mapping[str, Any]) -> str:
-    """The rule of one of a validation error's `errors()`, without what pydantic sets before words of ours."""
-    return error["msg"].removeprefix("Value error, ")
+    """The rule of one of a validation error's `errors()`, in our words where we have any."""
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "string_pattern_mismatch" and context.get("pattern") == CASE_ID.pattern:
+        return "must be a UUID in lower case"
+    if kind not in _RULES:
+        return _SHOULD.sub("must ", error["msg"].removeprefix("Value error, "))
+    return _RULES[kind].format_map(
+        {name: _listed(value) if "expected" in name else value for name, value in context.items()}
+    )
 
 
-def explain(error: ValidationError) -> str:
+def _listed(expected: str) -> str:
+    """Words in quotes, the last after "or", as words with commas between them."""
+    return ", ".join(re.findall(r"'([^']*)'", expected)) or expected
+
+
+def path_of(error: Mapping[str, Any], begin: int = 0, *, tagged: bool = False) -> str:
+    """The field that one of a validation error's `errors()` speaks of, from that place in its `loc` on.
+
+    `tagged`: `data` is a union, of which the next part names the member and no field.
+    """
+    parts = [str(part) for part in error["loc"]][begin:]
+    if tagged and parts[:1] == ["data"]:
+        del parts[1:2]
+    if len(parts) > 1 and _VARIANT.match(parts[-1]):
+        parts.pop()
+    if error["type"].startswith("union_tag_"):
+        parts.append(_listed(error["ctx"]["discriminator"]))
+    return ".".join(parts)
+
+
+def broken(errors: Iterable[Mapping[str, Any]], begin: int = 0, *, tagged: bool = False) -> list[tuple[str, str]]:
+    """(field, rule) of each field: where it may be of several kinds, the rules of all of them in one."""
+    found: dict[str, list[str]] = {}
+    for error in errors:
+        rules, rule = found.setdefault(path_of(error, begin, tagged=tagged), []), rule_of(error)
+        both = rules and rules[-1].startswith(_ONE_OF) and rule.startswith(_ONE_OF)
+        if both:
+            rules[-1] += f", {rule.removeprefix(_ONE_OF)}"
+        elif rule not in rules:
+            rules.append(rule)
+    return [(field, ", or ".join(rules)) for field, rules in found.items()]
+
+
+def explain(error: ValidationError, *, tagged: bool = False) -> str:
     """A validation error in one line: each field with the rule it breaks, the first five of them."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    lines = [f"{'.'.join(str(part) for part in item['loc']) or 'record'}: {rule_of(item)}" for item in found[:5]]
+    found = broken(error.errors(include_url=False, include_input=False), tagged=tagged)
+    lines = [f"{field or 'record'}: {rule}" for field, rule in found[:5]]
     if len(found) > 5:
         lines.append(f"and {len(found) - 5} more")
     return "; ".join(lines)

@@ -17,7 +17,7 @@ from chassis.engine.unit_of_work import UnitOfWork, begin
 from chassis.retry import NotNow
 from chassis.store.database import Conflict, Connection, Database
 from chassis.store.streams import Stream
-from contracts.wire import rule_of
+from contracts.wire import broken
 
 _TRIES = 8
 
@@ -74,11 +74,10 @@ InTransaction = Callable[[Connection], Awaitable[None]]
 class Commands:
     """Executes commands against one service's streams."""
 
-    def __init__(self, model: Model, database: Database, clock: Clock, wake: Callable[[], None]) -> None:
+    def __init__(self, model: Model, database: Database, clock: Clock) -> None:
         self._model = model
         self._database = database
         self._clock = clock
-        self._wake = wake
 
     async def execute(
         self,
@@ -100,13 +99,11 @@ class Commands:
         with telemetry.command_span(type(command).__name__, self._model.name), telemetry.About(stream_id, None):
             for _ in range(_TRIES):
                 try:
-                    answer = await self._database.transact(
+                    return await self._database.transact(
                         lambda connection: self._run(connection, stream_id, command, request, ending)
                     )
                 except Conflict:
                     continue
-                self._wake()
-                return answer
         raise NotNow(f"case {stream_id} keeps being changed by others; try again")
 
     async def consider(self, stream_id: str, request: CommandRequest) -> tuple[Stream[Any], Inputs]:
@@ -138,8 +135,8 @@ class Commands:
         try:
             counted, facts = decide()
         except ValidationError as fault:  # what was asked for would make a fact that breaks its contract
-            first = fault.errors(include_url=False, include_input=False)[0]
-            raise Unusable(".".join(str(part) for part in first["loc"]), rule_of(first)) from None
+            field, rule = broken(fault.errors(include_url=False, include_input=False))[0]
+            raise Unusable(field, rule) from None
         events = work.journal.append(stream_id, facts, at=counted.at, actor=request.actor)
         if ending.in_transaction is not None:
             await ending.in_transaction(connection)

@@ -63,8 +63,6 @@ class Effects:
     """(topic, case) -> the parked records that hold it back, in order."""
     parked: list[Parked] = field(default_factory=list)
     """Records parked in this transaction."""
-    settled: list[int] = field(default_factory=list)
-    amended: list[Parked] = field(default_factory=list)
     apart: Counter[tuple[str, int]] = field(default_factory=Counter)
     """(topic, minute) -> answers under subjects of their own."""
     propagations: list[tuple[Any, str]] = field(default_factory=list)
@@ -120,7 +118,7 @@ class Effects:
                 self.work.context.learn(one)
         return None
 
-    async def finish(self, connection: Connection, by: str) -> None:
+    async def finish(self, connection: Connection) -> None:
         """Writes everything; the caller's transaction then commits it."""
         await self._propagate(connection)
         await self.journal.write(connection)
@@ -130,10 +128,6 @@ class Effects:
                 log.log(level, "parked %s of case %s: %s", item.record.coordinates, item.record.stream_id, item.reason)
         if self.parked:
             await parking.park(connection, self.parked)
-        for item in self.amended:
-            await parking.amend(connection, item)
-        if self.settled:
-            await parking.settle(connection, self.settled, "retried", by)
         self.limit.count(self.apart)
 
     async def _propagate(self, connection: Connection) -> None:

@@ -98,7 +98,7 @@ class Inbox:
                 if item.identity in fresh:
                     fresh.remove(item.identity)
                     effects.take(item)
-            await effects.finish(connection, by=self._model.name)
+            await effects.finish(connection)
             return effects.journal
 
         journal = await self.database.transact(run)

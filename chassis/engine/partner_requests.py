@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from chassis.engine.decider import Decider, Facts, Inputs, Refused, decided
 from chassis.kafka.records import Record
 from contracts.fields import CASE_ID, LINE, Fact
+from contracts.homes import partner_subject
 from contracts.notice import AcceptanceNotice, RefusalNotice
 from contracts.progress import Refused as RefusedStep
 from contracts.reference import Partner, Partners
@@ -73,7 +74,7 @@ def request_in(requests: PartnerRequests[Any], partners: Partners, record: Recor
 def actor_of(request: PartnerRequest) -> str:
     """Who acts, as facts name them: a partner's people are its own."""
     if request.event.actor is None:
-        return f"partner:{request.partner.id}"
+        return partner_subject(request.partner.id)
     return f"{request.partner.id}:{request.event.actor}"[:200]
 
 

@@ -1,13 +1,12 @@
 """What is derived from the events of a service that decides: its views, and the version and deadline of its streams."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from chassis.engine.model import Model
 from chassis.store.database import Connection
 from chassis.store.derived import Derived
 from chassis.store.journal import load
-from chassis.store.streams import Stream
+from chassis.store.streams import columns
 
 _COUNT = "SELECT count(DISTINCT stream_id) FROM events"
 _NEXT = "SELECT DISTINCT stream_id FROM events WHERE stream_id > $1 ORDER BY stream_id LIMIT $2"
@@ -37,17 +36,8 @@ def derived(model: Model) -> Derived:
 
     async def refill(connection: Connection, names: Sequence[str]) -> None:
         streams = list((await load(connection, model.decider, names)).values())
-        await connection.execute(_STREAMS, *_columns(model, streams))
+        await connection.execute(_STREAMS, *columns(model.decider, streams))
         for view in model.views:
             await view.write(connection, [(stream.stream_id, stream.state) for stream in streams])
 
     return Derived(tables, views, hold, _COUNT, _NEXT, refill)
-
-
-def _columns(model: Model, streams: Sequence[Stream[Any]]) -> Iterable[list[Any]]:
-    return (
-        [stream.stream_id for stream in streams],
-        [stream.version for stream in streams],
-        [stream.sequence for stream in streams],
-        [model.decider.due(stream.state) for stream in streams],
-    )

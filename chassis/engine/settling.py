@@ -1,9 +1,9 @@
 """An operator settles a parked record: it takes effect now, or is discarded; what waited behind it follows in order."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chassis.engine import parking
-from chassis.engine.decider import Refused
+from chassis.engine.decider import Refused, Unknown
 from chassis.engine.effects import Effects, Obstacle
 from chassis.engine.inbox import TRIES, Inbox
 from chassis.engine.incoming import Incoming
@@ -30,8 +30,8 @@ class Decision:
 async def settle(inbox: Inbox, decision: Decision) -> Parked:
     """Retries or discards a parked record as a person wants, then lets what waited behind it take effect.
 
-    The step is published as a fact of the case. Raises `LookupError` where there is no such record, `Refused`
-    where it is settled already, is not the first of its queue, or still cannot take effect.
+    The step is published as a fact of the case. Raises `Unknown` where there is no such record, `Refused` where it is
+    settled already, is not the first of its queue, or still cannot take effect.
     """
     for _ in range(TRIES):
         try:
@@ -61,10 +61,15 @@ async def _once(inbox: Inbox, decision: Decision) -> Parked:
         status = "discarded" if decision.discard else "retried"
         await parking.settle(connection, [decision.parked_id], status, decision.by)
         await _tell(connection, effects, item, decision)
+        drained = _Drained()
         if item.kind in HOLDING and item.queue is not None:
             effects.queues[item.queue].pop(0)
-            _drain(behind, effects)
-        await effects.finish(connection, by=decision.by)
+            drained = _drain(behind, effects)
+        await effects.finish(connection)
+        for waiting in drained.waiting:
+            await parking.amend(connection, waiting)
+        if drained.settled:
+            await parking.settle(connection, drained.settled, "retried", decision.by)
         return item
 
     item = await inbox.database.transact(run)
@@ -75,7 +80,7 @@ async def _once(inbox: Inbox, decision: Decision) -> Parked:
 async def _waiting(connection: Connection, parked_id: int) -> Parked:
     found = await parking.lock(connection, parked_id)
     if found is None:
-        raise LookupError(f"there is no parked record {parked_id}")
+        raise Unknown(f"there is no parked record {parked_id}")
     item, status = found
     if status != "waiting":
         raise Refused("parked.settled", f"the record was {status} already")
@@ -109,8 +114,19 @@ def _behind(inbox: Inbox, item: Parked, held: list[Parked]) -> list[tuple[Parked
     ]
 
 
-def _drain(behind: list[tuple[Parked, Incoming | None]], effects: Effects) -> None:
+@dataclass(frozen=True, slots=True)
+class _Drained:
+    """What became of the records that waited behind a settled one."""
+
+    settled: list[int] = field(default_factory=list)
+    """Those that took effect."""
+    waiting: list[Parked] = field(default_factory=list)
+    """Those that could not, with the new reason."""
+
+
+def _drain(behind: list[tuple[Parked, Incoming | None]], effects: Effects) -> _Drained:
     """Lets what waited behind a settled record take effect in order, up to the next that fails."""
+    drained = _Drained()
     for waiting, found in behind:
         if found is None:
             obstacle: Obstacle | None = ("unfit", "the record is not for this service any more")
@@ -120,11 +136,12 @@ def _drain(behind: list[tuple[Parked, Incoming | None]], effects: Effects) -> No
             obstacle = effects.apply(found)
         if obstacle is not None:
             waiting.kind, waiting.reason = obstacle
-            effects.amended.append(waiting)
+            drained.waiting.append(waiting)
             if waiting.kind == "failed":
-                return
+                break
         elif waiting.parked_id is not None:
-            effects.settled.append(waiting.parked_id)
+            drained.settled.append(waiting.parked_id)
+    return drained
 
 
 async def _tell(connection: Connection, effects: Effects, item: Parked, decision: Decision) -> None:

@@ -8,23 +8,23 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from chassis.clock import Clock
 from chassis.engine import propagation
 from chassis.engine.model import Model
 from chassis.engine.unit_of_work import UnitOfWork, begin
-from chassis.retry import Backoff, in_short, in_words, keep_running
+from chassis.retry import Backoff, in_short, in_words, keep_running, together_or_alone
 from chassis.store.database import TRANSIENT_ERRORS, Conflict, Connection, Database
 from chassis.store.streams import Cache
 from chassis.telemetry import About, deadline_span
-
-T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.2
 _BATCH = 500
+_RAISED = (Conflict, *TRANSIENT_ERRORS)
+"""Errors that are no defect of one stream."""
 
 _DUE = "SELECT stream_id FROM streams WHERE due_at <= $1 ORDER BY due_at LIMIT $2"
 
@@ -81,7 +81,7 @@ class Timers:
         """Carries out one batch of pending propagations; returns their number."""
         positions = await propagation.pending(self._database)
         if positions:
-            await _each(positions, self._carry_out, self._set_aside)
+            await together_or_alone(positions, self._carry_out, self._set_aside, _RAISED)
         return len(positions)
 
     async def _carry_out(self, positions: Sequence[int]) -> None:
@@ -100,7 +100,7 @@ class Timers:
         if until is None or not due:
             return 0
         with deadline_span(self._model.name):
-            await _each(due, lambda some: self._decide(some, until), self._stop_clock)
+            await together_or_alone(due, lambda some: self._decide(some, until), self._stop_clock, _RAISED)
         self._cache.forget(due)
         return len(due)
 
@@ -143,22 +143,3 @@ class Timers:
         await connection.execute(
             "UPDATE streams SET due_at = $2 WHERE stream_id = $1 AND version = $3", stream_id, due_at, stream.version
         )
-
-
-async def _each(
-    items: Sequence[T],
-    work: Callable[[Sequence[T]], Awaitable[None]],
-    give_up: Callable[[T, Exception], Awaitable[None]],
-) -> None:
-    """Does the work on all of them at once; if that raises, on each alone, and gives up those that raise again."""
-    try:
-        await work(items)
-    except (Conflict, *TRANSIENT_ERRORS):
-        raise
-    except Exception as fault:
-        if len(items) == 1:
-            await give_up(items[0], fault)
-            return
-        log.warning("a batch of %d failed, taking them one by one: %r", len(items), fault)
-        for item in items:
-            await _each([item], work, give_up)

@@ -77,8 +77,12 @@ def read(record: Record) -> Any:
     if content_type is None:
         raise Invalid(f"header content-type is missing; expected {CONTENT_TYPE.decode()}")
     if content_type.split(b";")[0].strip().lower() != CONTENT_TYPE:
-        raise Invalid(f"header content-type: {content_type[:100]!r}; expected {CONTENT_TYPE.decode()}")
+        raise Invalid(f"header content-type: {_shown(content_type)}; expected {CONTENT_TYPE.decode()}")
     event = parse(record.topic, record.value)
     if record.key is None or record.key != event.subject.encode():
-        raise Invalid(f"key: {(record.key or b'')[:100]!r} is not the subject {event.subject}")
+        raise Invalid(f"key: {_shown(record.key or b'')} is not the subject {event.subject}")
     return event
+
+
+def _shown(raw: bytes) -> str:
+    return raw[:100].decode(errors="backslashreplace")

@@ -56,10 +56,6 @@ class Relay:
         self.fault: str | None = "the outbox has not been read yet"
         """What keeps facts from being published now; None while all is well."""
 
-    def wake(self) -> None:
-        """Says that there may be something to send."""
-        self._wake.set()
-
     async def run(self) -> None:
         """Publishes until cancelled; starts again after any error."""
         await keep_running(self._run, (*TRANSIENT_ERRORS, KafkaError), self._note)

@@ -13,7 +13,7 @@ import asyncpg
 
 from chassis.retry import NotNow, in_short
 from chassis.store.migrations import REBUILDS, Migration, require
-from chassis.store.watch import Watch, in_time
+from chassis.store.watch import SILENT, Watch, in_time
 
 R = TypeVar("R")
 Connection = asyncpg.pool.PoolConnectionProxy
@@ -94,11 +94,21 @@ class Database:
         self._statement_seconds = statement_seconds
         self._pool: asyncpg.Pool | None = None
         self._closed_because = "the database has not been reached yet"
-        self._watch = Watch(self.connect)
+        self._watch = Watch(self._connect)
         self._watching: asyncio.Task[None] | None = None
 
     async def connect(self) -> asyncpg.Connection:
-        """A connection outside the pool, for a lock or for LISTEN; the caller closes it, and watches its statements."""
+        """A connection outside the pool, for a lock or for LISTEN; the caller closes it, and watches its statements.
+        Raises `NotNow` if the server hangs.
+        """
+        connecting = asyncio.ensure_future(self._connect())
+        with self._watch.over(connecting.cancel):
+            try:
+                return await connecting
+            except TimeoutError as fault:
+                raise NotNow(SILENT) from fault
+
+    async def _connect(self) -> asyncpg.Connection:
         return await asyncpg.connect(self._url, **self._settings)
 
     async def watched(self, connection: asyncpg.Connection, statement: Awaitable[R]) -> R:

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 from chassis.ids import uuid7
 from chassis.store.database import Conflict, Connection
 from chassis.store.derived import NOTE
-from chassis.store.streams import Cache, Fold, Stream
+from chassis.store.streams import Cache, Fold, Stream, columns
 from chassis.store.views import View
 from chassis.telemetry import published_under
 from contracts import causes
@@ -178,10 +178,10 @@ class Journal(Generic[S]):
         begun = [s for s in touched if s.loaded == 0]
         grown = [s for s in touched if s.loaded > 0]
         if begun:
-            status = await connection.execute(_BEGIN, *self._columns(begun))
+            status = await connection.execute(_BEGIN, *columns(self.fold, begun))
             self._expect(status, begun)
         if grown:
-            status = await connection.execute(_ADVANCE, *self._columns(grown), [s.loaded for s in grown])
+            status = await connection.execute(_ADVANCE, *columns(self.fold, grown), [s.loaded for s in grown])
             self._expect(status, grown)
         entries = self._entries
         await connection.copy_records_to_table(
@@ -221,14 +221,6 @@ class Journal(Generic[S]):
         if stale:
             self.cache.forget(stale)
             raise Conflict(f"{len(stale)} cached streams are stale")
-
-    def _columns(self, streams: list[Stream[S]]) -> tuple[list[Any], ...]:
-        return (
-            [s.stream_id for s in streams],
-            [s.version for s in streams],
-            [s.sequence for s in streams],
-            [self.fold.due(s.state) for s in streams],
-        )
 
     def _expect(self, status: str, streams: list[Stream[S]]) -> None:
         if int(status.rpartition(" ")[2]) != len(streams):

@@ -11,7 +11,7 @@ Expand and contract: the old version of a service may still run while a migratio
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,20 +26,26 @@ Session = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 _DO = "run `make up`, in containers `setup`"
 _NAME = re.compile(r"([0-9]{4})_[a-z0-9_]+\.sql")
-_TABLES = """
-CREATE TABLE IF NOT EXISTS migrations (
-    component  text    NOT NULL,
-    number     integer NOT NULL,
-    name       text    NOT NULL,
-    digest     text    NOT NULL,
-    applied_at timestamptz NOT NULL DEFAULT now(),
-    rebuilds   boolean NOT NULL DEFAULT false,
-    rebuilt    boolean NOT NULL DEFAULT true,
-    PRIMARY KEY (component, number)
-);
-CREATE TABLE IF NOT EXISTS outdated (stream_id text COLLATE "C" PRIMARY KEY);
+_BOOKKEEPING: Mapping[str, Mapping[str, str]] = {
+    "migrations": {
+        "component": "text NOT NULL",
+        "number": "integer NOT NULL",
+        "name": "text NOT NULL",
+        "digest": "text NOT NULL",
+        "applied_at": "timestamptz NOT NULL DEFAULT now()",
+        "rebuilds": "boolean NOT NULL DEFAULT false",
+        "rebuilt": "boolean NOT NULL DEFAULT true",
+    },
+    "outdated": {"stream_id": 'text COLLATE "C" NOT NULL'},
+}
+"""Table -> column -> type. `migrate` makes what a schema lacks of it, and `require` demands all of it, so that a column
+or a table is added here alone; a column that is added needs a default."""
+_KEYS = {"migrations": "component, number", "outdated": "stream_id"}
+_COLUMNS = """
+SELECT relname || '.' || attname FROM pg_attribute
+  JOIN pg_class ON pg_class.oid = attrelid JOIN pg_namespace ON pg_namespace.oid = relnamespace
+ WHERE nspname = current_schema() AND relname = ANY($1::text[]) AND attnum > 0 AND NOT attisdropped
 """
-_TELLS_REBUILDS = "SELECT true FROM pg_attribute WHERE attrelid = 'migrations'::regclass AND attname = 'rebuilds'"
 
 REBUILDS = "casegrid.rebuilds"
 """The setting by which a session says how many migrations it knows that demand a rebuild."""
@@ -131,16 +137,20 @@ async def migrate(admin_url: str, name: str, password: str | None, migrations: S
 
 
 async def require(connection: Session, migrations: Sequence[Migration], *, rebuilt: bool) -> None:
-    """Raises `NotNow` while the schema lacks one of these migrations or, with `rebuilt`, a rebuild that one of
-    them demands. A newer schema will do.
+    """Raises `NotNow` while the schema lacks one of these migrations, part of this version's bookkeeping or, with
+    `rebuilt`, a rebuild that one of them demands. A newer schema will do.
     """
-    try:
-        rows = await connection.fetch("SELECT component, number, rebuilt FROM migrations")
-    except asyncpg.UndefinedTableError:
-        raise NotNow(f"the database's schema was not made yet: {_DO}") from None
-    found = {(row["component"], row["number"]): row["rebuilt"] for row in rows}
+    columns = await _lacking(connection)
+    if ("migrations", "component") in columns:
+        raise NotNow(f"the database's schema was not made yet: {_DO}")
     known = {(one.component, one.number): f"{one.component} {one.name}" for one in migrations}
-    if lacking := [name for key, name in known.items() if key not in found]:
+    found: dict[tuple[str, int], bool] = {}
+    lacking = [f"the column {table}.{column}" for table, column in columns]
+    if not lacking:
+        rows = await connection.fetch("SELECT component, number, rebuilt FROM migrations")
+        found = {(row["component"], row["number"]): row["rebuilt"] for row in rows}
+        lacking = [name for key, name in known.items() if key not in found]
+    if lacking:
         raise NotNow(f"the database's schema is older than this version: it lacks {', '.join(lacking)}; {_DO}")
     if rebuilt and (waiting := [name for key, name in known.items() if not found[key]]):
         raise NotNow(f"tables are not rebuilt yet, as {', '.join(waiting)} demands; {_DO}")
@@ -169,11 +179,24 @@ async def _known(connection: asyncpg.Connection, name: str) -> dict[tuple[str, i
         raise MigrationError(
             f"schema {name} was made before there were migrations: `make reset` drops the data of this stack, once"
         )
-    await connection.execute(_TABLES)
-    if not await connection.fetchval(_TELLS_REBUILDS):  # asked, because ALTER TABLE would wait for every writer
-        await connection.execute("ALTER TABLE migrations ADD COLUMN rebuilds boolean NOT NULL DEFAULT false")
+    await _keep_books(connection)
     rows = await connection.fetch("SELECT component, number, name, digest FROM migrations")
     return {(row["component"], row["number"]): (row["name"], row["digest"]) for row in rows}
+
+
+async def _keep_books(connection: asyncpg.Connection) -> None:
+    for table, columns in _BOOKKEEPING.items():
+        definition = ", ".join([*(f"{name} {kind}" for name, kind in columns.items()), f"PRIMARY KEY ({_KEYS[table]})"])
+        await connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({definition})")
+    for table, column in await _lacking(connection):  # asked, because ALTER TABLE would wait for every writer
+        await connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {_BOOKKEEPING[table][column]}")
+
+
+async def _lacking(connection: Session) -> list[tuple[str, str]]:
+    """(table, column) of the bookkeeping that the schema does not have."""
+    found = {row[0] for row in await connection.fetch(_COLUMNS, list(_BOOKKEEPING))}
+    wanted = [(table, column) for table, columns in _BOOKKEEPING.items() for column in columns]
+    return [(table, column) for table, column in wanted if f"{table}.{column}" not in found]
 
 
 def _pending(

@@ -1,7 +1,7 @@
 """A service's streams in memory: one case as one service knows it, and the cache of the streams written last."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
@@ -43,6 +43,16 @@ class Stream(Generic[S]):
     state: S
     marks: causes.Marks = field(default_factory=dict)
     """The events that later ones may name as their cause."""
+
+
+def columns(fold: Fold[S], streams: Sequence[Stream[S]]) -> tuple[list[Any], ...]:
+    """The columns of the table `streams`: id, version, sequence and deadline."""
+    return (
+        [stream.stream_id for stream in streams],
+        [stream.version for stream in streams],
+        [stream.sequence for stream in streams],
+        [fold.due(stream.state) for stream in streams],
+    )
 
 
 class Cache(Generic[S]):

@@ -27,7 +27,7 @@ SILENT = "the database does not answer"
 class _Wait:
     """Something that waits for the server, and how to end that."""
 
-    def __init__(self, end: Callable[[], None]) -> None:
+    def __init__(self, end: Callable[[], object]) -> None:
         self.since = time.monotonic()
         self.end = end
         self.ended = False
@@ -41,7 +41,7 @@ class Watch:
         self._waits: set[_Wait] = set()
 
     @contextmanager
-    def over(self, end: Callable[[], None]) -> Iterator[None]:
+    def over(self, end: Callable[[], object]) -> Iterator[None]:
         """Around what waits for the server. If the server hangs, calls `end`, which becomes a `NotNow`."""
         wait = _Wait(end)
         self._waits.add(wait)

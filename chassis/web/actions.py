@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from chassis.engine.decider import Refused
 from chassis.web.errors import Json
 from chassis.web.identity import Caller
+from chassis.web.requests import etag
 from chassis.web.roles import Roles, lacking_role, routes_of
 
 _CASE, _WHY = "019e0a9c-1f78-7c3e-8b1a-0c8f7e0d4a11", "needs one of the roles dispatcher, shift_leader"
@@ -65,7 +66,7 @@ class Actions:
 
     @cached_property
     def _routes(self) -> Mapping[str, APIRoute]:
-        return {route.name: route for route in routes_of([self.router])}
+        return {route.name: route for route in routes_of(self.router)}
 
     def item(self, name: str, refused: Refused | None, **parameters: Any) -> ActionItem:
         """The action of the route of that name, with these parameters in its path; what refuses it, if the domain does.
@@ -90,5 +91,5 @@ class Actions:
 
 def actions_answer(case_id: str, version: int, items: Sequence[ActionItem]) -> Response:
     """The actions on a case of that version, as `ActionList`."""
-    etag = f'"{version}"'
-    return Json(ActionList(case_id=case_id, etag=etag, items=list(items)).model_dump(), headers={"ETag": etag})
+    found = ActionList(case_id=case_id, etag=etag(version), items=list(items))
+    return Json(found.model_dump(), headers={"ETag": found.etag})

@@ -17,7 +17,7 @@ from chassis.web.gate import Gate, Rate
 from chassis.web.identity import Identity
 from chassis.web.openapi import describe
 from chassis.web.requests import Process
-from chassis.web.roles import Roles, refuse_unknown_parameters, require, routes_of, unlisted
+from chassis.web.roles import Roles, query_parameters, refuse_unknown_parameters, require, routes_of, unlisted
 from contracts.status import SERVICES, shown_by
 
 
@@ -45,10 +45,12 @@ def build(
     release: str,
     process: Process,
     lifespan: Callable[[FastAPI], Any],
-    routes: Sequence[Routes],
+    routes: Routes,
 ) -> FastAPI:
     """The application of a process, with these routes. Raises `RuntimeError` where one has no roles."""
-    roles = {route: allowed for one in routes for route, allowed in one.roles.items()}
+    every, roles = routes_of(routes.router), routes.roles
+    if wrong := unlisted(every, roles):
+        raise RuntimeError(f"routes without roles, or roles without routes: {wrong}")
     app = FastAPI(
         title=f"Casegrid {name}",
         description=getattr(sys.modules.get(f"services.{name}"), "__doc__", None) or "",
@@ -57,17 +59,15 @@ def build(
         default_response_class=Json,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would go to whatever host the request names
     )
     app.state.process = process
-    for one in routes:
-        app.include_router(one.router, dependencies=[Depends(require(roles)), Depends(refuse_unknown_parameters)])
-    routers = [one.router for one in routes]
-    if wrong := unlisted(routers, roles):
-        raise RuntimeError(f"routes without roles, or roles without routes: {wrong}")
+    checks = [Depends(require(roles)), Depends(refuse_unknown_parameters(query_parameters(every)))]
+    app.include_router(routes.router, dependencies=checks)
     handle_errors(app)
-    app.add_exception_handler(405, partial(_other_method, routes_of(routers)))
-    tags = {tag: words for one in routes for tag, words in one.tags.items()}
-    describe(app, routes_of(routers), roles, tags, shown_by(name) if name in SERVICES else ())
+    app.add_exception_handler(404, _no_such_path)
+    app.add_exception_handler(405, partial(_other_method, every))
+    describe(app, every, roles, routes.tags, shown_by(name) if name in SERVICES else ())
     app.add_middleware(
         Gate,
         identity=Identity(process.settings, process.registry),
@@ -76,8 +76,16 @@ def build(
     return app
 
 
+async def _no_such_path(request: HttpRequest, _: Exception) -> Response:
+    return problem(404, "Not found", f"there is nothing at {request.url.path}")
+
+
 async def _other_method(routes: Sequence[APIRoute], request: HttpRequest, fault: Exception) -> Response:
     """The 405 that names every method of the path: the router knows only the first route that has it."""
     found = {method for route in routes if route.path_regex.match(request.url.path) for method in route.methods or ()}
-    headers = {"Allow": ", ".join(sorted(found))} if found else getattr(fault, "headers", None)
-    return problem(405, "Method not allowed", f"{request.url.path} does not take {request.method}", headers=headers)
+    if not found:
+        words, headers = f"{request.url.path} does not take {request.method}", getattr(fault, "headers", None)
+    else:
+        allowed = ", ".join(sorted(found))
+        words, headers = f"{request.url.path} takes {allowed}, not {request.method}", {"Allow": allowed}
+    return problem(405, "Method not allowed", words, headers=headers)

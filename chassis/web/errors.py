@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from itertools import groupby
 from typing import Any
 
 import asyncpg
@@ -16,7 +17,7 @@ from chassis.engine.commands import MatchRequired, Stale, Unusable
 from chassis.engine.decider import Refused, Unknown
 from chassis.retry import in_short, in_words
 from chassis.store.database import TRANSIENT_ERRORS
-from contracts.wire import HoldsNul, Invalid, TooLarge, rule_of
+from contracts.wire import HoldsNul, Invalid, TooLarge, broken
 
 log = logging.getLogger(__name__)
 
@@ -94,8 +95,9 @@ def _unready(fault: Exception) -> Response:
 def _invalid(fault: RequestValidationError) -> Response:
     return unusable(
         [
-            {"field": ".".join(str(part) for part in item["loc"][1:]) or str(item["loc"][0]), "rule": rule_of(item)}
-            for item in fault.errors()
+            {"field": field or place, "rule": rule}
+            for place, errors in groupby(fault.errors(), lambda item: str(item["loc"][0]))
+            for field, rule in broken(errors, 1)
         ]
     )
 

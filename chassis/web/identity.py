@@ -23,6 +23,7 @@ from chassis.retry import in_short, in_words
 from chassis.settings import Settings
 from chassis.web.errors import Forbidden, Unauthenticated, Unready
 from contracts.fields import Name, is_list, is_object, lies_in
+from contracts.homes import partner_subject
 from contracts.roles import PEOPLE, Role
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,8 @@ class Caller:
     areas: tuple[str, ...] = ()
     source: str | None = None
     believed: bool = True
-    """Whether the caller's own times count in a case entered long after the fact; a partner's only with the right."""
+    """Whether the caller's own times count in a case entered long after the fact: those of staff, and of a partner with
+    the right to it. A private person's clock may be wrong, and must not silence an emergency."""
 
     def covers(self, area: str | None) -> bool:
         """Whether the caller's areas include that one; no areas means everywhere."""
@@ -97,9 +99,8 @@ class Identity:
         if partner is None:
             raise Unauthenticated("X-Client-Key is not known")
         unit = partner.units[0] if partner.units else None
-        return Caller(
-            f"partner:{partner.id}", frozenset({Role.PARTNER}), unit, (), partner.source, partner.retrospective
-        )
+        subject, roles = partner_subject(partner.id), frozenset({Role.PARTNER})
+        return Caller(subject, roles, unit, (), partner.source, partner.retrospective)
 
     async def _claims(self, token: str) -> dict[str, Any]:
         try:
@@ -155,9 +156,10 @@ class Identity:
         if not _is_name(subject):
             raise Unauthenticated(f"claim sub must be a name; {_NAME_RULE}")
         known = frozenset(role for role in roles if role in PEOPLE)
-        if known <= PRIVATE:
+        private = known <= PRIVATE
+        if private:
             subject = "reporter:" + hmac.new(self._key.encode(), subject.encode(), "sha256").hexdigest()[:24]
-        return Caller(subject, known, unit, tuple(areas))
+        return Caller(subject, known, unit, tuple(areas), believed=not private)
 
 
 def _is_name(value: object) -> bool:

@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 
-from chassis.web.requests import command_request
+from chassis.web.requests import command_request, creating_request
 from chassis.web.roles import ANYONE, SIGNED_IN, Roles
 from contracts.roles import Role
 from contracts.words import explained
@@ -76,8 +76,8 @@ def _problem(status: int, title: str, detail: str, **more: Any) -> dict[str, Any
 _NEEDS = "a bearer token or a client key is needed"
 _CHANGED = "If-Match is 3, but the case is at version 4"
 _MATCH = "send If-Match with the ETag of the version you decided on"
-_LIMIT = "limit: Input should be less than or equal to 200"
-_ERRORS = [{"field": "limit", "rule": "Input should be less than or equal to 200"}]
+_LIMIT = "limit: must be 200 or less"
+_ERRORS = [{"field": "limit", "rule": "must be 200 or less"}]
 _CAUSE = "the database has not been reached yet"
 _RULE = {"type": "urn:casegrid:rule:case.closed", "rule": "case.closed"}
 _RESPONSES: Mapping[int, tuple[str, str, dict[str, Any]]] = {
@@ -248,8 +248,11 @@ def _statuses(route: APIRoute, secured: bool) -> Iterator[int]:
         yield 403
     if "{" in route.path:
         yield 404
-    if command_request in _calls(route.dependant):
-        yield from (409, 412)
+    calls = list(_calls(route.dependant))
+    if creating_request in calls:
+        yield 409
+    if command_request in calls:
+        yield 412
 
 
 def _calls(dependant: Dependant) -> Iterator[Any]:

@@ -158,11 +158,7 @@ async def discard_parked(parked_id: ParkedPath, why: Reason, caller: CallerDep, 
 async def _settle(
     process: DecidingProcess, parked_id: ParkedPath, why: Reason, caller: Caller, *, discard: bool
 ) -> Any:
-    try:
-        item = await settling.settle(process.inbox, Decision(parked_id, discard, caller.subject, why.reason))
-    except LookupError as fault:
-        raise NotFound(str(fault)) from None
-    process.wake()
+    item = await settling.settle(process.inbox, Decision(parked_id, discard, caller.subject, why.reason))
     return {
         "parked_id": parked_id,
         "status": "discarded" if discard else "retried",

@@ -24,7 +24,7 @@ Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the 
 class PageQuery(BaseModel):
     """Base of a list's filters: which page, and how many items."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(frozen=True)
 
     limit: Annotated[int, Field(ge=1, le=PAGE, description=f"Items of a page, {PAGE} at most.", examples=[50])] = 50
     cursor: Annotated[str | None, Field(max_length=500, description="`next` of the page before.")] = None
@@ -44,7 +44,12 @@ def page(items: list[Any], limit: int, key: Callable[[Any], list[Any]]) -> dict[
 
 
 IfNoneMatch = Annotated[
-    str | None, Header(description="The ETag of the answer you have: 304 if it is still the same.", examples=['"5f2c"'])
+    str | None,
+    Header(
+        alias="If-None-Match",
+        description="The ETag of the answer you have: 304 if it is still the same.",
+        examples=['"5f2c"'],
+    ),
 ]
 
 

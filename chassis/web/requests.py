@@ -5,6 +5,7 @@ The dependencies are async, or FastAPI would run each of them in a thread.
 
 import hashlib
 import re
+from dataclasses import replace
 from typing import Annotated, Any, Protocol, cast
 
 from fastapi import Depends, Header, Response
@@ -57,10 +58,6 @@ class Process(Protocol):
         """Part -> what is wrong with it; empty when ready."""
         ...
 
-    def wake(self) -> None:
-        """Says that something was appended."""
-        ...
-
 
 class DecidingProcess(Process, Protocol):
     """The same of a service that decides."""
@@ -104,35 +101,48 @@ async def _caller(request: HttpRequest) -> Caller:
     return request.state.caller
 
 
-async def command_request(
+async def creating_request(
     request: HttpRequest,
     idempotency_key: Annotated[
         str | None,
         Header(
+            alias="Idempotency-Key",
             description="The same key with the same body gets the stored answer.",
             examples=["a1"],
             json_schema_extra={"pattern": _KEY.pattern},
         ),
     ] = None,
-    if_match: Annotated[
-        str | None, Header(description="The ETag of the version that the decision is based on.", examples=['"2"'])
-    ] = None,
 ) -> CommandRequest:
-    """What a command knows of the request. Raises `Unusable` where a header is not what it must be."""
+    """What a command that begins a case knows of the request. Raises `Unusable` where the key is none."""
     if idempotency_key is not None and not _KEY.fullmatch(idempotency_key):
         raise Unusable("Idempotency-Key", "must be 1 to 200 printable characters of ASCII, with no space at either end")
-    version = None
-    if if_match is not None:
-        match = _ETAG.match(if_match)
-        if match is None:
-            raise Unusable("If-Match", "must be an ETag this service gave")
-        version = int(match[1])
     fingerprint = ""
     if idempotency_key is not None:
         body = await request.body()
         fingerprint = hashlib.sha256(f"{request.method} {request.url.path}\n".encode() + body).hexdigest()
     caller: Caller = request.state.caller
-    return CommandRequest(caller.subject, caller.believed, idempotency_key, fingerprint, version)
+    return CommandRequest(caller.subject, caller.believed, idempotency_key, fingerprint)
+
+
+async def command_request(
+    request: Annotated[CommandRequest, Depends(creating_request)],
+    if_match: Annotated[
+        str | None,
+        Header(
+            alias="If-Match",
+            description="The ETag of the version that the decision is based on: the version's number in quotes. If the"
+            " case is at another version, the answer is 412.",
+            examples=['"2"'],
+        ),
+    ] = None,
+) -> CommandRequest:
+    """The same of a command on a case that is there. Raises `Unusable` where a header is not what it must be."""
+    if if_match is None:
+        return request
+    match = _ETAG.match(if_match)
+    if match is None:
+        raise Unusable("If-Match", 'must be the number of a version in quotes, as in an ETag: "2"')
+    return replace(request, if_match=int(match[1]))
 
 
 ProcessDep = Annotated[Process, Depends(process_of)]
@@ -144,12 +154,19 @@ CommandsDep = Annotated[Commands, Depends(_commands)]
 CallerDep = Annotated[Caller, Depends(_caller)]
 """Who calls; established before the route runs."""
 CommandRequestDep = Annotated[CommandRequest, Depends(command_request)]
-"""Of every route that executes a command."""
+"""Of every route that executes a command on a case that is there."""
+CreatingRequestDep = Annotated[CommandRequest, Depends(creating_request)]
+"""Of a route that begins a case, which has no version yet."""
+
+
+def etag(version: int) -> str:
+    """The ETag of a case's version; If-Match takes it."""
+    return f'"{version}"'
 
 
 def answer(given: Answer) -> Response:
     """A command's answer as HTTP, with its ETag."""
-    headers = {"ETag": f'"{given.version}"'}
+    headers = {"ETag": etag(given.version)}
     if given.repeated:
         headers["Idempotency-Replayed"] = "true"
     return Response(given.body, given.status, headers, media_type="application/json")

@@ -77,7 +77,13 @@ class Gazetteer:
                 said[area].add(name)
         fits = {area: {name for above in _upwards(area) if above in said for name in said[above]} for area in said}
         agreed = {area for area in fits if fits[area] == names}
-        left = sorted(_deepest(agreed or set(fits)), key=lambda area: (-len(fits[area]), area))
+        sure = {
+            self._community(area) for name in names if len(self._meanings[name]) == 1 for area in self._meanings[name]
+        }
+        left = sorted(
+            _deepest(agreed or set(fits)),
+            key=lambda area: (-len(fits[area]), self._community(area) not in sure, area),
+        )
         if not agreed or len(left) > 1:
             return Reading(agree=bool(agreed), candidates=tuple(self._areas[area] for area in left))
         area = self._areas[left[0]]
@@ -86,6 +92,10 @@ class Gazetteer:
                 return Reading(candidates=(area,), doubt=doubt)
             return Reading(area, self._key_place(names, area.path))
         return Reading(area, candidates=tuple(self._parts.get(area.path, (area,))))
+
+    def _community(self, path: str) -> str | None:
+        """The community that an area is or lies in."""
+        return next((area for area in _upwards(path) if area in self._areas and _is_community(self._areas[area])), None)
 
     def _learn(self, area: Area) -> None:
         parent = self._areas.get(area.parent or "")
@@ -150,6 +160,10 @@ def _in_one_width(character: str) -> str:
 
 def _is_grid(area: Area) -> bool:
     return area.level in ("grid", "subgrid")
+
+
+def _is_community(area: Area) -> bool:
+    return area.level == "community"
 
 
 def _upwards(area: str) -> Iterator[str]:

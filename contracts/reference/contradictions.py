@@ -4,8 +4,11 @@ Around and between the known names there may be none of these:
 
     a grid that is none of the names     `第2网格，第99网格`
     a denial or an alternative           `不在第3网格`, `not in grid 3`, `grid 3 or so`
+    a way or a distance from a name      `第3网格以北`, `grid 3, 2 km away`
     something that is joined to a name   `华林小学和人民公园之间`, `grid 1 and two`
     a number beside that of a name       `第1、2网格`, `grid 1.5`
+    anything right before a name, but    `勿派华林社区`, `2 km north of Hualin Community`, `倒数第3网格`
+    what leads to it
 
 A word that is taken for one of these sends the report to a person; one that is missed sends a crew to the wrong place.
 So in doubt a word contradicts.
@@ -16,6 +19,8 @@ from collections.abc import Sequence
 
 _CONTRADICTS = re.compile(
     r"网格(?![员化长])|(?<![a-z])(?:sub|micro)?grids?(?![a-z])"
+    r"|以[东南西北]|边界|交界|靠近|倒数|[勿错搬距]|别[去派到往]|\d\s*(?:公里|千米|km(?![a-z]))"
+    r"|(?<![a-z])(?:away|anywhere|wrong|moved|boundary|border|(?:north|south|east|west) of)(?![a-z])"
     r"|不(?![详明清知])|[并而绝]非|未[在到进]|没有?[在到进]|[以之]外|或"
     r"|(?<![a-z])(?:not|cannot|never|neither|nor|or|except|excluding|outside|without|beyond|instead)(?![a-z])"
     r"|(?<![a-z])(?:other|rather) than(?![a-z])|n['’]t(?![a-z])|(?<![a-z])no(?![a-z])(?!\.?\s*\d)"
@@ -30,6 +35,12 @@ _BESIDE = r"(?:\W|_|第|(?<![a-z])to(?![a-z]))*"
 _BESIDE_BEFORE, _BESIDE_AFTER = re.compile(rf"{_BESIDE}$"), re.compile(_BESIDE)
 _BETWEEN = re.compile(rf"(?:[\W_第]|{_JOIN})*")
 """All that may stand between two names that are joined to each other."""
+_CLAUSE = re.compile(r"[,;:.!?()\[\]/、，；：。！？（）【】\n-]")
+_LEADS = re.compile(
+    r"(?:.*[在于]|地[址点]|.*[省市县路街巷弄院号栋楼层室元]"
+    r"|(?:.* )?(?:at|in|on|of|inside|within|by|near|next to|opposite|behind|address|location)(?: the)?)?"
+)
+"""All that may stand between the last punctuation and a name: how an address begins, or its part before the name."""
 _FRACTION = re.compile(r"[./⁄]\d")
 
 
@@ -54,6 +65,8 @@ def _in_piece(before: str, piece: str, after: str) -> str | None:
         return "外"
     if after and (_JOINED_BEFORE.search(piece) or _DENIED_BEFORE.search(piece) or _numbered_before(piece, after)):
         return piece.strip()
+    if after and not _LEADS.fullmatch(led := _CLAUSE.split(piece)[-1].removesuffix("第").strip()):
+        return led
     return None
 
 

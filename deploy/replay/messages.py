@@ -70,7 +70,6 @@ def _adapt(now: datetime, number: int, line: str) -> Report:
         text=text[:TEXT],
         channel="citizen",
         reported_at=reported_at,
-        reporter=_text_of(message.get("user")),
         ended_at=ended_at,
         closing_words=reply[:TEXT] or None,
         notes=tuple(note for note in notes if note),

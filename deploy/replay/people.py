@@ -20,9 +20,7 @@ class People:
         self._known: dict[tuple[str, str, str | None], SwiftPerson] = {}
 
     def filer(self, report: Report) -> SwiftPerson:
-        """Who files it: the reporter, or the acceptor who took it down."""
-        if report.reporter is not None:
-            return self._person(f"citizen:{report.reporter}", "reporter")
+        """Who files it: the acceptor who took it down, for a reporter's own claim of an old time counts for nothing."""
         return self._person(f"acceptor:replay-{report.row % DESKS}", "acceptor")
 
     def acceptor(self) -> SwiftPerson:

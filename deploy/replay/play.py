@@ -101,11 +101,10 @@ class Play:
             "place": dict(report.place),
             "external_ref": f"{self.run}:{report.external_id}",
             "at": instant(report.reported_at),
+            "channel": report.channel,
         }
         if report.category is not None:
             body["category"] = report.category
-        if report.reporter is None:
-            body["channel"] = report.channel
         try:
             async with self._gate:
                 answer = await self.people.filer(report).post("intake", "/reports", body)

@@ -47,8 +47,6 @@ class Report:
     category: str | None = None
     place: Mapping[str, Any] = field(default_factory=dict)
     """As intake takes it: point, address."""
-    reporter: str | None = None
-    """The login of whoever reported it; None: an acceptor took it down."""
     ended_at: datetime | None = None
     """None: unknown, or it has not ended."""
     open: bool = False

@@ -8,10 +8,12 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import sys
+from dataclasses import replace
 
 from deploy.stack import asked, lifecycle, status
-from deploy.stack.plan import PARTS, SERVICES, Plan, from_environment
+from deploy.stack.plan import PARTS, SERVICES, Plan, from_environment, require_service
 from deploy.stack.problem import Problem
 from deploy.stack.secrets import load
 from deploy.stack.setup import setup
@@ -36,8 +38,9 @@ def main(arguments: list[str]) -> int:
             case "reset":
                 asyncio.run(lifecycle.reset(plan))
             case "status":
-                return _status(asked.as_asked(plan), as_json=options.json)
+                return _status(asked.as_asked(plan), plan.only, as_json=options.json)
             case "rebuild":
+                require_service(options.service)
                 asyncio.run(lifecycle.rebuild(asked.as_asked(plan), options.service))
             case _:
                 return _token(asked.as_asked(plan), options)
@@ -49,13 +52,25 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _status(plan: Plan, *, as_json: bool) -> int:
+def _status(plan: Plan, only: frozenset[str], *, as_json: bool) -> int:
+    plan = replace(plan, only=plan.only & only)
     found = asyncio.run(status.rows(plan))
     if as_json:
         print(json.dumps(status.as_json(found), indent=2))
     else:
         status.print_table(plan, found)
     return status.exit_status(found)
+
+
+def _told(arguments: list[str]) -> int:
+    """As `main`, and in order where who reads the output has read enough, as `head` does."""
+    try:
+        code = main(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python would write again at its end
+        return 1
+    return code
 
 
 def _token(plan: Plan, options: argparse.Namespace) -> int:
@@ -92,8 +107,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("reset", help="end everything, drop data")
     shown = commands.add_parser("status", help="what runs, and why something is not ready", allow_abbrev=False)
     shown.add_argument("--json", action="store_true")
+    shown.add_argument("--only", default="", help="of these alone, separated by commas")
     rebuilt = commands.add_parser("rebuild", help="make a service's derived tables anew from its stored events")
-    rebuilt.add_argument("service", choices=SERVICES)
+    rebuilt.add_argument("service", help=", ".join(SERVICES))
     commands.add_parser("setup", help="in a container: topics, schemas and district, from the environment")
     token = commands.add_parser("token", help="print a development token", allow_abbrev=False)
     token.add_argument("--role", default="", help="one or more, separated by commas; none: lists the roles")
@@ -104,4 +120,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(_told(sys.argv[1:]))

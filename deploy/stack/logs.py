@@ -34,10 +34,11 @@ def tail(log: Path, lines: int = 12) -> str:
     return "\n".join([f"the end of {log}:", *(f"  {line[:_LONGEST]}" for line in _last(log)[-lines:])])
 
 
-def telling(log: Path, since: float = 0) -> str | None:
-    """The last warning, error or traceback of a log in one line, with its instant where it has one; else its last line.
+def telling(log: Path, since: float = 0, *, ended: bool = True) -> str | None:
+    """The last warning, error or traceback of a log in one line, with its instant where it has one.
 
-    What was written before `since` (POSIX seconds) does not count. None where nothing was written.
+    Of a program that `ended` bare words count as well, as when it refuses to start. What was written before `since`
+    (POSIX seconds) does not count. None where nothing of the kind was written.
     """
     lines = [line for line in _last(log) if line.strip()]
     if not lines or log.stat().st_mtime < since:
@@ -47,12 +48,14 @@ def telling(log: Path, since: float = 0) -> str | None:
         entry = _entry(lines[end - 1])
         if entry is None:
             start = next((at for at in range(end, 0, -1) if _entry(lines[at - 1]) is not None), 0)
-            return _of_text([line for line in lines[start:end] if _instant(line) >= since])[:_LONGEST]
+            if said := _of_text([line for line in lines[start:end] if _instant(line) >= since], ended=ended):
+                return said[:_LONGEST]
+            end = start
+            continue
         if entry.get("level") in _SEVERE and (said := _of_entry(entry)):
             return said[:_LONGEST]
         end -= 1
-    last = _entry(lines[-1]) if _instant(lines[-1]) >= since else None
-    return _of_entry(last)[:_LONGEST] if last else None
+    return None
 
 
 def ending(manager_log: Path, name: str) -> str | None:
@@ -103,12 +106,14 @@ def _of_entry(entry: dict[str, Any]) -> str:
     return f"{instant}Z {said}" if instant else said
 
 
-def _of_text(lines: Sequence[str]) -> str:
+def _of_text(lines: Sequence[str], *, ended: bool) -> str:
+    """Empty where it says nothing of use."""
     if _is_traceback(lines):
         return _exception(lines)
     meant = [line for line in lines[-10:] if not any(phrase in line for phrase in _SAYS_NOTHING)]
     severe = [line for line in meant if _SEVERE_WORD.search(line)]
-    return (severe or lines)[-1].strip()
+    bare = [line for line in meant if ended and not _DATED.search(line[:_DATE_WITHIN])]
+    return (severe or bare or [""])[-1].strip()
 
 
 def _is_traceback(lines: Sequence[str]) -> bool:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from chassis.kafka.connection import Connection
 from chassis.settings import Settings
 from contracts.status import SERVICES
+from contracts.wire import rule_of
 from deploy.stack import ports
 from deploy.stack.problem import Problem
 from deploy.stack.process import ROOT
@@ -122,6 +123,12 @@ def from_environment(environment: Mapping[str, str] = os.environ, only: str = ""
     )
 
 
+def require_service(name: str) -> None:
+    """Raises `Problem` where there is no such service."""
+    if name not in SERVICES:
+        raise Problem(f"SERVICE is {name!r}: choose from {', '.join(SERVICES)}")
+
+
 def source_digest(service: str) -> str:
     """Changes with the code a service runs, so that `up` restarts the services whose code changed."""
     digest = hashlib.sha256((ROOT / "requirements.lock").read_bytes())
@@ -173,7 +180,7 @@ def _kafka_settings(environment: Mapping[str, str]) -> dict[str, str]:
 
 def unusable(refused: ValidationError) -> str:
     """The variables that no service could start with, and why, one a line."""
-    found = ((str(error["loc"][0]).upper(), error["input"], error["msg"]) for error in refused.errors())
+    found = ((str(error["loc"][0]).upper(), error["input"], rule_of(error)) for error in refused.errors())
     return "\n".join(f"{name} is {given!r}: {rule}" for name, given, rule in found)
 
 

@@ -31,7 +31,9 @@ class Watch:
         if failing:
             others = f", nor {', '.join(failing[1:])}" if failing[1:] else ""
             log = self._plan.log(failing[0])
-            raise Problem(f"{failing[0]} does not stay up{others}: {telling(log) or 'its log is empty'}\n{tail(log)}")
+            raise Problem(
+                f"{failing[0]} does not stay up{others}: {telling(log) or 'its log names no fault'}\n{tail(log)}"
+            )
 
     def _keeps_ending(self, state: State) -> bool:
         ends = self._ended_at.setdefault(state.name, {state.ended_at})

@@ -44,7 +44,7 @@ class Row:
     why: str | None = None
     """Why it is not ready, in a line; None if it is."""
     log_says: str | None = None
-    """The last warning or error of its log, where the process itself can't say what is wrong."""
+    """The last warning or error of its run in its log, where the process itself can't say what is wrong."""
 
 
 async def rows(plan: Plan) -> list[Row]:
@@ -122,7 +122,7 @@ async def _process(plan: Plan, name: str, states: Mapping[str, State] | None, cl
     history = None if states is None else _history(plan, name, state)
     if pid is None:
         why = history or "nothing runs while the process manager does not: `make up` starts it"
-        says = logs.telling(log, since=state.ended_at - _RECENTLY_SECONDS if state else 0)
+        says = logs.telling(log, since=_since(state) if state else 0)
         return Row(name, "down", None, None, None, address, str(log), why=why, log_says=says)
     uptime, memory = _measured(pid, with_children=True)
     if name in plan.services:
@@ -133,7 +133,8 @@ async def _process(plan: Plan, name: str, states: Mapping[str, State] | None, cl
         return Row(name, "ready", pid, uptime, memory, address, str(log))
     says = None
     if readiness.ANSWER in parts:
-        says = logs.telling(log, since=time.time() - (uptime or 0) - _RECENTLY_SECONDS)
+        began = int(time.time() - uptime - 1) if uptime is not None else 0
+        says = logs.telling(log, since=_since(state) if history and state else began, ended=bool(history))
     if history:
         parts = {**parts, "process": history}
     return Row(name, "not ready", pid, uptime, memory, address, str(log), parts, readiness.in_words(parts), says)
@@ -176,6 +177,12 @@ def _history(plan: Plan, name: str, state: State | None) -> str | None:
     if state.ended_at and ago < _RECENTLY_SECONDS:
         return f"{how}, {ago:.0f} s ago, and was started again"
     return None
+
+
+def _since(state: State) -> float:
+    """Since when the log tells of the run that ended last."""
+    recently = state.ended_at - _RECENTLY_SECONDS
+    return max(recently, state.started_at) if state.started_at <= state.ended_at else recently
 
 
 def _measured(pid: int, *, with_children: bool) -> tuple[int | None, int | None]:

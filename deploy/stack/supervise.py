@@ -48,6 +48,8 @@ class State:
     name: str
     running: bool
     stopping: bool
+    started_at: int
+    """When it last started, POSIX seconds; 0 if never."""
     ended_at: int
     """When it last ended, POSIX seconds; 0 if never."""
     given_up: bool
@@ -178,6 +180,7 @@ class Supervisor:
                     name=info["name"],
                     running=info["state"] not in _STOPPED,
                     stopping=info["state"] == ProcessStates.STOPPING,
+                    started_at=info["start"],
                     ended_at=info["stop"],
                     given_up=info["state"] == ProcessStates.FATAL,
                     failing=info["state"] in (ProcessStates.BACKOFF, ProcessStates.EXITED),

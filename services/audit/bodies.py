@@ -5,11 +5,11 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from chassis.web.bodies import Answer
-from chassis.web.filters import AreaPrefix, ReportedSince, ReportedUntil
+from chassis.web.filters import ReportedSince, ReportedUntil, not_before
 from chassis.web.paging import PAGE, Next, PageQuery
 from contracts.dispatch import Outcome
 from contracts.feedback import CaseOutcome
-from contracts.fields import CaseId, ClaimedInstant, Instant, Name
+from contracts.fields import AreaPath, CaseId, ClaimedInstant, Instant, Name
 from contracts.intake import Channel
 from contracts.reference import Competence
 from contracts.status import Stage, Status
@@ -60,9 +60,15 @@ _Prefix = Annotated[str, Field(min_length=1, max_length=200)]
 class SummaryFilters(BaseModel):
     """Which cases are counted. All filters must hold; a period includes its beginning and excludes its end."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(frozen=True)
 
-    area: AreaPrefix = None
+    area: Annotated[
+        AreaPath | None,
+        Field(
+            description="This area and all areas in it. Audit keeps no district: an unknown area finds nothing.",
+            examples=["CH/shuangqiaozi"],
+        ),
+    ] = None
     channel: Annotated[Channel | None, Field(description="How the report came in.", examples=["handset"])] = None
     since: ReportedSince = None
     until: ReportedUntil = None
@@ -85,6 +91,7 @@ class SummaryFilters(BaseModel):
     ] = None
     until_case: Annotated[
         CaseId | None,
+        not_before("since_case"),
         Field(description="This case id or one that sorts before it as text.", examples=[examples.CASE]),
     ] = None
 
@@ -101,7 +108,10 @@ class CaseFilters(SummaryFilters, PageQuery):
     ] = None
     category: Annotated[
         Competence | None,
-        Field(description="This category or any below it.", examples=["event.emergency", examples.CATEGORY]),
+        Field(
+            description="This category or any below it. Audit keeps no catalogue: an unknown category finds nothing.",
+            examples=["event.emergency", examples.CATEGORY],
+        ),
     ] = None
     merged_into: Annotated[
         CaseId | None, Field(description="Merged into this case.", examples=[examples.MERGED_CASE])

@@ -15,13 +15,14 @@ again, under the next index (`read_again`).
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import asyncpg
 from pydantic import TypeAdapter
 
 from chassis.kafka.records import REASON, Record, read, writable
-from chassis.retry import NotNow
+from chassis.retry import NotNow, together_or_alone
 from chassis.store.database import TRANSIENT_ERRORS, Connection, Database
 from chassis.store.derived import NOTE
 from contracts.causes import kind, label
@@ -101,24 +102,16 @@ class Log:
 
     async def process(self, records: Sequence[Record]) -> None:
         """Stores a batch. Returns when it is durable. Raises one of `TRANSIENT_ERRORS` if it cannot be now."""
-        try:
-            await self._store([_parse(record) for record in records])
-        except _BATCH_ERRORS:
-            raise
-        except Exception as fault:  # a defect with one record must not cost the others
-            log.warning("a batch of %d records failed; storing them one by one: %r", len(records), fault)
-            for record in records:
-                await self._store_alone(record)
+        # A defect with one record must not cost the others.
+        await together_or_alone(records, self._store_parsed, self._store_bytes, _BATCH_ERRORS)
 
-    async def _store_alone(self, record: Record) -> None:
-        try:
-            await self._store([_parse(record)])
-        except _BATCH_ERRORS:
-            raise
-        except Exception as fault:
-            log.exception("%s is stored as bytes only", record.coordinates)
-            reason = f"cannot be folded: {type(fault).__name__}: {fault}"
-            await self._store([ParsedRecord(record, None, "failed", reason)])
+    async def _store_parsed(self, records: Sequence[Record]) -> None:
+        await self._store([_parse(record) for record in records])
+
+    async def _store_bytes(self, record: Record, fault: Exception) -> None:
+        log.error("%s is stored as bytes only", record.coordinates, exc_info=fault)
+        reason = f"cannot be folded: {type(fault).__name__}: {fault}"
+        await self._store([ParsedRecord(record, None, "failed", reason)])
 
     async def _store(self, parsed: Sequence[ParsedRecord]) -> None:
         async def work(connection: Connection) -> _Appended:
@@ -136,21 +129,17 @@ async def read_again(connection: Connection, case_ids: Sequence[str]) -> None:
     rows = await connection.fetch(_NOT_TAKEN_IN, case_ids)
     parsed = (_parse(_record(row), row["index"]) for row in rows)
     if readable := [one for one in parsed if one.event is not None]:
-        await _append_what_folds(connection, readable)
+        await together_or_alone(readable, partial(_append_inside, connection), _leave, _BATCH_ERRORS)
 
 
-async def _append_what_folds(connection: Connection, parsed: Sequence[ParsedRecord]) -> None:
-    try:
-        async with connection.transaction():
-            await _append(connection, parsed, CaseCache())
-    except _BATCH_ERRORS:
-        raise
-    except Exception as fault:
-        if len(parsed) == 1:
-            log.warning("%s still cannot be taken in: %r", parsed[0].record.coordinates, fault)
-        else:
-            for one in parsed:
-                await _append_what_folds(connection, [one])
+async def _append_inside(connection: Connection, parsed: Sequence[ParsedRecord]) -> None:
+    """Appends in a transaction inside the caller's: a failure undoes this alone."""
+    async with connection.transaction():
+        await _append(connection, parsed, CaseCache())
+
+
+async def _leave(parsed: ParsedRecord, fault: Exception) -> None:
+    log.warning("%s still cannot be taken in: %r", parsed.record.coordinates, fault)
 
 
 @dataclass(frozen=True, slots=True)

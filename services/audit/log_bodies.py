@@ -33,7 +33,7 @@ LastIndex = Annotated[int, Field(description="The index of the last of these rec
 class LogQuery(BaseModel):
     """From which index on, and how many records."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(frozen=True)
 
     first: Annotated[
         FromIndex, Field(alias="from", description="The index of the first record.", examples=[0, 1042])
@@ -44,7 +44,7 @@ class LogQuery(BaseModel):
 class CompletenessQuery(BaseModel):
     """Of which case, and how many findings."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(frozen=True)
 
     case_id: Annotated[
         CaseId | None, Field(description="Only this case; the whole log if absent.", examples=[examples.CASE])

@@ -18,6 +18,7 @@ from fastapi.responses import StreamingResponse
 from chassis.engine.commands import CommandRequest
 from chassis.web.actions import ActionList, Actions, actions_answer
 from chassis.web.errors import Json
+from chassis.web.requests import etag
 from contracts.fields import AssignmentId, CaseId, case_of
 from contracts.roles import Role
 from services.dispatch import bodies, queries
@@ -80,7 +81,8 @@ AssignmentPath = Annotated[
 ]
 CasePath = Annotated[CaseId, Path(description="The case, as filing its report gave it.", examples=[bodies.CASE])]
 LastEventId = Annotated[
-    str | None, Header(description="Of a client that comes back; it gets a new snapshot.", examples=["17"])
+    str | None,
+    Header(alias="Last-Event-ID", description="Of a client that comes back; it gets a new snapshot.", examples=["17"]),
 ]
 
 router = APIRouter()
@@ -111,7 +113,7 @@ async def list_queue(filters: Annotated[bodies.QueueFilters, Query()], reading: 
 async def get_assignment(assignment_id: AssignmentPath, reading: ReadingDep) -> Response:
     """Shows an assignment. Its ETag is the version of its case."""
     shown, version = await reading.assignment(assignment_id)
-    return Json(shown, headers={"ETag": f'"{version}"'})
+    return Json(shown, headers={"ETag": etag(version)})
 
 
 @router.get("/assignments/{assignment_id}/actions", tags=["assignments"], response_model=ActionList)
@@ -132,7 +134,7 @@ async def get_case(case_id: CasePath, reading: ReadingDep) -> Response:
     A partner sees only the assignments that its units have or are offered.
     """
     shown, version = await reading.case(case_id)
-    return Json(shown, headers={"ETag": f'"{version}"'})
+    return Json(shown, headers={"ETag": etag(version)})
 
 
 @router.get("/cases/{case_id}/actions", tags=["cases"], response_model=ActionList)

@@ -40,7 +40,7 @@ _EVIDENCE = Field(
 class UnitFilters(BaseModel):
     """The assignments of a unit, in an area."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(frozen=True)
 
     unit: Name | None = Field(default=None, description="The unit has it or is offered it.", examples=[_WATER])
     area: AreaPrefix = None

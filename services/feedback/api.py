@@ -27,6 +27,7 @@ from chassis.web.requests import (
     CommandsDep,
     DatabaseDep,
     answer,
+    etag,
     reference_of,
 )
 from chassis.web.roles import ANYONE
@@ -192,7 +193,7 @@ async def get_case(case_id: CasePath, caller: CallerDep, database: DatabaseDep) 
     """
     found, version = await queries.case(database, case_id)
     caller.require_area(found["area"])
-    return Json(found, headers={"ETag": f'"{version}"'})
+    return Json(found, headers={"ETag": etag(version)})
 
 
 @router.get("/cases/{case_id}/actions", tags=["cases"], response_model=ActionList)

@@ -27,9 +27,11 @@ from chassis.web.requests import (
     ClockDep,
     CommandRequestDep,
     CommandsDep,
+    CreatingRequestDep,
     DatabaseDep,
     RegistryDep,
     answer,
+    etag,
     reference_of,
 )
 from contracts.envelope import Event
@@ -85,7 +87,7 @@ async def file_report(
     body: bodies.ReportBody,
     caller: CallerDep,
     by: ByDep,
-    request: CommandRequestDep,
+    request: CreatingRequestDep,
     commands: CommandsDep,
     database: DatabaseDep,
     clock: ClockDep,
@@ -96,8 +98,9 @@ async def file_report(
     `Location` names where to follow the report. A position decides the area; without one the area that is named counts,
     else the address, if its names agree on one grid. If the answer's `area` is null, a person will decide where it is.
 
-    The report counts from its arrival. A time further back than the district's limit makes it retrospective, and then
-    its own time counts, if the caller's times are believed. A category must be in the catalogue (`GET /catalogue`).
+    The report counts from its arrival. Staff, and partners with the right to it, may enter a report late: a time
+    further back than the district's limit makes theirs retrospective, and then its own time counts. Of everybody else
+    such a time is marked `time_doubtful`. A category must be in the catalogue (`GET /catalogue`).
     Names and telephone numbers stay in intake.
     """
     channel = callers.channel_of(caller, body.channel)
@@ -157,7 +160,7 @@ async def get_report(case_id: CasePath, caller: CallerDep, own: OwnNameDep, data
     row = await _find_readable(case_id, caller, own, database)
     leaders = await queries.find_leaders(database, [row])
     words = _words(row, await queries.find_facts(database, case_id))
-    return Json(_item(row, leaders[case_id]) | words, headers={"ETag": f'"{row["version"]}"'})
+    return Json(_item(row, leaders[case_id]) | words, headers={"ETag": etag(row["version"])})
 
 
 @router.get("/reports/{case_id}/actions", tags=["reports"], response_model=ActionList)

@@ -73,7 +73,7 @@ SaidBy = Annotated[str | None, Field(description="Who said it, as events name th
 
 
 class PlaceBody(Body, ReportedPlace):
-    """Any of a position, an address in words, and an area. If there is a position, it decides."""
+    """Any of a position, an address in words, and an area. A position decides; an area beside it is ignored."""
 
 
 class ReporterBody(Body):
@@ -100,7 +100,6 @@ class ReportBody(Body):
                     "reporter": {"name": "Li Na", "phone": "+86 28 5555 0101"},
                     "attachments": [_PHOTO],
                     "external_ref": "H-42",
-                    "at": _SEEN,
                 },
                 {"title": "No water since this morning", "place": {"area": _AREA}},
             ]

@@ -1,6 +1,6 @@
 """What intake knows of the district: which area a point, an address or a name lies in, key places, categories, policy.
 
-Where a report lies is `contracts.territory.locate`.
+Where a report lies is `contracts.territory.Territory.locate`.
 """
 
 from collections.abc import Mapping
@@ -10,9 +10,10 @@ from pathlib import Path
 
 from chassis.engine.decider import Refused
 from chassis.reference import read
-from contracts import fields, territory
-from contracts.reference import Area, Areas, Catalogue, Category, Gazetteer, Places, Policy
+from contracts import fields
+from contracts.reference import Area, Areas, Catalogue, Category, Places, Policy
 from contracts.reference.addresses import plain
+from contracts.territory import Territory
 
 
 class UnknownArea(Refused):
@@ -24,22 +25,13 @@ class UnknownArea(Refused):
         )
 
 
-class Territory(territory.Territory):
-    """Where things are."""
-
-    def __init__(self, areas: Areas, places: Places) -> None:
-        super().__init__(areas, places)
-        self._areas = areas.by_path
-        self._gazetteer = Gazetteer(areas.areas, places.places)
-
-    def locate(self, point: fields.Point | None, address: str | None, area: str | None) -> fields.Place:
-        """The place with the area it lies in, and the key place it is at. Where there is a position, the area that was
-        named counts for nothing. Raises `UnknownArea`.
-        """
-        if point is None and area is not None and area not in self._areas:
-            raise UnknownArea(area)
-        place = fields.Place(point=point, address=address, area=area)
-        return territory.locate(place, self._areas, self, self._gazetteer).place
+def locate(territory: Territory, point: fields.Point | None, address: str | None, area: str | None) -> fields.Place:
+    """The place with the area it lies in, and the key place it is at. Where there is a position, the area that was
+    named counts for nothing. Raises `UnknownArea`.
+    """
+    if point is None and area is not None and area not in territory.areas:
+        raise UnknownArea(area)
+    return territory.locate(fields.Place(point=point, address=address, area=area)).place
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ class CategoryFilters(PageQuery):
 class AreaChoice(BaseModel):
     """Which areas an answer holds."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(frozen=True)
 
     level: Annotated[Level | None, Field(description="Of this level only.", examples=["community"])] = None
     area: AreaPrefix = None

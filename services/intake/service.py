@@ -1,5 +1,7 @@
 """Intake's wiring: rulings, verdicts and partners' requests in; reports, and notices to partners out."""
 
+from functools import partial
+
 from chassis.engine.model import Model
 from chassis.engine.partner_requests import PartnerRequests
 from chassis.service import Service, migrations
@@ -21,7 +23,7 @@ def build(settings: Settings) -> Service:
         name="intake",
         topics=("Assigned", "Evaluated", EVERY_FROM),
         parks=(EVERY_FROM,),
-        decider=decider(Rules.of(district.policy, district.territory.locate)),
+        decider=decider(Rules.of(district.policy, partial(reference.locate, district.territory))),
         views=(views.REPORTS,),
         load_context=load_context,
         partner_requests=PartnerRequests(

@@ -23,7 +23,7 @@ from chassis.engine.decider import Unknown
 from chassis.web.actions import ActionList, Actions, actions_answer
 from chassis.web.errors import Json
 from chassis.web.filters import require_area, require_categories, require_category, require_status, require_unit
-from chassis.web.requests import CallerDep, CommandRequestDep, CommandsDep, DatabaseDep, answer, reference_of
+from chassis.web.requests import CallerDep, CommandRequestDep, CommandsDep, DatabaseDep, answer, etag, reference_of
 from contracts.fields import CASE_ID
 from contracts.roles import Role
 from services.triage import queries
@@ -163,7 +163,7 @@ async def get_case(case_id: CasePath, caller: CallerDep, database: DatabaseDep, 
         raise Unknown(f"there is no case {case_id}")
     caller.require_area(stream.state.area)
     merged = await queries.merged_count(database, case_id)
-    return Json(_case_detail(case_id, stream.state, merged), headers={"ETag": f'"{stream.version}"'})
+    return Json(_case_detail(case_id, stream.state, merged), headers={"ETag": etag(stream.version)})
 
 
 @router.get("/cases/{case_id}/actions", response_model=ActionList)

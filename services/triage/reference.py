@@ -4,14 +4,13 @@ from collections import defaultdict
 from pathlib import Path
 
 from chassis.reference import read
-from contracts.reference import Areas, Calendar, Catalogue, Gazetteer, Member, Members, Places, Policy, Units
+from contracts.reference import Areas, Calendar, Catalogue, Member, Members, Places, Policy, Units
 from contracts.territory import Territory
 from services.triage.domain.rulebook import Rulebook
 
 
 def load(district: Path) -> Rulebook:
     """Everything triage rules by. Raises `BadReference`."""
-    areas = read(district, Areas)
     places = read(district, Places)
     members: dict[str, list[Member]] = defaultdict(list)
     for member in sorted(read(district, Members).members, key=lambda member: member.order):
@@ -22,8 +21,6 @@ def load(district: Path) -> Rulebook:
         calendar=read(district, Calendar),
         units=read(district, Units),
         members={unit: tuple(found) for unit, found in members.items()},
-        areas=frozenset(areas.by_path),
         places={place.id: place for place in places.places},
-        addresses=Gazetteer(areas.areas, places.places),
-        territory=Territory(areas, places),
+        territory=Territory(read(district, Areas), places),
     )

@@ -13,6 +13,7 @@ from chassis.clock import wall_clock
 from chassis.engine.inbox import Inbox
 from chassis.kafka.connection import Connection as Broker
 from chassis.kafka.relay import Relay
+from chassis.retry import NotNow
 from chassis.store.changes import EVERYTHING, Changes
 from chassis.store.database import TRANSIENT_ERRORS, Connection, Database
 from chassis.store.migrations import migrate
@@ -186,6 +187,16 @@ async def test_the_relay_says_that_the_server_hangs_and_goes_on_when_it_answers_
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_connection_outside_the_pool_says_as_the_pool_does_that_the_server_hangs(
+    store: Database, own_postgres: Postgres
+) -> None:
+    """The relay and the live views have one each."""
+    with frozen(own_postgres):
+        seconds, outcome = await timed(store.connect())
+    assert (isinstance(outcome, NotNow), str(outcome)) == (True, "the database does not answer")
+    assert seconds < BOUND
 
 
 async def test_live_views_look_at_everything_again_after_a_server_has_hung(

@@ -232,3 +232,10 @@ async def test_a_character_no_text_column_takes_is_bad_input_wherever_it_stands(
     assert "U+0000" in in_query.json()["detail"]
     assert in_body.status_code == 422
     assert "U+0000" in in_body.json()["detail"]
+
+
+async def test_a_parameter_that_is_none_is_refused_with_those_that_the_route_takes(tally: Running) -> None:
+    answer = await tally.client.get("/parked", params={"staus": "waiting"}, headers=OPERATOR)
+    assert answer.status_code == 422
+    rule = "is not a parameter of /parked, which takes status, case_id, limit, cursor"
+    assert answer.json()["errors"] == [{"field": "staus", "rule": rule}]

@@ -202,7 +202,7 @@ async def test_a_record_the_database_refuses_is_parked_alone(inbox: Inbox, datab
 POISON = {
     "not JSON": (lambda case, raw: record_of(b"\xff\xfe{", case), "JSON"),
     "no object": (lambda case, raw: record_of(b"[1, 2]", case), "record"),
-    "wrong schema": (lambda case, raw: record_of(raw.replace(b'"title"', b'"tilte"'), case), "data.new.title"),
+    "wrong schema": (lambda case, raw: record_of(raw.replace(b'"title"', b'"tilte"'), case), "data.title"),
     "unknown type": (lambda case, raw: record_of(raw.replace(b"ReportFiled.v1", b"ReportFiled.v9"), case), "type"),
     "too large": (lambda case, raw: record_of(raw + b" " * 300 * 1024, case), "bytes"),
     "wrong key": (lambda case, raw: record_of(raw, case, key=b"another"), "key"),

@@ -116,6 +116,17 @@ async def test_a_service_that_begins_with_a_file_it_cannot_read_is_not_ready_and
         assert "partners" not in await runtime.faults()
 
 
+async def test_a_process_that_only_serves_is_not_ready_either_before_anybody_has_asked_for_a_partner(
+    tally_database: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "partners.json"
+    file.write_text("{")
+    async with running(TALLY, tally_database, role="api", CASEGRID_PARTNERS=file) as tally:
+        assert "no version before it is known" in (await tally.client.get("/ready")).json()["parts"]["partners"]
+        written(file, WATER)
+        assert (await tally.client.get("/ready")).status_code == 200
+
+
 async def _judged(tally: Running) -> bool:
     rows = await tally.runtime.database.fetch(
         "SELECT 1 FROM events WHERE convert_from(body, 'UTF8') LIKE '%check_overdue%'"

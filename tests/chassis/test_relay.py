@@ -6,10 +6,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+import pytest
 from aiokafka import AIOKafkaConsumer
 
 from chassis.clock import wall_clock
 from chassis.engine.inbox import Inbox
+from chassis.kafka import relay as relay_module
 from chassis.kafka.connection import Connection
 from chassis.kafka.relay import Relay
 from chassis.store.database import Database
@@ -76,6 +78,19 @@ async def test_what_is_sent_are_the_bytes_that_were_stored_in_the_order_of_the_c
         assert [event.sequence for event in events if event.subject == case] == [f"{n:010d}" for n in range(1, 5)]
     stored = {row["body"] for row in await database.fetch("SELECT body FROM events WHERE own")}
     assert set(await values(kafka, topics)) == stored
+
+
+async def test_a_commit_wakes_the_relay(
+    kafka: str, topics: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever process commits: facts do not wait until the relay looks of its own accord."""
+    monkeypatch.setattr(relay_module, "_POLL_SECONDS", 600.0)
+    inbox = Inbox(MODEL, database, wall_clock)
+    await inbox.process([fact_record(case_id(), report())])
+    async with relaying(kafka, topics, database):
+        await eventually(lambda: drained(database), what="the outbox of before")
+        await inbox.process([fact_record(case_id(), report())])
+        await read_topic(kafka, topics, "Progressed", at_least(2))
 
 
 async def test_two_relays_at_once_and_one_stopped_midway_lose_nothing_and_keep_first_occurrences_in_order(

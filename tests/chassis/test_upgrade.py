@@ -178,6 +178,35 @@ async def test_a_newer_process_takes_no_records_before_the_schema_is_migrated_an
         assert await older.fetch("SELECT 1 FROM parked") == []
 
 
+@pytest.mark.parametrize(
+    ("older_bookkeeping", "lacks"),
+    [
+        ("DROP TABLE tally.outdated", "the column outdated.stream_id"),
+        ("ALTER TABLE tally.migrations DROP COLUMN rebuilds", "the column migrations.rebuilds"),
+    ],
+)
+async def test_a_schema_whose_bookkeeping_is_older_is_waited_for_as_any_older_schema(
+    empty_database: Server, older: Database, older_bookkeeping: str, lacks: str
+) -> None:
+    """No numbered migration tells it from the newest one."""
+    await execute(empty_database.admin_url, older_bookkeeping)
+    async with running(TALLY, empty_database.url("tally"), kafka=NOWHERE, reached=False) as process:
+        words = f"the database's schema is older than this version: it lacks {lacks}; run `make up`"
+
+        async def said() -> bool:
+            return words in (await parts(process)).get("database", "")
+
+        await eventually(said, what="the process says that the schema is older")
+        assert set(await parts(process)) == {"database"}, "what was not started is not at fault"
+        await migrate(empty_database.admin_url, "tally", PASSWORD, MIGRATIONS)
+
+        async def opened() -> bool:
+            return "database" not in await parts(process)
+
+        await eventually(opened, what="the process goes on by itself")
+        assert "broker" in await parts(process)
+
+
 async def test_a_schema_that_becomes_older_under_a_process_parks_nothing(
     empty_database: Server, older: Database, newer: Database
 ) -> None:

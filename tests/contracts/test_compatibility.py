@@ -282,8 +282,8 @@ def test_what_was_committed_is_compared_with_the_models(checkout: Path) -> None:
     write(checkout)
     assert list(broken(committed(checkout, "HEAD"), "HEAD")) == [
         "Resolved: data.urgency: was removed (compared with HEAD)",
-        "contracts/examples/Resolved.fixed.v1.json of HEAD no longer parses: data.outcome: Input should be 'fixed', "
-        "'returned' or 'cancelled'",
+        "contracts/examples/Resolved.fixed.v1.json of HEAD no longer parses: data.outcome: must be one of fixed, "
+        "returned, cancelled",
     ]
 
 

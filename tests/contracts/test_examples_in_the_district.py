@@ -9,9 +9,9 @@ from contracts.clocks import advance, due, length
 from contracts.export.examples import scenario
 from contracts.fields import Place
 from contracts.progress import HandedOn, Verifying
-from contracts.reference import Calendar, Gazetteer
+from contracts.reference import Calendar
 from contracts.request import FileReport
-from contracts.territory import Location, Territory, locate
+from contracts.territory import Territory
 from contracts.triage import Assignment, Dispatched
 from deploy.district.__main__ import HERE
 from tests.district.generated import Generated, generate
@@ -37,31 +37,19 @@ def district() -> Generated:
     return generate("full")
 
 
-class Map:
-    """Where things lie in the district."""
-
-    def __init__(self, district: Generated) -> None:
-        self.areas = district.areas.by_path
-        self.territory = Territory(district.areas, district.places)
-        self.addresses = Gazetteer(district.areas.areas, district.places.places)
-
-    def locate(self, place: Place) -> Location:
-        return locate(place, self.areas, self.territory, self.addresses)
-
-
 @pytest.fixture(scope="module")
-def atlas(district: Generated) -> Map:
-    return Map(district)
+def territory(district: Generated) -> Territory:
+    return Territory(district.areas, district.places)
 
 
 @pytest.mark.parametrize("event", with_field("place"), ids=named)
-def test_a_place_lies_where_it_says(event: Any, atlas: Map) -> None:
+def test_a_place_lies_where_it_says(event: Any, territory: Territory) -> None:
     if not isinstance(event.data, FileReport):
-        assert atlas.locate(event.data.place).place == event.data.place
+        assert territory.locate(event.data.place).place == event.data.place
         return
     reported = Place.model_validate(event.data.place.model_dump())
     filed = [fact.data.place for fact in EVENTS if fact.causationid == event.id and fact.data.name == "ReportFiled"]
-    assert [atlas.locate(reported).place] == filed
+    assert [territory.locate(reported).place] == filed
 
 
 @pytest.mark.parametrize("event", with_field("area"), ids=named)

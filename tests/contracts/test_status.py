@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contracts.causes import label
 from contracts.envelope import Event
 from contracts.export.examples import scenario
 from contracts.feedback import Evaluated
@@ -224,6 +225,26 @@ CASES = sorted({event.subject for event in STORY if event.data.name == "ReportFi
 def test_any_order_of_the_story_gives_the_same_status(case: str, drawn: st.DataObject) -> None:
     told = [event for event in STORY if event.subject == case]
     assert status(shuffled(drawn, told)) == status(told) == "closed"
+
+
+SAY_NOTHING = {
+    *("supplement", "withdrawal", "upheld", "ruling_overdue", "joined", "supplemented", "note", "urged", "supervised"),
+    *("extension_requested", "extended", "extension_refused", "nearly_due", "overdue", "escalated", "offered"),
+    *("escalation_failed", "check_overdue", "rated", "refused", "retried", "discarded"),
+}
+"""The facts from which no status follows."""
+
+
+def test_a_status_follows_from_every_fact_but_those_that_say_nothing_of_it() -> None:
+    """A new kind of fact is either in the fold's table or here."""
+    standings: dict[str, Standing] = defaultdict(Standing)
+    telling = set()
+    for event in STORY:
+        before = standings[event.subject]
+        standings[event.subject] = evolve(before, event)
+        if standings[event.subject] is not before:
+            telling.add(label(event.data))
+    assert {label(event.data) for event in STORY} - telling == SAY_NOTHING
 
 
 def test_every_service_shows_a_status_or_another_that_it_shows_or_not_the_case() -> None:

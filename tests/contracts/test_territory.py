@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from contracts.fields import Place as Where
 from contracts.fields import Point
-from contracts.reference import LEVELS, Area, Areas, Gazetteer, Place, Places
+from contracts.reference import LEVELS, Area, Areas, Place, Places
 from contracts.territory import (
     COMMUNITY,
     DISTRICT,
@@ -17,7 +17,6 @@ from contracts.territory import (
     Territory,
     around,
     depth,
-    locate,
     metres_between,
     upto,
 )
@@ -141,8 +140,6 @@ def test_the_box_around_a_point_holds_all_within_the_distance(lat: float, north:
     assert left <= other.lon <= right
 
 
-AREAS = frozenset({"CH", "CH/a", "CH/a/b", EAST, LEAF, WEST})
-ADDRESSES = Gazetteer([square(path, 104, 30, 0.01) for path in sorted(AREAS)], [school("near", 104.0080, 1, 100)])
 NOWHERE = Point(lat=31.23, lon=121.47)
 IN_WEST, AT_SCHOOL = Point(lat=30.001, lon=104.015), Point(lat=30.008, lon=104.008)
 
@@ -167,7 +164,7 @@ IN_WEST, AT_SCHOOL = Point(lat=30.001, lon=104.015), Point(lat=30.008, lon=104.0
 def test_a_position_decides_where_a_report_lies_else_the_named_area_else_the_address(
     place: Where, by: str | None, area: str | None, key_place: str | None
 ) -> None:
-    found = locate(place, AREAS, TERRITORY, ADDRESSES)
+    found = TERRITORY.locate(place)
     assert (found.by, found.place.area, found.place.key_place) == (by, area, key_place)
     assert (found.place.point, found.place.address) == (place.point, place.address)
 
@@ -180,9 +177,9 @@ NEARBY = st.builds(Point, lat=st.floats(29.99, 30.05), lon=st.floats(103.99, 104
         Where,
         point=st.none() | NEARBY,
         address=st.none() | st.sampled_from([EAST, "near", "CH/a", "nothing"]),
-        area=st.none() | st.sampled_from([*sorted(AREAS), "CH/z"]),
+        area=st.none() | st.sampled_from([*sorted(TERRITORY.areas), "CH/z"]),
     )
 )
 def test_a_place_that_was_located_lies_where_it_lay(place: Where) -> None:
-    once = locate(place, AREAS, TERRITORY, ADDRESSES).place
-    assert locate(once, AREAS, TERRITORY, ADDRESSES).place == once
+    once = TERRITORY.locate(place).place
+    assert TERRITORY.locate(once).place == once

@@ -248,3 +248,31 @@ def test_a_request_needs_no_number() -> None:
     event, raw = published(data, source="/partners/fire", sequence=None)
     assert b"sequence" not in raw
     assert parse("from.fire", raw) == event
+
+
+def test_a_refusal_names_the_field_as_the_record_has_it_and_the_rule_in_plain_words() -> None:
+    """No names of models or members of unions, and no words of the library that looked."""
+    example = next(one for one in scenario() if one.topic.startswith("from.") and b'"kind":"report"' in one.raw)
+    whole = orjson.loads(example.raw)
+
+    def refusal(**data: Any) -> str:
+        changed = {**whole, "data": {**whole["data"], **data}}
+        with pytest.raises(Invalid) as caught:
+            parse(example.topic, orjson.dumps(changed))
+        return str(caught.value)
+
+    assert refusal(place={"address": 7}) == "data.place.address: must be a text"
+    assert refusal(place=7) == "data.place: must be an object"
+    assert refusal(title="") == "data.title: must have 1 characters at least"
+    assert refusal(kind="dance").startswith("data.kind: must be one of report, supplement, withdrawal, acknowledge")
+    del whole["data"]["title"]
+    assert refusal() == "data.title: is required"
+    whole["data"]["title"] = "x"
+    whole["subject"] = "X"
+    assert refusal() == "subject: must be a UUID in lower case"
+
+
+def test_a_key_that_is_not_the_subject_is_quoted_as_text() -> None:
+    record = Record(FIXED.topic, 0, 0, b"other\xff", FIXED.raw, (("content-type", CONTENT_TYPE),), 0)
+    with pytest.raises(Invalid, match=r"^key: other\\xff is not the subject"):
+        read(record)

@@ -125,7 +125,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "named"),
-    [("{", "is not usable"), ('{"partners": [{"id": "water"}]}', r"partners\.0\.name: Field required")],
+    [("{", "is not usable"), ('{"partners": [{"id": "water"}]}', r"partners\.0\.name: is required")],
 )
 def test_a_file_that_is_not_usable_is_named_and_left_alone(tmp_path: Path, content: str, named: str) -> None:
     file = tmp_path / "partners.json"

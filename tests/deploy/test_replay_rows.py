@@ -212,11 +212,11 @@ def test_a_descriptor_narrows_a_type_and_an_unknown_type_has_no_category(tmp_pat
     assert (report.category, report.title, report.notes) == (None, "Dragon", (nyc311.NO_CATEGORY,))
 
 
-def test_a_message_becomes_a_report_of_its_writer_settled_by_the_reply(tmp_path: Path, known: District) -> None:
+def test_a_message_becomes_a_report_that_is_settled_by_the_reply(tmp_path: Path, known: District) -> None:
     report = only(letters(tmp_path, known, MESSAGE))
     assert report.reported_at == datetime(2019, 4, 25, 1, 32, 9, tzinfo=UTC)
     assert report.ended_at == datetime(2019, 5, 10, 6, 56, 53, tzinfo=UTC)
-    assert (report.reporter, report.closing_words, report.place) == ("U1", "已更换灯泡。", {})
+    assert (report.closing_words, report.place) == ("已更换灯泡。", {})
 
 
 @pytest.mark.parametrize(

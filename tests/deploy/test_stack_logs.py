@@ -65,7 +65,6 @@ POSTGRES = """\
         (ERROR + EXITING, "2026-05-09T08:00:00Z no way: OSError: no"),
         (KAFKA + INFO, "2026-05-09T08:00:00Z Exiting: java.io.IOException: full"),
         (POSTGRES, "2026-05-09 08:00:00.001 UTC [7] FATAL:  could not create any TCP/IP sockets"),
-        (INFO, "2026-05-09T08:00:00Z ready"),
     ],
 )
 def test_the_telling_line_is_found(tmp_path: Path, text: str, line: str) -> None:
@@ -89,9 +88,26 @@ def test_a_log_that_is_empty_or_missing_says_nothing(tmp_path: Path) -> None:
     assert telling(tmp_path / "none") is None
 
 
+@pytest.mark.parametrize("text", [INFO, POSTGRES.splitlines()[0] + "\n", INFO + POSTGRES.splitlines()[2] + "\n"])
+def test_of_a_log_without_any_fault_nothing_is_shown(tmp_path: Path, text: str) -> None:
+    (tmp_path / "log").write_text(text)
+    assert telling(tmp_path / "log") is None
+
+
+def test_bare_words_are_a_reason_only_of_a_program_that_ended(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text(INFO + "HOST is 0.0.0.0\n")
+    assert telling(tmp_path / "log") == "HOST is 0.0.0.0"
+    assert telling(tmp_path / "log", ended=False) is None
+
+
+def test_harmless_text_after_an_error_does_not_hide_it(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text(ERROR + POSTGRES.splitlines()[0] + "\n")
+    assert telling(tmp_path / "log") == "2026-05-09T08:00:00Z no way: OSError: no"
+
+
 def test_of_a_long_log_no_cut_line_is_shown(tmp_path: Path) -> None:
-    (tmp_path / "log").write_text("ERROR of long ago\n" + "x" * 100_000 + "\n" + INFO)
-    assert telling(tmp_path / "log") == "2026-05-09T08:00:00Z ready"
+    (tmp_path / "log").write_text("ERROR of long ago\n" + "x" * 100_000 + "\n" + ERROR)
+    assert telling(tmp_path / "log") == "2026-05-09T08:00:00Z no way: OSError: no"
 
 
 def test_the_managers_log_says_how_a_process_ended(tmp_path: Path) -> None:

@@ -32,3 +32,9 @@ def test_a_database_of_the_users_that_does_not_answer_is_named(stack: Stack) -> 
     assert done.returncode == 1
     assert f"PostgreSQL at {at} does not answer" in done.stderr
     assert "secret" not in done.stderr
+
+
+def test_a_mistyped_service_is_named_with_the_choice(stack: Stack) -> None:
+    done = stack.run("rebuild", "dispach")
+    assert done.returncode == 1
+    assert done.stderr == "SERVICE is 'dispach': choose from intake, triage, dispatch, feedback, audit\n"

@@ -2,8 +2,10 @@
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from deploy.stack import asked, identity, status
 from deploy.stack.asked import Asked
 from deploy.stack.plan import from_environment
-from deploy.stack.process import Specification
+from deploy.stack.process import ROOT, Specification
 from deploy.stack.status import ALL_READY, NOT_READY, NOTHING_RUNS, Row
 from deploy.stack.supervise import Supervisor
 from tests.deploy.stacks import Stack
@@ -189,3 +191,35 @@ async def test_it_looks_where_the_stack_was_started_whatever_the_environment_say
     await standing.start(audit=standing.answering("audit", 200))
     await until(lambda: standing.stack.run("status").returncode == ALL_READY)
     assert standing.stack.run("status", AUDIT_PORT="1").returncode == ALL_READY
+
+
+async def test_it_tells_of_those_alone_that_only_names(standing: Standing) -> None:
+    await standing.start(audit=standing.answering("audit", 200), triage=standing.answering("triage", 503, PARTS))
+    await standing.row("triage", "stuck")
+    await until(lambda: standing.stack.run("status", "--only", "audit").returncode == ALL_READY)
+    assert "triage" not in standing.stack.run("status", "--only", "audit").stdout
+    assert standing.stack.run("status").returncode == NOT_READY
+    mistyped = standing.stack.run("status", "--only", "audits")
+    assert (mistyped.returncode, "ONLY names 'audits'" in mistyped.stderr) == (1, True)
+
+
+async def test_what_an_earlier_run_wrote_is_no_reason(standing: Standing) -> None:
+    await standing.start(audit=("import time; print('all is well', flush=True); time.sleep(600)",))
+    log = standing.stack.folder / "logs" / "audit.log"
+    before = datetime.now(UTC) - timedelta(seconds=60)
+    log.write_text(f"{before:%Y-%m-%d %H:%M:%S}.000 UTC ERROR of the run before\n")
+    row = await standing.row("audit", "gives none")
+    assert row.log_says is None
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["status", "--json"]])
+def test_who_reads_only_the_head_of_it_gets_no_traceback(tmp_path: Path, arguments: list[str]) -> None:
+    stack = Stack(tmp_path)
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = (sys.executable, "-m", "deploy.stack", *arguments)
+    with os.fdopen(writing, "w") as output:
+        done = subprocess.run(
+            command, cwd=ROOT, env=stack.environment, stdout=output, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.stderr == ""

@@ -102,6 +102,12 @@ def test_names_that_contradict_leave_what_fits_most_of_them_first(gazetteer: Gaz
     assert paths(read.candidates) == ["CH/shuangqiaozi/shuanglin", HUALIN]
 
 
+def test_a_grid_named_beside_one_of_a_community_is_looked_for_there_first(gazetteer: Gazetteer) -> None:
+    read = gazetteer.read("华林社区第3网格与第4网格交界处")
+    assert read.area is None
+    assert paths(read.candidates)[:2] == [f"{HUALIN}/g003", f"{HUALIN}/g004"]
+
+
 @pytest.mark.parametrize("address", ["", "  ", "人民南路四段", "linear hualin communityx", "12号"])
 def test_an_address_without_a_known_name_means_nothing(gazetteer: Gazetteer, address: str) -> None:
     assert gazetteer.read(address) == Reading()
@@ -155,6 +161,19 @@ HUALIN_GRIDS = [
         "Hualin Community grid 3? No, 4",
         "华林社区第3网格或附近",
         "一、2网格，华林社区",
+        "anywhere but Hualin Community grid 3",
+        "勿派华林社区第3网格",
+        "2 km north of Hualin Community grid 3",
+        "500 m from Hualin Community grid 3",
+        "华林社区倒数第3网格",
+        "距华林社区第3网格两公里",
+        "别去华林社区第3网格",
+        "moved from Hualin Community grid 3",
+        "从华林社区第3网格搬走",
+        "Hualin Community grid 3 is wrong",
+        "华林社区第3网格边界外",
+        "华林社区第3网格以北",
+        "华林社区第3网格靠近第4",
     ],
 )
 def test_an_address_that_names_more_than_one_grid_or_denies_it_means_none(gazetteer: Gazetteer, address: str) -> None:
@@ -175,6 +194,11 @@ def test_an_address_that_names_more_than_one_grid_or_denies_it_means_none(gazett
         ("华林社区第3网格网格员值守点", "g003"),
         ("华林社区第3网格非机动车道", "g003"),
         ("华林社区第3网格一带，门牌不详", "g003"),
+        ("四川省成都市成华区华林社区第3网格", "g003"),
+        ("成都市成华区建设路12号华林社区第3网格", "g003"),
+        ("地址：华林社区第3网格", "g003"),
+        ("火灾在华林社区第3网格", "g003"),
+        ("a fire in Hualin Community grid 3", "g003"),
         ("No. 12, next to Hualin Community grid 3", "g003"),
         ("Hualin Community grid 12, 3号", "g012"),
     ],

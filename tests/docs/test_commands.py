@@ -52,6 +52,7 @@ FOREIGN: Mapping[str, set[str]] = {
     "grep": {"-h", "-rn"},
     "df": {"-h"},
     "du": {"-sh"},
+    "ps": {"-o", "--pid", "--ppid"},
 }
 """Programs of others, with the options that were tried."""
 

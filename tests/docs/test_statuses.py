@@ -9,6 +9,7 @@ from contracts import dispatch, feedback, intake, progress, status, triage
 from contracts.causes import label
 from contracts.fields import Fact
 from contracts.progress import Failed as CheckFailed
+from contracts.words import STATUSES
 from tests.contracts.status_story import NOON, WHY, assignment, dispatched, event_of, resolved
 from tests.docs.pages import blocks, page, rows, spans
 from tests.support.facts import case_id
@@ -171,8 +172,11 @@ def test_the_diagram_of_statuses_is_what_follows_from_the_facts() -> None:
     assert drawn() == transitions()
 
 
-def test_the_page_of_statuses_explains_each_and_no_other() -> None:
-    told = [spans(row["status"])[0] for row in rows(page("status.md"))]
+def test_the_page_of_statuses_explains_each_in_the_words_of_the_documents_and_no_other() -> None:
+    means = {spans(row["status"])[0]: row["means"] for row in rows(page("status.md"))}
+    told = list(means)
     assert told == list(get_args(status.Status))
     reached = {end for _, _, end in drawn()}
     assert set(told) - reached == {"suspended"}
+    for one, words in STATUSES.items():
+        assert means[one].partition(";")[0] == words

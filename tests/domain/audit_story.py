@@ -29,18 +29,18 @@ from contracts.progress import (
     Verified,
 )
 from contracts.request import Acknowledge, FileReport, Resolve
-from contracts.triage import Assignment, Because, Check, Dispatched, Explanation, Merged
+from contracts.triage import Because
 from contracts.wire import Circumstances, build
 from services.audit.domain.case import Case, fold
 from services.audit.domain.chain import LoggedEvent
+from tests.support import rulings
 from tests.support.facts import home_of, topic_of
 
 BEGIN = datetime(2026, 5, 9, 8, 0, tzinfo=UTC)
 CASE = "019e0a9c-1f78-7c3e-8b1a-0c8f7e0d4a11"
 OTHER = "019e0a9c-1f78-7c3e-8b1a-0c8f7e0d4a12"
 AREA = "CH/shuangqiaozi/xinhong/g012"
-BURST = "event.emergency.water-main-burst"
-WHY = Explanation(rules=("the reporter's category",), catalogue="2026.1", policy="2026.1")
+BURST = "event.emergency.water-main"
 
 
 @dataclass
@@ -98,34 +98,17 @@ class Story:
         because: Because = "first",
         units: Sequence[str] = ("dept:water", "dept:fire"),
     ) -> str:
-        plan = tuple(
-            Assignment(
-                id=self.assignment_id(n, round_),
-                unit=unit,
-                lead=n == 1,
-                task="repair" if n == 1 else "bring water",
-                acknowledge_by=self.at + timedelta(minutes=15),
-                resolve_by=self.at + timedelta(hours=4),
+        plan = [
+            rulings.assignment(
+                self.assignment_id(n, round_),
+                unit,
+                self.at,
                 replaces=self.assignment_id(n, round_ - 1) if round_ > 1 else None,
             )
             for n, unit in enumerate(units, start=1)
-        )
-        data = Dispatched(
-            round=round_,
-            because=because,
-            category=BURST,
-            condition="burst",
-            closing="dry",
-            priority=1,
-            title="A main has burst",
-            place=Place(area=AREA),
-            area=AREA,
-            filed_at=BEGIN,
-            plan=plan,
-            check=Check(method="photo", by="grid"),
-            explanation=WHY,
-        )
-        return self.publish(data, cause=cause)
+        ]
+        ruling = rulings.dispatched(*plan, area=AREA, filed_at=BEGIN, round=round_, because=because)
+        return self.publish(ruling, cause=cause)
 
     def assignment_id(self, number: int, round_: int = 1) -> str:
         return f"{self.case}.{round_}.{number}"
@@ -223,7 +206,7 @@ def sent_around(case: str = CASE) -> Story:
     ruled = story.dispatched(waiting, round_=3, because="manual", units=("district:CH",))
     acknowledged = story.acknowledged(ruled, round_=3)
     story.publish(EnRoute(assignment_id=story.assignment_id(1, 3), unit="district:CH"), cause=acknowledged)
-    merged = story.publish(Merged(into=OTHER, explanation=WHY), cause=waiting, actor="leader:1")
+    merged = story.publish(rulings.merged(OTHER), cause=waiting, actor="leader:1")
     story.closed(merged, outcome="duplicate")
     return story
 

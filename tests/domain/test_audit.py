@@ -28,13 +28,13 @@ from tests.domain.audit_story import (
     FAR,
     OTHER,
     STORIES,
-    WHY,
     Story,
     burst_main,
     interleaved,
     logged,
     parked,
 )
+from tests.support.rulings import WHY
 
 
 def test_the_status_follows_the_case_from_the_report_to_the_closing() -> None:

@@ -1,16 +1,20 @@
 """What the row of a case holds beside its status, fact by fact."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from contracts.causes import label
 from contracts.envelope import AnyEvent
+from contracts.export.examples import scenario
 from contracts.feedback import Evaluated
 from contracts.fields import Fact, Place
 from contracts.progress import AwaitingRuling, HandedOn, Rated
 from contracts.triage import Dispatched, Merged, Rejected, Upheld, Withdrawn
 from services.audit.domain.case import Case, evolve, fold
-from tests.domain.audit_story import AREA, BEGIN, BURST, OTHER, WHY, Story, burst_main
+from tests.domain.audit_story import AREA, BEGIN, BURST, OTHER, Story, burst_main
+from tests.support.rulings import WHY
 
 ELSEWHERE = "CH/shuangqiaozi/xinhong/g013"
 STREETLIGHT = "component.road.street-light"
@@ -211,6 +215,32 @@ def test_a_step_changes_nothing_of_the_row_but_the_standing_and_where_the_log_en
     after = story.folded
     told = {"events": 3, "last_index": 2, "last_at": story.at, "standing": after.standing}
     assert vars(after) == {**vars(before), **told}
+
+
+ONLY_COUNTED = {
+    *("supplement", "withdrawal", "upheld", "verifying", "verified_before_filing", "awaiting_ruling", "ruling_overdue"),
+    *("joined", "supplemented", "en_route", "on_scene", "note", "urged", "supervised", "extension_requested"),
+    *("extended", "extension_refused", "nearly_due", "overdue", "escalated", "offered", "escalation_failed"),
+    *("checking", "check_overdue", "verified", "failed", "rated", "refused", "retried", "discarded"),
+}
+"""The facts that change nothing of the row but the standing and where the log ends."""
+
+
+def test_every_fact_but_those_that_are_only_counted_changes_the_row() -> None:
+    """A new kind of fact is either in the fold's table or here."""
+    facts = [example.event for example in scenario() if example.type not in ("Request", "Notice")]
+    rows: dict[str, Case] = {}
+    changing = set()
+    for index, event in enumerate(facts):
+        before, after = rows.get(event.subject), evolve(rows.get(event.subject), event, index)
+        if after is None or after is before:
+            continue
+        rows[event.subject] = after
+        if before is None or after != replace(
+            before, events=after.events, standing=after.standing, last_index=index, last_at=after.last_at
+        ):
+            changing.add(label(event.data))
+    assert {label(event.data) for event in facts} - changing == ONLY_COUNTED
 
 
 def test_the_ruling_says_filed_only_of_a_case_that_was_filed_and_agrees_with_the_status_while_one_is_awaited() -> None:

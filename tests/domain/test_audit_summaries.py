@@ -21,12 +21,12 @@ from tests.domain.audit_story import (
     BURST,
     CASE,
     OTHER,
-    WHY,
     Story,
     burst_main,
     parked,
     partners_case,
 )
+from tests.support.rulings import WHY
 
 
 def test_a_summary_says_who_did_what_and_why() -> None:
@@ -34,7 +34,7 @@ def test_a_summary_says_who_did_what_and_why() -> None:
     lines = [summary(event) for event in story.events]
     assert lines[0] == f"member:7 reported by handset: A main has burst ({AREA})"
     assert lines[1] == (
-        f"triage dispatched round 1 for the first time, {BURST}, priority 1: dept:water (lead): repair;"
+        f"triage dispatched round 1 for the first time, {BURST}, priority 1: dept:water (lead): repair the main;"
         " dept:fire: bring water"
     )
     assert lines[8] == "member:8 checked it: not in order: still wet"
@@ -109,7 +109,7 @@ def test_nobody_but_a_service_has_a_clock() -> None:
 )
 def test_every_step_request_and_notice_has_a_summary(known: dict[str, str], union: Any, name: str) -> None:
     kinds = [model.model_fields[name].default for model in get_args(get_args(union)[0])]
-    assert sorted(known) == sorted(kinds)
+    assert sorted(known) == sorted(kinds), "say it in services/audit/domain/summaries.py"
 
 
 def _ended(**more: Any) -> Resolved:

@@ -9,8 +9,10 @@ import pytest
 from contracts.fields import Point
 from contracts.reference import Area, Areas, Places
 from contracts.reference import Place as KnownPlace
+from contracts.territory import Territory
 from deploy.district import __main__ as district
-from services.intake.reference import Territory, UnknownArea
+from services.intake import reference
+from services.intake.reference import UnknownArea
 
 # where
 
@@ -65,7 +67,7 @@ TERRITORY = Territory(
 
 def locate(lon: float | None = None, lat: float | None = None, **more: Any) -> tuple[str | None, str | None]:
     point = Point(lon=lon, lat=lat) if lon is not None and lat is not None else None
-    place = TERRITORY.locate(point, more.get("address"), more.get("area"))
+    place = reference.locate(TERRITORY, point, more.get("address"), more.get("area"))
     return place.area, place.key_place
 
 

@@ -7,10 +7,10 @@ import pytest
 from contracts.fields import Place as Where
 from contracts.fields import Point
 from contracts.progress import AwaitingRuling
-from contracts.reference import Gazetteer, Place
+from contracts.reference import Place
 from deploy.district.__main__ import main as district_files
 from services.triage.reference import load
-from tests.domain.triage_story import POTHOLE, Story, area, only, report, rulebook
+from tests.domain.triage_story import POTHOLE, Story, area, only, report, rulebook, territory
 
 MILL, HILL = "CH/north/mill", "CH/north/hill"
 GRIDS = [f"{MILL}/g{number:03}" for number in range(1, 13)]
@@ -34,8 +34,7 @@ SCHOOL = Place(
     priority_raise=1,
 )
 RULES = rulebook(
-    addresses=Gazetteer(AREAS, [SCHOOL]),
-    areas=frozenset(one.path for one in AREAS),
+    territory=territory(AREAS, SCHOOL),
     places={SCHOOL.id: SCHOOL},
 )
 

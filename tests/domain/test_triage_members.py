@@ -10,7 +10,7 @@ from contracts.fields import Place as Where
 from contracts.reference import Member, Shift
 from deploy.district.__main__ import main as district_files
 from services.triage.reference import load
-from tests.domain.triage_story import GRID, NOW, POSTER, RULES, Story, report, rulebook, sole
+from tests.domain.triage_story import GRID, NOW, POSTER, RULES, Story, area, report, rulebook, sole, territory
 
 NEAR, FAR = f"{GRID}/s02", f"{GRID}/s01"
 WEEK = (1, 2, 3, 4, 5, 6, 7)
@@ -39,7 +39,7 @@ TEAM = (
     member(5, NEAR, DAY, NIGHT),
     member(6, None),
 )
-DIVIDED = rulebook(members={f"grid:{GRID}": TEAM}, areas=RULES.areas | {NEAR})
+DIVIDED = rulebook(members={f"grid:{GRID}": TEAM}, territory=territory([*RULES.areas.values(), area(NEAR)]))
 DAYTIME, NIGHTTIME = 1, 15
 """Hours in UTC: 09:12 and 23:12 in Chengdu."""
 MONDAY = NOW + timedelta(days=2)
@@ -69,7 +69,9 @@ def test_the_members_of_the_report_s_own_sub_grid_come_first(area: str, hour: in
 
 
 def test_where_nobody_is_on_duty_all_are_backups_the_sub_grid_s_first() -> None:
-    off = rulebook(members={f"grid:{GRID}": (member(0, None), member(2, FAR), member(3, NEAR))}, areas=DIVIDED.areas)
+    off = rulebook(
+        members={f"grid:{GRID}": (member(0, None), member(2, FAR), member(3, NEAR))}, territory=DIVIDED.territory
+    )
     assert named(NEAR, DAYTIME, off) == "nobody: 3 0 2"
 
 
@@ -77,11 +79,11 @@ def test_in_a_generated_district_every_plan_begins_its_backups_with_the_sub_grid
     assert district_files(["--scale", "tiny", "--out", str(tmp_path)]) == 0
     rules = load(tmp_path)
     posts = {member.id: member.subgrid for team in rules.members.values() for member in team}
-    subgrids = sorted(area for area in rules.areas if area.count("/") == 4)
+    subgrids = sorted(path for path in rules.areas if path.count("/") == 4)
     assert len(subgrids) == 5
-    for area in subgrids:
-        assignment = sole(Story(rules, now=MONDAY).hear(report(POSTER, place=Where(area=area))))
+    for subgrid in subgrids:
+        assignment = sole(Story(rules, now=MONDAY).hear(report(POSTER, place=Where(area=subgrid))))
         assert posts[assignment.member or ""] is None, "by day a full-time member is on duty"
-        own = [posts[name] == area for name in assignment.backups]
+        own = [posts[name] == subgrid for name in assignment.backups]
         assert own == sorted(own, reverse=True)
         assert any(own)

@@ -7,7 +7,7 @@ import pytest
 
 from contracts.fields import Place as Where
 from contracts.progress import AwaitingRuling
-from contracts.reference import Gazetteer, Member, Unit, Units
+from contracts.reference import Member, Unit, Units
 from contracts.triage import Dispatched
 from services.triage.domain.assessment import assess
 from services.triage.domain.commands import Dispatch, NamedUnit
@@ -37,6 +37,7 @@ from tests.domain.triage_story import (
     returned_twice,
     rulebook,
     sole,
+    territory,
     waiting,
 )
 
@@ -79,7 +80,7 @@ def test_of_the_areas_that_an_address_may_mean_ten_are_shown(grids: int, end: st
     paths = [f"{MILL}/g{number:03}" for number in range(1, grids + 1)]
     wide = [area("CH", "成华区"), area("CH/north", "北街道"), area(MILL, "磨坊社区")]
     areas = [*wide, *(area(path, "X") for path in paths)]
-    here = rulebook(addresses=Gazetteer(areas, []), areas=frozenset(one.path for one in areas))
+    here = rulebook(territory=territory(areas))
     [step] = Story(here).hear(report(POTHOLE, place=Where(address="磨坊社区东门")))
     assert isinstance(step, AwaitingRuling)
     assert step.note.endswith(f"{MILL}/{end}")

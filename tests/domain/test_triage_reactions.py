@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from chassis.engine.decider import Unfit
 from contracts.feedback import Evaluated
+from contracts.fields import Fact
 from contracts.intake import Supplement, Withdrawal
 from contracts.progress import AwaitingRuling, RulingOverdue, Verifying
 from contracts.triage import Merged, Upheld, Withdrawn
@@ -185,3 +187,12 @@ def test_a_round_that_a_person_ruled_ends_the_wait() -> None:
     story = returned_twice()
     story.ask(Dispatch(units=(NamedUnit(WATER),), by=LEADER))
     assert story.decider.due(story.state) is None
+
+
+def test_a_report_of_a_new_kind_is_parked_until_triage_reads_it() -> None:
+    class Reopening(Fact):
+        name = "ReportFiled"
+
+    story = filed()
+    heard = event(Supplement(text="x")).model_copy(update={"data": Reopening()})
+    assert story.decider.react(heard, story.state, story.inputs()) == Unfit("data: triage does not read Reopening")

@@ -1,6 +1,6 @@
 """A small district drawn by hand, and a case in it that is told step by step, as the runtime would tell it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
@@ -23,7 +23,6 @@ from contracts.reference import (
     Areas,
     Calendar,
     Catalogue,
-    Gazetteer,
     Member,
     Place,
     Places,
@@ -93,7 +92,12 @@ def _area(path: str, south: float = 30.00, north: float = 30.03, east: float = 1
     return Area(path=path, level=level, name=path, name_en=path, households=1, polygon=ring)
 
 
-def _territory() -> Territory:
+def territory(areas: Iterable[Area], *places: Place) -> Territory:
+    """Where these areas and places are."""
+    return Territory(Areas(version="1", areas=tuple(areas)), Places(version="1", places=places))
+
+
+def _areas() -> list[Area]:
     """Grids are 0.01 degrees high: mill's two from 30.00, hill's one above; a sub-grid in the west of the first."""
     leaves = {
         GRID: _area(GRID, 30.00, 30.01),
@@ -101,11 +105,10 @@ def _territory() -> Territory:
         "CH/north/mill/g002": _area("CH/north/mill/g002", 30.01, 30.02),
         "CH/north/hill/g001": _area("CH/north/hill/g001", 30.02, 30.03),
     }
-    areas = Areas(version="1", areas=tuple(leaves.get(path) or _area(path) for path in AREAS))
-    return Territory(areas, Places(version="1", places=(SCHOOL,)))
+    return [leaves.get(path) or _area(path) for path in AREAS]
 
 
-TERRITORY = _territory()
+TERRITORY = territory(_areas(), SCHOOL)
 
 
 def _unit(name: str, kind: UnitKind, area: str, superior: str | None, *competences: str) -> Unit:
@@ -161,9 +164,7 @@ def rulebook(**changes: Any) -> Rulebook:
         "calendar": CALENDAR,
         "units": Units(version="1", units=tuple(_units())),
         "members": {f"grid:{GRID}": tuple(members)},
-        "areas": frozenset(AREAS),
         "places": {SCHOOL.id: SCHOOL},
-        "addresses": Gazetteer(map(area, AREAS), [SCHOOL]),
         "territory": TERRITORY,
     }
     return Rulebook(**{**settled, **changes})

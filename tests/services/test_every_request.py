@@ -1,6 +1,7 @@
 """What any of the five services refuses before it looks at what is asked: bodies, headers, periods, tokens."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,6 +24,8 @@ UNREADABLE = {
     DEEP: "100 deep",
 }
 """Bytes that are no JSON -> a word of the rule."""
+LIBRARY = re.compile("Value error|Input should|Field required|Extra inputs|String should|valid dictionary")
+"""Words of the library that validates."""
 BEARER = {"authorization": "Bearer "}
 
 
@@ -74,14 +77,34 @@ async def test_another_method_is_told_every_method_that_the_path_has(api: Runnin
     for path, described in document["paths"].items():
         answer = await api.client.request("PATCH", path.format_map(IDS), headers=EVERYBODY)
         assert answer.status_code == 405, path
-        assert answer.headers["allow"].split(", ") == sorted(method.upper() for method in described), path
+        allowed = sorted(method.upper() for method in described)
+        assert answer.headers["allow"].split(", ") == allowed, path
+        assert f" takes {', '.join(allowed)}, not PATCH" in answer.json()["detail"]
+
+
+async def test_a_path_that_is_not_there_is_named_and_leads_nowhere_else(api: Running) -> None:
+    """A slash behind a path is another path: a redirect would go to whatever host the request names."""
+    paths = [f"{one.path}/" for one in await operations(api, "get", "post")]
+    for path in ("/nowhere", "/docs/", "/docs/assets/nowhere", *paths):
+        answer = await api.client.get(path, headers={**EVERYBODY, "host": "elsewhere.example"})
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json"), path
+        found = answer.json()
+        assert (found["title"], found["detail"]) == ("Not found", f"there is nothing at {path}")
+
+
+async def test_only_what_concerns_a_case_that_is_there_takes_its_version(api: Running) -> None:
+    for operation in await operations(api, "post"):
+        headers = dict(operation.parameters("header"))
+        if "idempotency-key" in headers:
+            assert ("if-match" in headers) == any(True for _ in operation.parameters("path")), operation.path
+            assert ("412" in operation.described["responses"]) == ("if-match" in headers), operation.path
 
 
 @pytest.mark.parametrize("key", [b"", b"   ", b"\t", b"x" * 201, b"caf\xc3\xa9", b"a\x7f"])
 async def test_a_key_that_is_none_is_refused_and_named(api: Running, key: bytes) -> None:
     asked = 0
     for operation in await operations(api, "post", "delete"):
-        if "idempotency-key" in dict(operation.parameters("header")):
+        if "Idempotency-Key" in dict(operation.parameters("header")):
             asked += 1
             headers = [(name.encode(), value.encode()) for name, value in EVERYBODY.items()]
             answer = await api.client.request(
@@ -116,12 +139,22 @@ async def test_a_period_that_ends_before_it_begins_is_refused_in_every_list(api:
 
 
 async def test_an_answer_that_the_caller_has_in_any_version_is_not_sent_again(api: Running) -> None:
+    asked = 0
     for operation in await operations(api, "get"):
-        if "if-none-match" in dict(operation.parameters("header")):
+        if "If-None-Match" in dict(operation.parameters("header")):
+            asked += 1
             first = await ask(api, operation)
             for tag in ("*", first.headers["etag"], f'"other", W/{first.headers["etag"]}'):
                 again = await api.client.get(operation.path, headers={**EVERYBODY, "if-none-match": tag})
                 assert (again.status_code, again.content) == (304, b""), (operation.path, tag)
+    assert asked >= (api.runtime.service.name in ("intake", "triage"))
+
+
+async def test_headers_are_named_as_http_writes_them(api: Running) -> None:
+    every = await operations(api, "get", "post", "put", "patch", "delete")
+    named = {name for operation in every for name, _ in operation.parameters("header")}
+    assert named <= {"Idempotency-Key", "If-Match", "If-None-Match", "Last-Event-ID"}
+    assert "Idempotency-Key" in named or api.runtime.service.name == "audit"
 
 
 def wrong_tokens() -> Iterator[tuple[str, dict[str, str]]]:
@@ -144,13 +177,20 @@ async def test_a_token_that_says_what_no_token_may_say_is_refused_as_such(api: R
 async def test_no_error_speaks_of_the_library_that_found_it(api: Running) -> None:
     """Every rule of ours, and of a body as a whole, in our own words."""
     wrong: list[Any] = [{"at": "yesterday"}, {"passed": True, "reason": "x"}, {"confirmed": False}, {"granted": False}]
+    wrong += [{"no such field": 1}, {"reason": 7}, {}, {"reason": ""}, {"place": 7}]
     wrong += [{"reject": True}, {"passed": False}, {"confirmed": True, "why": "not_ours"}]
     for operation in await with_bodies(api):
         for body in wrong:
             answer = await send(api, operation, json.dumps(body).encode())
-            assert "Value error" not in answer.text, (operation.path, answer.text)
+            assert LIBRARY.search(answer.text) is None, (operation.path, answer.text)
+            fields = named(answer) if answer.status_code == 422 else []
+            assert len(fields) == len(set(fields)), (operation.path, fields)
+            assert "[" not in "".join(fields), (operation.path, fields)
     for operation in await operations(api, "get"):
         for name, _ in operation.parameters():
             for value in ("", "0", "yesterday", "x y", "\x7f"):
                 answer = await ask(api, operation, **{name: value})
-                assert "Value error" not in answer.text, (operation.path, answer.text)
+                assert LIBRARY.search(answer.text) is None, (operation.path, answer.text)
+                fields = named(answer) if answer.status_code == 422 else []
+                assert len(fields) == len(set(fields)), (operation.path, fields)
+                assert "[" not in "".join(fields), (operation.path, fields)

@@ -53,7 +53,7 @@ async def make_every_call(
 async def own_calls(running: Running, preparations: Preparations) -> list[Call]:
     """Every example of the service's own operations. Those of every service are called in the tests of the chassis."""
     document = (await running.client.get("/openapi.json")).json()
-    own = {route.name for route in routes_of([running.runtime.service.routes.router])}
+    own = {route.name for route in routes_of(running.runtime.service.routes.router)}
     found = [call for call in calls(document) if call.operation in own]
     assert {call.operation for call in found} == own == preparations.keys()
     return found

@@ -1,4 +1,4 @@
-"""Triage's rulings on a burst water main, as the tests of dispatch and feedback are given them."""
+"""Triage's rulings on a burst water main, as the tests of dispatch, feedback and audit are given them."""
 
 from datetime import datetime, timedelta
 from typing import Any

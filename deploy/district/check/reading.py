@@ -28,7 +28,7 @@ from contracts.reference import (
     Unit,
     Units,
 )
-from contracts.wire import rule_of
+from contracts.wire import broken
 
 R = TypeVar("R", bound=Reference)
 
@@ -204,7 +204,5 @@ class _Reader:
 
 
 def _explained(file: str, where: str, error: ValidationError) -> Iterator[Finding]:
-    for item in error.errors(include_url=False, include_context=False, include_input=False):
-        parts = (where, *(str(part) for part in item["loc"]))
-        field = ".".join(part for part in parts if part) or "file"
-        yield Finding(file, field, rule_of(item))
+    for name, rule in broken(error.errors(include_url=False, include_input=False)):
+        yield Finding(file, ".".join(part for part in (where, name) if part) or "file", rule)

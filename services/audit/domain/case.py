@@ -8,7 +8,7 @@ case, but change nothing here.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, assert_never
 
 from contracts import status
 from contracts.dispatch import Resolved
@@ -135,7 +135,8 @@ def _reported(case: Case, event: Event[Any]) -> Changes:
 
 
 def _ruled(case: Case, event: Event[Any]) -> Changes:
-    data, sequence = event.data, int(event.sequence)
+    data: Dispatched | Merged | Rejected | Withdrawn = event.data
+    sequence = int(event.sequence)
     changes: Changes = {}
     if isinstance(data, Dispatched):
         changes["filed_at"] = min(data.filed_at, case.filed_at) if case.filed_at else data.filed_at
@@ -150,8 +151,10 @@ def _ruled(case: Case, event: Event[Any]) -> Changes:
             changes["merged_into"] = data.into
             changes["ruled_category"] = data.category or case.ruled_category
             changes["ruled_area"] = data.area or case.ruled_area
-        case _:
+        case Rejected() | Withdrawn():
             pass
+        case _:
+            assert_never(data)
     return changes
 
 

@@ -7,6 +7,7 @@ from contracts.dispatch import Resolved
 from contracts.envelope import AnyEvent
 from contracts.feedback import Evaluated
 from contracts.fields import coordinates
+from contracts.homes import partner_subject
 from contracts.intake import NewReport, Supplement, Withdrawal
 from contracts.progress import Discarded, Offered, Refused, Retried
 from contracts.triage import Dispatched, Merged, Rejected, Upheld, Withdrawn
@@ -91,7 +92,7 @@ def author(event: AnyEvent) -> str:
     if event.data.name == "Notice" or isinstance(event.data, Refused):
         return publisher
     if event.data.name == "Request":
-        return f"{publisher}:{event.actor}" if event.actor else f"partner:{publisher}"
+        return f"{publisher}:{event.actor}" if event.actor else partner_subject(publisher)
     if event.actor == "clock":
         return f"{publisher}'s clock"
     return event.actor or publisher

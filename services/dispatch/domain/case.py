@@ -12,7 +12,7 @@ from contracts.feedback import CaseOutcome, Evaluated, Verdict
 from contracts.growing import Ids
 from contracts.intake import Supplement
 from contracts.progress import DispatchStep, Joined, Supplemented
-from contracts.triage import Dispatched, Merged, Rejected, Withdrawn
+from contracts.triage import Dispatched, Merged, Rejected, Ruling, Upheld, Withdrawn
 from services.dispatch.domain.assignment import Assignment, after_end, after_step, opened
 
 
@@ -75,15 +75,8 @@ def evolve(case: Case, event: AnyEvent) -> Case:
     if standing is not case.standing:
         case = replace(case, standing=standing)
     match event.data:
-        case Dispatched() as ruling:
-            new = new_assignments(case, ruling, event.time)
-            return replace(
-                case, ruling=ruling, assignments={**case.assignments, **new}, ended_by=None, merged_into=None
-            )
-        case Merged(into=into):
-            return replace(case, ended_by="merged", merged_into=into)
-        case Rejected() | Withdrawn() as ruling:
-            return replace(case, ended_by=ruling.ruling, merged_into=None)
+        case data if isinstance(data, Ruling):
+            return _ruled(case, data, event.time)
         case Evaluated() as said:
             return replace(case, verdict=said.verdict, outcome=said.outcome, verdict_reason=said.reason)
         case Supplement():
@@ -94,8 +87,23 @@ def evolve(case: Case, event: AnyEvent) -> Case:
             return _after_notice(case, data, event.id)
         case data if isinstance(data, DispatchStep):
             return _after_step(case, data, event)
-        case _:  # a ruling that changes nothing, what became of a request or a parked record, or another's step
+        case _:  # what became of a request or a parked record, or another's step
             return case
+
+
+def _ruled(case: Case, ruling: Ruling, at: datetime) -> Case:
+    match ruling:
+        case Dispatched():
+            assignments = {**case.assignments, **new_assignments(case, ruling, at)}
+            return replace(case, ruling=ruling, assignments=assignments, ended_by=None, merged_into=None)
+        case Merged(into=into):
+            return replace(case, ended_by="merged", merged_into=into)
+        case Rejected() | Withdrawn():
+            return replace(case, ended_by=ruling.ruling, merged_into=None)
+        case Upheld():
+            return case
+        case _:
+            assert_never(ruling)
 
 
 def new_assignments(case: Case, ruling: Dispatched, at: datetime) -> dict[str, Assignment]:

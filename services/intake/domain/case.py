@@ -6,15 +6,16 @@ The order of the facts of one topic matters, the order between topics does not.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, assert_never
 
 from contracts import status
 from contracts.envelope import Event
 from contracts.feedback import CaseOutcome, Evaluated
 from contracts.growing import Ids
-from contracts.intake import Channel, NewReport, Supplement, Withdrawal
+from contracts.homes import partner_subject
+from contracts.intake import Channel, NewReport, Said, Supplement, Withdrawal
 from contracts.notice import AcceptanceNotice, OutcomeNotice, RefusalNotice, RulingNotice
-from contracts.triage import Dispatched, Merged, Rejected, Upheld, Withdrawn
+from contracts.triage import Dispatched, Merged, Rejected, Ruling, Upheld, Withdrawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +77,6 @@ class Case:
         return self.verdict_reason or self.ruling_reason
 
 
-def partner_owner(partner: str) -> str:
-    """The owner of a partner's reports, whether they came by topic or over HTTP."""
-    return f"partner:{partner}"
-
-
 def supersedes(event: Event[Any], state: Case) -> bool:
     """Whether a ruling is later than all rulings known so far."""
     return int(event.sequence) > state.standing.ruling_sequence
@@ -93,16 +89,10 @@ def evolve(state: Case, event: Event[Any]) -> Case:
 
 def _changed(state: Case, event: Event[Any]) -> Case:
     match event.data:
-        case NewReport() as report:
-            return state if state.report else replace(state, report=_report(event, report))
-        case Supplement():
-            return replace(state, supplement_count=state.supplement_count + 1)
-        case Withdrawal():
-            return replace(state, withdrawal_requested=True)
-        case Dispatched() | Merged() | Rejected() | Withdrawn() as ruling:
-            return _ruled(state, ruling) if supersedes(event, state) else state
-        case Upheld(reason=reason):
-            return replace(state, upheld_reason=reason)
+        case data if isinstance(data, Said):
+            return _after_report(state, data, event)
+        case data if isinstance(data, Ruling):
+            return _ruled(state, data, event)
         case Evaluated() as verdict:
             return _evaluated(state, event, verdict)
         case RulingNotice() | OutcomeNotice() | AcceptanceNotice() | RefusalNotice() as notice:
@@ -116,7 +106,23 @@ def _changed(state: Case, event: Event[Any]) -> Case:
             return state
 
 
-def _ruled(state: Case, ruling: Dispatched | Merged | Rejected | Withdrawn) -> Case:
+def _after_report(state: Case, said: Said, event: Event[Any]) -> Case:
+    match said:
+        case NewReport():
+            return state if state.report else replace(state, report=_report(event, said))
+        case Supplement():
+            return replace(state, supplement_count=state.supplement_count + 1)
+        case Withdrawal():
+            return replace(state, withdrawal_requested=True)
+        case _:
+            assert_never(said)
+
+
+def _ruled(state: Case, ruling: Ruling, event: Event[Any]) -> Case:
+    if isinstance(ruling, Upheld):  # whatever was ruled later
+        return replace(state, upheld_reason=ruling.reason)
+    if not supersedes(event, state):
+        return state
     match ruling:
         case Dispatched():
             return replace(
@@ -137,6 +143,8 @@ def _ruled(state: Case, ruling: Dispatched | Merged | Rejected | Withdrawn) -> C
             )
         case Rejected() | Withdrawn():
             return replace(state, ruling_reason=ruling.reason, merged_into=None)
+        case _:
+            assert_never(ruling)
 
 
 def _evaluated(state: Case, event: Event[Any], verdict: Evaluated) -> Case:
@@ -157,7 +165,7 @@ def _report(event: Event[Any], report: NewReport) -> Report:
     return Report(
         reported_at=event.time,
         earliest=min(event.time, claimed) if claimed is not None else event.time,
-        filed_by=partner_owner(partner) if partner is not None else event.actor or event.source,
+        filed_by=partner_subject(partner) if partner is not None else event.actor or event.source,
         reported_by=partner,
         channel=report.channel,
         title=report.title,

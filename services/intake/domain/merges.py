@@ -6,11 +6,11 @@ a closing find each other in either order.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, assert_never
 
 from contracts.envelope import Event
 from contracts.feedback import Evaluated
-from contracts.triage import Dispatched, Merged, Rejected, Withdrawn
+from contracts.triage import Dispatched, Merged, Rejected, Ruling, Upheld, Withdrawn
 
 
 def tells_outcome(verdict: Evaluated) -> bool:
@@ -45,14 +45,11 @@ class Merges:
     def learn(self, event: Event[Any]) -> None:
         """Takes in an event of the same transaction."""
         match event.data:
-            case Merged(into=leader):
-                self._leave(event.subject)
-                self._follow(event.subject, leader)
-            case Dispatched() | Rejected() | Withdrawn():
-                self._leave(event.subject)
+            case data if isinstance(data, Ruling):
+                self._ruled(event.subject, data)
             case Evaluated() as verdict if tells_outcome(verdict):
                 self._closings[event.subject] = event
-            case _:
+            case _:  # only merges and closings count
                 return
 
     def followers(self, case: str) -> list[str]:
@@ -84,6 +81,18 @@ class Merges:
             seen.add(at)
             at = self._leader.get(at)
         return None
+
+    def _ruled(self, case: str, ruling: Ruling) -> None:
+        match ruling:
+            case Merged(into=leader):
+                self._leave(case)
+                self._follow(case, leader)
+            case Dispatched() | Rejected() | Withdrawn():
+                self._leave(case)
+            case Upheld():  # the case stays where it is
+                pass
+            case _:
+                assert_never(ruling)
 
     def _leave(self, case: str) -> None:
         leader = self._leader.pop(case, None)

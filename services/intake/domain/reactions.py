@@ -4,13 +4,13 @@ A merged report is told the outcome of its leader, the case it was merged into, 
 that is registered no longer is told nothing.
 """
 
-from typing import Any
+from typing import Any, assert_never
 
 from chassis.engine.decider import Facts, Inputs
 from contracts.envelope import Event
 from contracts.feedback import Evaluated
 from contracts.notice import OutcomeNotice, RulingNotice
-from contracts.triage import Dispatched, Merged, Rejected, Upheld, Withdrawn
+from contracts.triage import Dispatched, Merged, Rejected, Ruling, Upheld, Withdrawn
 from services.intake.domain.case import Case, supersedes
 from services.intake.domain.merges import Merges, tells_outcome
 
@@ -21,17 +21,24 @@ def react(event: Event[Any], state: Case, inputs: Inputs) -> Facts:
     if partner is None:
         return ()
     match event.data:
-        case Dispatched() | Merged() | Rejected() | Withdrawn() as ruled:
-            if state.standing.ruling == ruled.ruling or not supersedes(event, state):
-                return ()
-            reason = ruled.reason if isinstance(ruled, Rejected | Withdrawn) else None
-            return [RulingNotice(to=partner, ruling=ruled.ruling, reason=reason)]
-        case Upheld(reason=reason):
-            return [RulingNotice(to=partner, ruling="upheld", reason=reason)]
+        case data if isinstance(data, Ruling):
+            return _of_ruling(data, partner, event, state)
         case Evaluated(outcome=outcome, reason=reason) as verdict if outcome is not None and tells_outcome(verdict):
             return [] if state.outcome_told else [OutcomeNotice(to=partner, outcome=outcome, reason=reason)]
-        case _:
+        case _:  # a verdict that is not the end
             return ()
+
+
+def _of_ruling(ruling: Ruling, partner: str, event: Event[Any], state: Case) -> Facts:
+    match ruling:
+        case Upheld():
+            told = True
+        case Dispatched() | Merged() | Rejected() | Withdrawn():
+            told = state.standing.ruling != ruling.ruling and supersedes(event, state)
+        case _:
+            assert_never(ruling)
+    reason = ruling.reason if isinstance(ruling, Rejected | Withdrawn | Upheld) else None
+    return [RulingNotice(to=partner, ruling=ruling.ruling, reason=reason)] if told else []
 
 
 def propagates_to(event: Event[Any], state: Case, inputs: Inputs) -> list[tuple[Event[Any], str]]:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from contracts import territory
 from contracts.fields import Place
 from contracts.intake import NewReport
 from contracts.progress import Queue
@@ -37,7 +36,7 @@ def assess(report: NewReport, rules: Rulebook) -> Assessment:
 
 def locate(place: Place, rules: Rulebook) -> tuple[Place, str]:
     """The place with the area it lies in, if the rules find one; and why."""
-    found = territory.locate(place, rules.areas, rules.territory, rules.addresses)
+    found = rules.territory.locate(place)
     area, point = found.place.area, place.point
     match found.by:
         case "name":

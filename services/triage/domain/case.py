@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 from contracts import status, triage
 from contracts.dispatch import Outcome, Resolved
 from contracts.envelope import Event
 from contracts.feedback import Evaluated
-from contracts.intake import NewReport, Supplement
-from contracts.progress import AwaitingRuling, Queue, RulingOverdue, Verifying
-from contracts.triage import Assigned, Dispatched, Merged, Rejected, Withdrawn
+from contracts.intake import NewReport, Said, Supplement, Withdrawal
+from contracts.progress import AwaitingRuling, Queue, RulingOverdue, TriageStep, VerifiedBeforeFiling, Verifying
+from contracts.triage import Assigned, Dispatched, Merged, Rejected, Ruling, Upheld, Withdrawn
 
 Awaited = Literal[Queue, "verify"]
 """What a case waits for: a look at the place before it is filed, or a ruling that the rules could not make."""
@@ -102,27 +102,12 @@ def evolve(state: Case, event: Event[Any]) -> Case:
 
 def _changed(state: Case, event: Event[Any]) -> Case:
     match event.data:
-        case NewReport() if state.report is None:
-            return replace(state, report=event)
-        case Supplement() as supplement:
-            return replace(state, supplements=(*state.supplements, supplement))
-        case Dispatched() as ruling:
-            return _dispatched(state, ruling)
-        case Merged() as ruling:
-            return replace(
-                state,
-                merged_into=ruling.into,
-                waiting=None,
-                ruling=ruling,
-                category=ruling.category or state.category,
-                area=ruling.area or state.area,
-            )
-        case Rejected() | Withdrawn() as ruling:
-            return replace(state, waiting=None, ruling=ruling)
-        case Verifying() | AwaitingRuling() as step:
-            return _waiting(state, step, event.time)
-        case RulingOverdue() if state.waiting is not None:
-            return replace(state, waiting=replace(state.waiting, overdue=True))
+        case data if isinstance(data, Said):
+            return _after_report(state, data, event)
+        case data if isinstance(data, Ruling):
+            return _ruled(state, data)
+        case data if isinstance(data, TriageStep):
+            return _after_step(state, data, event.time)
         case Resolved() as result:
             return _resolved(state, result)
         case Evaluated(verdict="closed") as verdict:
@@ -131,8 +116,53 @@ def _changed(state: Case, event: Event[Any]) -> Case:
             known = state.assignments
             failed = {name: replace(known[name], failed=True) for name in verdict.failed if name in known}
             return replace(state, assignments={**known, **failed}, verdict=verdict)
-        case _:
+        case _:  # what became of a parked record
             return state
+
+
+def _after_report(state: Case, said: Said, event: Event[Any]) -> Case:
+    match said:
+        case NewReport():
+            return replace(state, report=event) if state.report is None else state
+        case Supplement():
+            return replace(state, supplements=(*state.supplements, said))
+        case Withdrawal():  # the ruling on it follows
+            return state
+        case _:
+            assert_never(said)
+
+
+def _ruled(state: Case, ruling: Ruling) -> Case:
+    match ruling:
+        case Dispatched():
+            return _dispatched(state, ruling)
+        case Merged():
+            return replace(
+                state,
+                merged_into=ruling.into,
+                waiting=None,
+                ruling=ruling,
+                category=ruling.category or state.category,
+                area=ruling.area or state.area,
+            )
+        case Rejected() | Withdrawn():
+            return replace(state, waiting=None, ruling=ruling)
+        case Upheld():  # the case goes on as it was
+            return state
+        case _:
+            assert_never(ruling)
+
+
+def _after_step(state: Case, step: TriageStep, at: datetime) -> Case:
+    match step:
+        case Verifying() | AwaitingRuling():
+            return _waiting(state, step, at)
+        case RulingOverdue():
+            return state if state.waiting is None else replace(state, waiting=replace(state.waiting, overdue=True))
+        case VerifiedBeforeFiling():  # the ruling follows
+            return state
+        case _:
+            assert_never(step)
 
 
 def _dispatched(state: Case, ruling: Dispatched) -> Case:

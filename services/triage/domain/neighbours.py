@@ -10,16 +10,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import floor, inf
-from typing import Any
+from typing import Any, assert_never
 
 from contracts.envelope import Event
 from contracts.feedback import Evaluated
 from contracts.fields import Point
 from contracts.intake import NewReport
-from contracts.progress import Verifying
+from contracts.progress import AwaitingRuling, RulingOverdue, TriageStep, VerifiedBeforeFiling, Verifying
 from contracts.reference import Category
 from contracts.territory import COMMUNITY, GRID, METRES_PER_DEGREE, metres_between, upto
-from contracts.triage import Dispatched, Merged, Rejected, Withdrawn
+from contracts.triage import Dispatched, Merged, Rejected, Ruling, Upheld, Withdrawn
 from services.triage.domain.assessment import Assessment, assess
 from services.triage.domain.rulebook import Rulebook
 
@@ -85,17 +85,42 @@ class Neighbourhood:
         match event.data:
             case NewReport():
                 self._reports.setdefault(event.subject, event)
-            case Dispatched() | Verifying():
-                report = self._reports.get(event.subject)
-                if report is not None:
-                    self.add([open_case(event.subject, report, event.data.category, event.data.area)])
+            case data if isinstance(data, Ruling):
+                self._ruled(event.subject, data)
+            case data if isinstance(data, TriageStep):
+                self._after_step(event.subject, data)
+            case Evaluated(verdict="closed"):
+                self.remove(event.subject)
+            case _:  # only the start and the end of a case count
+                pass
+
+    def _ruled(self, case_id: str, ruling: Ruling) -> None:
+        match ruling:
+            case Dispatched():
+                self._start(case_id, ruling.category, ruling.area)
             case Merged(into=into):
                 self.leaders.add(into)
-                self.remove(event.subject)
-            case Rejected() | Withdrawn() | Evaluated(verdict="closed"):
-                self.remove(event.subject)
-            case _:
+                self.remove(case_id)
+            case Rejected() | Withdrawn():
+                self.remove(case_id)
+            case Upheld():
                 pass
+            case _:
+                assert_never(ruling)
+
+    def _after_step(self, case_id: str, step: TriageStep) -> None:
+        match step:
+            case Verifying():
+                self._start(case_id, step.category, step.area)
+            case VerifiedBeforeFiling() | AwaitingRuling() | RulingOverdue():
+                pass
+            case _:
+                assert_never(step)
+
+    def _start(self, case_id: str, category: str, area: str) -> None:
+        report = self._reports.get(case_id)
+        if report is not None:
+            self.add([open_case(case_id, report, category, area)])
 
     def duplicate(self, event: Event[NewReport], category: Category, area: str) -> Duplicate | None:
         """The nearest open case that the report is a duplicate of."""

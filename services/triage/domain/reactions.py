@@ -8,7 +8,7 @@ from contracts.dispatch import Resolved
 from contracts.envelope import Event
 from contracts.feedback import Evaluated
 from contracts.fields import Fact
-from contracts.intake import NewReport, Withdrawal
+from contracts.intake import NewReport, Supplement, Withdrawal
 from contracts.progress import AwaitingRuling, Queue, Verifying
 from contracts.reference import Category
 from contracts.triage import Upheld, Withdrawn
@@ -40,8 +40,10 @@ def react(event: Event[Any], state: Case, inputs: Inputs, rules: Rulebook) -> Fa
             # What was entered long after the fact goes on when its cause happened.
             at = event.time if state.report.data.retrospective else inputs.at
             return _on_end(fact, state, evolve(state, event), inputs.stream, at, rules)
-        case _:
+        case Supplement():  # it is shown with the case, and nothing is ruled on it
             return ()
+        case _:
+            return Unfit(f"data: triage does not read {type(event.data).__name__}")
 
 
 def _on_report(event: Event[NewReport], inputs: Inputs, rules: Rulebook) -> Facts:

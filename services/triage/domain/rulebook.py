@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
-from contracts.reference import Calendar, Catalogue, Gazetteer, Member, Place, Policy, Unit, Units, filled_by
+from contracts.reference import Area, Calendar, Catalogue, Member, Place, Policy, Unit, Units, filled_by
 from contracts.territory import Territory
 from services.triage.domain.recognition import Recognizer
 
@@ -20,10 +20,13 @@ class Rulebook:
     units: Units
     members: Mapping[str, tuple[Member, ...]]
     """Grid unit -> its members, the responsible one first."""
-    areas: frozenset[str]
     places: Mapping[str, Place]
-    addresses: Gazetteer
     territory: Territory
+
+    @property
+    def areas(self) -> Mapping[str, Area]:
+        """The district's areas, by path."""
+        return self.territory.areas
 
     @cached_property
     def recognizer(self) -> Recognizer:

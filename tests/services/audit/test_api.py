@@ -30,7 +30,6 @@ from tests.domain.audit_story import (
     CASE,
     FAR,
     OTHER,
-    WHY,
     Story,
     burst_main,
     partners_case,
@@ -38,6 +37,7 @@ from tests.domain.audit_story import (
 from tests.services.audit.test_log import FORGED, NASTY, ODD
 from tests.support.facts import case_id, fact_record, record_of, report, topic_of
 from tests.support.infrastructure import Database
+from tests.support.rulings import WHY
 from tests.support.services import Running, eventually, publish, running, token
 
 AUDITOR = token("au.dit@example.org", "auditor")
@@ -304,7 +304,7 @@ async def test_cases_are_filtered_and_come_in_pages_without_loss_or_repetition(a
     assert await listed(area="CH/shuangqiao") == await listed(area=AREA + "/s01") == []
     assert await listed(category=BURST) == await listed(channel="handset") == [CASE]
     assert await listed(category="event.emergency") == await listed(category="event") == [CASE]
-    assert await listed(category="event.emergency.water-main") == await listed(area="CH/nowhere") == []
+    assert await listed(category="event.emergency.water") == await listed(area="CH/nowhere") == []
     assert await listed(external_ref="nyc:3") == [ids[3]]
     assert await listed(external_prefix="nyc:") == ids
     since, until = (BEGIN + timedelta(hours=2)).isoformat(), (BEGIN + timedelta(hours=4)).isoformat()
@@ -313,6 +313,8 @@ async def test_cases_are_filtered_and_come_in_pages_without_loss_or_repetition(a
     assert await listed(since_case=ids[2], until_case=ids[4]) == ids[2:5]
     assert await listed(since_case=CASE, until_case=CASE) == [CASE]  # its id sorts first, and it came last
     assert await listed(since_case=CASE) == [*ids, CASE]
+    nothing = await audit.client.get("/cases", headers=AUDITOR, params={"since_case": ids[4], "until_case": ids[2]})
+    assert nothing.json()["errors"] == [{"field": "until_case", "rule": "lies before since_case"}]
     for name, wrong in (
         ("status", "lost"),
         ("area", "%"),

@@ -21,7 +21,6 @@ from tests.domain.audit_story import (
     CASE,
     FAR,
     OTHER,
-    WHY,
     Story,
     assignment_notice,
     burst_main,
@@ -31,6 +30,7 @@ from tests.domain.audit_story import (
 from tests.services.audit.test_api import AUDITOR, get, store
 from tests.support.facts import case_id, event_of, fact_record, record_of, report
 from tests.support.infrastructure import Database, execute
+from tests.support.rulings import WHY
 from tests.support.services import Running
 
 FAULTS = [name for name, question in QUESTIONS.items() if question.fault]

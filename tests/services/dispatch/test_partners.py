@@ -66,7 +66,7 @@ class Home:
         return Timers(self.model(), self.database, self.clock, Cache(), all_read)
 
     def people(self) -> Commands:
-        return Commands(self.model(), self.database, self.clock, lambda: None)
+        return Commands(self.model(), self.database, self.clock)
 
     async def take(self, *records: Record) -> None:
         await self.worker().process(records)

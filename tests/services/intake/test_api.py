@@ -146,7 +146,9 @@ async def test_a_report_counts_from_its_arrival_and_what_was_claimed_stands_besi
 
     nothing, ago = timedelta(0), timedelta(hours=-100)
     assert await filed(LI, hours=1) == (nothing, True, False, False)
-    assert await filed(LI, hours=100) == (ago, False, False, True)
+    assert await filed(LI, hours=100) == (nothing, True, True, False)
+    assert await filed(ACCEPTOR, hours=100) == (ago, False, False, True)
+    assert await filed(MEMBER, hours=100) == (ago, False, False, True)
     assert await filed(LI, hours=-1) == (nothing, True, True, False)
     assert await filed(HOTLINE, hours=1) == (nothing, True, False, False)
     assert await filed(HOTLINE, hours=100) == (nothing, True, True, False)
@@ -419,7 +421,7 @@ async def test_reports_are_seen_by_whoever_filed_them_and_by_staff_of_their_area
 async def test_lists_are_filtered(intake: Running) -> None:
     day = datetime(2026, 1, 9, 8, tzinfo=UTC)  # long past: the reports are retrospective, and their own times count
     grid, community = GRID, GRID.rpartition("/")[0]
-    a = (await file(intake, LI, place={"area": grid}, at=day.isoformat()))["case_id"]
+    a = (await file(intake, ACCEPTOR, channel="citizen", place={"area": grid}, at=day.isoformat()))["case_id"]
     b = (await file(intake, MEMBER, place={"area": community}, at=(day + HOUR).isoformat()))["case_id"]
     c = (await file(intake, ARCHIVE, external_ref="H-7", at=(day + 2 * HOUR).isoformat()))["case_id"]
     await told(intake, b, Rejected(why="not_ours", reason="private ground"))
