@@ -143,6 +143,8 @@ async def reset(plan: Plan, say: Say = print) -> None:
     say(f"dropped data, secrets and logs in {plan.folder}")
     if plan.partners.exists():
         say(f"kept {plan.partners}: who is registered there stays registered, with the same client key")
+        if plan.kafka is None:
+            say("after the next `make up` each of them needs a new user on the broker: `make partner NAME=...`")
     if plan.database_url or plan.kafka:
         say("DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS name servers of yours: nothing was dropped there")
 

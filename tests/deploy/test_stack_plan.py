@@ -230,7 +230,7 @@ def test_what_runs_is_known_by_what_was_noted(tmp_path: Path) -> None:
     ("given", "named"),
     [
         ({"KAFKA_SECURITY_PROTOCOL": "SASL_SSL"}, "KAFKA_SECURITY_PROTOCOL would say .*: set KAFKA_BOOTSTRAP_SERVERS"),
-        ({**OWN_BROKER, "KAFKA_SECURITY_PROTOCOL": "TLS"}, "KAFKA_SECURITY_PROTOCOL is 'TLS': Input should be"),
+        ({**OWN_BROKER, "KAFKA_SECURITY_PROTOCOL": "TLS"}, "KAFKA_SECURITY_PROTOCOL is 'TLS': must be"),
         ({**OWN_BROKER, "KAFKA_SASL_USERNAME": ""}, "KAFKA_SASL_USERNAME is '': .*SASL_SSL needs it"),
     ],
 )
