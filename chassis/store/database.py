@@ -13,7 +13,7 @@ import asyncpg
 
 from chassis.retry import NotNow, in_short
 from chassis.store.migrations import REBUILDS, Migration, require
-from chassis.store.watch import SILENT, Watch, in_time
+from chassis.store.watch import SILENT, Watch, give_up, in_time
 
 R = TypeVar("R")
 Connection = asyncpg.pool.PoolConnectionProxy
@@ -109,6 +109,9 @@ class Database:
                 return await connecting
             except TimeoutError as fault:
                 raise NotNow(SILENT) from fault
+            except asyncio.CancelledError:
+                give_up(connecting)  # it may have been made in this very moment
+                raise
 
     async def _connect(self) -> asyncpg.Connection:
         return await asyncpg.connect(self._url, **self._settings)

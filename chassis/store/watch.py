@@ -68,13 +68,27 @@ class Watch:
     async def _answers(self) -> bool:
         """Whether the server takes a connection, or refuses it: a refusal is an answer, too."""
         probe = asyncio.ensure_future(self._connect())
-        if not await in_time(probe, _PROBE_SECONDS):
-            probe.cancel()
-            return False
+        try:
+            if not await in_time(probe, _PROBE_SECONDS):
+                return False
+        finally:
+            give_up(probe)
         fault = probe.exception()
-        if fault is None:
-            probe.result().terminate()
         return isinstance(fault, ConnectionError) or not isinstance(fault, OSError)
+
+
+def give_up(connecting: asyncio.Future[asyncpg.Connection]) -> None:
+    """Ends an attempt to connect, and closes what it has connected."""
+    if connecting.done():
+        _close(connecting)
+    else:
+        connecting.cancel()
+        connecting.add_done_callback(_close)
+
+
+def _close(connecting: asyncio.Future[asyncpg.Connection]) -> None:
+    if not connecting.cancelled() and connecting.exception() is None:
+        connecting.result().terminate()
 
 
 async def in_time(work: asyncio.Future[Any], seconds: float) -> bool:

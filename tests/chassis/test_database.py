@@ -1,6 +1,7 @@
 """A server that hangs is told from one that is slow: what waits for it ends in a bounded time, and nothing is lost."""
 
 import asyncio
+import contextlib
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -250,3 +251,27 @@ async def test_a_command_that_is_sent_again_after_the_server_has_hung_takes_effe
     await eventually(taken)
     (row,) = await tally.runtime.database.fetch("SELECT notes FROM tallies")
     assert row["notes"] == 2, "the reaction to the report, and the command"
+
+
+async def test_a_connection_that_is_made_as_its_caller_is_cancelled_is_closed(store: Database) -> None:
+    """Cancelled at every step of connecting, also in the one in which the connection is there."""
+    opened = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    before = (await store.fetch(opened))[0][0]
+    connecting = asyncio.create_task(store.connect())
+    steps = 0
+    while not connecting.done():
+        await asyncio.sleep(0)
+        steps += 1
+    (await connecting).terminate()
+    for step in range(0, steps, max(1, steps // 50)):
+        connecting = asyncio.create_task(store.connect())
+        for _ in range(step):
+            await asyncio.sleep(0)
+        connecting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            (await connecting).terminate()
+
+    async def as_before() -> bool:
+        return (await store.fetch(opened))[0][0] == before
+
+    await eventually(as_before, what="no connection is left")

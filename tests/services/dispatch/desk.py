@@ -35,7 +35,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "on-scene": {},
     "resolve": {},
     "return": {"reason": "not ours"},
-    "hand-on": {"unit": "dept:gas", "reason": "near"},
+    "hand-on": {"unit": "dept:fire-station-5", "reason": "near"},
     "note": {"note": "seen"},
     "request-extension": {"reason": "no pipe"},
     "decide-extension": {"granted": True},
