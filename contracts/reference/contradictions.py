@@ -7,8 +7,8 @@ Around and between the known names there may be none of these:
     a way or a distance from a name      `第3网格以北`, `grid 3, 2 km away`
     something that is joined to a name   `华林小学和人民公园之间`, `grid 1 and two`
     a number beside that of a name       `第1、2网格`, `grid 1.5`
-    anything right before a name, but    `勿派华林社区`, `2 km north of Hualin Community`, `倒数第3网格`
-    what leads to it
+    words before a name that do not      `勿派华林社区`, `the far side of Hualin Community`, `倒数第3网格`; `at` leads
+    lead to it                           to a name, and so does a part of the address, `建设路12号`
 
 A word that is taken for one of these sends the report to a person; one that is missed sends a crew to the wrong place.
 So in doubt a word contradicts.
@@ -38,7 +38,7 @@ _BETWEEN = re.compile(rf"(?:[\W_第]|{_JOIN})*")
 _CLAUSE = re.compile(r"[,;:.!?()\[\]/、，；：。！？（）【】\n-]")
 _LEADS = re.compile(
     r"(?:.*[在于]|地[址点]|.*[省市县路街巷弄院号栋楼层室元]"
-    r"|(?:.* )?(?:at|in|on|of|inside|within|by|near|next to|opposite|behind|address|location)(?: the)?)?"
+    r"|of(?: the)?|(?:.* )?(?:at|in|on|inside|within|by|near|next to|opposite|behind|address|location)(?: the)?)?"
 )
 """All that may stand between the last punctuation and a name: how an address begins, or its part before the name."""
 _FRACTION = re.compile(r"[./⁄]\d")

@@ -1,13 +1,13 @@
 """A server that hangs is told from one that is slow: what waits for it ends in a bounded time, and nothing is lost."""
 
 import asyncio
-import contextlib
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from chassis.clock import wall_clock
@@ -253,25 +253,21 @@ async def test_a_command_that_is_sent_again_after_the_server_has_hung_takes_effe
     assert row["notes"] == 2, "the reaction to the report, and the command"
 
 
-async def test_a_connection_that_is_made_as_its_caller_is_cancelled_is_closed(store: Database) -> None:
-    """Cancelled at every step of connecting, also in the one in which the connection is there."""
-    opened = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-    before = (await store.fetch(opened))[0][0]
-    connecting = asyncio.create_task(store.connect())
-    steps = 0
-    while not connecting.done():
-        await asyncio.sleep(0)
-        steps += 1
-    (await connecting).terminate()
-    for step in range(0, steps, max(1, steps // 50)):
-        connecting = asyncio.create_task(store.connect())
-        for _ in range(step):
-            await asyncio.sleep(0)
-        connecting.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            (await connecting).terminate()
+class Late(Database):
+    """Its caller is cancelled when a connection is there and the caller has not been told yet."""
 
-    async def as_before() -> bool:
-        return (await store.fetch(opened))[0][0] == before
+    caller: asyncio.Task[asyncpg.Connection]
+    made: asyncpg.Connection
 
-    await eventually(as_before, what="no connection is left")
+    async def _connect(self) -> asyncpg.Connection:
+        self.made = await super()._connect()
+        asyncio.get_running_loop().call_soon(self.caller.cancel)
+        return self.made
+
+
+async def test_a_connection_that_is_made_as_its_caller_is_cancelled_is_closed(own_server: Server) -> None:
+    database = Late(own_server.url("tally"), "tally", size=1, migrations=MIGRATIONS)
+    database.caller = asyncio.create_task(database.connect())
+    with pytest.raises(asyncio.CancelledError):
+        await database.caller
+    assert database.made.is_closed()

@@ -165,6 +165,7 @@ HUALIN_GRIDS = [
         "勿派华林社区第3网格",
         "2 km north of Hualin Community grid 3",
         "500 m from Hualin Community grid 3",
+        "the far side of Hualin Community grid 3",
         "华林社区倒数第3网格",
         "距华林社区第3网格两公里",
         "别去华林社区第3网格",
