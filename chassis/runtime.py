@@ -34,7 +34,7 @@ from chassis.service import Service
 from chassis.settings import Settings
 from chassis.store.changes import Changes
 from chassis.store.database import TRANSIENT_ERRORS, Database
-from chassis.web.application import OPERATIONS, PARKED, build
+from chassis.web.application import OPERATIONS, PARKED, READS, build
 from chassis.worker import DecidingWorker, RecordingWorker, Worker
 
 log = logging.getLogger(__name__)
@@ -213,7 +213,7 @@ def application(runtime: Runtime) -> FastAPI:
             await runtime.stop()
 
     service = runtime.service
-    routes = OPERATIONS
+    routes = OPERATIONS | READS
     if isinstance(service.model, Model):
         routes |= PARKED
     if runtime.serves:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from chassis.engine.model import Model
-from chassis.store.migrations import STORE, Migration, read
+from chassis.store.migrations import EVERY, STORE, Migration, read
 from chassis.web.application import Routes
 from chassis.web.requests import Process
 from chassis.worker import Recorder
@@ -41,6 +41,8 @@ class Service:
 
 
 def migrations(name: str, module: str, *, decides: bool = True) -> tuple[Migration, ...]:
-    """The migrations of a service whose module file is `module`: the event store's, if it decides, then its own."""
-    own = read(name, Path(module).with_name("schema"))
-    return (*read("store", STORE), *own) if decides else tuple(own)
+    """The migrations of a service whose module file is `module`: those of every service, the event store's, if it
+    decides, then its own.
+    """
+    store = read("store", STORE) if decides else []
+    return (*read("every", EVERY), *store, *read(name, Path(module).with_name("schema")))

@@ -33,6 +33,8 @@ CAUSES: Mapping[str, tuple[str, ...]] = {
     "new": ("request",),
     "supplement": ("new", "request"),
     "withdrawal": ("new", "request"),
+    # intake's step
+    "disclosed": ("new",),
     # Assigned: what it rules on, or what waited for a person
     "dispatched": ("new", "returned", "fixed", "rework", "verified_before_filing", *_WAITING),
     "merged": ("new", *_WAITING),

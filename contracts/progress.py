@@ -2,6 +2,7 @@
 
 A union by `step`, each with exactly the fields it means. Who did it is the envelope's `actor`.
 
+intake    disclosed
 triage    verifying, verified_before_filing, awaiting_ruling, ruling_overdue
 dispatch  acknowledged, en_route, on_scene, note, extension_requested       by the unit
           urged, supervised, extended, extension_refused, handed_on         by whoever watches or stands above
@@ -52,6 +53,16 @@ class _OfUnit(_Done):
     assignment_id: AssignmentId
     unit: Name
     """The unit that has it, or is to acknowledge it first."""
+
+
+class Disclosed(_Step):
+    """Somebody read who the reporter is: the name and the telephone number that intake keeps."""
+
+    step: Literal["disclosed"] = "disclosed"
+    reporter_ref: Name
+    """Whose they are."""
+    purpose: Line
+    """What for, in the words of whoever read them; it names nobody."""
 
 
 class Verifying(_Step):
@@ -388,6 +399,7 @@ class Discarded(_Settled):
     step: Literal["discarded"] = "discarded"
 
 
+IntakeStep = Disclosed
 TriageStep = Verifying | VerifiedBeforeFiling | AwaitingRuling | RulingOverdue
 UnitStep = Acknowledged | EnRoute | OnScene | Noted | ExtensionRequested
 """What the unit's people do with an assignment. Whoever does it has acted on the work and may not check it."""
@@ -399,11 +411,13 @@ AssignmentStep = UnitStep | WatcherStep | ClockStep
 DispatchStep = AssignmentStep | Joined | Supplemented
 FeedbackStep = Checking | CheckOverdue | Verified | Failed | Rated
 Progressed = Annotated[
-    TriageStep | DispatchStep | FeedbackStep | Refused | Retried | Discarded, Field(discriminator="step")
+    IntakeStep | TriageStep | DispatchStep | FeedbackStep | Refused | Retried | Discarded, Field(discriminator="step")
 ]
 
 
 def _publishers(step: type[Any]) -> frozenset[str]:
+    if step is IntakeStep:
+        return frozenset({service_source("intake")})
     for service, steps in (("triage", TriageStep), ("dispatch", DispatchStep), ("feedback", FeedbackStep)):
         if step in get_args(steps):
             return frozenset({service_source(service)})

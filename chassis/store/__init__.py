@@ -12,5 +12,7 @@ locks.py       locks between the workers of a service
 checksums.py   whether a rebuilt table is as before
 migrations.py  numbered changes of the schema
 rights.py      what a service's role may do
+reads.py       who read the bytes of which records
 schema/        the tables of the event store
+every/         the tables that every service has, audit too
 """

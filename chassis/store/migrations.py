@@ -20,6 +20,8 @@ import asyncpg
 from chassis.retry import NotNow
 from chassis.store import rights
 
+EVERY = Path(__file__).with_name("every")
+"""The tables that every service has."""
 STORE = Path(__file__).with_name("schema")
 """The tables of the event store, which every deciding service has."""
 
@@ -66,7 +68,7 @@ class MigrationError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One numbered file. `component` is what its folder belongs to: `store`, or the service."""
+    """One numbered file. `component` is what its folder belongs to: `every`, `store`, or the service."""
 
     component: str
     number: int

@@ -11,5 +11,6 @@ filters.py      filters that lists have in common
 actions.py      which actions a caller may take on a case
 openapi.py      the OpenAPI document and its page
 errors.py       problem+json
+reads.py        who reads raw bytes: recorded first, and listed
 operations.py   health, readiness, parked records
 """

@@ -11,7 +11,7 @@ from fastapi import Request as HttpRequest
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 
-from chassis.web import operations
+from chassis.web import operations, reads
 from chassis.web.errors import Json, handle_errors, problem
 from chassis.web.gate import Gate, Rate
 from chassis.web.identity import Identity
@@ -37,6 +37,7 @@ class Routes:
 
 
 OPERATIONS = Routes(operations.router, operations.ROLES, operations.TAGS)
+READS = Routes(reads.router, reads.ROLES, reads.TAGS)
 PARKED = Routes(operations.parked_router, operations.PARKED_ROLES, operations.PARKED_TAGS)
 
 

@@ -9,13 +9,15 @@ from pydantic import Field
 from chassis.engine import settling
 from chassis.engine.settling import Decision
 from chassis.store.conditions import Conditions
+from chassis.store.reads import Read
 from chassis.web.bodies import Answer, Body
 from chassis.web.errors import Json, NotFound, problem
 from chassis.web.identity import Caller
 from chassis.web.paging import Cursor, Limit, page, position
+from chassis.web.reads import ReadsDep
 from chassis.web.requests import CallerDep, DatabaseDep, DecidingProcess, DecidingProcessDep, ProcessDep
 from chassis.web.roles import ANYONE, SIGNED_IN, Route
-from contracts.fields import Line
+from contracts.fields import Line, coordinates
 from contracts.roles import Role
 
 OPERATORS = frozenset({Role.ADMINISTRATOR, Role.SHIFT_LEADER})
@@ -129,8 +131,11 @@ async def list_parked(
 
 
 @parked_router.get("/parked/{parked_id}")
-async def get_parked(parked_id: ParkedPath, database: DatabaseDep) -> Any:
-    """One parked record with its headers and its raw bytes (base64; as text too where they are UTF-8)."""
+async def get_parked(parked_id: ParkedPath, database: DatabaseDep, reads: ReadsDep) -> Any:
+    """One parked record with its headers and its raw bytes (base64; as text too where they are UTF-8).
+
+    Who reads it is recorded first (`GET /reads`).
+    """
     row = await database.fetchrow("SELECT * FROM parked WHERE parked_id = $1", parked_id)
     if row is None:
         raise NotFound(f"there is no parked record {parked_id}")
@@ -140,6 +145,8 @@ async def get_parked(parked_id: ParkedPath, database: DatabaseDep) -> Any:
     found["key"] = key.decode("utf-8", "replace") if key is not None else None
     found["body_base64"] = base64.b64encode(body).decode() if body is not None else None
     found["body_text"] = body.decode("utf-8", "replace") if body is not None else None
+    where = coordinates(found["topic"], found["partition"], found["offset"])
+    await reads.record(Read(found["case_id"], first=parked_id, last=parked_id, coordinates=where))
     return Json(found)
 
 

@@ -42,6 +42,7 @@ from contracts.progress import (
     Checking,
     CheckOverdue,
     Discarded,
+    Disclosed,
     HandedOn,
     Joined,
     Offered,
@@ -364,6 +365,8 @@ def _not_reproducible(told: Story) -> None:
     )
     rejected = told.fact("13:41:00", "triage", case, no, cause=looking, actor=COLLECTOR)
     closed = _closed_by_rule(told, "13:41:01", case, rejected, "not_reproducible")
+    call_back = Disclosed(reporter_ref="reporter:a90b13", purpose="回访：告知报告人现场核实的结果")
+    told.fact("13:50:00", "intake", case, call_back, cause=filed, actor=LEADER)
     given_up = Discarded(
         parked_topic="Evaluated", partition=1, offset=402, parked_because="failed: the database was full",
         reason="the case is closed on triage's own word",

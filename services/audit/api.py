@@ -1,4 +1,4 @@
-"""Audit over HTTP. No route changes anything.
+"""Audit over HTTP. No route changes anything; who reads bytes of the log is recorded.
 
 GET /cases                     cases by status, outcome, category, area, time
 GET /cases/{case_id}           a case with its chain, as of any instant
@@ -8,15 +8,18 @@ GET /completeness              what is missing from the log
 GET /summary                   counts of cases
 """
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Path, Query, Response
 
+from chassis.store.reads import Read
 from chassis.web.errors import Forbidden, Json, NotFound
 from chassis.web.identity import Caller
 from chassis.web.paging import PageQuery, encode_cursor, page, position
+from chassis.web.reads import Reads, ReadsDep
 from chassis.web.requests import CallerDep, DatabaseDep, ProcessDep
 from contracts.fields import instant
 from contracts.roles import Role
@@ -125,39 +128,47 @@ async def get_case(
 
 @router.get("/cases/{case_id}/events", response_model=log_bodies.RecordPage, tags=["log"])
 async def list_case_records(
-    case_id: CasePath, query: Annotated[PageQuery, Query()], caller: CallerDep, database: DatabaseDep
+    case_id: CasePath, query: Annotated[PageQuery, Query()], caller: CallerDep, database: DatabaseDep, reads: ReadsDep
 ) -> Response:
     """Lists every record that names the case, as exact bytes, in index order: invalid ones and duplicates too.
 
-    Callers whose token names areas may not ask, because records are not sorted by area.
+    Callers whose token names areas may not ask, because records are not sorted by area. Who reads is recorded first
+    (`GET /reads`).
     """
     _require_all_areas(caller)
     items = await records.of_case(database, case_id, _position(query.cursor, -1), query.limit + 1)
     if not items and query.cursor is None:
         raise NotFound(f"there is no record of case {case_id} in the log")
-    return Json(page(items, query.limit, lambda item: [item["index"]]))
+    shown = page(items, query.limit, lambda item: [item["index"]])
+    await _record(reads, shown["items"], case_id)
+    return Json(shown)
 
 
 @router.get("/log", response_model=log_bodies.LogPage, tags=["log"])
 async def list_log(
-    query: Annotated[log_bodies.LogQuery, Query()], caller: CallerDep, database: DatabaseDep
+    query: Annotated[log_bodies.LogQuery, Query()], caller: CallerDep, database: DatabaseDep, reads: ReadsDep
 ) -> Response:
     """Lists the records of the log as exact bytes, from an index on.
 
-    To follow the log, ask again from `next`. Callers whose token names areas may not ask.
+    To follow the log, ask again from `next`. Callers whose token names areas may not ask. Who reads is recorded first
+    (`GET /reads`), unless the page is empty.
     """
     _require_all_areas(caller)
     items = await records.from_index(database, query.first, query.limit)
+    await _record(reads, items)
     return Json({"items": items, "next": query.first + len(items), "size": await records.size(database)})
 
 
 @router.get("/log/{index}", response_model=log_bodies.LogRecord, tags=["log"])
-async def get_record(index: IndexPath, caller: CallerDep, database: DatabaseDep) -> Response:
-    """Shows a record as exact bytes. Callers whose token names areas may not ask."""
+async def get_record(index: IndexPath, caller: CallerDep, database: DatabaseDep, reads: ReadsDep) -> Response:
+    """Shows a record as exact bytes. Callers whose token names areas may not ask. Who reads is recorded first
+    (`GET /reads`).
+    """
     _require_all_areas(caller)
     item = await records.at_index(database, index)
     if item is None:
         raise NotFound(f"there is no index {index} in the log yet")
+    await _record(reads, [item], item["case_id"])
     return Json(item)
 
 
@@ -203,6 +214,12 @@ async def get_summary(
 def _require_all_areas(caller: Caller) -> None:
     if caller.areas:
         raise Forbidden("the log spans all areas; the caller's are limited")
+
+
+async def _record(reads: Reads, items: Sequence[Mapping[str, Any]], case_id: str | None = None) -> None:
+    """Records that these records are read. Nothing was read where there are none."""
+    if items:
+        await reads.record(Read(case_id, first=items[0]["index"], last=items[-1]["index"]))
 
 
 def _position(cursor: str | None, first: int) -> int:

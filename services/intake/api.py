@@ -16,12 +16,14 @@ from fastapi.responses import Response
 from chassis.engine.commands import CommandRequest, InTransaction, Unusable
 from chassis.engine.decider import Refused
 from chassis.ids import uuid7
-from chassis.store.database import Database
+from chassis.store.database import Connection, Database
+from chassis.store.reads import Read
 from chassis.web.actions import ActionList, Actions, actions_answer
 from chassis.web.errors import Forbidden, Json, NotFound
 from chassis.web.filters import require_area, require_category, require_status
 from chassis.web.identity import Caller
 from chassis.web.paging import page
+from chassis.web.reads import ReadsDep
 from chassis.web.requests import (
     CallerDep,
     ClockDep,
@@ -41,7 +43,7 @@ from contracts.roles import Role
 from services.intake import bodies, callers, queries, reporters
 from services.intake.callers import STAFF, ByDep, OwnNameDep
 from services.intake.domain.case import Case
-from services.intake.domain.commands import AddSupplement, Command, File, Withdraw, actions
+from services.intake.domain.commands import AddSupplement, Command, Disclose, File, Withdraw, actions
 from services.intake.reference import District, UnknownArea
 from services.intake.views import REPORTS
 
@@ -59,7 +61,8 @@ ROLES: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/reports/{case_id}/actions"): READERS,
     ("POST", "/reports/{case_id}/supplements"): FILERS,
     ("POST", "/reports/{case_id}/withdrawal"): FILERS,
-    ("GET", "/reporters/{reporter_ref}"): NAME_READERS | {Role.REPORTER},
+    ("GET", "/reporters/{reporter_ref}"): frozenset({Role.REPORTER}),
+    ("POST", "/reporters/{reporter_ref}/disclosure"): NAME_READERS,
     ("DELETE", "/reporters/{reporter_ref}"): ERASERS | {Role.REPORTER},
 }
 
@@ -234,16 +237,51 @@ async def withdraw_report(
 async def get_reporter(
     reporter_ref: ReferencePath, caller: CallerDep, own: OwnNameDep, database: DatabaseDep
 ) -> Response:
-    """Shows who a reference stands for, to call them back; 404 after they were erased.
+    """Shows reporters their own name and number. Of any other reference, and after they were erased: 404.
 
-    Reporters may read their own. Every reading is logged.
+    Staff ask with a case and a purpose: `POST /reporters/{reporter_ref}/disclosure`.
     """
-    _require_own(reporter_ref, caller, own, unless=NAME_READERS)
-    row = await queries.find_reporter(database, reporter_ref)
+    row = await queries.find_reporter(database, reporter_ref) if reporter_ref == own else None
     if row is None:
-        raise NotFound(f"nobody is known under {reporter_ref}")
-    log.info("%s read the name behind %s", caller.subject, reporter_ref)
+        raise NotFound(_nobody(reporter_ref))
     return Json(dict(row))
+
+
+@router.post("/reporters/{reporter_ref}/disclosure", tags=["reporters"], response_model=bodies.DisclosedReporter)
+async def disclose_reporter(
+    reporter_ref: ReferencePath,
+    body: bodies.DisclosureBody,
+    caller: CallerDep,
+    request: CommandRequestDep,
+    commands: CommandsDep,
+    database: DatabaseDep,
+    reads: ReadsDep,
+) -> Response:
+    """Shows who a reference stands for, to call them back, and records that: who read it, for which case, what for.
+
+    The case must bear the reference, in its report or a supplement (`disclosure.case`), and lie in the caller's areas.
+    The step `disclosed` becomes part of the case's chain before the answer leaves, and its purpose stays there for
+    ever, so it must name nobody. After the person was erased: 404, and no step.
+
+    A request that is repeated with its `Idempotency-Key` adds no second step; who it is is read anew, and recorded
+    (`GET /reads`).
+    """
+    await _require_area_of(body.case_id, caller, database)
+    found: list[queries.Row] = []
+
+    async def read(connection: Connection) -> None:
+        found.append(await _find_reporter(connection, reporter_ref))
+
+    async def read_again(connection: Connection) -> None:
+        await read(connection)
+        await reads.record(Read(body.case_id, reporter_ref), connection)
+
+    command = Disclose(reporter_ref, body.purpose)
+    given = await commands.execute(body.case_id, command, request, _disclosed, read)
+    if given.repeated:
+        await database.transact(read_again)
+    # The stored answer, which outlives an erasure, holds neither name nor number.
+    return answer(replace(given, body=orjson.dumps(dict(found[-1]) | orjson.loads(given.body))))
 
 
 @router.delete("/reporters/{reporter_ref}", tags=["reporters"], status_code=204)
@@ -256,7 +294,7 @@ async def erase_reporter(
     """
     _require_own(reporter_ref, caller, own, unless=ERASERS)
     if not await reporters.erase(database, reporter_ref):
-        raise NotFound(f"nobody is known under {reporter_ref}")
+        raise NotFound(_nobody(reporter_ref))
     log.info("%s was erased", reporter_ref)
     return Response(status_code=204)
 
@@ -267,6 +305,25 @@ async def _change_request(case_id: str, request: CommandRequest, caller: Caller,
     if caller.areas and (row := await queries.find_report(database, case_id)) is not None:
         _require_readable(row, caller, request.actor)
     return request
+
+
+async def _require_area_of(case_id: str, caller: Caller, database: Database) -> None:
+    """Raises `Forbidden` if there is a report of this case, and it lies outside the caller's areas."""
+    row = await queries.find_report(database, case_id)
+    if row is not None:
+        caller.require_area(row["area"])
+
+
+async def _find_reporter(connection: Connection, reporter_ref: str) -> queries.Row:
+    """Who it is. Raises `NotFound` after they were erased."""
+    row = await queries.find_reporter(connection, reporter_ref)
+    if row is None:
+        raise NotFound(_nobody(reporter_ref))
+    return row
+
+
+def _nobody(reporter_ref: str) -> str:
+    return f"nobody is known under {reporter_ref}"
 
 
 async def _find_readable(case_id: str, caller: Caller, own: str | None, database: Database) -> queries.Row:
@@ -330,6 +387,12 @@ def _change(status: int, state: Case, events: Sequence[Event[Any]]) -> tuple[int
         "supplement_count": state.supplement_count,
         "withdrawal_requested": state.withdrawal_requested,
     }
+
+
+def _disclosed(_: Case, events: Sequence[Event[Any]]) -> tuple[int, Any]:
+    """The answer to a disclosure, without what was disclosed."""
+    event = events[0]
+    return 200, {"case_id": event.subject, "event_id": event.id}
 
 
 def _item(row: queries.Row, leader: queries.Row) -> dict[str, Any]:

@@ -25,6 +25,7 @@ _ADDRESS = "Shuangqiao Road, beside the metro site"
 _PHOTO: Any = {"uri": "https://photos.example/7.jpg", "media_type": "image/jpeg"}
 _TITLE, _TEXT = "Water main burst by the metro site", "Water all over the road, the pressure at home is gone."
 _MORE, _WHY = "It has reached the cellars of number 14.", "It has dried up by itself."
+_PURPOSE = "Call back: is the water on again?"
 _UPHELD = "The main is still open."
 _SEEN, _ARRIVED, _CLOSED = "2026-05-09T01:02:03Z", "2026-05-09T01:02:07.813022Z", "2026-05-10T02:30:00.104417Z"
 
@@ -159,6 +160,22 @@ class WithdrawalBody(Body):
 
     reason: Annotated[Line, Field(description="Why, in one line.", examples=[_WHY])]
     at: When = None
+
+
+class DisclosureBody(Body):
+    """For which case a person's name and number are read, and what for."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"case_id": CASE, "purpose": _PURPOSE}]})
+
+    case_id: Annotated[CaseId, Field(description="A case that bears the reference.", examples=[CASE])]
+    purpose: Annotated[
+        Line,
+        Field(
+            description="What for, in one line. It stays in the case's chain for ever, where every auditor reads it:"
+            " write no name, number or other personal data into it.",
+            examples=[_PURPOSE],
+        ),
+    ]
 
 
 class ReportFilters(PageQuery):
@@ -322,3 +339,10 @@ class Reporter(Answer):
     reporter_ref: Annotated[str, Field(description="The reference.", examples=[REPORTER])]
     name: Annotated[str | None, Field(description="The name, if given.", examples=["Li Na"])]
     phone: Annotated[str | None, Field(description="The telephone number, if given.", examples=["+86 28 5555 0101"])]
+
+
+class DisclosedReporter(Reporter):
+    """The same, with the step of the case that says who read it and what for."""
+
+    case_id: Annotated[str, Field(description="The case that bears the reference.", examples=[CASE])]
+    event_id: EventOut

@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 
 from chassis.store.conditions import Conditions
-from chassis.store.database import Database
+from chassis.store.database import Connection, Database
 from chassis.web.paging import position
 from contracts.envelope import Event
 from contracts.wire import reread
@@ -91,8 +91,8 @@ async def find_account(database: Database, subject: str) -> str | None:
     return row["reporter_ref"] if row else None
 
 
-async def find_reporter(database: Database, reporter_ref: str) -> Row | None:
+async def find_reporter(source: Database | Connection, reporter_ref: str) -> Row | None:
     """Who a reference stands for."""
-    return await database.fetchrow(
+    return await source.fetchrow(
         "SELECT reporter_ref, name, phone FROM reporters WHERE reporter_ref = $1", reporter_ref
     )

@@ -228,6 +228,7 @@ def test_any_order_of_the_story_gives_the_same_status(case: str, drawn: st.DataO
 
 
 SAY_NOTHING = {
+    "disclosed",
     *("supplement", "withdrawal", "upheld", "ruling_overdue", "joined", "supplemented", "note", "urged", "supervised"),
     *("extension_requested", "extended", "extension_refused", "nearly_due", "overdue", "escalated", "offered"),
     *("escalation_failed", "check_overdue", "rated", "refused", "retried", "discarded"),

@@ -218,6 +218,7 @@ def test_a_step_changes_nothing_of_the_row_but_the_standing_and_where_the_log_en
 
 
 ONLY_COUNTED = {
+    "disclosed",
     *("supplement", "withdrawal", "upheld", "verifying", "verified_before_filing", "awaiting_ruling", "ruling_overdue"),
     *("joined", "supplemented", "en_route", "on_scene", "note", "urged", "supervised", "extension_requested"),
     *("extended", "extension_refused", "nearly_due", "overdue", "escalated", "offered", "escalation_failed"),

@@ -60,6 +60,17 @@ ATTEMPTS = {
     "act as a replica, for which triggers rest": "SET session_replication_role = replica",
     "add a rule": "CREATE RULE nothing AS ON INSERT TO {facts} DO INSTEAD NOTHING",
     "hold up who appends": "BEGIN; LOCK TABLE {facts} IN SHARE MODE",
+    "change what was read": "UPDATE reads SET reader = 'another'",
+    "delete what was read": "DELETE FROM reads",
+    "empty what was read": "TRUNCATE reads",
+    "drop what was read": "DROP TABLE reads",
+    "say that it was read at another time": "INSERT INTO reads (reader, route, read_at) VALUES ('x', 'x', now())",
+    "number what was read": "INSERT INTO reads (reader, route, read_id) OVERRIDING SYSTEM VALUE VALUES ('x', 'x', 7)",
+    "disable the triggers of what was read": "ALTER TABLE reads DISABLE TRIGGER ALL",
+    "change what the trigger does": (
+        "CREATE OR REPLACE FUNCTION refuse_change_of_reads() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'"
+    ),
+    "see what was read of another service": "SELECT FROM {other}.reads",
     "claim a migration": "INSERT INTO migrations (component, number, name, digest) VALUES ('store', 99, 'x', 'x')",
     "rename a migration": "UPDATE migrations SET name = 'x'",
     "forge a digest": "UPDATE migrations SET digest = 'x'",

@@ -36,6 +36,8 @@ class Receiver:
 
     endpoint: str
     spans: list[Span] = field(default_factory=list)
+    raw: list[bytes] = field(default_factory=list)
+    """The requests as they came: protobuf keeps every text of a span in UTF-8."""
 
     def follow(self, start: Context) -> list[Span]:
         """The spans that follow from one, by parent or by link, in however many traces."""
@@ -71,9 +73,11 @@ class _Handler(BaseHTTPRequestHandler):
     receivers: ClassVar[dict[int, Receiver]] = {}
 
     def do_POST(self) -> None:
-        request = ExportTraceServiceRequest.FromString(self.rfile.read(int(self.headers["content-length"])))
+        raw = self.rfile.read(int(self.headers["content-length"]))
+        request = ExportTraceServiceRequest.FromString(raw)
         assert isinstance(self.server, ThreadingHTTPServer)
         receiver = self.receivers[self.server.server_port]
+        receiver.raw.append(raw)
         for resource in request.resource_spans:
             attributes = {one.key: one.value.string_value for one in resource.resource.attributes}
             for scope in resource.scope_spans:

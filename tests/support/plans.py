@@ -28,6 +28,13 @@ CREATE FUNCTION pg_temp.area(n bigint) RETURNS text IMMUTABLE LANGUAGE sql
 """
 """Every tenth minute a case."""
 
+MANY_READS = """
+INSERT INTO reads (read_at, reader, route, case_id, first, last)
+SELECT pg_temp.ago(n), 'reader ' || n % 90, 'GET /log', pg_temp.case_of(n), n, n + 49
+  FROM generate_series(1, {cases}) n;
+"""
+"""In the table that every service has."""
+
 MANY_IN_THE_CHASSIS = """
 INSERT INTO streams (stream_id, version, sequence, due_at)
 SELECT pg_temp.case_of(n), 3, 1, CASE WHEN n % 50 = 0 THEN now() + n * interval '1 minute' END
@@ -54,6 +61,7 @@ async def fill(database: Database, schema: str, rows: str, **values: str) -> Non
     """
     connection = await asyncpg.connect(database.admin_url, server_settings={"search_path": schema})
     await connection.execute(MANY_EVERYWHERE)
+    await connection.execute(MANY_READS.format(cases=CASES))
     if await connection.fetchval("SELECT to_regclass('events') IS NOT NULL"):
         await connection.execute(MANY_IN_THE_CHASSIS.format(cases=CASES))
     await connection.execute(rows.format(cases=CASES, **values))

@@ -16,7 +16,7 @@ from chassis.engine.decider import Decider, Facts, Inputs, Refused, Unfit, Unkno
 from chassis.engine.model import Model
 from chassis.engine.partner_requests import PartnerRequests
 from chassis.service import Service
-from chassis.store.migrations import STORE, Migration, read
+from chassis.store.migrations import EVERY, STORE, Migration, read
 from chassis.store.views import View
 from chassis.web.application import Routes
 from chassis.web.requests import CommandRequestDep, CommandsDep, answer
@@ -200,7 +200,7 @@ MODEL = Model(
         answers_unreadable=True,
     ),
 )
-MIGRATIONS = (*read("store", STORE), Migration("tally", 1, "0001_tables", SCHEMA))
+MIGRATIONS = (*read("every", EVERY), *read("store", STORE), Migration("tally", 1, "0001_tables", SCHEMA))
 TALLY = Service(
     model=MODEL, routes=Routes(router, {("POST", "/cases/{case_id}/notes"): ANYONE}, {}), migrations=MIGRATIONS
 )

@@ -19,6 +19,7 @@ _BECAUSE = {
     "manual": "by hand",
 }
 _STEPS: Mapping[str, str] = {
+    "disclosed": "read who the reporter is",
     "verifying": "asked for verification before filing",
     "verified_before_filing": "confirmed it before filing",
     "awaiting_ruling": "left the ruling to a person",
@@ -189,7 +190,9 @@ def _details(data: Any) -> str:
 
 
 def _text(data: Any) -> str | None:
-    found = (getattr(data, name, None) for name in ("task", "title", "reason", "note", "comment", "said", "text"))
+    found = (
+        getattr(data, name, None) for name in ("task", "title", "reason", "purpose", "note", "comment", "said", "text")
+    )
     return next((text for text in found if text), None)
 
 

@@ -55,6 +55,8 @@ class Case:
     verdict_reason: str | None = None
     outcome: CaseOutcome | None = None
     closed_at: datetime | None = None
+    reporter_refs: frozenset[str] = frozenset()
+    """The references that the report, its supplements and its withdrawal bear."""
     standing: status.Standing = field(default_factory=status.Standing)
     notices: Mapping[str, Ids] = field(default_factory=dict[str, Ids])
     """Partner -> the ids of intake's notices to it on this case."""
@@ -107,6 +109,8 @@ def _changed(state: Case, event: Event[Any]) -> Case:
 
 
 def _after_report(state: Case, said: Said, event: Event[Any]) -> Case:
+    if said.reporter_ref is not None:
+        state = replace(state, reporter_refs=state.reporter_refs | {said.reporter_ref})
     match said:
         case NewReport():
             return state if state.report else replace(state, report=_report(event, said))

@@ -3,6 +3,7 @@
 File            -> NewReport
 AddSupplement   -> Supplement    by whoever filed it, or on their behalf
 Withdraw        -> Withdrawal    likewise, until a final ruling; triage rules on it
+Disclose        -> Disclosed     of a reference that the case bears; who it is stands in a table beside the events
 
 `may_add_supplement` and `may_withdraw` hold the rules that depend only on who asks and on the report. `decide` and
 `actions` both ask them.
@@ -16,6 +17,7 @@ from chassis.engine.decider import Facts, Inputs, NotYours, Refused, Unknown, re
 from contracts import times
 from contracts.fields import Attachment, Place, Point
 from contracts.intake import Channel, NewReport, Supplement, Withdrawal
+from contracts.progress import Disclosed
 from contracts.reference import Policy
 from contracts.request import ReportedPlace
 from services.intake.domain.case import Case, Report
@@ -91,7 +93,15 @@ class Withdraw:
     by: By = By()
 
 
-Command = File | AddSupplement | Withdraw
+@dataclass(frozen=True, slots=True)
+class Disclose:
+    """Read who a reference of the case stands for."""
+
+    reporter_ref: str
+    purpose: str
+
+
+Command = File | AddSupplement | Withdraw | Disclose
 
 
 def counted(command: Command, state: Case, inputs: Inputs, *, rules: Rules) -> times.Counted:
@@ -122,6 +132,12 @@ def decide(command: Command, state: Case, inputs: Inputs, *, rules: Rules) -> Fa
         case Withdraw(by=by):
             report = may_withdraw(by, state, inputs)
             return [Withdrawal(reporter_ref=report.reporter_ref, reason=command.reason)]
+        case Disclose(reporter_ref=reference, purpose=purpose):
+            if state.report is None:
+                raise Unknown(f"there is no report {inputs.stream}")
+            if reference not in state.reporter_refs:
+                raise Refused("disclosure.case", f"{reference} is not the reporter of case {inputs.stream}")
+            return [Disclosed(reporter_ref=reference, purpose=purpose)]
 
 
 def may_add_supplement(by: By, state: Case, inputs: Inputs) -> Report:

@@ -1,5 +1,11 @@
 """Every example in intake's OpenAPI document succeeds, and is answered as the document says."""
 
+from functools import partial
+
+from chassis.engine.commands import CommandRequest
+from services.intake import reporters
+from services.intake.bodies import CASE, REPORTER
+from services.intake.domain.commands import File
 from tests.services.intake.callers import ACCEPTOR, ADMINISTRATOR, LI, file
 from tests.services.intake.desk import GRID
 from tests.support.examples import Preparations, Prepared, make_every_call
@@ -31,6 +37,18 @@ async def _person(intake: Running) -> Prepared:
     return Prepared(ADMINISTRATOR, {"reporter_ref": filed["reporter_ref"]})
 
 
+async def _own_person(intake: Running) -> Prepared:
+    return Prepared(LI, {"reporter_ref": (await file(intake, LI, reporter={"name": "Li Na"}))["reporter_ref"]})
+
+
+async def _reporter_of_the_example(intake: Running) -> Prepared:
+    """The example's body names the case."""
+    told = partial(reporters.remember, reporter_ref=REPORTER, name="Li Na", phone="+86 28 5555 0101")
+    command = File("hotline", "no water", reporter_ref=REPORTER)
+    await intake.runtime.deciding.commands.execute(CASE, command, CommandRequest("wang"), lambda *_: (201, {}), told)
+    return Prepared(ADMINISTRATOR, {"reporter_ref": REPORTER})
+
+
 PREPARATIONS: Preparations = {
     "file_report": _by_reporter,
     "list_reports": _by_staff,
@@ -38,7 +56,8 @@ PREPARATIONS: Preparations = {
     "list_actions": _report_of_another,
     "add_supplement": _own_report,
     "withdraw_report": _report_of_another,
-    "get_reporter": _person,
+    "get_reporter": _own_person,
+    "disclose_reporter": _reporter_of_the_example,
     "erase_reporter": _person,
     "list_categories": _by_anyone,
     "list_areas": _by_anyone,

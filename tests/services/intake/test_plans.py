@@ -31,6 +31,10 @@ async def test_no_table_that_grows_is_read_from_end_to_end(
     await statements.of_every_call(intake, PREPARATIONS)
     for query in ({}, {"status": "retried"}, {"case_id": case_id()}, {"cursor": encode_cursor([40_000])}):
         assert (await intake.client.get("/parked", params=query, headers=ADMINISTRATOR)).is_success
+    since = {"since": "2026-05-01T00:00:00Z", "until": "2026-05-02T00:00:00Z"}
+    before = {"cursor": encode_cursor(["2026-05-01T00:00:00Z", 7])}
+    for query in ({}, {"reader": "reader 7"}, since, {"reader": "reader 7"} | since, before):
+        assert (await intake.client.get("/reads", params=query, headers=ADMINISTRATOR)).is_success
     assert await statements.scans(empty_database, "intake") == []
 
 
