@@ -10,7 +10,7 @@ from contracts.feedback import Evaluated
 from contracts.fields import Fact, Place
 from contracts.intake import NewReport, Supplement, Withdrawal
 from contracts.notice import UrgeNotice
-from contracts.progress import Discarded, Noted, Offered, Overdue, Refused
+from contracts.progress import Discarded, Disclosed, Noted, Offered, Overdue, Refused
 from contracts.request import Acknowledge
 from contracts.triage import Merged, Rejected, Upheld, Withdrawn
 from services.audit.domain import summaries
@@ -45,6 +45,11 @@ def test_a_summary_says_who_did_what_and_why() -> None:
             Upheld(reason="a pipe is open"),
             "leader:1",
             "leader:1 upheld the case although its reporter withdrew the report: a pipe is open",
+        ),
+        (
+            Disclosed(reporter_ref="reporter:1", purpose="call back"),
+            "person:wang",
+            "person:wang read who the reporter is: call back",
         ),
         (
             Overdue(assignment_id=story.assignment_id(1), unit="dept:water", due_at=BEGIN),

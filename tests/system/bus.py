@@ -77,7 +77,8 @@ class Node:
     async def clear(self) -> None:
         """Makes the store as it was on the first day, which the service's own role cannot."""
         rows = await self.database.fetch("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
-        tables = [row["tablename"] for row in rows if row["tablename"] not in ("leader", "locks", "migrations")]
+        kept = ("leader", "locks", "migrations", "reads")
+        tables = [row["tablename"] for row in rows if row["tablename"] not in kept]
         await execute(self.admin_url, "; ".join(f"DELETE FROM {self.model.name}.{table}" for table in tables))
 
     async def outbox(self) -> list[Record]:

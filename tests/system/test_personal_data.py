@@ -144,7 +144,10 @@ async def _refused(witness: Witness, case: str, database: Database) -> None:
 
 async def _audited(witness: Witness, case: str) -> bool:
     answer = await witness.ask("audit", "GET", f"/cases/{case}", ADMINISTRATOR)
-    return answer.is_success and "disclosed" in answer.text and "dispatched" in answer.text
+    if not (answer.is_success and "disclosed" in answer.text and "dispatched" in answer.text):
+        return False
+    checked = await witness.ask("audit", "GET", f"/completeness?case_id={case}", ADMINISTRATOR)
+    return checked.json()["verdict"] == "complete"
 
 
 async def _look_everywhere(witness: Witness, case: str) -> None:

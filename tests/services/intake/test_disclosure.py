@@ -139,6 +139,20 @@ async def test_whoever_was_erased_is_not_disclosed_and_no_step_says_so(intake: R
     assert await recorded(intake) == []
 
 
+async def test_as_many_steps_as_readings_also_while_somebody_is_erased(intake: Running) -> None:
+    case, reference = await filed(intake)
+
+    async def erase() -> httpx.Response:
+        return await intake.client.delete(f"/reporters/{reference}", headers=ADMINISTRATOR)
+
+    before = [ask(intake, reference, case) for _ in range(5)]
+    answers = await asyncio.gather(*before, erase(), *(ask(intake, reference, case) for _ in range(5)))
+    assert {answer.status_code for answer in answers} <= {200, 204, 404}
+    told = [answer for answer in answers if answer.status_code == 200]
+    assert all(answer.json()["name"] == PERSON["name"] for answer in told)
+    assert len(await steps(intake, case)) == len(told)
+
+
 async def test_nothing_is_read_where_the_step_cannot_be_written(intake: Running, empty_database: Database) -> None:
     case, reference = await filed(intake)
     await execute(empty_database.admin_url, "REVOKE INSERT ON intake.outbox FROM intake")
