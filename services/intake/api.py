@@ -71,7 +71,7 @@ TAGS = {
     "reporters": "The names and telephone numbers behind references, which only intake has.",
 }
 _OPERATIONS: Mapping[type[Command], str] = {AddSupplement: "add_supplement", Withdraw: "withdraw_report"}
-"""The command on a report that exists already -> its route."""
+"""The command that changes a report -> its route."""
 
 CasePath = Annotated[
     str,

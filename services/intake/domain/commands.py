@@ -163,7 +163,7 @@ def may_withdraw(by: By, state: Case, inputs: Inputs) -> Report:
 
 
 def actions(by: By, state: Case, inputs: Inputs) -> Mapping[type[Command], Refused | None]:
-    """Each command that concerns an existing report, and the rule that forbids it now."""
+    """Each command that changes an existing report, and the rule that forbids it now."""
     return {
         AddSupplement: refusal(may_add_supplement, by, state, inputs),
         Withdraw: refusal(may_withdraw, by, state, inputs),
