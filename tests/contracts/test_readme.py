@@ -86,7 +86,7 @@ def test_the_kinds_of_the_facts_are_those_of_the_models() -> None:
     assert label(request.Withdraw(reason="x")) == "request"
 
 
-OF_PEOPLE = ("urge.", "supervise.", "extension.none", "extension.self")
+OF_PEOPLE = ("disclosure.", "urge.", "supervise.", "extension.none", "extension.self")
 """Rules of what only a city's own people may do."""
 
 
