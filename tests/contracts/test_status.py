@@ -230,7 +230,7 @@ def test_any_order_of_the_story_gives_the_same_status(case: str, drawn: st.DataO
 SAY_NOTHING = {
     *("supplement", "withdrawal", "upheld", "ruling_overdue", "joined", "supplemented", "note", "urged", "supervised"),
     *("extension_requested", "extended", "extension_refused", "nearly_due", "overdue", "escalated", "offered"),
-    *("escalation_failed", "check_overdue", "rated", "refused", "retried", "discarded"),
+    *("escalation_failed", "check_overdue", "rated", "refused", "retried", "discarded", "forged"),
 }
 """The facts from which no status follows."""
 
