@@ -108,7 +108,7 @@ class Judge:
         suspects = await self._not_genuine([claim for one in records if (claim := self._claim(one)) is not None])
         for begin in range(0, len(suspects), _AT_ONCE):
             await self._name(suspects[begin : begin + _AT_ONCE])
-        await self._database.fetch(_MOVE, *zip(*((*place, end) for place, end in ends.items()), strict=True))
+        await self._database.fetch(_MOVE, *zip(*((*place, end) for place, end in sorted(ends.items())), strict=True))
 
     def _claim(self, record: Record) -> _Claim | None:
         """What a record claims, if it bears the service's name."""
@@ -127,7 +127,10 @@ class Judge:
         return _Claim(record, event_id if named else None, sha256(raw).digest())
 
     async def _not_genuine(self, claims: Sequence[_Claim]) -> list[tuple[_Claim, bool]]:
-        """The claims that are false, with whether the case has an event of this id."""
+        """The claims that are false, with whether the case has an event of this id.
+
+        They come in one order, so that two workers that name the same ones do not deadlock.
+        """
         if not claims:
             return []
         rows = await self._database.fetch(
@@ -137,7 +140,8 @@ class Judge:
             [claim.record.topic for claim in claims],
             [claim.digest for claim in claims],
         )
-        return [(claims[row["place"]], row["known"]) for row in rows]
+        found: list[tuple[_Claim, bool]] = [(claims[row["place"]], row["known"]) for row in rows]
+        return sorted(found, key=lambda one: _place(one[0].record))
 
     async def _name(self, suspects: Sequence[tuple[_Claim, bool]]) -> None:
         try:

@@ -97,6 +97,7 @@ class Tail:
             fetch_min_bytes=_ENOUGH_BYTES,
             fetch_max_wait_ms=_WAIT_MS,
             max_partition_fetch_bytes=2 * 1024 * 1024,
+            fetch_max_bytes=8 * 1024 * 1024,  # of all partitions, so that a long backlog takes little memory
             request_timeout_ms=40_000,
         )
         try:
