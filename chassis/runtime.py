@@ -1,7 +1,7 @@
 """One process of a service: its parts by role, started in any order, stopped gracefully.
 
 api      HTTP only
-worker   consumer, relay and timers; HTTP for health only
+worker   consumer, relay, timers and tail; HTTP for health only
 both     everything
 """
 
@@ -27,7 +27,6 @@ from chassis.engine.inbox import Inbox
 from chassis.engine.model import Model
 from chassis.kafka.connection import Connection
 from chassis.kafka.consumer import Consumer, Reading
-from chassis.kafka.relay import Relay
 from chassis.registry import Registry
 from chassis.retry import in_short, in_words, until_done
 from chassis.service import Service
@@ -55,9 +54,11 @@ class Runtime:
         self.changes = Changes(self.database)
         self.works = settings.role in ("worker", "both")
         self.serves = settings.role in ("api", "both")
+        broker = Connection.of(settings)
+        self._reading = Reading(broker, settings.topic_prefix, settings.batch, settings.session_seconds)
         self.worker = self._worker(service)
         self.consumer = Consumer(
-            Reading(Connection.of(settings), settings.topic_prefix, settings.batch, settings.session_seconds),
+            self._reading,
             service.name,
             lambda: self.registry.topics(tuple(service.topics)),
             self.worker.process,
@@ -67,17 +68,10 @@ class Runtime:
         self._failed = asyncio.Event()
 
     def _worker(self, service: Service) -> Worker:
-        settings = self.settings
         if not isinstance(service.model, Model):
             return RecordingWorker(service.model, self.database)
-        relay = Relay(
-            broker=Connection.of(settings),
-            name=service.name,
-            prefix=settings.topic_prefix,
-            database=self.database,
-        )
         model = replace(service.model, registry=self.registry)
-        return DecidingWorker(model, self.database, self.clock, relay, self._read_up_to)
+        return DecidingWorker(model, self.database, self.clock, self._reading, self._read_up_to)
 
     @property
     def commands(self) -> Commands:

@@ -6,12 +6,15 @@ from typing import Any, Protocol
 
 from chassis.clock import Clock
 from chassis.engine.commands import Commands
+from chassis.engine.forgeries import Judge
 from chassis.engine.inbox import Inbox
 from chassis.engine.model import Model
 from chassis.engine.rebuild import derived
 from chassis.engine.timers import ReadUpTo, Timers
+from chassis.kafka.consumer import Reading
 from chassis.kafka.records import Record
 from chassis.kafka.relay import Relay
+from chassis.kafka.tail import Tail
 from chassis.store.database import Database
 from chassis.store.derived import Derived, Refresher
 
@@ -60,13 +63,17 @@ def derived_of(model: Model | Recorder) -> Derived:
 
 
 class DecidingWorker:
-    """Inbox, commands, timers and relay of a service that decides."""
+    """Inbox, commands, timers, relay and tail of a service that decides."""
 
-    def __init__(self, model: Model, database: Database, clock: Clock, relay: Relay, read_up_to: ReadUpTo) -> None:
+    def __init__(self, model: Model, database: Database, clock: Clock, reading: Reading, read_up_to: ReadUpTo) -> None:
         self.inbox = Inbox(model, database, clock)
         self.commands = Commands(model, database, clock)
         self.timers = Timers(model, database, clock, self.inbox.cache, read_up_to)
-        self.relay = relay
+        self.relay = Relay(broker=reading.broker, name=model.name, prefix=reading.prefix, database=database)
+        self.judge = Judge(model, database, clock, self.inbox.cache)
+        self.tail = Tail(
+            reading, model.name, lambda: model.registry.topics(model.writes), self.judge, lambda: self.relay.leads
+        )
         self._refresher = Refresher(derived(model), database)
 
     async def process(self, records: Sequence[Record]) -> None:
@@ -74,18 +81,24 @@ class DecidingWorker:
         await self.inbox.process(records)
 
     def loops(self) -> Loops:
-        """Relay and timers, and what an older version has written."""
-        return {"relay": self.relay.run, "timers": self.timers.run, "refresher": self._refresher.run}
+        """Relay, timers and tail, and what an older version has written."""
+        return {
+            "relay": self.relay.run,
+            "timers": self.timers.run,
+            "tail": self.tail.run,
+            "refresher": self._refresher.run,
+        }
 
     def faults(self) -> dict[str, str]:
-        """Of relay and timers."""
-        found = {"relay": self.relay.fault, "timers": self.timers.fault}
+        """Of relay, timers and tail."""
+        found = {"relay": self.relay.fault, "timers": self.timers.fault, "tail": self.tail.fault}
         return {part: fault for part, fault in found.items() if fault}
 
     def health(self) -> dict[str, Any]:
-        """Of the relay, and how many records were passed over."""
+        """Of the relay and the tail, and how many records were passed over."""
         return {
             "relay": {"fault": self.relay.fault, "missing_topics": self.relay.missing},
+            "tail": {"fault": self.tail.fault, "forged": self.judge.found if self.relay.leads else None},
             "passed_over": dict(self.inbox.reader.passed_over),
         }
 

@@ -3,7 +3,7 @@
 A fact that follows from another's fact names that. One that a person or the clock began names what it answers: an
 acknowledgement the `Assigned`, a grant the request, a check the `checking`, a deadline's passage the event that set the
 deadline. Of two facts of one decision the second names the first. A case's first report has no cause,
-nor has what is said of a record that cannot be read.
+nor has what is said of a record that cannot be read, or that is forged.
 
 An event is known here by its label: its topic's kind, ruling, outcome, verdict or step, and of a plan or a step also by
 the assignment it is about. Among the causes that the table allows the latest of the case counts.
@@ -81,6 +81,8 @@ CAUSES: Mapping[str, tuple[str, ...]] = {
     # operators name the parked event where it can be read, else its coordinates in the fact itself
     "retried": ("any",),
     "discarded": ("any",),
+    # it is said of a record, and follows from no event
+    "forged": (),
     # Notice: the fact it tells of, or the request it answers
     "notice assigned": ("dispatched", "offered", "handed_on"),
     "notice changed": ("joined", "dispatched"),

@@ -46,8 +46,8 @@ HOMES: Mapping[str, str] = {
 }
 """Topic -> the one source that writes it."""
 DECIDERS = frozenset(HOMES.values())
-"""The services that decide. On Progressed each writes its own steps, and what became of a record parked with it. One
-that is the home of no topic is added here."""
+"""The services that decide. On Progressed each writes its own steps, what became of a record parked with it, and which
+records bear its name but are not its own. One that is the home of no topic is added here."""
 TELLERS = frozenset({HOMES["ReportFiled"], HOMES["Resolved"]})
 """Who takes partners' requests and writes `to.<partner>`."""
 
@@ -68,4 +68,5 @@ RECEIVES: Mapping[str, Sequence[str]] = {
     "audit": (*HOMES, "Progressed", EVERY_FROM, EVERY_TO),
     "partner": (EVERY_TO,),
 }
-"""Who reads what. Nobody reads what it writes itself: of Progressed feedback takes dispatch's steps only."""
+"""Who reads what. Nobody reads what it writes itself, but to find forgeries there (chassis.engine.forgeries): of
+Progressed feedback takes dispatch's steps only."""

@@ -9,7 +9,8 @@ dispatch  acknowledged, en_route, on_scene, note, extension_requested       by t
           nearly_due, overdue, escalated, offered, escalation_failed        by the clock
           joined, supplemented                                              because of another case
 feedback  checking, check_overdue, verified, failed, rated
-any       refused (a partner's request), retried, discarded (a parked record)
+any       refused (a partner's request), retried, discarded (a parked record),
+          forged (a record in its name that is not its own)
 """
 
 from collections.abc import Mapping
@@ -399,6 +400,22 @@ class Discarded(_Settled):
     step: Literal["discarded"] = "discarded"
 
 
+class Forged(_Step):
+    """A record bears the name of the service that says this, which did not publish it. Somebody else did."""
+
+    step: Literal["forged"] = "forged"
+    forged_topic: Name
+    """The topic of the record."""
+    partition: Count
+    """The partition of the record."""
+    offset: Count
+    """Where the record lies."""
+    event_id: CaseId | None = None
+    """The id that the record claims, where it is one."""
+    because: Literal["unknown", "altered"]
+    """`unknown`: the service has no such event of the case; `altered`: it has, on another topic or in other words."""
+
+
 IntakeStep = Disclosed
 TriageStep = Verifying | VerifiedBeforeFiling | AwaitingRuling | RulingOverdue
 UnitStep = Acknowledged | EnRoute | OnScene | Noted | ExtensionRequested
@@ -411,7 +428,8 @@ AssignmentStep = UnitStep | WatcherStep | ClockStep
 DispatchStep = AssignmentStep | Joined | Supplemented
 FeedbackStep = Checking | CheckOverdue | Verified | Failed | Rated
 Progressed = Annotated[
-    IntakeStep | TriageStep | DispatchStep | FeedbackStep | Refused | Retried | Discarded, Field(discriminator="step")
+    IntakeStep | TriageStep | DispatchStep | FeedbackStep | Refused | Retried | Discarded | Forged,
+    Field(discriminator="step"),
 ]
 
 
@@ -423,7 +441,7 @@ def _publishers(step: type[Any]) -> frozenset[str]:
             return frozenset({service_source(service)})
     if step is Refused:
         return TELLERS
-    if not issubclass(step, _Settled):
+    if not issubclass(step, _Settled | Forged):
         raise LookupError(f"{step.__name__} is a step of nobody's")
     return DECIDERS
 

@@ -9,7 +9,7 @@ from chassis.engine.partner_requests import PartnerRequests
 from chassis.registry import Registry
 from chassis.store.database import Connection
 from chassis.store.views import View
-from contracts.homes import service_source
+from contracts.homes import SENDS, service_source
 
 
 class Context(Protocol):
@@ -57,3 +57,8 @@ class Model:
     def source(self) -> str:
         """The CloudEvents `source` of what it publishes."""
         return service_source(self.name)
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """The topics that it publishes on; `to.*` stands for those of all partners."""
+        return tuple(SENDS.get(self.name, ()))

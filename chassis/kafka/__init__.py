@@ -2,7 +2,8 @@
 
 consumer.py    Kafka -> batches of records; offsets follow the database
 relay.py       outbox -> Kafka
-connection.py  how both reach the broker, and as whom
+tail.py        the service's own topics, to find what is forged there
+connection.py  how all three reach the broker, and as whom
 records.py     a record with its coordinates, and reading it
 partitions.py  key -> partition, as all Kafka clients choose it
 completion.py  calls that a cancellation must not interrupt

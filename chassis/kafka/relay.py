@@ -63,6 +63,8 @@ class Relay:
         self._missing: dict[str, float] = {}
         self.fault: str | None = "the outbox has not been read yet"
         """What keeps facts from being published now; None while all is well."""
+        self.leads = False
+        """Whether this relay is the one that publishes."""
 
     async def run(self) -> None:
         """Publishes until cancelled; starts again after any error."""
@@ -74,11 +76,13 @@ class Relay:
         try:
             connection = await self._database.connect()
             await self._lead(connection)
+            self.leads = True
             producer = self._producer()
             await self._broker.reach(producer.start())
             backoff.reset()
             await self._publish(connection, producer)
         finally:
+            self.leads = False
             await self._close(connection, producer)
 
     def _note(self, error: Exception) -> None:

@@ -43,6 +43,7 @@ from contracts.progress import (
     CheckOverdue,
     Discarded,
     Disclosed,
+    Forged,
     HandedOn,
     Joined,
     Offered,
@@ -372,6 +373,9 @@ def _not_reproducible(told: Story) -> None:
         reason="the case is closed on triage's own word",
     )  # fmt: skip
     told.fact("13:55:00", "triage", case, given_up, cause=closed, actor="person:operator-1")
+    other = "019e0bd1-6a10-7c44-9d4b-6f0e2f8b7a55"
+    false = Forged(forged_topic="Assigned", partition=1, offset=731, event_id=other, because="unknown")
+    told.fact("14:02:00", "triage", case, false, actor="triage")
 
 
 def _closed_by_rule(told: Story, when: str, case: Case, cause: Said, outcome: CaseOutcome) -> Said:

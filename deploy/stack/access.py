@@ -40,13 +40,14 @@ def belongs(user: str, prefix: str = "") -> bool:
 def access(partners: Iterable[str], prefix: str = "") -> frozenset[Rule]:
     """All that the services and the partners with these ids may do; nobody else may do anything.
 
-    Nobody gets transactional ids: facts are published without transactions.
+    A service may read what it writes, to find what others wrote there in its name. Nobody gets transactional ids: facts
+    are published without transactions.
     """
     found: set[Rule] = set()
     for name in SERVICES:
         user = service_user(name, prefix)
         found |= {_on_topic(user, "WRITE", topic, prefix) for topic in SENDS[name]}
-        found |= {_on_topic(user, "READ", topic, prefix) for topic in RECEIVES[name]}
+        found |= {_on_topic(user, "READ", topic, prefix) for topic in (*RECEIVES[name], *SENDS[name])}
         found.add(Rule(user, "READ", "GROUP", user))
     for partner in partners:
         found |= of_partner(partner, prefix)

@@ -4,14 +4,17 @@
     ids         an event's id comes again only with the same bytes and in the same case
     causes      each event names its cause, which is in the log and may be the cause of such an event
     requests    each has exactly one answer, or an operator discarded it
-    invalid     an operator retried or discarded each record that was unreadable or forged, and audit failed with none
+    forged      no service has named a record that bears its name and is not its own
+    invalid     an operator retried or discarded each record that was unreadable or from a source that does not
+                write its topic, and audit failed with none
     offsets     every record of a partition is stored, from 0 to the last one
     indexes     every index is there, from 0 to the last one
     lost        every stored record is still on its topic
     lag         every record on the topics is stored
 
-The last four are asked of the whole log only, because what is missing there may belong to any case. Duplicates and open
-cases are listed, but are no fault. Each list has its full count beside its first items.
+The last four are asked of the whole log only, because what is missing there may belong to any case. A forgery is never
+settled: the log has a lie in it from then on. Duplicates and open cases are listed, but are no fault. Each list has its
+full count beside its first items.
 """
 
 from collections.abc import Awaitable, Callable, Mapping

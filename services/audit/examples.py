@@ -195,6 +195,7 @@ COMPLETENESSES: list[JsonValue] = [
         "unanswered": {"count": 1, "items": [_UNANSWERED]},
         "answered_twice": _NOTHING,
         "invalid": {**_NOTHING, "waiting": 0, "failed": 0},
+        "forged": _NOTHING,
         "duplicates": {"count": 0},
         "open_cases": _NOTHING,
         "index_gaps": _NOTHING,

@@ -307,6 +307,35 @@ class InvalidRecords(Findings[InvalidRecord]):
     ]
 
 
+class ForgedRecord(Answer):
+    """A record that bears a service's name, of which that service says that it is not its own."""
+
+    index: Annotated[
+        int | None, Field(description="Where it is in the log; null while it is not stored yet.", examples=[77], ge=0)
+    ]
+    topic: Annotated[str, Field(description="The topic, without the installation's prefix.", examples=["Assigned"])]
+    partition: Annotated[int, Field(description="The topic's partition.", examples=[2], ge=0)]
+    offset: Annotated[int, Field(description="The partition's offset.", examples=[17], ge=0)]
+    kind: Annotated[
+        str | None,
+        Field(description="What it says: a ruling, a step ...; null if it is invalid.", examples=["rejected"]),
+    ]
+    event_id: Annotated[
+        str | None, Field(description="The id that it claims; null if that is none.", examples=[examples.REPORT_ID])
+    ]
+    case_id: CaseOut
+    source: Annotated[str, Field(description="Whose name it bears, and who says so.", examples=["/services/triage"])]
+    because: Annotated[
+        Literal["unknown", "altered"],
+        Field(
+            description="`unknown`: the service has no such event of the case; `altered`: it has, on another topic or"
+            " in other words.",
+            examples=["unknown"],
+        ),
+    ]
+    named_at: Annotated[int, Field(description="The index of the step that says so.", examples=[81], ge=0)]
+
+
 class Duplicates(Answer):
     """Records of events that had been stored before, which is no fault."""
 
@@ -372,6 +401,13 @@ class Completeness(Answer):
     ]
     invalid: Annotated[
         InvalidRecords, Field(description="Invalid records. Only those that wait or failed are a fault.")
+    ]
+    forged: Annotated[
+        Findings[ForgedRecord],
+        Field(
+            description="Records that bear a service's name and are not its own, as that service says. They took effect"
+            " with whoever reads them, and are never settled; `invalid` are records that took none."
+        ),
     ]
     duplicates: Annotated[Duplicates, Field(description="How often an event was stored again, which is no fault.")]
     open_cases: Annotated[Findings[CaseItem], Field(description="Cases that are not closed, which is no fault.")]

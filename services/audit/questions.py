@@ -111,7 +111,7 @@ SELECT {_COLUMNS}, l.causation_id,
         f"""
 SELECT {_COLUMNS} FROM log l
  WHERE {_EVENT} {{and_case}} AND l.causation_id IS NULL AND {_CAUSE_CHECKED}
-   AND NOT (l.topic = 'Progressed' AND l.kind IN ('retried', 'discarded'))
+   AND NOT (l.topic = 'Progressed' AND l.kind IN ('retried', 'discarded', 'forged'))
    AND (l.answers IS NULL OR l.answers NOT LIKE '{FROM}%')
    AND NOT (l.topic = 'ReportFiled' AND l.kind = 'new' AND NOT EXISTS (
     SELECT FROM log e WHERE e.case_id = l.case_id AND e.index < l.index AND e.topic = 'ReportFiled' AND e.kind = 'new'
@@ -146,6 +146,19 @@ SELECT l.index, l.topic, l.partition, l."offset", l.case_id, l.source, l.stored_
   FROM log l WHERE NOT l.valid {{and_case}}
 """,
         "index",
+    ),
+    "forged": Question(
+        f"""
+SELECT r.index, f.data ->> 'forged_topic' AS topic, (f.data ->> 'partition')::integer AS partition,
+       (f.data ->> 'offset')::bigint AS "offset", r.kind, f.data ->> 'event_id' AS event_id, f.case_id, f.source,
+       f.data ->> 'because' AS because, f.index AS named_at
+  FROM (SELECT l.index, l.case_id, l.source, convert_from(l.body, 'UTF8')::json -> 'data' AS data FROM log l
+         WHERE {_EVENT} {{and_case}} AND l.topic = 'Progressed' AND l.kind = 'forged') f
+  LEFT JOIN log r ON r.topic = f.data ->> 'forged_topic' AND r.partition = (f.data ->> 'partition')::integer
+                 AND r."offset" = (f.data ->> 'offset')::bigint AND r.reread_of IS NULL
+""",
+        "named_at",
+        "records that bear a service's name and are not its own",
     ),
     "open_cases": Question(
         f"SELECT {', '.join(ITEM_COLUMNS)} FROM cases l WHERE l.status IS DISTINCT FROM 'closed' {{and_case}}",

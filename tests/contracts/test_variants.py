@@ -70,3 +70,7 @@ def test_every_step_has_a_model_and_somebody_who_says_it() -> None:
 
 def test_every_service_that_publishes_says_what_became_of_a_parked_record() -> None:
     assert PUBLISHERS["retried"] == PUBLISHERS["discarded"] == DECIDERS
+
+
+def test_every_service_that_publishes_says_what_was_forged_in_its_name() -> None:
+    assert PUBLISHERS["forged"] == DECIDERS

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from contracts.homes import DECIDERS, HOMES, RECEIVES, TELLERS, publisher_of
+from contracts.homes import DECIDERS, HOMES, RECEIVES, SENDS, TELLERS, publisher_of
 from contracts.status import SERVICES
 from contracts.wire import TOPICS
 from deploy.stack.access import Rule, access, belongs, partner_user, service_user
@@ -43,14 +43,14 @@ def test_a_partners_topics_are_its_own_and_those_of_the_services_that_serve_it(p
     user = partner_user(partner)
     assert who_may("WRITE", "TOPIC", f"from.{partner}") == {user}
     assert who_may("READ", "TOPIC", f"from.{partner}") == {"intake", "dispatch", "audit"}
-    assert who_may("READ", "TOPIC", f"to.{partner}") == {user, "audit"}
+    assert who_may("READ", "TOPIC", f"to.{partner}") == {user, "audit", "intake", "dispatch"}
     assert [topic for topic in TOPICS if may(user, "READ", "TOPIC", topic)] == []
     assert [topic for topic in TOPICS if may(user, "WRITE", "TOPIC", topic)] == []
 
 
 @pytest.mark.parametrize(("service", "topic"), [*product(SERVICES, TOPICS)])
-def test_a_service_reads_what_it_is_declared_to_read(service: str, topic: str) -> None:
-    assert may(service, "READ", "TOPIC", topic) is (topic in RECEIVES[service])
+def test_a_service_reads_what_it_is_declared_to_read_and_what_it_writes(service: str, topic: str) -> None:
+    assert may(service, "READ", "TOPIC", topic) is (topic in RECEIVES[service] or topic in SENDS[service])
 
 
 def test_a_group_is_its_owners_alone() -> None:

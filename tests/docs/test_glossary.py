@@ -38,6 +38,7 @@ LITERALS: Mapping[str, set[str]] = {
     "light": set(get_args(Light)),
     "because": set(get_args(triage.Because)),
     "unclaimed": {"not_acknowledged", "overdue"},
+    "forgery": {"unknown", "altered"},
     "check": set(get_args(triage.CheckMethod)),
     "checker": {"grid", "call_centre", "rule"},
     "why": set(get_args(triage.RejectionReason)),

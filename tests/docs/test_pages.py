@@ -109,8 +109,15 @@ def test_the_page_on_security_shows_the_rules_as_they_are() -> None:
             assert spans(table[user][head]) == allowed, f"{user} {head}"
 
 
-def test_the_tests_that_the_page_on_security_names_are_there() -> None:
-    named = [name for row in rows(page("security.md")) for name in spans(row.get("proven by", ""))]
+@pytest.mark.parametrize(
+    ("of", "where"),
+    [
+        ("security.md", ["tests/deploy/test_broker_access.py"]),
+        ("security/forgeries.md", ["tests/system/test_forgeries.py", "tests/services/test_forgeries.py"]),
+    ],
+)
+def test_the_tests_that_a_page_on_security_names_are_there(of: str, where: list[str]) -> None:
+    named = [name for row in rows(page(of)) for name in spans(row.get("proven by", ""))]
     assert named
     for name in named:
-        assert f"def {name}(" in (ROOT / "tests/deploy/test_broker_access.py").read_text(), name
+        assert f"def {name}(" in written(*where), name

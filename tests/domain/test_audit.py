@@ -12,7 +12,7 @@ from contracts.envelope import AnyEvent
 from contracts.feedback import Evaluated
 from contracts.fields import Fact
 from contracts.notice import AcceptanceNotice, UrgeNotice
-from contracts.progress import AwaitingRuling, Discarded, HandedOn, Offered, Retried, Verifying
+from contracts.progress import AwaitingRuling, Discarded, Forged, HandedOn, Offered, Retried, Verifying
 from contracts.request import Acknowledge
 from contracts.triage import Dispatched, Merged, Rejected, Upheld, Withdrawn
 from contracts.wire import TYPES, parse
@@ -114,13 +114,14 @@ def test_an_assignment_has_the_unit_that_took_it_on_last() -> None:
     [
         parked(Retried),
         parked(Discarded),
+        Forged(forged_topic="Assigned", partition=0, offset=7, because="unknown"),
         Acknowledge(assignment_id=f"{CASE}.1.1"),
         AcceptanceNotice(to="water", request=OTHER),
         UrgeNotice(to="water", assignment_id=f"{CASE}.1.1", count=1),
     ],
     ids=lambda data: type(data).__name__,
 )
-def test_operators_decisions_and_partners_messages_do_not_change_where_a_case_stands(data: Fact) -> None:
+def test_what_is_said_of_records_and_partners_messages_do_not_change_where_a_case_stands(data: Fact) -> None:
     story = Story()
     story.publish(data, claimed=FAR if data.name == "Request" else None)
     assert fold([(story.events[0], 0)]) is None

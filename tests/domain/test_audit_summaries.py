@@ -10,7 +10,7 @@ from contracts.feedback import Evaluated
 from contracts.fields import Fact, Place
 from contracts.intake import NewReport, Supplement, Withdrawal
 from contracts.notice import UrgeNotice
-from contracts.progress import Discarded, Disclosed, Noted, Offered, Overdue, Refused
+from contracts.progress import Discarded, Disclosed, Forged, Noted, Offered, Overdue, Refused
 from contracts.request import Acknowledge
 from contracts.triage import Merged, Rejected, Upheld, Withdrawn
 from services.audit.domain import summaries
@@ -66,6 +66,11 @@ def test_a_summary_says_who_did_what_and_why() -> None:
             parked(Discarded),
             "operator:1",
             "operator:1 discarded a parked record, Resolved/0@7 (not JSON): spam",
+        ),
+        (
+            Forged(forged_topic="Resolved", partition=0, offset=7, because="altered"),
+            "dispatch",
+            "dispatch found a record in its name that is not its own, Resolved/0@7 (altered)",
         ),
         (
             Refused(partner="water", rule="step.order", reason="acknowledge it first"),

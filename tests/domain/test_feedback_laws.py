@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from contracts import causes
 from contracts.feedback import Evaluated
 from contracts.fields import Fact
-from contracts.progress import Checking, CheckOverdue, Discarded, Rated, Retried
+from contracts.progress import Checking, CheckOverdue, Discarded, Forged, Rated, Retried
 from contracts.status import Standing, shown_by
 from contracts.triage import Upheld, Withdrawn
 from contracts.wire import Circumstances, build, parse
@@ -192,6 +192,7 @@ SETTLED = {"parked_topic": "Assigned", "partition": 0, "offset": 1, "parked_beca
 ANY = (
     Retried(**SETTLED),
     Discarded(**SETTLED),
+    Forged(forged_topic="Evaluated", partition=0, offset=1, because="unknown"),
     CheckOverdue(due_at=NOW),
     Rated(rating=3),
     Checking(due_at=NOW),

@@ -16,7 +16,7 @@ from contracts.envelope import AnyEvent, Event
 from contracts.feedback import Evaluated
 from contracts.fields import Fact
 from contracts.intake import NewReport
-from contracts.progress import Acknowledged, Discarded, HandedOn, Retried
+from contracts.progress import Acknowledged, Discarded, Forged, HandedOn, Retried
 from contracts.status import Standing, Status
 from contracts.triage import Dispatched, Merged, Rejected, Withdrawn
 from contracts.wire import TOPICS
@@ -84,8 +84,8 @@ Changes = dict[str, Any]
 
 
 def is_case_fact(event: AnyEvent) -> TypeGuard[Event[Any]]:
-    """Whether an event is a fact of a case, which an operator's decision on a parked record is not."""
-    return event.data.name in TOPICS and not isinstance(event.data, Retried | Discarded)
+    """Whether an event is a fact of a case, which what is said of a record, parked or forged, is not."""
+    return event.data.name in TOPICS and not isinstance(event.data, Retried | Discarded | Forged)
 
 
 def evolve(case: Case | None, event: AnyEvent, index: int) -> Case | None:

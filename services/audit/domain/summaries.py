@@ -9,7 +9,7 @@ from contracts.feedback import Evaluated
 from contracts.fields import coordinates
 from contracts.homes import partner_subject
 from contracts.intake import NewReport, Supplement, Withdrawal
-from contracts.progress import Discarded, Offered, Refused, Retried
+from contracts.progress import Discarded, Forged, Offered, Refused, Retried
 from contracts.triage import Dispatched, Merged, Rejected, Upheld, Withdrawn
 
 _BECAUSE = {
@@ -49,6 +49,7 @@ _STEPS: Mapping[str, str] = {
     "refused": "refused a request",
     "retried": "retried a parked record",
     "discarded": "discarded a parked record",
+    "forged": "found a record in its name that is not its own",
 }
 """Step -> what was done."""
 _REQUESTS: Mapping[str, str] = {
@@ -156,6 +157,8 @@ def _step(data: Any) -> str:
         case Retried() | Discarded():
             where = coordinates(data.parked_topic, data.partition, data.offset)
             return f"{found}, {where} ({_short(data.parked_because)})" + _quoted(data.reason)
+        case Forged():
+            return f"{found}, {coordinates(data.forged_topic, data.partition, data.offset)} ({data.because})"
         case Refused():
             return f"{found} of {data.partner}, {data.rule}" + _quoted(data.reason)
         case Offered() if data.to:

@@ -11,9 +11,9 @@ from chassis.kafka.records import Record
 from contracts.fields import Fact
 from contracts.intake import Supplement
 from contracts.notice import AcceptanceNotice, RefusalNotice, UrgeNotice
-from contracts.progress import Discarded, OnScene, Retried, Urged, Verified
+from contracts.progress import Discarded, Forged, OnScene, Retried, Urged, Verified
 from contracts.request import Acknowledge, AddSupplement, FileReport
-from contracts.triage import Merged, Withdrawn
+from contracts.triage import Merged, Rejected, Withdrawn
 from services.audit.broker import EndOffsets
 from services.audit.completeness import of_log
 from services.audit.questions import DUPLICATES, NOT_TAKEN_IN, QUESTIONS
@@ -33,6 +33,7 @@ from tests.support.infrastructure import Database, execute
 from tests.support.rulings import WHY
 from tests.support.services import Running
 
+REJECTED = Rejected(why="not_reproducible", reason="nothing there", explanation=WHY)
 FAULTS = [name for name, question in QUESTIONS.items() if question.fault]
 OF_THE_WHOLE = ("index_gaps", "offset_gaps", "lag", "lag_unknown", "lost")
 
@@ -368,6 +369,36 @@ async def test_an_invalid_record_waits_until_somebody_has_settled_it(topic: str,
     found = await verdict_of(audit, CASE)
     assert (found["verdict"], found["invalid"]["waiting"]) == ("complete", 0)
     assert [item["settled"] for item in found["invalid"]["items"]] == [True, False, False]
+
+
+async def test_what_a_service_says_is_forged_stays_named_apart_from_what_is_invalid(audit: Running) -> None:
+    """Whether the record is valid, invalid as well, or not stored yet; nothing settles it."""
+    story = Story()
+    report_id = story.report()
+    story.publish(REJECTED, cause=report_id)
+    *_, false = records = list(story.records())
+    odd = record_of(b'{"source": "/services/triage"}', CASE, "Assigned", partition=1)
+    later = record_of(b"", CASE, "Assigned", partition=2)
+    named = [
+        Forged(forged_topic=one.topic, partition=one.partition, offset=one.offset, because="unknown")
+        for one in (false, odd, later)
+    ]
+    await store(audit, *records, odd)
+    for number, step in enumerate(named, start=2):
+        await store(audit, fact_record(CASE, step, source="/services/triage", sequence=number, actor="triage"))
+    found = await verdict_of(audit, CASE)
+    assert [(item["topic"], item["partition"], item["offset"]) for item in found["forged"]["items"]] == [
+        (one.topic, one.partition, one.offset) for one in (false, odd, later)
+    ]
+    assert [item["index"] for item in found["forged"]["items"]] == [1, 2, None]
+    assert [item["kind"] for item in found["forged"]["items"]] == ["rejected", None, None]
+    assert [item["named_at"] for item in found["forged"]["items"]] == [3, 4, 5]
+    assert {(item["source"], item["case_id"]) for item in found["forged"]["items"]} == {("/services/triage", CASE)}
+    assert (found["verdict"], at_fault(found)) == ("incomplete", ["forged"])
+    await store(audit, fact_record(CASE, settled(odd, Discarded), source="/services/dispatch"))
+    found = await verdict_of(audit, CASE)
+    assert found["reasons"] == ["3 records that bear a service's name and are not its own"]
+    assert (found["invalid"]["count"], found["invalid"]["waiting"], found["missing_causes"]["count"]) == (1, 0, 0)
 
 
 async def status_of(audit: Running, **query: str) -> int:

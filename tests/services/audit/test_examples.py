@@ -14,7 +14,7 @@ from chassis.service import Service
 from chassis.web.errors import Json
 from contracts.intake import Supplement
 from contracts.notice import AcceptanceNotice
-from contracts.progress import OnScene
+from contracts.progress import Forged, OnScene
 from contracts.request import Acknowledge
 from contracts.wire import TOPICS
 from services.audit import examples
@@ -71,6 +71,9 @@ def faults() -> Iterator[Record]:
     for case in (FAULTY, STEPS_ONLY):
         yield fact_record(case, OnScene(assignment_id=f"{case}.1.1", unit="dept:water"), cause=first)
     yield fact_record(FAULTY, Supplement(text="without a cause"), sequence=5)
+    for topic, offset in ((new.topic, new.offset), ("Assigned", 4711)):
+        false = Forged(forged_topic=topic, partition=0, offset=offset, event_id=first, because="altered")
+        yield fact_record(FAULTY, false, source="/services/intake", sequence=6)
     yield fact_record(FAULTY, Acknowledge(assignment_id=f"{FAULTY}.1.1"), sequence=None)
     yield fact_record(FAULTY, Acknowledge(assignment_id=f"{FAULTY}.1.1"), sequence=None, event_id=request)
     for number in (1, 2):

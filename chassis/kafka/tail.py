@@ -1,0 +1,157 @@
+"""The topics that a service writes itself, read to their ends: without a group, without effect on what others read.
+
+It is the only reading of one's own topics, and looks for nothing but what others wrote there. Positions are kept by who
+processes the records, with what it does with them. What has not been read yet is read from the earliest offset there
+is; so is a partition whose position the broker does not have any more, because retention deleted it.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from chassis.kafka.completion import to_completion
+from chassis.kafka.connection import why
+from chassis.kafka.consumer import Reading
+from chassis.kafka.records import Record
+from chassis.retry import Backoff, NotNow, in_words, keep_running
+from chassis.store.database import TRANSIENT_ERRORS
+
+log = logging.getLogger(__name__)
+
+_IDLE_SECONDS = 0.5
+_LOOK_SECONDS = 10.0
+"""How often the broker is asked which of the topics it has, with how many partitions."""
+_WAIT_MS = 2_000
+_ENOUGH_BYTES = 512 * 1024
+"""The broker answers when so much is there, or after that time: a large batch costs a fraction of many small ones."""
+_BATCH = 1_000
+
+Positions = Mapping[tuple[str, int], int]
+"""(topic without prefix, partition) -> the offset to read next."""
+
+
+class Follower(Protocol):
+    """Knows how far it has come, and takes in what follows."""
+
+    async def positions(self) -> Positions:
+        """Where to read on; a partition that is not in it has not been read yet."""
+        ...
+
+    async def process(self, records: Sequence[Record]) -> None:
+        """Returns when the records and the positions behind them are durable. Raises one of `TRANSIENT_ERRORS` if
+        nothing could be done now; then it is asked where to read on.
+        """
+        ...
+
+
+class Tail:
+    """Gives a follower what is on `topics`, until `run` is cancelled.
+
+    It rests while `leads` says that another process reads them. Correctness does not depend on that.
+    """
+
+    def __init__(
+        self,
+        reading: Reading,
+        name: str,
+        topics: Callable[[], Sequence[str]],
+        follower: Follower,
+        leads: Callable[[], bool],
+    ) -> None:
+        self._broker = reading.broker
+        self._prefix = reading.prefix
+        self._name = name
+        self._topics = topics
+        self._follower = follower
+        self._leads = leads
+        self._wanted: Sequence[str] = ()
+        self._looked_at = 0.0
+        self.fault: str | None = None
+        """What keeps the topics from being read now; None while all is well, or another process reads them."""
+
+    async def run(self) -> None:
+        """Reads until cancelled; starts again after any error."""
+        await keep_running(self._run, (*TRANSIENT_ERRORS, KafkaError), self._note)
+
+    def _note(self, error: Exception) -> None:
+        self.fault = why(error)
+        log.warning("%s does not read its own topics now: %s", self._name, in_words(error))
+
+    async def _run(self, backoff: Backoff) -> None:
+        while not self._leads():
+            self.fault = None
+            await asyncio.sleep(_IDLE_SECONDS)
+        kafka = AIOKafkaConsumer(
+            **self._broker.options(),
+            group_id=None,
+            client_id=f"{self._prefix}{self._name}-tail",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_uncommitted",  # a transaction could hide a forgery from it, and not from others
+            fetch_min_bytes=_ENOUGH_BYTES,
+            fetch_max_wait_ms=_WAIT_MS,
+            max_partition_fetch_bytes=2 * 1024 * 1024,
+            fetch_max_bytes=8 * 1024 * 1024,  # of all partitions, so that a long backlog takes little memory
+            request_timeout_ms=40_000,
+        )
+        try:
+            await self._broker.reach(kafka.start())
+            await self._follow(kafka, dict(await self._follower.positions()), backoff)
+        finally:
+            with contextlib.suppress(TimeoutError, KafkaError, OSError):
+                await asyncio.wait_for(kafka.stop(), 10)
+
+    async def _follow(self, kafka: AIOKafkaConsumer, positions: dict[tuple[str, int], int], backoff: Backoff) -> None:
+        self._wanted, self._looked_at = (), 0.0
+        while self._leads():
+            await self._assign(kafka, positions)
+            if not kafka.assignment():
+                await asyncio.sleep(_IDLE_SECONDS)
+                continue
+            fetched = await self._fetch(kafka)
+            if fetched:
+                await self._follower.process([self._record(tp, one) for tp, batch in fetched.items() for one in batch])
+                for tp, batch in fetched.items():
+                    positions[self._place(tp)] = batch[-1].offset + 1
+            backoff.reset()
+            self.fault = None
+
+    async def _fetch(self, kafka: AIOKafkaConsumer) -> dict[TopicPartition, list[Any]]:
+        try:
+            return await kafka.getmany(timeout_ms=int(_IDLE_SECONDS * 1000), max_records=_BATCH)
+        except (KafkaError, OSError):
+            raise
+        except Exception as fault:  # such as a header name that is not UTF-8: it must not end the process
+            raise NotNow("a record on its own topics cannot be read by the Kafka client") from fault
+
+    async def _assign(self, kafka: AIOKafkaConsumer, positions: Positions) -> None:
+        """Takes all partitions of the topics, as many as there are now, each where it was left."""
+        wanted = tuple(self._topics())
+        if wanted == self._wanted and time.monotonic() - self._looked_at < _LOOK_SECONDS:
+            return
+        self._wanted, self._looked_at = wanted, time.monotonic()
+        cluster = await to_completion(kafka._client.fetch_all_metadata())
+        found = {
+            TopicPartition(self._prefix + topic, number)
+            for topic in wanted
+            for number in cluster.partitions_for_topic(self._prefix + topic) or ()
+        }
+        if found == kafka.assignment():
+            return
+        kafka.assign(sorted(found))
+        for tp in found:
+            if (position := positions.get(self._place(tp))) is not None:
+                kafka.seek(tp, position)
+
+    def _place(self, tp: TopicPartition) -> tuple[str, int]:
+        return tp.topic[len(self._prefix) :], tp.partition
+
+    def _record(self, tp: TopicPartition, one: Any) -> Record:
+        topic, partition = self._place(tp)
+        return Record(topic, partition, one.offset, one.key, one.value, one.headers)
