@@ -313,12 +313,12 @@ class Place(Shape):
     """The id of the school, hospital, gas station ... at that position (places.json); it raises the priority."""
 
 
-_LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_TOKEN = r"[A-Za-z0-9][A-Za-z0-9!#\x24&^_.+-]*"
+_REST = "(?:-+[a-z0-9]+)*"  # of a label, which neither begins nor ends with a hyphen
+_TOKEN = "[0-9A-Za-z.+_-]+"
 # The last label begins with a letter, so that no form of an address passes: readers take what ends in a number for one.
 _PUBLIC = (
-    rf"^https://(?:{_LABEL}\.)+[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?"
-    r"(?:[/?](?:[A-Za-z0-9._~!\x24&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?$"
+    rf"^https://(?:[a-z0-9]+{_REST}\.)+[a-z][a-z0-9]*{_REST}"
+    r"(?:[/?](?:[!\x24&-;=?-Z_a-z~]|%[0-9A-Fa-f]{2})*)?$"
 )
 _INTERNAL = r"^https://[^/?]*\.(?:arpa|corp|home|internal|intranet|lan|local|localdomain|localhost|private)(?:[/?]|$)"
 AttachmentUri = Annotated[
@@ -335,9 +335,9 @@ AttachmentUri = Annotated[
 MediaType = Annotated[
     str,
     Field(max_length=100),
-    Written(rf"^{_TOKEN}/{_TOKEN}(?:; ?[A-Za-z0-9-]+=[A-Za-z0-9._+-]+)*$", "must be a media type, such as image/jpeg"),
+    Written(rf"^{_TOKEN}/{_TOKEN}(?:; ?{_TOKEN}={_TOKEN})*$", "must be a media type, such as image/jpeg"),
 ]
-"""As RFC 6838 writes it, with or without parameters."""
+"""A type and a subtype, with or without parameters (RFC 6838)."""
 
 
 class Attachment(Shape):

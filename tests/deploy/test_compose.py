@@ -88,9 +88,11 @@ def test_a_service_shares_a_network_with_broker_and_database_and_with_no_other_s
         assert {other for other, its in networks.items() if name in its} == {name, "kafka", "postgres"}
     assert networks["setup"] == {"setup"}
     assert networks["postgres"] == {"setup", *SERVICES}, "nothing leads to the database from outside"
-    assert networks["kafka"] == {"setup", "front", *SERVICES}
+    assert networks["kafka"] == {"setup", "partners", *SERVICES}, (
+        "one network in common, so that its name means one address"
+    )
     for name, network in COMPOSE["networks"].items():
-        if name == "front":
+        if name in ("front", "partners"):
             assert network == {"driver_opts": {"com.docker.network.bridge.enable_icc": "false"}}
         else:
             assert network == {"internal": True}
