@@ -23,6 +23,10 @@ async def database(
     try:
         if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE):
             await connection.execute(f"CREATE DATABASE {DATABASE}")
+    except asyncpg.InsufficientPrivilegeError:
+        raise Problem(
+            f"there is no database {DATABASE}, and the administrator may not create it: name one that may, or create it"
+        ) from None
     finally:
         await connection.close()
     done = {}
