@@ -138,7 +138,7 @@ async def migrate(admin_url: str, name: str, password: str | None, migrations: S
             return Migrated(tuple(one.name for one in pending), rebuild)
     except asyncpg.InsufficientPrivilegeError as fault:
         raise MigrationError(
-            f"schema {name}: the administrator lacks a right in the database: {fault.message}"
+            f"schema {name}: the administrator lacks a right in the database: {fault.args[0]}"
         ) from fault
     finally:
         await connection.close()
