@@ -41,7 +41,12 @@ def main(build: Callable[[Settings], Service]) -> None:
 
 async def _rebuild(service: Service, settings: Settings) -> list[TableRebuilt]:
     database = Database(
-        settings.database_url, service.name, size=2, migrations=service.migrations, statement_seconds=None
+        settings.database_url,
+        service.name,
+        size=2,
+        migrations=service.migrations,
+        statement_seconds=None,
+        password_file=settings.database_password_file,
     )
     await database.open(rebuilt=False)
     try:

@@ -50,7 +50,13 @@ class Runtime:
         self.clock = clock or clock_of(settings.clock_file)
         self.registry = Registry(settings.partners_file)
         self.reference = service.reference
-        self.database = Database(settings.database_url, service.name, size=settings.pool, migrations=service.migrations)
+        self.database = Database(
+            settings.database_url,
+            service.name,
+            size=settings.pool,
+            migrations=service.migrations,
+            password_file=settings.database_password_file,
+        )
         self.changes = Changes(self.database)
         self.works = settings.role in ("worker", "both")
         self.serves = settings.role in ("api", "both")

@@ -3,6 +3,7 @@
 import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -34,6 +35,8 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=0, ge=0, le=65535)
     database_url: str = "postgresql://127.0.0.1:15432/casegrid"
+    database_password_file: Path | None = None
+    """Instead of a password in the URL; read anew for every connection."""
     kafka_bootstrap_servers: str = "127.0.0.1:19092"
     kafka_security_protocol: SecurityProtocol = "PLAINTEXT"
     kafka_sasl_mechanism: SaslMechanism = "SCRAM-SHA-256"
@@ -42,7 +45,8 @@ class Settings(BaseSettings):
     kafka_ssl_ca_file: Path | None = None
     role: Literal["api", "worker", "both"] = Field(default="both", validation_alias="CASEGRID_ROLE")
     district: Path = Field(default=Path(".data/district/full"), validation_alias="CASEGRID_DISTRICT")
-    jwt_key: str = Field(default=DEVELOPMENT_KEY, validation_alias="CASEGRID_JWT_KEY")
+    jwt_key_file: Path | None = Field(default=None, validation_alias="CASEGRID_JWT_KEY_FILE")
+    jwt_key: str = Field(default=DEVELOPMENT_KEY, validation_alias="CASEGRID_JWT_KEY", validate_default=True)
     """Verifies tokens where `jwks` is not set, and always hashes the logins of private persons."""
     jwks: str | None = Field(default=None, validation_alias="CASEGRID_JWKS")
     partners: Path | None = Field(default=None, validation_alias="CASEGRID_PARTNERS")
@@ -65,6 +69,29 @@ class Settings(BaseSettings):
         protocol = given.data.get("kafka_security_protocol", "")
         if protocol.startswith("SASL_") and not value:
             raise ValueError(f"KAFKA_SECURITY_PROTOCOL={protocol} needs it")
+        return value
+
+    @field_validator("jwt_key")
+    @classmethod
+    def _from_file(cls, value: str, given: ValidationInfo) -> str:
+        """The text of the file that the variable of the same name with _FILE names, which stands before it."""
+        name = str(given.field_name)
+        file: Path | None = given.data.get(f"{name}_file")
+        if file is None:
+            return value
+        variable = str(cls.model_fields[name].validation_alias)
+        if value != cls.model_fields[name].default:
+            raise ValueError(f"{variable} and {variable}_FILE are both set: set one of them")
+        try:
+            return file.read_text().strip()
+        except OSError as fault:
+            raise ValueError(f"{variable}_FILE: {file} can't be read: {fault.strerror}") from None
+
+    @field_validator("database_password_file")
+    @classmethod
+    def _one_password(cls, value: Path | None, given: ValidationInfo) -> Path | None:
+        if value is not None and urlsplit(given.data.get("database_url", "")).password is not None:
+            raise ValueError("DATABASE_URL has a password already: set one of them")
         return value
 
     @property

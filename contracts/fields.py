@@ -5,6 +5,7 @@ JSON is what the published schemas say, and no more.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -12,7 +13,7 @@ from typing import Annotated, Any, ClassVar, TypeGuard
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Strict
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import core_schema
+from pydantic_core import PydanticCustomError, core_schema
 
 from contracts import docstrings
 
@@ -158,6 +159,43 @@ class Filled:
         return {**handler(limited), "pattern": _FILLED}
 
 
+KEPT: Mapping[str, bool] = {"kept": True}
+"""Context of the validation of what was taken before: rules on how a text is written do not hold back what is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Of a text field: how it is written. Both patterns are in the published schema, so neither looks ahead."""
+
+    pattern: str
+    rule: str
+    """In words, for whoever broke it."""
+    never: str | None = None
+    """What it must not match."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.with_info_after_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        never: JsonSchemaValue = {} if self.never is None else {"not": {"pattern": self.never}}
+        return {**handler(schema), "pattern": self.pattern, **never}
+
+    def taken(self, text: str) -> bool:
+        """Whether it is written so. `$` is the end of the text, as it is to other readers of the patterns."""
+        return _matches(self.pattern, text) and not (self.never and _matches(self.never, text))
+
+    def _checked(self, text: str, info: core_schema.ValidationInfo) -> str:
+        if info.context == KEPT or self.taken(text):
+            return text
+        raise PydanticCustomError("written", self.rule)  # pyright: ignore[reportArgumentType]
+
+
+def _matches(pattern: str, text: str) -> bool:
+    return re.search(pattern.replace("$", r"\Z"), text) is not None
+
+
 Line = Annotated[str, Field(min_length=1, max_length=LINE), Filled]
 """One line of text, not blank: a name, a task, a short reason."""
 Text = Annotated[str, Field(max_length=20_000)]
@@ -275,14 +313,41 @@ class Place(Shape):
     """The id of the school, hospital, gas station ... at that position (places.json); it raises the priority."""
 
 
+_REST = "(?:-+[a-z0-9]+)*"  # of a label, which neither begins nor ends with a hyphen
+_TOKEN = "[0-9A-Za-z.+_-]+"
+# The last label begins with a letter, so that no form of an address passes: readers take what ends in a number for one.
+_PUBLIC = (
+    rf"^https://(?:[a-z0-9]+{_REST}\.)+[a-z][a-z0-9]*{_REST}"
+    r"(?:[/?](?:[!\x24&-;=?-Z_a-z~]|%[0-9A-Fa-f]{2})*)?$"
+)
+_INTERNAL = r"^https://[^/?]*\.(?:arpa|corp|home|internal|intranet|lan|local|localdomain|localhost|private)(?:[/?]|$)"
+AttachmentUri = Annotated[
+    str,
+    Field(min_length=1, max_length=2_000),
+    Written(
+        _PUBLIC,
+        "must be an https URI of a public host by its name, such as https://photos.example/7.jpg: no address, port,"
+        " user or fragment, no name within a network such as .local or .internal, all in ASCII, the host in lower case",
+        never=_INTERNAL,
+    ),
+]
+"""Where something lies that whoever looks at a case may fetch. It must not lead a service or a browser inside."""
+MediaType = Annotated[
+    str,
+    Field(max_length=100),
+    Written(rf"^{_TOKEN}/{_TOKEN}(?:; ?{_TOKEN}={_TOKEN})*$", "must be a media type, such as image/jpeg"),
+]
+"""A type and a subtype, with or without parameters (RFC 6838)."""
+
+
 class Attachment(Shape):
     """A photo, a recording, a document: where it lies, and the hash of its bytes (SHA-256, hexadecimal)."""
 
-    uri: Annotated[str, Field(min_length=1, max_length=2_000)]
-    """Where it lies."""
+    uri: AttachmentUri
+    """Where it lies: https, a public host by its name, no port."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """The SHA-256 of its bytes, hexadecimal."""
-    media_type: Annotated[str, Field(max_length=100)] | None = None
+    media_type: MediaType | None = None
     """What it is: `image/jpeg`."""
 
 

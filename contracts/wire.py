@@ -23,7 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 from contracts.dispatch import Resolved
 from contracts.envelope import Event, PartnerEvent
 from contracts.feedback import Evaluated
-from contracts.fields import CASE_ID, FROM, MAX_INTEGER, TO, Fact, instant, is_list, is_object
+from contracts.fields import CASE_ID, FROM, KEPT, MAX_INTEGER, TO, Fact, instant, is_list, is_object
 from contracts.homes import DECIDERS, HOMES, TELLERS, partner_source
 from contracts.intake import REPORT_BYTES, ReportFiled
 from contracts.notice import Notice
@@ -217,7 +217,7 @@ def reread(topic: str, raw: bytes) -> Any:
     """The event in bytes that `parse` took before, or `build` made: read from a store of our own, at half the cost."""
     name = name_on(topic)
     try:
-        event = ADAPTERS[name].validate_json(raw, extra="ignore")
+        event = ADAPTERS[name].validate_json(raw, extra="ignore", context=KEPT)
     except ValidationError:
         return parse(topic, raw)  # of a superseded type
     return event if event.type == type_of(name) else parse(topic, raw)

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
@@ -85,11 +86,13 @@ class Database:
         size: int,
         migrations: Sequence[Migration],
         statement_seconds: float | None = 60,
+        password_file: Path | None = None,
     ) -> None:
         """`migrations` are those that this version knows. `statement_seconds` is how long a statement may take; None:
-        as long as it takes, on the server, too.
+        as long as it takes, on the server, too. `password_file` holds the password where the URL has none.
         """
         self._url = url
+        self._password_file = password_file
         self._schema = schema
         self._size = size
         self._migrations = tuple(migrations)
@@ -132,7 +135,16 @@ class Database:
             },
             "timeout": 10,
             "command_timeout": self._statement_seconds,
+            **({"password": self._password} if self._password_file else {}),
         }
+
+    def _password(self) -> str:
+        """Read anew for every connection, so that a new password needs no restart."""
+        assert self._password_file is not None
+        try:
+            return self._password_file.read_text().strip()
+        except OSError as fault:
+            raise NotNow(f"DATABASE_PASSWORD_FILE can't be read: {fault.strerror}") from fault
 
     async def open(self, *, rebuilt: bool = True) -> None:
         """Opens the pool. Raises one of `TRANSIENT_ERRORS` while the server is not there, or the schema is not as this

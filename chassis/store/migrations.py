@@ -110,12 +110,13 @@ async def migrate(admin_url: str, name: str, password: str | None, migrations: S
 
     Idempotent, and safe to run twice at the same time. Raises `MigrationError` where an applied migration was edited,
     where the schema is newer than these migrations, or where the role is more than a service's. With `password` None
-    its password stays as it is. The connection's user must own the database. The SQL runs as that user with search_path
-    set to the schema; the role gets what chassis.store.rights says.
+    its password stays as it is. The connection's user must own the database and create roles, else `MigrationError`,
+    too. The SQL runs as that user with search_path set to the schema; the role gets what chassis.store.rights says.
     """
     connection = await asyncpg.connect(admin_url, timeout=10)
     try:
         async with connection.transaction():
+            await _by_an_administrator(connection, name)
             await _alone(connection)
             await _role(connection, name, password)
             await _schema(connection, name)
@@ -137,6 +138,10 @@ async def migrate(admin_url: str, name: str, password: str | None, migrations: S
             await rights.grant(connection, name)
             rebuild = await connection.fetchval("SELECT NOT coalesce(bool_and(rebuilt), true) FROM migrations")
             return Migrated(tuple(one.name for one in pending), rebuild)
+    except asyncpg.InsufficientPrivilegeError as fault:
+        raise MigrationError(
+            f"schema {name}: the administrator lacks a right in the database: {fault.args[0]}"
+        ) from fault
     finally:
         await connection.close()
 
@@ -159,6 +164,14 @@ async def require(connection: Session, migrations: Sequence[Migration], *, rebui
         raise NotNow(f"the database's schema is older than this version: it lacks {', '.join(lacking)}; {_DO}")
     if rebuilt and (waiting := [name for key, name in known.items() if not found[key]]):
         raise NotNow(f"tables are not rebuilt yet, as {', '.join(waiting)} demands; {_DO}")
+
+
+async def _by_an_administrator(connection: asyncpg.Connection, schema: str) -> None:
+    if words := await rights.lacks(connection, schema):
+        user = await connection.fetchval("SELECT current_user")
+        raise MigrationError(
+            f"schema {schema}: the administrator {user} {', '.join(words)}: name one that may and does in DATABASE_URL"
+        )
 
 
 async def _alone(connection: asyncpg.Connection) -> None:

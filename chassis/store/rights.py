@@ -47,6 +47,25 @@ SELECT array_remove(ARRAY[
   FROM pg_roles r WHERE rolname = $1
 """
 
+_LACKS = """
+SELECT array_remove(ARRAY[
+           CASE WHEN NOT (rolsuper OR rolcreaterole) THEN 'may not create roles' END,
+           CASE WHEN NOT pg_has_role(datdba, 'MEMBER')
+                THEN format('does not own database %I, as %I does', datname, pg_get_userbyid(datdba)) END], NULL)
+       || ARRAY(SELECT format('does not own schema %I, as %I does', nspname, pg_get_userbyid(nspowner))
+                  FROM pg_namespace WHERE nspname = $1 AND NOT pg_has_role(nspowner, 'MEMBER'))
+       || ARRAY(SELECT format('does not own table %s, as %I does', c.oid::regclass, pg_get_userbyid(relowner))
+                  FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+                 WHERE nspname = $1 AND relkind = 'r' AND NOT pg_has_role(relowner, 'MEMBER') ORDER BY 1 LIMIT 1)
+  FROM pg_roles, pg_database WHERE rolname = current_user AND datname = current_database()
+"""
+
+
+async def lacks(connection: asyncpg.Connection, schema: str) -> list[str]:
+    """What the connection's own user is not or may not, but must to migrate that schema, in words."""
+    (row,) = await connection.fetch(_LACKS, schema)
+    return list(row[0])
+
 
 async def powers(connection: asyncpg.Connection, role: str) -> list[str]:
     """What an existing role is or may beyond what a service needs, in words."""

@@ -114,4 +114,4 @@ def because(*rules: str) -> Explanation:
 
 def photo(name: str) -> Attachment:
     """A picture, by its name."""
-    return Attachment(uri=f"urn:casegrid:attachment:{name}", media_type="image/jpeg")
+    return Attachment(uri=f"https://photos.example/{name}.jpg", media_type="image/jpeg")

@@ -8,7 +8,7 @@ Schema = Mapping[str, Any]
 
 _CEILINGS = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
 _FLOORS = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
-_EXACT = ("pattern", "format", "multipleOf", "uniqueItems")
+_EXACT = ("pattern", "format", "multipleOf", "uniqueItems", "not")
 
 
 def breaking(old: Schema, new: Schema) -> list[str]:

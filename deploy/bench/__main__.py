@@ -20,7 +20,7 @@ from chassis.registry import version_of
 from contracts.reference import Area, Areas
 from deploy.bench import bare, usage
 from deploy.bench.chain import PARTNER, UNIT, Partner, Timeline, places
-from deploy.partners import Installation, Unacceptable, Wanted, as_partner, register, unregister
+from deploy.partners import Installation, Unacceptable, Wanted, passing
 from deploy.simulation.city import Addresses, City
 from deploy.stack import secrets
 from deploy.stack.plan import from_environment
@@ -34,9 +34,7 @@ async def _bench(options: argparse.Namespace) -> dict[str, object]:
     """Measures with a partner of its own, which is registered for as long as that takes."""
     installation = Installation.of(from_environment())
     wanted = Wanted(PARTNER, says=("reports", "steps"), units=(UNIT,), name="Benchmark")
-    issued = await register(installation, wanted, rotate=True)
-    partner = as_partner(installation, PARTNER, issued.password)
-    try:
+    async with passing(installation, wanted) as partner:
         version = version_of(installation.partners.read_bytes())
         async with City(Addresses.of_stack(_DATA)) as city:
 
@@ -45,8 +43,6 @@ async def _bench(options: argparse.Namespace) -> dict[str, object]:
 
             await _until(city, "the partners in force", in_force, "intake", "dispatch")
             return await _measure(city, partner, options)
-    finally:
-        await unregister(installation, PARTNER)
 
 
 async def _until(city: City, what: str, true: Callable[[dict[str, Any]], bool], *services: str) -> None:

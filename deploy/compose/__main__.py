@@ -1,27 +1,17 @@
 """`python3 -m deploy.compose` makes a password or key for each secret that docker-compose.yml asks for.
 
-Variables go to .env, files to the folder .secrets. What is there already stays as it is, so running it again changes
-nothing. Needs nothing but Python.
+Each is a file in the folder .secrets. What is there already stays as it is, so running it again changes nothing; what
+an older installation has in .env is taken over. Needs nothing but Python.
 """
 
 import argparse
-import os
 import re
 import secrets
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def required(compose: str) -> list[str]:
-    """The variables without which the compose file refuses to start."""
-    return sorted(set(re.findall(r"\$\{(\w+):\?", compose)))
-
-
-def missing(compose: str, known: str) -> list[str]:
-    """A line `NAME=secret` for each required variable that `known`, the text of .env, does not set."""
-    there = {line.partition("=")[0].strip() for line in known.splitlines() if not line.lstrip().startswith("#")}
-    return [f"{name}={secrets.token_urlsafe(32)}" for name in required(compose) if name not in there]
+_FORMERLY = {"jwt-key": "CASEGRID_JWT_KEY", "database-admin": "POSTGRES_PASSWORD"}
+"""Secret -> the variable of .env that held it before; of a service's role it was the service's name and _PASSWORD."""
 
 
 def files(compose: str) -> list[str]:
@@ -30,32 +20,32 @@ def files(compose: str) -> list[str]:
 
 
 def main(folder: Path) -> None:
-    """Completes .env and .secrets in that folder; only its owner may read them."""
-    compose = (ROOT / "docker-compose.yml").read_text()
-    _complete_variables(folder, compose)
-    _complete_files(folder, compose)
+    """Completes .secrets in that folder, which only its owner may enter.
 
-
-def _complete_variables(folder: Path, compose: str) -> None:
-    path = folder / ".env"
-    known = path.read_text() if path.exists() else ""
-    added = missing(compose, known)
-    separator = "\n" if known and not known.endswith("\n") else ""
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a") as file:
-        file.write(separator + "".join(f"{line}\n" for line in added))
-    print(f"{path}: {len(added)} secrets added" if added else f"{path}: complete")
-
-
-def _complete_files(folder: Path, compose: str) -> None:
-    """A file is mounted with the rights it has here, and containers run as users of their own: so everybody may read a
+    A file is mounted with the rights it has here, and containers run as users of their own: so everybody may read a
     file, and nobody but the owner may enter the folder.
     """
     (folder / ".secrets").mkdir(mode=0o700, exist_ok=True)
-    added = [folder / name for name in files(compose) if not (folder / name).exists()]
+    before = _variables(folder / ".env")
+    wanted = [folder / name for name in files((ROOT / "docker-compose.yml").read_text())]
+    added = [path for path in wanted if not path.exists()]
     for path in added:
-        path.write_text(secrets.token_urlsafe(32))  # without a line's end, which Kafka would take for a part of it
+        # Without a line's end, which Kafka would take for a part of it.
+        path.write_text(before.get(_formerly(path.name)) or secrets.token_urlsafe(32))
         path.chmod(0o644)
     print(f"{folder / '.secrets'}: {len(added)} secrets added" if added else f"{folder / '.secrets'}: complete")
+    if left := sorted({_formerly(path.name) for path in wanted} & before.keys()):
+        print(f"{folder / '.env'}: {', '.join(left)} are in .secrets now, and read from nowhere else: delete them")
+
+
+def _formerly(name: str) -> str:
+    return _FORMERLY.get(name, f"{name.removeprefix('database-').upper()}_PASSWORD")
+
+
+def _variables(path: Path) -> dict[str, str]:
+    lines = path.read_text().splitlines() if path.exists() else []
+    pairs = (line.partition("=") for line in lines if not line.lstrip().startswith("#"))
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 if __name__ == "__main__":

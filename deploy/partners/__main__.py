@@ -11,11 +11,12 @@ Exit status 2: the entry breaks a rule, and nothing was changed.
 import argparse
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from contracts.fields import FROM, TO
 from contracts.reference import Partner
 from deploy.partners import Installation, Unacceptable, Wanted, read, register, unregister
+from deploy.stack import kafka, limits
 from deploy.stack.access import partner_user
 from deploy.stack.plan import from_environment
 from deploy.stack.problem import Problem
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             case "remove":
                 asyncio.run(_remove(installation, options.id))
             case _:
-                _list(installation)
+                asyncio.run(_list(installation))
     except Unacceptable as fault:
         print(f"{fault}\nnothing was changed", file=sys.stderr)
         return 2
@@ -102,12 +103,35 @@ async def _remove(installation: Installation, partner: str) -> None:
     )
 
 
-def _list(installation: Installation) -> None:
+async def _list(installation: Installation) -> None:
     partners = read(installation.partners).partners
+    found = await _quotas(installation) if any(partner.says for partner in partners) else {}
     for partner in partners:
-        print(_words(partner))
+        print(_words(partner) + _limited(found.get(partner_user(partner.id, installation.prefix), {})))
     if not partners:
         print(f"nobody is registered in {installation.partners}")
+
+
+async def _quotas(installation: Installation) -> Mapping[str, limits.Quotas]:
+    """Of the users on the broker; where it does not answer, it says so and gives none."""
+    if not installation.broker.names_user:
+        return {}
+    try:
+        await kafka.answering(installation.broker, 0)
+        return await limits.quotas(installation.broker)
+    except Problem as fault:
+        print(f"what the broker takes from each is not known: {fault}", file=sys.stderr)
+        return {}
+
+
+def _limited(quotas: limits.Quotas) -> str:
+    said = {
+        "producer_byte_rate": "writes {:,.0f} bytes a second",
+        "consumer_byte_rate": "reads {:,.0f}",
+        "request_percentage": "takes {:.0f} % of a thread of the broker",
+    }
+    words = [text.format(quotas[name]) for name, text in said.items() if name in quotas]
+    return f"; {', '.join(words)} at most" if words else ""
 
 
 def _words(partner: Partner) -> str:

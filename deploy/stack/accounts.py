@@ -1,4 +1,4 @@
-"""Users and access rules on the broker: made, changed and removed by its administrator.
+"""Users, access rules and limits on the broker: made, changed and removed by its administrator.
 
 By confluent-kafka, because aiokafka's administrator has no users. Where the administrator connects without a user, the
 broker knows none, and nothing is made.
@@ -20,6 +20,9 @@ from confluent_kafka.admin import (
     AclOperation,
     AclPermissionType,
     AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
     ResourcePatternType,
     ResourceType,
     ScramCredentialInfo,
@@ -29,6 +32,7 @@ from confluent_kafka.admin import (
 )
 
 from chassis.kafka.connection import Connection
+from deploy.stack import limits
 from deploy.stack.access import Rule, access, belongs, of_partner, partner_user, service_user
 from deploy.stack.connections import as_user
 from deploy.stack.problem import Problem
@@ -43,40 +47,47 @@ _MECHANISMS = {"SCRAM-SHA-256": ScramMechanism.SCRAM_SHA_256, "SCRAM-SHA-512": S
 
 
 async def settle(broker: Connection, prefix: str, partners: Iterable[str], passwords: Mapping[str, str]) -> list[str]:
-    """Gives the services their users and passwords, and everybody the rules of `access`; removes whatever else services
-    and partners have. `partners` are those registered, `passwords` by service.
+    """Gives the services their users and passwords, everybody the rules of `access`, and partners and topics the limits
+    of `limits`; removes whatever else services and partners have. `partners` are those registered, `passwords` by
+    service.
 
     Gives the partners that have no user yet: only `renew` gives them one, for their passwords are kept nowhere. Users
     and rules of others are left alone. Raises `Problem`.
     """
     if not broker.names_user:
         return []
-    without = await asyncio.to_thread(_Administrator(broker).settle, prefix, tuple(partners), passwords)
+    registered = tuple(partners)
+    without = await asyncio.to_thread(_Administrator(broker).settle, prefix, registered, passwords)
+    await limits.settle(broker, prefix, registered)
     users = (as_user(broker, service_user(name, prefix), password) for name, password in passwords.items())
     await asyncio.gather(*(_known(user) for user in users))
     return without
 
 
 async def renew(broker: Connection, prefix: str, partner: str, *, in_any_case: bool = True) -> str | None:
-    """Gives a partner its rules, a user where it has none, and a new password, which is returned and kept nowhere.
+    """Gives a partner its rules and limits, a user where it has none, and a new password, which is returned and kept
+    nowhere.
 
     Unless `in_any_case`, a user that is there keeps its password, and None is returned. Raises `Problem`.
     """
     if not broker.names_user:
         return None
     password = await asyncio.to_thread(_Administrator(broker).renew, prefix, partner, in_any_case)
+    await limits.put(broker, partner_user(partner, prefix), limits.OF_A_PARTNER)
     if password is not None:
         await _known(as_user(broker, partner_user(partner, prefix), password))
     return password
 
 
 async def remove(broker: Connection, prefix: str, partner: str) -> None:
-    """Takes user and rules from a partner: connections that are open are denied everything from then on.
+    """Takes user, rules and quotas from a partner: connections that are open are denied everything from then on.
 
     Raises `Problem`.
     """
     if broker.names_user:
-        await asyncio.to_thread(_Administrator(broker).remove, partner_user(partner, prefix))
+        user = partner_user(partner, prefix)
+        await asyncio.to_thread(_Administrator(broker).remove, user)
+        await limits.put(broker, user, {})
 
 
 async def _known(user: Connection) -> None:
@@ -111,11 +122,13 @@ class _Administrator:
         rules, allowed = access(partners, prefix), self._rules()
         self._allow(rules - allowed)
         self._deny(rule for rule in allowed - rules if belongs(rule.user, prefix))
+        self._bound(limits.sizes(partners, prefix))
         return [partner for user, partner in wanted.items() if user not in there]
 
     def renew(self, prefix: str, partner: str, in_any_case: bool) -> str | None:
         user = partner_user(partner, prefix)
         self._allow(of_partner(partner, prefix) - self._rules())
+        self._bound(limits.sizes((partner,), prefix))
         if not in_any_case and user in self._users():
             return None
         password = secrets.token_urlsafe(24)
@@ -159,6 +172,23 @@ class _Administrator:
         if bindings := [_binding(rule, AclBindingFilter) for rule in rules]:
             for done in self._admin.delete_acls(bindings, request_timeout=_SECONDS).values():
                 _result(done)
+
+    def _bound(self, sizes: Mapping[str, int]) -> None:
+        """Sets how large a batch these topics take, where they are there and take another size."""
+        there = self._admin.list_topics(timeout=_SECONDS).topics
+        resources = [_size(topic, size) for topic, size in sizes.items() if topic in there]
+        if not resources:
+            return
+        found = self._admin.describe_configs(resources, request_timeout=_SECONDS)
+        has = {one.name: int(_result(future)[limits.SIZE].value) for one, future in found.items()}
+        if wrong := [one for one in resources if has[one.name] != sizes[one.name]]:
+            for done in self._admin.incremental_alter_configs(wrong, request_timeout=_SECONDS).values():
+                _result(done)
+
+
+def _size(topic: str, size: int) -> ConfigResource:
+    entry = ConfigEntry(limits.SIZE, str(size), incremental_operation=AlterConfigOpType.SET)
+    return ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
 
 
 def _binding(rule: Rule, of: Any = AclBinding) -> Any:

@@ -65,6 +65,8 @@ async def up(plan: Plan, say: Say = print) -> None:
         with _step(say, "district, partners, settings"):
             if plan.services:
                 await asyncio.to_thread(_district, plan)
+            for partner in partners.clear(plan.partners):
+                say(f"  the partner {partner} is registered no longer: its program was ended before it could do that")
             registered = partners.read(plan.partners)
             secrets = load(plan.run)
             _check_settings(plan, secrets)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from importlib import import_module
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
 
@@ -23,6 +23,10 @@ async def database(
     try:
         if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE):
             await connection.execute(f"CREATE DATABASE {DATABASE}")
+    except asyncpg.InsufficientPrivilegeError:
+        raise Problem(
+            f"there is no database {DATABASE}, and the administrator may not create it: name one that may, or create it"
+        ) from None
     finally:
         await connection.close()
     done = {}
@@ -55,8 +59,12 @@ def rebuild(name: str, environment: Mapping[str, str]) -> None:
         raise Problem(f"{name} could not be rebuilt (see above); the tables are as before")
 
 
-def with_database(url: str, database: str, login: tuple[str, str] | None = None) -> str:
-    """The same server's URL for another database and, if given, another (user, password)."""
+def with_database(url: str, database: str, login: tuple[str, str | None] | None = None) -> str:
+    """The same server's URL for another database and, if given, another (user, password); None: without password."""
     parts = urlsplit(url)
-    network = parts.netloc if login is None else f"{login[0]}:{login[1]}@{parts.netloc.rpartition('@')[2]}"
+    network = parts.netloc
+    if login is not None:
+        user, password = login
+        named = user if password is None else f"{user}:{quote(password, safe='')}"
+        network = f"{named}@{parts.netloc.rpartition('@')[2]}"
     return urlunsplit(parts._replace(netloc=network, path=f"/{database}"))

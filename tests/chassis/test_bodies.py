@@ -8,6 +8,8 @@ from pydantic import Field, ValidationError
 from chassis.web.bodies import Body
 from contracts.fields import Attachment, Line
 
+PHOTO = "https://photos.example/7.jpg"
+
 
 class Inner(Body):
     """A body within a body."""
@@ -30,7 +32,7 @@ class Outer(Body):
         ({"line": "\0"}, [("line",)]),
         ({"inner": {"text": "a\0"}, "line": "\0b"}, [("inner", "text"), ("line",)]),
         (
-            {"photos": [{"uri": "a"}, {"uri": "a\0", "media_type": "\0"}]},
+            {"photos": [{"uri": PHOTO}, {"uri": f"{PHOTO}\0", "media_type": "\0"}]},
             [("photos", 1, "uri"), ("photos", 1, "media_type")],
         ),
         ({"names": ["a", "\0"]}, [("names", 1)]),
@@ -49,9 +51,9 @@ def test_an_unknown_field_is_refused() -> None:
 
 
 def test_what_can_be_stored_is_taken_as_it_is() -> None:
-    given = {"line": "水", "inner": {"text": "b"}, "photos": [{"uri": "a"}], "names": ["\x01"]}
+    given = {"line": "水", "inner": {"text": "b"}, "photos": [{"uri": PHOTO}], "names": ["\x01"]}
     assert Outer.model_validate(given).model_dump(exclude_unset=True) == {
         **given,
-        "photos": ({"uri": "a"},),
+        "photos": ({"uri": PHOTO},),
         "names": ("\x01",),
     }

@@ -271,3 +271,24 @@ async def test_a_connection_that_is_made_as_its_caller_is_cancelled_is_closed(ow
     with pytest.raises(asyncio.CancelledError):
         await database.caller
     assert database.made.is_closed()
+
+
+async def test_a_password_in_a_file_is_read_anew_for_every_connection(empty_database: Server, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    await migrate(empty_database.admin_url, "tally", PASSWORD, MIGRATIONS)
+    url = empty_database.url("tally").replace(f":{PASSWORD}@", "@")
+    assert url != empty_database.url("tally")
+    database = Database(url, "tally", size=2, migrations=MIGRATIONS, password_file=file)
+    with pytest.raises(NotNow, match="DATABASE_PASSWORD_FILE can't be read: No such file"):
+        await database.open()
+    file.write_text(f"{PASSWORD}\n")
+    await database.open()
+    try:
+        await migrate(empty_database.admin_url, "tally", "another", MIGRATIONS)
+        file.write_text("another")
+        connection = await database.connect()
+        assert await connection.fetchval("SELECT current_user") == "tally"
+        await connection.close()
+    finally:
+        await database.close()
+        await migrate(empty_database.admin_url, "tally", PASSWORD, MIGRATIONS)

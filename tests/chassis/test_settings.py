@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from chassis.settings import DEVELOPMENT_KEY, Settings
 
@@ -38,3 +39,29 @@ def test_beyond_loopback_a_clock_that_can_be_moved_is_refused(tmp_path: Path) ->
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 def test_on_loopback_development_settings_are_good_enough(host: str, tmp_path: Path) -> None:
     settings(host, CASEGRID_CLOCK_FILE=tmp_path / "clock").refuse_if_unsafe()
+
+
+def test_a_secret_may_lie_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(f"{OWN}\n")
+    found = settings("0.0.0.0", CASEGRID_JWT_KEY_FILE=tmp_path / "key")
+    assert found.jwt_key == OWN
+    found.refuse_if_unsafe()
+    with pytest.raises(ValidationError, match=r"CASEGRID_JWT_KEY_FILE: .*/none can't be read: No such file"):
+        settings("0.0.0.0", CASEGRID_JWT_KEY_FILE=tmp_path / "none")
+    with pytest.raises(
+        ValidationError, match="CASEGRID_JWT_KEY and CASEGRID_JWT_KEY_FILE are both set: set one of them"
+    ):
+        settings("0.0.0.0", CASEGRID_JWT_KEY_FILE=tmp_path / "key", CASEGRID_JWT_KEY=OWN)
+    with pytest.raises(ValidationError, match="DATABASE_URL has a password already"):
+        settings("0.0.0.0", database_url="postgresql://a:b@c/d", database_password_file=tmp_path / "key")
+
+
+def test_a_secret_in_a_file_is_read_from_the_environment_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "key").write_text(OWN)
+    monkeypatch.setenv("CASEGRID_JWT_KEY_FILE", str(tmp_path / "key"))
+    monkeypatch.setenv("DATABASE_URL", "postgresql://intake@127.0.0.1:1/casegrid")
+    monkeypatch.setenv("DATABASE_PASSWORD_FILE", str(tmp_path / "password"))
+    assert Settings().jwt_key == OWN
+    assert Settings().database_password_file == tmp_path / "password"

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from contracts.dispatch import Resolved
 from contracts.envelope import EventId, Traceparent
 from contracts.feedback import Evaluated
-from contracts.fields import CASE_ID, EARLIEST, FROM, LATEST, CaseId, Filled, IntegerBetween, Name
+from contracts.fields import CASE_ID, EARLIEST, FROM, LATEST, CaseId, Filled, IntegerBetween, Name, Written
 from contracts.homes import TELLERS
 from contracts.progress import PUBLISHERS
 from contracts.wire import TYPES, Circumstances, build
@@ -97,6 +97,10 @@ def _scalar(annotation: Any, constraints: list[Any]) -> Strategy:
         low, high = _bound(constraints, Ge, "ge"), _bound(constraints, Le, "le")
         return st.floats(low, high, allow_nan=False, allow_infinity=False)
     if annotation is str:
+        if written := next((each for each in constraints if isinstance(each, Written)), None):
+            most = _bound(constraints, MaxLen, "max_length")
+            texts = st.from_regex(written.pattern, fullmatch=True)
+            return texts.filter(lambda text: len(text) <= most and written.taken(text))
         pattern = next((found for each in constraints if (found := getattr(each, "pattern", None))), None)
         if pattern == CASE_ID.pattern:
             return st.uuids(version=4).map(str)

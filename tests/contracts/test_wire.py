@@ -17,7 +17,6 @@ from contracts.export.examples import scenario
 from contracts.export.schemas import nodes
 from contracts.fields import MAX_INTEGER, Attachment
 from contracts.intake import REPORT_BYTES, NewReport, Supplement
-from contracts.progress import Verified
 from contracts.request import Arrive
 from contracts.wire import MAX_BYTES, TOPICS, TYPES, Circumstances, Invalid, TooLarge, build, identity, parse, reread
 from tests.contracts import strategies
@@ -97,33 +96,36 @@ def test_integers_are_bounded_in_both_directions(number: int, accepted: bool) ->
             Resolved(**END, outcome="fixed", urged=number)
 
 
-def _filled(size: int, most: int) -> tuple[Attachment, ...]:
-    """Attachments of less than `most` bytes, and `size` bytes more."""
-    uris = ["\N{BLACK UNIVERSAL RECYCLING SYMBOL}" * 2_000] * (most // 6_200)
+HANDS: dict[str, Any] = {"handled_by": tuple(f"{number:02}" + "\x01" * 190 for number in range(48))}
+
+
+def _filled(size: int) -> tuple[Attachment, ...]:
+    """Forty-nine attachments, and `size` bytes more."""
+    uris = [2_000] * 41
     for _ in range(8):
-        more = min(1_999, size)
-        uris.append("x" * (1 + more))
+        more = min(1_900, size)
+        uris.append(100 + more)
         size -= more
-    return tuple(Attachment(uri=uri) for uri in uris)
+    return tuple(Attachment(uri="https://photos.example/".ljust(length, "x")) for length in uris)
 
 
 @pytest.mark.parametrize(
     ("most", "of"),
     [
-        (MAX_BYTES, lambda filled: Verified(evidence=filled)),
-        (REPORT_BYTES, lambda filled: Supplement(text="", attachments=filled)),
-        (REPORT_BYTES, lambda filled: NewReport(channel="sensor", title="x", attachments=filled)),
+        (MAX_BYTES, lambda filled: Resolved(**END, outcome="fixed", note="\x01" * 20_000, **HANDS, evidence=filled)),
+        (REPORT_BYTES, lambda filled: Supplement(text="水" * 13_000, attachments=filled)),
+        (REPORT_BYTES, lambda filled: NewReport(channel="sensor", title="x", text="水" * 13_000, attachments=filled)),
     ],
-    ids=["check", "supplement", "report"],
+    ids=["end", "supplement", "report"],
 )
 def test_an_event_of_just_the_limit_passes_and_one_byte_more_does_not(most: int, of: Any) -> None:
-    _, raw = published(of(_filled(0, most)))
+    _, raw = published(of(_filled(0)))
     missing = most - len(raw)
-    event, raw = published(of(_filled(missing, most)))
+    event, raw = published(of(_filled(missing)))
     assert len(raw) == most
     assert parse(event.topic, raw) == event
     with pytest.raises(TooLarge, match=f"{most + 1} bytes"):
-        published(of(_filled(missing + 1, most)))
+        published(of(_filled(missing + 1)))
 
 
 def test_a_record_that_is_one_byte_too_long_is_refused() -> None:

@@ -10,7 +10,7 @@ import yaml
 from pydantic import AliasChoices
 
 from chassis.settings import Settings
-from deploy.compose.__main__ import files, main, missing, required
+from deploy.compose.__main__ import files, main
 from deploy.lint import checks
 from deploy.partners.__main__ import parser as partners_parser
 from deploy.stack.jars import version
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COMPOSE_TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(COMPOSE_TEXT)
 DOCKERFILE = (ROOT / "deploy/Dockerfile").read_text().replace("\\\n", " ")
-OWN = {"build", "environment", "ports", "secrets"}
+OWN = {"build", "environment", "networks", "ports", "secrets"}
 """What one of the five may say for itself; the rest comes from the shared part."""
 
 
@@ -57,11 +57,52 @@ def test_nothing_is_reachable_from_outside_this_machine(name: str) -> None:
     assert "privileged" not in service
 
 
-def test_the_ports_are_those_of_the_embedded_stack() -> None:
-    for name, (variable, default) in PORTS.items():
-        if name in COMPOSE["services"]:
-            (port,) = COMPOSE["services"][name]["ports"]
-            assert port.startswith(f"127.0.0.1:${{{variable}:-{default}}}:")
+def test_the_ports_are_those_of_the_embedded_stack_and_the_database_has_none() -> None:
+    published = {name for name, service in COMPOSE["services"].items() if service.get("ports")}
+    assert published == {"kafka", *SERVICES}, "the broker is where partners' systems knock"
+    for name in published:
+        variable, default = PORTS[name]
+        (port,) = COMPOSE["services"][name]["ports"]
+        assert port.startswith(f"127.0.0.1:${{{variable}:-{default}}}:")
+
+
+@pytest.mark.parametrize("name", COMPOSE["services"])
+def test_a_container_gains_no_rights_and_writes_to_its_volumes_and_to_memory_alone(name: str) -> None:
+    service = COMPOSE["services"][name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "cap_add" not in service
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["mem_limit"]
+    assert 0 < service["pids_limit"] <= 512
+    assert service["logging"]["options"].keys() == {"max-size", "max-file"}
+    assert all(re.search(":size=\\d+m", mount) for mount in service["tmpfs"]), "memory is bounded, too"
+    assert service.get("user", "10001") in ("10001", "appuser", "postgres"), "the image of ours sets its own"
+    assert ("user" in service) == ("image" in service)
+
+
+def test_a_service_shares_a_network_with_broker_and_database_and_with_no_other_service() -> None:
+    networks = {name: set(service["networks"]) for name, service in COMPOSE["services"].items()}
+    for name in SERVICES:
+        assert networks[name] == {name, "front"}
+        assert {other for other, its in networks.items() if name in its} == {name, "kafka", "postgres"}
+    assert networks["setup"] == {"setup"}
+    assert networks["postgres"] == {"setup", *SERVICES}, "nothing leads to the database from outside"
+    assert networks["kafka"] == {"setup", "partners", *SERVICES}, (
+        "one network in common, so that its name means one address"
+    )
+    for name, network in COMPOSE["networks"].items():
+        if name in ("front", "partners"):
+            assert network == {"driver_opts": {"com.docker.network.bridge.enable_icc": "false"}}
+        else:
+            assert network == {"internal": True}
+
+
+@pytest.mark.parametrize("name", COMPOSE["services"])
+def test_no_health_check_starts_a_java_machine(name: str) -> None:
+    check = " ".join(COMPOSE["services"][name].get("healthcheck", {}).get("test", ()))
+    assert "kafka" not in check.replace("/ready", "")
+    assert "java" not in check
 
 
 def test_images_are_official_and_pinned() -> None:
@@ -87,11 +128,14 @@ def test_the_five_differ_in_name_login_and_port_only(name: str) -> None:
     assert {key: value for key, value in service.items() if key not in OWN} == {
         key: value for key, value in shared.items() if key != "environment"
     }
-    login = f"postgresql://{name}:${{{name.upper()}_PASSWORD:?}}@postgres:5432/casegrid"
-    file = f"/run/kafka-passwords/{name}"
-    user = {"KAFKA_SASL_USERNAME": name, "KAFKA_SASL_PASSWORD_FILE": file}
+    user = {"KAFKA_SASL_USERNAME": name, "KAFKA_SASL_PASSWORD_FILE": "/run/secrets/kafka"}
+    login = f"postgresql://{name}@postgres:5432/casegrid"
     assert service["environment"] == {**shared["environment"], **user, "DATABASE_URL": login}
-    assert service["secrets"] == [{"source": f"kafka-{name}", "target": file}], "its own password and no other"
+    assert service["secrets"] == [
+        {"source": f"database-{name}", "target": "database"},
+        {"source": f"kafka-{name}", "target": "kafka"},
+        "jwt-key",
+    ], "its own passwords and no other's"
     assert service["build"] == {"context": ".", "dockerfile": "deploy/Dockerfile", "args": {"SERVICE": name}}
     assert service["ports"][0].endswith(f":{shared['environment']['PORT']}")
     assert service["depends_on"] == {"setup": {"condition": "service_completed_successfully"}}
@@ -114,24 +158,35 @@ def test_the_services_understand_what_they_are_told() -> None:
 def test_a_service_in_a_container_listens_to_all_so_its_key_must_be_given() -> None:
     environment = COMPOSE["x-service"]["environment"]
     assert environment["HOST"] == "0.0.0.0"
-    assert environment["CASEGRID_JWT_KEY"].startswith("${CASEGRID_JWT_KEY:?")
+    assert environment["CASEGRID_JWT_KEY_FILE"] == "/run/secrets/jwt-key"
     with pytest.raises(SystemExit, match="CASEGRID_JWT_KEY is the development key"):
         Settings.model_validate({"host": environment["HOST"]}).refuse_if_unsafe()
 
 
-def test_no_secret_is_written_down() -> None:
-    for service in COMPOSE["services"].values():
-        for name, value in service.get("environment", {}).items():
-            if re.search("PASSWORD|KEY", name) and not str(value).startswith("/run/kafka-passwords"):
-                assert re.match(r"\$\{[A-Z_]+:\?", value), name
-            assert not re.search(r"://\w+:[^$]+@", str(value)), name
+@pytest.mark.parametrize("name", COMPOSE["services"])
+def test_every_secret_is_a_file_and_stands_in_no_variable_and_on_no_command_line(name: str) -> None:
+    """Whoever may run `docker inspect` or reads a process' environment learns none."""
+    service = COMPOSE["services"][name]
+    for variable, value in service.get("environment", {}).items():
+        if re.search("PASSWORD|KEY|SECRET|TOKEN", variable):
+            assert str(value).startswith(("/run/secrets/", "/run/kafka-passwords", "/run/database-passwords")), variable
+        assert not re.search(r"://[^/]*:[^/]*@", str(value)), variable
+        assert not re.search('password="(?!\\$\\$\\{directory:)', str(value)), variable
+    assert "password" not in str(service.get("command", "")).lower()
+    assert re.findall(r"\$\{\w+:\?", COMPOSE_TEXT) == [], "nothing of it comes from .env"
+
+
+def test_no_secret_goes_into_an_image() -> None:
+    assert not re.search("PASSWORD|SECRET|_KEY", DOCKERFILE.upper())
+    assert set(copied("setup")) | set(copied("service")) <= {
+        *("contracts/", "chassis/", "deploy/", "services/", "services/__init__.py", "services/${SERVICE}/")
+    }
 
 
 def test_setup_runs_once_after_the_servers_and_before_the_services() -> None:
     setup = COMPOSE["services"]["setup"]
     assert setup["build"]["target"] == "setup"
     assert setup["depends_on"] == {name: {"condition": "service_healthy"} for name in ("kafka", "postgres")}
-    assert {f"{name.upper()}_PASSWORD" for name in SERVICES} <= set(setup["environment"])
     assert stages()["setup"][-1] == 'CMD ["python", "-m", "deploy.stack", "setup"]'
     for name in ("CASEGRID_DISTRICT", "CASEGRID_PARTNERS"):
         assert setup["environment"][name] == COMPOSE["x-service"]["environment"][name]
@@ -153,9 +208,9 @@ def test_partners_are_registered_by_a_command_in_the_setup_image() -> None:
 
 
 def test_data_lies_in_named_volumes() -> None:
-    used = {
-        volume.partition(":")[0] for service in COMPOSE["services"].values() for volume in service.get("volumes", ())
-    }
+    mounts = [mount for service in COMPOSE["services"].values() for mount in service.get("volumes", ())]
+    used = {mount.partition(":")[0] for mount in mounts if not mount.startswith("./")}
+    assert all(mount.endswith(":ro") for mount in mounts if mount.startswith("./"))
     assert used == set(COMPOSE["volumes"]) == {"kafka", "postgres", "district"}
 
 
@@ -195,25 +250,33 @@ def test_the_broker_has_the_users_and_denies_what_the_embedded_one_does() -> Non
     assert COMPOSE["x-service"]["environment"]["KAFKA_SECURITY_PROTOCOL"] == "SASL_PLAINTEXT"
 
 
-def test_the_administrators_password_is_mounted_where_the_broker_and_the_set_up_look_for_it() -> None:
+def test_the_administrators_passwords_are_mounted_where_the_servers_and_the_set_up_look_for_them() -> None:
     mounted = {"source": "kafka-admin", "target": "/run/kafka-passwords/admin"}
     assert COMPOSE["services"]["kafka"]["secrets"] == [mounted]
+    postgres = COMPOSE["services"]["postgres"]
+    assert postgres["secrets"] == [{"source": "database-admin", "target": "database"}]
+    assert postgres["environment"]["POSTGRES_PASSWORD_FILE"] == "/run/secrets/database"
     setup = COMPOSE["services"]["setup"]
     assert setup["secrets"] == [
-        mounted,
-        *({"source": f"kafka-{name}", "target": f"/run/kafka-passwords/{name}"} for name in SERVICES),
+        {"source": f"{kind}-{name}", "target": f"/run/{kind}-passwords/{name}"}
+        for kind in ("database", "kafka")
+        for name in ("admin", *SERVICES)
     ]
+    assert setup["environment"]["DATABASE_PASSWORD_FILE"] == "/run/database-passwords/admin"
+    assert setup["environment"]["DATABASE_PASSWORDS"] == "/run/database-passwords"
     broker = broker_of({name: str(value) for name, value in setup["environment"].items()})
     assert broker is not None
     assert (broker.user, broker.mechanism, broker.password) == ("admin", "PLAIN", Path(mounted["target"]))
 
 
 def test_kafkas_own_tools_are_told_the_administrator() -> None:
-    said = COMPOSE["configs"]["kafka-admin"]["content"].replace("$$", "$").splitlines()
-    embedded = (ROOT / "deploy/kafka/admin.properties").read_text().replace("{secrets}", "/run/kafka-passwords")
-    assert said == [line for line in embedded.splitlines() if not line.startswith("#")]
-    healthcheck = COMPOSE["services"]["kafka"]["healthcheck"]["test"]
-    assert healthcheck[-1] == COMPOSE["services"]["kafka"]["configs"][0]["target"]
+    said, embedded = (
+        [line for line in (ROOT / file).read_text().splitlines() if not line.startswith("#")]
+        for file in ("deploy/compose/admin.properties", "deploy/kafka/admin.properties")
+    )
+    assert said == [line.replace("{secrets}", "/run/kafka-passwords") for line in embedded]
+    mounted = "./deploy/compose/admin.properties:/etc/casegrid/admin.properties:ro"
+    assert mounted in COMPOSE["services"]["kafka"]["volumes"]
 
 
 def test_a_services_image_holds_only_its_own_code() -> None:
@@ -269,39 +332,37 @@ def test_nothing_goes_to_the_engine_but_what_is_copied() -> None:
     assert "**/.env*" in lines
 
 
-def test_every_required_secret_is_generated_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    names = required(COMPOSE_TEXT)
-    assert names == sorted(
-        ["CASEGRID_JWT_KEY", "POSTGRES_PASSWORD", *(f"{service.upper()}_PASSWORD" for service in SERVICES)]
-    )
-    (tmp_path / ".env").write_text("# mine\nPOSTGRES_PASSWORD=chosen")
+def test_every_secret_gets_a_value_of_its_own_that_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wanted = {f"{kind}-{name}" for kind in ("database", "kafka") for name in ("admin", *SERVICES)} | {"jwt-key"}
+    assert files(COMPOSE_TEXT) == sorted(f".secrets/{name}" for name in wanted)
+    assert set(COMPOSE["secrets"]) == wanted
     main(tmp_path)
-    written = (tmp_path / ".env").read_text()
-    values = dict(line.split("=", 1) for line in written.splitlines() if "=" in line)
-    assert set(values) == set(names)
-    assert values.pop("POSTGRES_PASSWORD") == "chosen"
-    assert len(set(values.values())) == len(values)
-    assert all(re.fullmatch(r"[\w-]{43}", secret) for secret in values.values())  # fit for a URL
-    assert missing(COMPOSE_TEXT, written) == []
+    first = [(tmp_path / name).read_text() for name in files(COMPOSE_TEXT)]
+    assert len({*first}) == len(first)
+    assert all(re.fullmatch(r"[\w-]{43}", secret) for secret in first), "a line's end would be a part of it"
+    (tmp_path / ".secrets/database-audit").unlink()
     main(tmp_path)
-    assert (tmp_path / ".env").read_text() == written
+    again = [(tmp_path / name).read_text() for name in files(COMPOSE_TEXT)]
+    assert [one == other for one, other in zip(first, again, strict=True)].count(False) == 1
+    main(tmp_path)
     assert "complete" in capsys.readouterr().out
+
+
+def test_what_an_older_installation_has_in_its_variables_is_taken_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The database has been made with that password."""
+    (tmp_path / ".env").write_text("# mine\nPOSTGRES_PASSWORD=chosen\nAUDIT_PASSWORD=audits\nKAFKA_PORT=19093\n")
+    main(tmp_path)
+    assert (tmp_path / ".secrets/database-admin").read_text() == "chosen"
+    assert (tmp_path / ".secrets/database-audit").read_text() == "audits"
+    assert (tmp_path / ".secrets/database-intake").read_text() not in ("chosen", "audits", "")
+    assert "AUDIT_PASSWORD, POSTGRES_PASSWORD are in .secrets now" in capsys.readouterr().out
 
 
 def test_only_its_owner_may_read_the_secrets(tmp_path: Path) -> None:
     main(tmp_path)
-    assert (tmp_path / ".env").stat().st_mode & 0o077 == 0
     assert (tmp_path / ".secrets").stat().st_mode & 0o077 == 0
-
-
-def test_each_user_of_the_broker_gets_a_password_of_its_own_that_stays(tmp_path: Path) -> None:
-    assert files(COMPOSE_TEXT) == sorted(f".secrets/kafka-{name}" for name in ("admin", *SERVICES))
-    main(tmp_path)
-    first = [(tmp_path / name).read_text() for name in files(COMPOSE_TEXT)]
-    assert len({*first}) == len(first)
-    assert all(re.fullmatch(r"[\w-]{43}", password) for password in first), "a line's end would be a part of it"
-    main(tmp_path)
-    assert [(tmp_path / name).read_text() for name in files(COMPOSE_TEXT)] == first
 
 
 def test_a_check_is_run_again_when_its_files_change() -> None:

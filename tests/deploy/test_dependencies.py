@@ -85,6 +85,15 @@ def test_what_the_stack_imports_besides_is_in_its_group_and_nothing_else_is(home
     assert found - declared() == declared("stack")
 
 
+def test_what_only_the_embedded_stack_needs_is_in_no_services_image() -> None:
+    """Neither itself nor because something else needs it: the image installs what the dependencies reach."""
+    installed = {one.name for one in packages(ROOT) if one.runtime}
+    only_stack = {"confluent-kafka", "httpx", "jgo", "psutil", "rich", "supervisor"}
+    assert only_stack <= declared("stack")
+    assert installed & {*only_stack, "cjdk", "httpcore", "pytest", "testcontainers", "uv", "pip", "setuptools"} == set()
+    assert {"aiokafka", "asyncpg", "pydantic-core", "urllib3"} <= installed, "what is reached is counted"
+
+
 def test_the_development_group_has_the_stack_and_no_package_twice() -> None:
     assert {"include-group": "stack"} in PROJECT["dependency-groups"]["dev"]
     assert (

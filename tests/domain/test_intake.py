@@ -33,6 +33,7 @@ from services.intake.domain.commands import (
     actions,
 )
 from services.intake.views import REPORTS
+from tests.contracts.strategies import of
 from tests.domain.intake_story import (
     CASE,
     CLOSED,
@@ -345,7 +346,7 @@ def test_folding_is_pure_and_step_by_step_as_at_once(orders: tuple[list[Event[An
 
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
-attachments = st.lists(st.builds(Attachment, uri=lines), max_size=2).map(tuple)
+attachments = st.lists(of(Attachment), max_size=2).map(tuple)
 ENTRIES: Mapping[type[Command], Callable[[By], st.SearchStrategy[Command]]] = {
     AddSupplement: lambda by: st.builds(AddSupplement, texts, attachments, st.just(by)),
     Withdraw: lambda by: st.builds(Withdraw, texts, st.just(by)),

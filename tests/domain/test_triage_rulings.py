@@ -94,7 +94,7 @@ def test_a_case_that_does_not_exist_cannot_be_ruled_on(command: Command) -> None
 
 
 def test_every_round_carries_what_the_reporter_said() -> None:
-    photo = Attachment(uri="s3://photos/1.jpg", media_type="image/jpeg")
+    photo = Attachment(uri="https://photos.example/1.jpg", media_type="image/jpeg")
     policy = POLICY.model_copy(update={"returns_before_shift_leader": 1})
     story = Story(rulebook(policy=policy))
     rounds = story.hear(report(text="since this morning", attachments=(photo,)))
@@ -243,7 +243,7 @@ def test_a_report_that_is_not_confirmed_keeps_the_rules_that_led_there(note: str
 
 
 def test_photos_of_the_place_stay_with_what_was_seen() -> None:
-    photo = Attachment(uri="s3://photos/2.jpg", media_type="image/jpeg")
+    photo = Attachment(uri="https://photos.example/2.jpg", media_type="image/jpeg")
     step, _ = verifying().ask(Verify(True, evidence=(photo,)))
     assert isinstance(step, VerifiedBeforeFiling)
     assert step.evidence == (photo,)

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
 from chassis.store.database import Database
-from chassis.store.migrations import MigrationError, migrate
+from chassis.store.migrations import Migration, MigrationError, migrate
 from chassis.store.rights import SETTINGS, TABLES
 from deploy.stack.plan import SERVICES
 from tests.docs.pages import page, rows
@@ -242,3 +244,60 @@ async def test_rights_that_somebody_added_are_taken_back_at_the_next_migration(
     assert (await granted(session, "triage"))["events"] == {"SELECT", "INSERT"}
     assert await session.fetchval("SHOW statement_timeout") == SETTINGS["statement_timeout"]
     await session.close()
+
+
+@asynccontextmanager
+async def manager(server: infrastructure.Database, rights: str) -> AsyncIterator[str]:
+    """The URL of an administrator as managed servers give them: no superuser."""
+    owner = urlsplit(server.admin_url).username
+    await execute(server.admin_url, f"CREATE ROLE manager LOGIN PASSWORD '{PASSWORD}' {rights}")
+    try:
+        yield server.url("manager")
+    finally:
+        await execute(
+            server.admin_url, f"REASSIGN OWNED BY manager TO {owner}; DROP OWNED BY manager; DROP ROLE manager"
+        )
+
+
+async def test_an_administrator_that_does_not_own_what_it_migrates_is_told_so(
+    empty_database: infrastructure.Database,
+) -> None:
+    admin, database, migrations = empty_database.admin_url, empty_database.name, migrations_of("triage")
+    owner = urlsplit(admin).username
+    async with manager(empty_database, "NOCREATEROLE") as url:
+        told = (
+            f"the administrator manager may not create roles, does not own database {database}, as {owner} does: name"
+        )
+        with pytest.raises(MigrationError, match=f"schema triage: {told} one that may and does in DATABASE_URL"):
+            await migrate(url, "triage", PASSWORD, migrations)
+        await execute(admin, f"ALTER ROLE manager CREATEROLE; ALTER DATABASE {database} OWNER TO manager")
+        await migrate(admin, "triage", PASSWORD, migrations)
+        told = (
+            f"manager does not own schema triage, as {owner} does, does not own table triage.+, as {owner} does: name"
+        )
+        with pytest.raises(MigrationError, match=told):
+            await migrate(url, "triage", PASSWORD, migrations)
+
+
+async def test_an_administrator_that_lacks_another_right_is_told_which(empty_database: infrastructure.Database) -> None:
+    async with manager(empty_database, "CREATEROLE") as url:
+        await execute(empty_database.admin_url, f"ALTER DATABASE {empty_database.name} OWNER TO manager")
+        beyond = Migration("tally", 1, "0001_file", "CREATE TABLE lines (line text); COPY lines FROM '/etc/hostname'")
+        with pytest.raises(
+            MigrationError, match="schema managed: the administrator lacks a right in the database: must be superuser"
+        ):
+            await migrate(url, "managed", PASSWORD, [beyond])
+
+
+@pytest.mark.parametrize("name", SERVICES)
+async def test_an_administrator_need_be_no_superuser(
+    empty_database: infrastructure.Database, migrated: infrastructure.Database, name: str
+) -> None:
+    """From PostgreSQL 16 on it may change only roles that it made, or was given; `migrated` has made these."""
+    async with manager(empty_database, "CREATEROLE") as url:
+        await execute(
+            empty_database.admin_url,
+            f"ALTER DATABASE {empty_database.name} OWNER TO manager; GRANT {name} TO manager WITH ADMIN OPTION",
+        )
+        assert (await migrate(url, name, PASSWORD, migrations_of(name))).applied
+        assert not (await migrate(url, name, PASSWORD, migrations_of(name))).applied

@@ -77,7 +77,7 @@ async def test_a_plan_is_worked_off_from_its_topic_to_the_verdict(
             clock.at = T0 + minutes * MINUTE
             await post(dispatch, f"/assignments/{lead}/{step}", WATER)
         clock.at = T0 + 3 * HOUR
-        evidence = [{"uri": "s3://evidence/main.jpg"}]
+        evidence = [{"uri": "https://photos.example/main.jpg"}]
         shown = await post(dispatch, f"/assignments/{lead}/resolve", WATER, note="pressure is back", evidence=evidence)
         assert (shown["status"], shown["open"], shown["light"], shown["late_by_seconds"]) == ("fixed", False, None, 0)
         assert (shown["unit"], shown["ended_at"]) == ("dept:water", "2026-05-09T05:00:00Z")

@@ -171,7 +171,7 @@ async def test_a_report_counts_from_its_arrival_and_what_was_claimed_stands_besi
         ({"at": "0001-01-01T00:00:00+14:00"}, "at"),
         ({"at": "2200-01-01T00:00:00Z"}, "at"),
         ({"at": 1778306400}, "at"),
-        ({"attachments": [{"uri": "x", "sha256": "y"}]}, "attachments.0.sha256"),
+        ({"attachments": [{"uri": "https://photos.example/7.jpg", "sha256": "y"}]}, "attachments.0.sha256"),
     ],
 )
 async def test_bad_input_names_its_field(intake: Running, change: dict[str, Any], field: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from chassis.service import Service
 from contracts.fields import Attachment, Fact, Point
 from contracts.reference import Partners
-from contracts.request import FileReport, ReportedPlace
+from contracts.request import AddSupplement, FileReport, Note, ReportedPlace, Resolve
 from contracts.triage import Rejected, Upheld
 from tests.services.intake.desk import (
     BACK,
@@ -27,6 +28,8 @@ from tests.services.intake.desk import (
 )
 from tests.support.facts import case_id, event_of, record_of
 from tests.support.services import publish, read_topic, running
+
+PHOTO = Attachment(uri="https://photos.example/7.jpg")
 
 # asking
 
@@ -129,7 +132,11 @@ async def test_in_somebody_elses_case_a_partner_changes_nothing_and_leaves_no_tr
         (REPORT, "fire", "partner.says"),
         (FileReport(title="x", place=ReportedPlace(area="CH/atlantis")), "hotline", "place.area"),
         (
-            FileReport(title="x", attachments=(Attachment(uri="x" * 2000),) * 50, text="\u6c34" * 20_000),
+            FileReport(
+                title="x",
+                attachments=(Attachment(uri="https://photos.example/" + "x" * 1_977),) * 50,
+                text="\u6c34" * 20_000,
+            ),
             "hotline",
             "request.too_large",
         ),
@@ -185,6 +192,30 @@ async def test_what_cannot_be_read_is_parked_and_answered_where_its_key_is_a_cas
     ]
     assert not {one["subject"] for one in refusals} & {case, good}
     assert len(await home.notices("accepted")) == 2
+
+
+@pytest.mark.parametrize("uri", ["http://169.254.169.254/latest/meta-data", "https://127.1/7.jpg", "s3://photos/7.jpg"])
+@pytest.mark.parametrize(
+    ("words", "field"),
+    [
+        (FileReport(title="no water", attachments=(PHOTO,)), "attachments"),
+        (AddSupplement(text="now in the cellar", attachments=(PHOTO,)), "attachments"),
+        (Note(assignment_id=f"{case_id()}.1.1", note="seen", evidence=(PHOTO,)), "evidence"),
+        (Resolve(assignment_id=f"{case_id()}.1.1", evidence=(PHOTO,)), "evidence"),
+    ],
+    ids=["report", "supplement", "note", "resolve"],
+)
+async def test_a_request_with_an_attachment_that_lies_elsewhere_is_refused_with_the_field_and_the_rule(
+    home: Home, words: Fact, field: str, uri: str
+) -> None:
+    """Intake answers what is unreadable of all requests, also of those that dispatch takes."""
+    case = case_id()
+    asked = request(words, case)
+    await home.take(replace(asked, value=(asked.value or b"").replace(PHOTO.uri.encode(), uri.encode())))
+    [answer] = await home.notices("refused")
+    assert (answer["data"]["rule"], answer["data"]["case_id"]) == ("record.invalid", case)
+    assert answer["data"]["reason"].startswith(f"data.{field}.0.uri: must be an https URI of a public host")
+    assert await home.events(case) == []
 
 
 @pytest.mark.parametrize(("partner", "retrospective", "doubtful"), [("hotline", False, True), ("archive", True, False)])

@@ -112,7 +112,7 @@ async def test_work_that_a_superior_took_over_and_returned_goes_on_from_there(tr
 
 
 async def test_a_reports_words_and_pictures_travel_with_every_round(triage: Running, grid: str) -> None:
-    photo = Attachment(uri="s3://photos/1.jpg", sha256="a" * 64, media_type="image/jpeg")
+    photo = Attachment(uri="https://photos.example/1.jpg", sha256="a" * 64, media_type="image/jpeg")
     case = await filed(triage, report(place=Place(area=grid), text="since 6", attachments=(photo,)))
     await hear(triage, case, ended(case))
     again = await filed(triage, report(place=Place(area=grid), title="the road is flooded"))
