@@ -20,8 +20,11 @@ def required(compose: str) -> list[str]:
 
 def missing(compose: str, known: str) -> list[str]:
     """A line `NAME=secret` for each required variable that `known`, the text of .env, does not set."""
-    there = {line.partition("=")[0].strip() for line in known.splitlines() if not line.lstrip().startswith("#")}
-    return [f"{name}={secrets.token_urlsafe(32)}" for name in required(compose) if name not in there]
+    lines = [line.partition("=") for line in known.splitlines() if not line.lstrip().startswith("#")]
+    there = {name.strip(): value.strip() for name, _, value in lines}
+    # An older installation hashed logins with its key of tokens; under another key nobody finds their own reports.
+    kept = {"CASEGRID_PSEUDONYM_KEY": there["CASEGRID_JWT_KEY"]} if "CASEGRID_JWT_KEY" in there else {}
+    return [f"{name}={kept.get(name) or secrets.token_urlsafe(32)}" for name in required(compose) if name not in there]
 
 
 def files(compose: str) -> list[str]:

@@ -2,8 +2,8 @@
 their roles, the reference district.
 
 Reads its environment and the file of partners; where the broker has users, also the services' passwords for it, each
-in a file of the folder `KAFKA_PASSWORDS` that is called like the service. Writes into `CASEGRID_DISTRICT` only. Safe to
-run again.
+in a file of the folder `KAFKA_PASSWORDS` that is called like the service. `CASEGRID_TOKEN_KEY_FILE` holds the private
+key of development tokens; its public half goes to `keys.json` beside the district. Safe to run again.
 """
 
 import os
@@ -15,6 +15,7 @@ from deploy.district.__main__ import main as write_district
 from deploy.stack import accounts, kafka, postgres, provision, topics
 from deploy.stack.plan import DATABASE, SERVICES, broker_of
 from deploy.stack.problem import Problem
+from deploy.stack.token import key_set, read_token_key
 
 _SECONDS = 60
 
@@ -42,6 +43,10 @@ async def setup(environment: Mapping[str, str] = os.environ) -> None:
     print(f"migrations applied: {'; '.join(applied) or 'none, all are there'}")
     if write_district(["--scale", environment.get("DISTRICT_SCALE", "full"), "--out", str(district)]) != 0:
         raise Problem(f"the reference district could not be written to {district}")
+    if file := environment.get("CASEGRID_TOKEN_KEY_FILE"):
+        partial = district.parent / "keys.json.partial"
+        partial.write_text(key_set(read_token_key(file)))
+        partial.replace(district.parent / "keys.json")
     for name in (name for name, one in migrated.items() if one.rebuild):
         login = (name, passwords[name])
         url = provision.with_database(database_url, DATABASE, login)

@@ -1,21 +1,27 @@
 """docker-compose.yml and deploy/Dockerfile hold what they promise; no engine is needed to see it."""
 
+import json
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 import yaml
 from pydantic import AliasChoices
 
-from chassis.settings import Settings
+from chassis.settings import AUDIENCE, ISSUER, Settings
 from deploy.compose.__main__ import files, main, missing, required
 from deploy.lint import checks
 from deploy.partners.__main__ import parser as partners_parser
 from deploy.stack.jars import version
 from deploy.stack.kafka import security
 from deploy.stack.plan import PORTS, SERVICES, broker_of, source_digest
+from deploy.stack.token import key_set
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE_TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -111,18 +117,54 @@ def test_the_services_understand_what_they_are_told() -> None:
     assert set(COMPOSE["services"]["intake"]["environment"]) <= known
 
 
-def test_a_service_in_a_container_listens_to_all_so_its_key_must_be_given() -> None:
+def test_a_service_in_a_container_listens_to_all_so_its_keys_must_be_given() -> None:
     environment = COMPOSE["x-service"]["environment"]
     assert environment["HOST"] == "0.0.0.0"
-    assert environment["CASEGRID_JWT_KEY"].startswith("${CASEGRID_JWT_KEY:?")
-    with pytest.raises(SystemExit, match="CASEGRID_JWT_KEY is the development key"):
+    assert environment["CASEGRID_PSEUDONYM_KEY"].startswith("${CASEGRID_PSEUDONYM_KEY:?")
+    with pytest.raises(SystemExit, match="CASEGRID_JWKS is not set"):
         Settings.model_validate({"host": environment["HOST"]}).refuse_if_unsafe()
+    [_, default] = environment["CASEGRID_JWKS"].strip("${}").split(":-")
+    own = {"CASEGRID_JWKS": default, "CASEGRID_PSEUDONYM_KEY": "x" * 43}
+    Settings.model_validate({"host": environment["HOST"], **own}).refuse_if_unsafe()
+
+
+def test_only_the_set_up_gets_the_private_key_of_tokens_and_its_public_half_lies_where_the_services_look() -> None:
+    mounted = {"source": "token-key", "target": COMPOSE["services"]["setup"]["environment"]["CASEGRID_TOKEN_KEY_FILE"]}
+    for name, service in COMPOSE["services"].items():
+        assert (mounted in service.get("secrets", [])) == (name == "setup")
+    environment = COMPOSE["x-service"]["environment"]
+    assert environment["CASEGRID_ISSUER"] == f"${{CASEGRID_ISSUER:-{ISSUER}}}"
+    assert environment["CASEGRID_AUDIENCE"] == f"${{CASEGRID_AUDIENCE:-{AUDIENCE}}}"
+    assert environment["CASEGRID_JWKS"] == "${CASEGRID_JWKS:-/district/keys.json}"
+    assert environment["CASEGRID_DISTRICT"] == "/district/full"
+
+
+def test_an_installation_that_had_one_key_for_both_finds_its_private_persons_again(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("CASEGRID_JWT_KEY=the-key-of-before\n")
+    main(tmp_path)
+    assert "\nCASEGRID_PSEUDONYM_KEY=the-key-of-before\n" in (tmp_path / ".env").read_text()
+
+
+def test_a_token_of_the_containers_is_signed_by_the_key_of_the_secrets(tmp_path: Path) -> None:
+    main(tmp_path)
+    file = tmp_path / ".secrets" / "token-key"
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy.stack", "token", "--role", "dispatcher"],
+        cwd=ROOT,
+        env={**os.environ, "CASEGRID_TOKEN_KEY_FILE": str(file), "CASEGRID_DATA": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    [public] = json.loads(key_set(file.read_text()))["keys"]
+    claims = jwt.decode(done.stdout.strip(), jwt.PyJWK.from_dict(public), ["EdDSA"], audience=AUDIENCE, issuer=ISSUER)
+    assert claims["roles"] == ["dispatcher"]
 
 
 def test_no_secret_is_written_down() -> None:
     for service in COMPOSE["services"].values():
         for name, value in service.get("environment", {}).items():
-            if re.search("PASSWORD|KEY", name) and not str(value).startswith("/run/kafka-passwords"):
+            if re.search("PASSWORD|KEY", name) and not str(value).startswith("/run/"):
                 assert re.match(r"\$\{[A-Z_]+:\?", value), name
             assert not re.search(r"://\w+:[^$]+@", str(value)), name
 
@@ -199,7 +241,7 @@ def test_the_administrators_password_is_mounted_where_the_broker_and_the_set_up_
     mounted = {"source": "kafka-admin", "target": "/run/kafka-passwords/admin"}
     assert COMPOSE["services"]["kafka"]["secrets"] == [mounted]
     setup = COMPOSE["services"]["setup"]
-    assert setup["secrets"] == [
+    assert [one for one in setup["secrets"] if one["source"].startswith("kafka-")] == [
         mounted,
         *({"source": f"kafka-{name}", "target": f"/run/kafka-passwords/{name}"} for name in SERVICES),
     ]
@@ -272,7 +314,7 @@ def test_nothing_goes_to_the_engine_but_what_is_copied() -> None:
 def test_every_required_secret_is_generated_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = required(COMPOSE_TEXT)
     assert names == sorted(
-        ["CASEGRID_JWT_KEY", "POSTGRES_PASSWORD", *(f"{service.upper()}_PASSWORD" for service in SERVICES)]
+        ["CASEGRID_PSEUDONYM_KEY", "POSTGRES_PASSWORD", *(f"{service.upper()}_PASSWORD" for service in SERVICES)]
     )
     (tmp_path / ".env").write_text("# mine\nPOSTGRES_PASSWORD=chosen")
     main(tmp_path)
@@ -295,7 +337,9 @@ def test_only_its_owner_may_read_the_secrets(tmp_path: Path) -> None:
 
 
 def test_each_user_of_the_broker_gets_a_password_of_its_own_that_stays(tmp_path: Path) -> None:
-    assert files(COMPOSE_TEXT) == sorted(f".secrets/kafka-{name}" for name in ("admin", *SERVICES))
+    assert files(COMPOSE_TEXT) == sorted(
+        [*(f".secrets/kafka-{name}" for name in ("admin", *SERVICES)), ".secrets/token-key"]
+    )
     main(tmp_path)
     first = [(tmp_path / name).read_text() for name in files(COMPOSE_TEXT)]
     assert len({*first}) == len(first)
