@@ -3,8 +3,8 @@
 import base64
 import hashlib
 import json
+import time
 from collections.abc import Collection, Iterable
-from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import ValidationError
 
 from chassis.settings import AUDIENCE, ISSUER
+from chassis.web.claims import NotValid, claims_in
 from contracts.reference import Areas, Reference, Units
 from contracts.roles import PEOPLE, Role
 from deploy.stack.problem import Problem
@@ -36,9 +37,10 @@ def issue(
 ) -> str:
     """A signed token (Ed25519). `areas` are area path prefixes the person may act in; none means everywhere.
 
-    `key` is the private one, as the stack's secrets have it. Raises `Problem` naming a role that no token may bear.
+    `key` is the private one, as the stack's secrets have it. Raises `Problem` naming a role that no token may bear, or
+    another claim that no service would take.
     """
-    now = datetime.now(UTC)
+    now = int(time.time())
     claims = {
         "iss": ISSUER,
         "aud": AUDIENCE,
@@ -47,8 +49,12 @@ def issue(
         "unit": unit,
         "areas": list(areas),
         "iat": now,
-        "exp": now + timedelta(seconds=ttl_seconds),
+        "exp": now + ttl_seconds,
     }
+    try:
+        claims_in(json.dumps(claims).encode(), issuer=ISSUER, audience=AUDIENCE, now=now)
+    except NotValid as fault:
+        raise Problem(f"no service would take such a token: {fault}") from None
     return jwt.encode(claims, _private(key), algorithm="EdDSA", headers={"kid": _public(key)["kid"]})
 
 

@@ -370,9 +370,8 @@ endless_router = APIRouter()
 @endless_router.get("/endless")
 async def get_endless() -> StreamingResponse:
     async def messages() -> AsyncIterator[bytes]:
-        while True:
-            yield b": heartbeat\n\n"
-            await asyncio.sleep(0.05)
+        yield b": heartbeat\n\n"
+        await asyncio.Event().wait()
 
     return StreamingResponse(messages(), media_type="text/event-stream")
 

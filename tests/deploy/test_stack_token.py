@@ -52,6 +52,12 @@ def test_no_token_bears_the_role_of_a_partners_system(stack: Stack) -> None:
     assert "make partner" in done.stderr
 
 
+def test_it_names_nobody_that_facts_use_for_somebody_else(stack: Stack) -> None:
+    done = stack.run("token", "--role", "dispatcher", "--subject", "partner:water")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "claim sub: must not be a name that facts use for somebody else" in done.stderr
+
+
 def test_nobody_else_issues_one_either() -> None:
     for role in ("wizard", "partner"):
         with pytest.raises(Problem, match=role):

@@ -1,9 +1,12 @@
 """Who may call any of the five services: a token and a client key keep rules, and each is named where it is broken."""
 
+import asyncio
 import base64
 import hashlib
 import json
+import os
 import re
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,12 +15,13 @@ from typing import Any
 import httpx
 import pytest
 
-from chassis.runtime import Runtime, application
+from chassis.runtime import Runtime, application, release
 from chassis.service import Service
 from chassis.settings import DEVELOPMENT_KEY, Settings
 from contracts.roles import PEOPLE
 from contracts.status import SERVICES
-from tests.support.services import token
+from deploy.stack.ports import free
+from tests.support.services import NOWHERE, eventually, token
 from tests.support.signing import Signer, bearer, claims_of, key_set
 
 OURS = Signer("ours")
@@ -194,6 +198,36 @@ async def test_the_page_of_the_api_loads_its_own_files_and_its_own_script_only(c
         assert SECURITY.items() <= dict(answer.headers).items()
         again = await client.get(f"/{asset}", headers={"if-none-match": answer.headers["etag"]})
         assert again.status_code == 304
+
+
+@pytest.mark.parametrize("name", SERVICES)
+async def test_a_process_names_neither_its_server_nor_a_version(name: str, district_folder: Path) -> None:
+    """No database and no broker is there."""
+    port = free()
+    nowhere = {"DATABASE_URL": f"postgresql://x@{NOWHERE}/x", "KAFKA_BOOTSTRAP_SERVERS": NOWHERE}
+    environment = {**os.environ, **nowhere, "PORT": str(port), "CASEGRID_DISTRICT": str(district_folder)}
+    command = (sys.executable, "-m", f"services.{name}")
+    process = await asyncio.create_subprocess_exec(
+        *command, env=environment, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+
+            async def answers() -> list[httpx.Response]:
+                try:
+                    return [await client.get(path) for path in ("/health", "/ready", "/nowhere", "/me", "/docs")]
+                except httpx.TransportError:
+                    return []
+
+            for answer in await eventually(answers, seconds=60, every=0.2, what="an answer"):
+                assert SECURITY.items() <= dict(answer.headers).items()
+                assert not {"server", "x-powered-by"} & answer.headers.keys()
+                assert "uvicorn" not in str(answer.headers).lower()
+                if answer.url.path != "/docs":
+                    assert release() not in answer.text
+    finally:
+        process.kill()
+        await process.wait()
 
 
 TOLD = {"administrator", "auditor", "dispatcher", "shift_leader"}
