@@ -9,7 +9,7 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -34,6 +34,7 @@ from chassis.settings import Settings
 from chassis.store.changes import Changes
 from chassis.store.database import TRANSIENT_ERRORS, Database
 from chassis.web.application import OPERATIONS, PARKED, READS, build
+from chassis.web.keys import keys_of
 from chassis.worker import DecidingWorker, RecordingWorker, Worker
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class Runtime:
         self.settings = settings
         self.clock = clock or clock_of(settings.clock_file)
         self.registry = Registry(settings.partners_file)
+        self.keys = keys_of(settings)
         self.reference = service.reference
         self.database = Database(
             settings.database_url,
@@ -71,6 +73,8 @@ class Runtime:
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._working = False
+        self._lacking = ""
+        """The parts that were not ready when that was asked last."""
         self._failed = asyncio.Event()
 
     def _worker(self, service: Service) -> Worker:
@@ -99,6 +103,8 @@ class Runtime:
     async def start(self) -> None:
         """Starts the parts of this role; neither the database nor the broker needs to be there yet."""
         self._run("database", self._reach_database)
+        if self.serves:
+            self._run("keys", self.keys.run)
 
     async def stop(self) -> None:
         """Lets running transactions end, then stops all parts."""
@@ -158,6 +164,8 @@ class Runtime:
         except TRANSIENT_ERRORS as fault:
             log.warning("the database does not answer: %s", in_words(fault))
             found["database"] = in_short(fault)
+        if self.serves and self.keys.fault is not None:
+            found["keys"] = self.keys.fault
         if self.registry.blind:
             found["partners"] = self.registry.fault or ""
         if self._working:
@@ -170,7 +178,18 @@ class Runtime:
             elif stuck := self.consumer.stuck():
                 found["consumer"] = "stuck: " + ", ".join(stuck)
             found |= self.worker.faults()
+        self._tell(found)
         return found
+
+    def _tell(self, faults: Mapping[str, str]) -> None:
+        """Logs which parts are not ready, once: strangers are not told, and what asks for readiness is one."""
+        lacking = ", ".join(faults)
+        if lacking != self._lacking:
+            self._lacking = lacking
+            if faults:
+                log.warning("not ready: %s", "; ".join(f"{part}: {fault}" for part, fault in faults.items()))
+            else:
+                log.info("ready")
 
     def health(self) -> dict[str, Any]:
         """How the process is, without asking anything outside it."""
@@ -193,6 +212,7 @@ class Runtime:
                 "missing_topics": self.consumer.missing(),
             },
             **self.worker.health(),
+            "keys": {"fault": self.keys.fault, "version": self.keys.version},
             "partners": {
                 "registered": len(self.registry.partners.registered),
                 "version": self.registry.version,
@@ -238,6 +258,7 @@ def main(service: Service) -> None:
         port=settings.port,
         log_config=None,
         access_log=False,
+        server_header=False,
         loop="uvloop",
         http="httptools",
         timeout_graceful_shutdown=10,

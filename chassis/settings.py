@@ -9,8 +9,11 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEVELOPMENT_KEY = "casegrid-development-key-for-loopback-only"
+DEVELOPMENT_PSEUDONYM_KEY = "casegrid-development-pseudonyms-for-loopback-only"
 SHORTEST_KEY = 32
-"""Of a key beyond loopback, in bytes (RFC 7518, section 3.2)."""
+"""Of the key of pseudonyms beyond loopback, in bytes: as long as the hash's output (RFC 2104, section 3)."""
+ISSUER = "casegrid-dev"
+AUDIENCE = "casegrid"
 
 
 SecurityProtocol = Literal["PLAINTEXT", "SASL_PLAINTEXT", "SASL_SSL", "SSL"]
@@ -45,10 +48,23 @@ class Settings(BaseSettings):
     kafka_ssl_ca_file: Path | None = None
     role: Literal["api", "worker", "both"] = Field(default="both", validation_alias="CASEGRID_ROLE")
     district: Path = Field(default=Path(".data/district/full"), validation_alias="CASEGRID_DISTRICT")
-    jwt_key_file: Path | None = Field(default=None, validation_alias="CASEGRID_JWT_KEY_FILE")
-    jwt_key: str = Field(default=DEVELOPMENT_KEY, validation_alias="CASEGRID_JWT_KEY", validate_default=True)
-    """Verifies tokens where `jwks` is not set, and always hashes the logins of private persons."""
+    jwt_key: str = Field(default=DEVELOPMENT_KEY, validation_alias="CASEGRID_JWT_KEY")
+    """A shared key (HS256), which verifies tokens where `jwks` is not set: on loopback only."""
     jwks: str | None = Field(default=None, validation_alias="CASEGRID_JWKS")
+    """The file or the URL of the public keys that tokens are verified with."""
+    jwks_seconds: float = Field(default=60, gt=0, le=3600, validation_alias="CASEGRID_JWKS_SECONDS")
+    """How often a URL is asked anew: a key that was removed there is accepted for no longer."""
+    jwks_stale_seconds: float = Field(default=43_200, gt=0, validation_alias="CASEGRID_JWKS_STALE_SECONDS")
+    """How long the keys of the last good answer serve while there is no other."""
+    issuer: str = Field(default=ISSUER, min_length=1, validation_alias="CASEGRID_ISSUER")
+    """Of every token, its claim `iss`."""
+    audience: str = Field(default=AUDIENCE, min_length=1, validation_alias="CASEGRID_AUDIENCE")
+    """Of every token, in its claim `aud`."""
+    pseudonym_key_file: Path | None = Field(default=None, validation_alias="CASEGRID_PSEUDONYM_KEY_FILE")
+    pseudonym_key: str = Field(
+        default=DEVELOPMENT_PSEUDONYM_KEY, validation_alias="CASEGRID_PSEUDONYM_KEY", validate_default=True
+    )
+    """Hashes the logins of private persons."""
     partners: Path | None = Field(default=None, validation_alias="CASEGRID_PARTNERS")
     """The file of registered partners; by default `partners.json` beside the district's folder."""
     clock_file: Path | None = Field(default=None, validation_alias="CASEGRID_CLOCK_FILE")
@@ -62,6 +78,8 @@ class Settings(BaseSettings):
     pool: int = Field(default=8, ge=2, le=100, validation_alias="CASEGRID_POOL")
     requests_per_second: float = Field(default=2000, gt=0, validation_alias="CASEGRID_REQUESTS_PER_SECOND")
     """Of one caller on one process; beyond it 429."""
+    failures_per_minute: float = Field(default=30, gt=0, validation_alias="CASEGRID_FAILURES_PER_MINUTE")
+    """How many wrong tokens and client keys one address may send to one process; beyond it 429."""
 
     @field_validator("kafka_sasl_username", "kafka_sasl_password_file")
     @classmethod
@@ -71,7 +89,7 @@ class Settings(BaseSettings):
             raise ValueError(f"KAFKA_SECURITY_PROTOCOL={protocol} needs it")
         return value
 
-    @field_validator("jwt_key")
+    @field_validator("pseudonym_key")
     @classmethod
     def _from_file(cls, value: str, given: ValidationInfo) -> str:
         """The text of the file that the variable of the same name with _FILE names, which stands before it."""
@@ -101,28 +119,45 @@ class Settings(BaseSettings):
 
     def loopback(self) -> bool:
         """Whether nobody but this machine can reach the service."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return _is_loopback(self.host)
 
     def refuse_if_unsafe(self) -> None:
         """Raises `SystemExit` where a development setting would be reachable from outside."""
         if self.loopback():
             return
-        # Also where CASEGRID_JWKS verifies tokens: the key hashes the logins of private persons.
-        if self.jwt_key == DEVELOPMENT_KEY:
+        if self.jwks is None:
             raise SystemExit(
-                f"HOST is {self.host}, but CASEGRID_JWT_KEY is the development key:"
-                " set a key of your own, with CASEGRID_JWKS too"
+                f"HOST is {self.host}, but CASEGRID_JWKS is not set: name the file or the URL of the public keys,"
+                " a shared key is for loopback only"
             )
-        if len(self.jwt_key.encode()) < SHORTEST_KEY:
+        where = urlsplit(self.jwks)
+        if where.scheme == "http" and not _is_loopback(where.hostname or ""):
             raise SystemExit(
-                f"HOST is {self.host}, but CASEGRID_JWT_KEY has fewer than {SHORTEST_KEY} bytes: set a longer one"
+                f"HOST is {self.host}, but CASEGRID_JWKS is a URL of http, so that whoever is on the way could put in"
+                " keys of their own: use https, or a file"
+            )
+        if self.pseudonym_key == DEVELOPMENT_PSEUDONYM_KEY:
+            raise SystemExit(
+                f"HOST is {self.host}, but CASEGRID_PSEUDONYM_KEY is not set: set a key of your own, and keep it"
+            )
+        if len(self.pseudonym_key.encode()) < SHORTEST_KEY:
+            raise SystemExit(
+                f"HOST is {self.host}, but CASEGRID_PSEUDONYM_KEY has fewer than {SHORTEST_KEY} bytes: set a longer one"
+            )
+        if self.pseudonym_key in (self.jwt_key, DEVELOPMENT_KEY):
+            raise SystemExit(
+                f"HOST is {self.host}, but CASEGRID_PSEUDONYM_KEY is a key of tokens, too: set a key of its own"
             )
         if self.clock_file is not None:
             raise SystemExit(
                 f"HOST is {self.host}, but CASEGRID_CLOCK_FILE moves the clock: it is for development only"
             )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

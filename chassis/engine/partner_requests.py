@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 S = TypeVar("S")
 
+LONGEST_NAME = 200
+"""Of an actor, in characters, as `contracts.fields.Name` has it."""
 _OF_THE_REQUEST = ("partner.says", "request.invalid", "request.too_large")
 """Rules about the request alone: even a stranger to the case may be told them."""
 
@@ -72,10 +74,22 @@ def request_in(requests: PartnerRequests[Any], partners: Partners, record: Recor
 
 
 def actor_of(request: PartnerRequest) -> str:
-    """Who acts, as facts name them: a partner's people are its own."""
-    if request.event.actor is None:
+    """Who acts, as facts name them: a partner's people are its own.
+
+    A name that is too long is never cut, because two people could share it then: what is asked for is refused, and the
+    refusal has the partner's system for its actor.
+    """
+    if request.event.actor is None or not _fits(request):
         return partner_subject(request.partner.id)
-    return f"{request.partner.id}:{request.event.actor}"[:200]
+    return _person(request)
+
+
+def _person(request: PartnerRequest) -> str:
+    return f"{request.partner.id}:{request.event.actor}"
+
+
+def _fits(request: PartnerRequest) -> bool:
+    return len(_person(request)) <= LONGEST_NAME
 
 
 def reply_to(
@@ -138,12 +152,15 @@ def unreadable(record: Record, partners: Partners, rule: str, words: str) -> Fac
 
 
 def _admit(request: PartnerRequest) -> None:
-    """Raises `Refused` where the partner is not registered for this kind of request."""
+    """Raises `Refused` where the partner is not registered for this kind of request, or its actor has no name."""
     partner = request.partner
     right = request.event.data.right
     if right not in partner.says:
         said = " and ".join(partner.says) or "nothing any more"
         raise Refused("partner.says", f"{partner.id} is registered for {said}, not for {right}")
+    if request.event.actor is not None and not _fits(request):
+        longest = LONGEST_NAME - len(partner.id) - 1
+        raise Refused("request.invalid", f"actor: must have {longest} characters at most, after {partner.id}:")
 
 
 def _answers(request: PartnerRequest, requests: PartnerRequests[S], state: S) -> None:

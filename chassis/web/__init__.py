@@ -2,7 +2,10 @@
 
 application.py  the FastAPI application
 gate.py         what every request passes first: trace, body limit, caller, rate
+headers.py      the headers of every answer
 identity.py     bearer tokens and client keys -> callers
+claims.py       the rules that a token must keep
+keys.py         what verifies tokens: the key set of a file or a server
 roles.py        route -> roles; unknown query parameters
 requests.py     what routes ask of a request and of the process
 bodies.py       what the bodies of all requests and answers have in common

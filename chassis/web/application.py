@@ -71,8 +71,9 @@ def build(
     describe(app, every, roles, routes.tags, shown_by(name) if name in SERVICES else ())
     app.add_middleware(
         Gate,
-        identity=Identity(process.settings, process.registry),
+        identity=Identity(process.settings, process.registry, process.keys),
         rate=Rate(process.settings.requests_per_second),
+        failures=Rate(process.settings.failures_per_minute / 60, process.settings.failures_per_minute),
     )
     return app
 

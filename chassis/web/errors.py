@@ -39,6 +39,10 @@ class NotFound(Exception):
 class Unready(Exception):
     """The service cannot do this now; try again soon. The message is for everybody, as `NotNow`'s. HTTP 503."""
 
+    def __init__(self, words: str, retry_after_seconds: int = 1) -> None:
+        super().__init__(words)
+        self.retry_after_seconds = retry_after_seconds
+
 
 class Json(JSONResponse):
     """JSON by orjson: instants in RFC 3339 with Z."""
@@ -86,9 +90,14 @@ def handle_errors(app: FastAPI) -> None:
 
 def _unready(fault: Exception) -> Response:
     cause = str(fault) if isinstance(fault, Unready) else in_short(fault)
+    seconds = fault.retry_after_seconds if isinstance(fault, Unready) else 1
     log.warning("a request could not be served now: %s", in_words(fault))
     return problem(
-        503, "Not ready", "the service cannot do this now; try again", headers={"Retry-After": "1"}, cause=cause
+        503,
+        "Not ready",
+        "the service cannot do this now; try again",
+        headers={"Retry-After": str(seconds)},
+        cause=cause,
     )
 
 

@@ -1,5 +1,10 @@
-"""What every request passes before its route: trace, body limit, caller, rate, and that its body is JSON."""
+"""What every request passes before its route: trace, body limit, caller, rate, and that its body is JSON.
 
+And what every answer gets: its trace, its security headers, and, where it is a stream, an end with the caller's token.
+"""
+
+import asyncio
+import ipaddress
 import logging
 import re
 import time
@@ -12,8 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis import telemetry
 from chassis.engine.commands import Unusable
-from chassis.web.errors import NUL_RULE, failed, problem, response_to, unusable
-from chassis.web.identity import NOBODY, Identity
+from chassis.web.errors import NUL_RULE, Unauthenticated, failed, problem, response_to, unusable
+from chassis.web.headers import with_security
+from chassis.web.identity import NOBODY, Caller, Identity
 from contracts.wire import parse_json
 
 log = logging.getLogger(__name__)
@@ -26,24 +32,35 @@ _JSON = re.compile(r"application/([^;]+\+)?json *(;.*)?", re.IGNORECASE)
 
 
 class Rate:
-    """A token bucket per caller: a steady rate, and a burst of two seconds' worth."""
+    """A token bucket per caller: a steady rate, and a burst, by default of two seconds' worth."""
 
-    def __init__(self, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, per_second: float, burst: float | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._rate = per_second
+        self._burst = burst or per_second * 2
         self._clock = clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, who: str) -> float:
         """0 if the request may pass, else the seconds to wait."""
-        now = self._clock()
-        tokens, since = self._buckets.get(who, (self._rate * 2, now))
-        tokens = min(self._rate * 2, tokens + (now - since) * self._rate)
-        wait = 0.0 if tokens >= 1 else (1 - tokens) / self._rate
+        wait, tokens, now = self._look(who)
         self._buckets[who] = (tokens - 1 if wait == 0 else tokens, now)
         self._buckets.move_to_end(who)
         if len(self._buckets) > 10_000:
             self._buckets.popitem(last=False)
         return wait
+
+    def wait(self, who: str) -> float:
+        """The same of a request that is not counted yet."""
+        return self._look(who)[0]
+
+    def _look(self, who: str) -> tuple[float, float, float]:
+        """The seconds to wait, the tokens that are left, and the time."""
+        now = self._clock()
+        tokens, since = self._buckets.get(who, (self._burst, now))
+        tokens = min(self._burst, tokens + (now - since) * self._rate)
+        return 0.0 if tokens >= 1 else (1 - tokens) / self._rate, tokens, now
 
 
 class Gate:
@@ -52,10 +69,12 @@ class Gate:
     No exception leaves it: what no route has answered is answered, or logged, inside the request's span.
     """
 
-    def __init__(self, app: ASGIApp, *, identity: Identity, rate: Rate) -> None:
+    def __init__(self, app: ASGIApp, *, identity: Identity, rate: Rate, failures: Rate) -> None:
+        """`failures` is how many wrong credentials an address may send."""
         self._app = app
         self._identity = identity
         self._rate = rate
+        self._failures = failures
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -63,14 +82,20 @@ class Gate:
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         method = scope["method"]
+        scope.setdefault("state", {})
         started = False
+        ends = asyncio.timeout(None)
         with telemetry.server_span(method, scope["path"], headers.get("traceparent")) as span:
 
             async def traced(message: Message) -> None:
                 nonlocal started
                 if message["type"] == "http.response.start":
                     started = True
-                    message["headers"] = [*message["headers"], (b"traceparent", span.traceparent.encode())]
+                    if (at := _end_of(message, scope["state"].get("caller", NOBODY))) is not None:
+                        ends.reschedule(at)
+                    message["headers"] = with_security(
+                        [*message["headers"], (b"traceparent", span.traceparent.encode())]
+                    )
                     span.ends(method, getattr(scope.get("route"), "path", None), message["status"])
                 await send(message)
 
@@ -79,8 +104,12 @@ class Gate:
                 refusal = await self._admit(scope, headers)
                 if refusal is None and method in _WITH_BODY:
                     receive = await _read(receive, headers.get("content-type", ""))
-                await (refusal or self._app)(scope, receive, traced)
+                async with ends:
+                    await (refusal or self._app)(scope, receive, traced)
             except Exception as fault:
+                if ends.expired():
+                    await send({"type": "http.response.body", "body": b": the token has expired\n\n"})
+                    return
                 response = response_to(fault)
                 if response is None or started:
                     span.fails(fault)
@@ -94,18 +123,65 @@ class Gate:
             return problem(413, "Too large", f"a request may have {MAX_BODY} bytes at most")
         if "%00" in scope["path"] + scope["query_string"].decode("latin-1") or "\0" in scope["path"]:
             return unusable([{"field": "url", "rule": NUL_RULE}])
-        caller = await self._identity.caller(headers.get("authorization"), headers.get("x-client-key"))
-        scope.setdefault("state", {})["caller"] = caller or NOBODY
-        who = caller.subject if caller else (scope.get("client") or ("?",))[0]
+        caller, refusal = await self._caller(scope)
+        if refusal is not None:
+            return refusal
+        scope["state"]["caller"] = caller or NOBODY
+        who = caller.subject if caller else _address(scope)
         wait = self._rate.take(who)
-        if wait > 0:
-            return problem(
-                429,
-                "Too many requests",
-                f"{who} sends more than the rate allows",
-                headers={"Retry-After": str(max(1, round(wait)))},
-            )
+        return _too_many(wait, f"{who} sends more than the rate allows") if wait > 0 else None
+
+    async def _caller(self, scope: Scope) -> tuple[Caller | None, Response | None]:
+        """The caller, or the 429 of an address that has sent too many wrong credentials.
+
+        What was valid before passes all the same. Raises `Unauthenticated` and `Unready`.
+        """
+        authorization, client_key = _only(scope, b"authorization"), _only(scope, b"x-client-key")
+        if authorization is None and client_key is None:
+            return None, None
+        address = _address(scope)
+        wait = self._failures.wait(address)
+        if wait > 0 and not self._identity.remembers(authorization, client_key):
+            return None, _too_many(wait, "too many wrong tokens or client keys came from this address")
+        try:
+            return await self._identity.caller(authorization, client_key), None
+        except Unauthenticated:
+            self._failures.take(address)
+            if self._failures.wait(address) > 0:
+                log.warning("too many wrong tokens or client keys come from %s", address)
+            raise
+
+
+def _only(scope: Scope, name: bytes) -> str | None:
+    """The value of a header that may come once. Raises `Unauthenticated`."""
+    found = [value.decode("latin-1") for header, value in scope["headers"] if header == name]
+    if len(found) > 1:
+        raise Unauthenticated(f"the header {name.decode()} is given twice")
+    return found[0] if found else None
+
+
+def _address(scope: Scope) -> str:
+    """Where the request comes from; of IPv6 the network, of which one customer has all addresses."""
+    host = (scope.get("client") or ("?",))[0]
+    try:
+        parsed = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(parsed, ipaddress.IPv4Address) or parsed.ipv4_mapped or parsed.is_loopback:
+        return host
+    return str(ipaddress.ip_network((parsed, 64), strict=False))
+
+
+def _too_many(wait: float, words: str) -> Response:
+    return problem(429, "Too many requests", words, headers={"Retry-After": str(max(1, round(wait)))})
+
+
+def _end_of(start: Message, caller: Caller) -> float | None:
+    """When this answer must end, by the loop's clock: a stream with the token that it was asked for with."""
+    kind = next((value for name, value in start["headers"] if name.lower() == b"content-type"), b"")
+    if caller.until is None or not kind.startswith(b"text/event-stream"):
         return None
+    return asyncio.get_running_loop().time() + max(0.0, caller.until - time.time())
 
 
 def _bounded(receive: Receive) -> Receive:

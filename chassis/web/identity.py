@@ -1,39 +1,35 @@
 """Who calls: bearer tokens (JWT) of people, client keys of partner systems.
 
-A token's claims: `sub`, `roles` (list; names that are no role of ours are ignored), `unit`, `areas` (list of area path
-prefixes, empty: all), `exp`, audience `casegrid`. A client key goes in the header `X-Client-Key`; only its SHA-256 is
-kept, with the partner's entry.
+A token's claims: `iss`, `aud`, `sub`, `exp`, and of choice `nbf`, `iat`, `roles` (list; names that are no role of ours
+are ignored), `unit`, `areas` (list of area path prefixes, empty: all); chassis.web.claims has the rules. A client key
+goes in the header `X-Client-Key`; only its SHA-256 is kept, with the partner's entry.
 """
 
-import asyncio
 import hashlib
 import hmac
-import logging
 import re
+import time
+from collections import OrderedDict
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import jwt
-import orjson
-from pydantic import TypeAdapter, ValidationError
 
 from chassis.registry import Registry
-from chassis.retry import in_short, in_words
-from chassis.settings import Settings
+from chassis.settings import AUDIENCE, Settings
+from chassis.web.claims import LEEWAY_SECONDS, Claims, NotValid, claims_in
 from chassis.web.errors import Forbidden, Unauthenticated, Unready
-from contracts.fields import Name, is_list, is_object, lies_in
+from chassis.web.keys import Keys, keys_of
+from contracts.fields import lies_in
 from contracts.homes import partner_subject
 from contracts.roles import PEOPLE, Role
 
-log = logging.getLogger(__name__)
+__all__ = ["AUDIENCE", "NOBODY", "PRIVATE", "Caller", "Identity"]
 
-AUDIENCE = "casegrid"
-_KEY_SET_SECONDS = 5.0
-"""How long a request waits for the server of the key set."""
-_NAME: TypeAdapter[str] = TypeAdapter(Name)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_NAME_RULE = "a name has 1 to 200 characters, some of them visible, and no control characters"
+_LONGEST_TOKEN = 8192
+_CLIENT_KEY = re.compile(r"[!-~]{1,200}")
+_REMEMBERED = 10_000
+"""The most tokens and client keys that are known to have been valid, the last used ones."""
+_JWS = jwt.PyJWS()
 PRIVATE = frozenset({Role.REPORTER})
 """A caller without other roles is a private person: the login is replaced by a keyed hash before any service sees it.
 """
@@ -51,6 +47,8 @@ class Caller:
     believed: bool = True
     """Whether the caller's own times count in a case entered long after the fact: those of staff, and of a partner with
     the right to it. A private person's clock may be wrong, and must not silence an emergency."""
+    until: float | None = None
+    """When the caller's token is no longer accepted, in seconds since 1970; None for a client key."""
 
     def covers(self, area: str | None) -> bool:
         """Whether the caller's areas include that one; no areas means everywhere."""
@@ -68,21 +66,32 @@ NOBODY = Caller("anonymous", frozenset())
 
 
 class Identity:
-    """Turns a request's credentials into a `Caller`."""
+    """Turns a request's credentials into a `Caller`, and remembers which were valid."""
 
-    def __init__(self, settings: Settings, registry: Registry) -> None:
-        self._key = settings.jwt_key
-        self._jwks = settings.jwks
-        self._remote = None
-        if settings.jwks is not None and "://" in settings.jwks:
-            self._remote = jwt.PyJWKClient(settings.jwks, timeout=_KEY_SET_SECONDS)
+    def __init__(self, settings: Settings, registry: Registry, keys: Keys | None = None) -> None:
+        self._issuer, self._audience = settings.issuer, settings.audience
+        self._pseudonym_key = settings.pseudonym_key.encode()
+        self._keys = keys or keys_of(settings)
         self._registry = registry
+        self._verified: OrderedDict[bytes, tuple[int, Caller]] = OrderedDict()
+        """Hash of a token or client key -> the keys' version by which it was valid, and whose it is."""
+
+    def remembers(self, authorization: str | None, client_key: str | None) -> bool:
+        """Whether this token, or client key, was valid before and has not expired."""
+        if client_key is not None:
+            digest = _digest(b"client key", client_key)
+        else:
+            digest = _digest(b"token", (authorization or "").partition(" ")[2])
+        known = self._verified.get(digest)
+        return known is not None and (known[1].until is None or time.time() < known[1].until)
 
     async def caller(self, authorization: str | None, client_key: str | None) -> Caller | None:
         """The caller, or None where no credentials came.
 
         Raises `Unauthenticated`, and `Unready` where the keys to verify with cannot be had.
         """
+        if client_key is not None and authorization is not None:
+            raise Unauthenticated("send a token or a client key, not both")
         if client_key is not None:
             return self._client(client_key)
         if authorization is None:
@@ -90,81 +99,69 @@ class Identity:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated("Authorization must be 'Bearer <token>'")
-        return self._person(await self._claims(token))
+        return await self._person(token)
 
     def _client(self, client_key: str) -> Caller:
+        if not _CLIENT_KEY.fullmatch(client_key):
+            raise Unauthenticated("X-Client-Key must be 1 to 200 characters of ASCII, and no space")
+        digest = _digest(b"client key", client_key)
         partner = self._registry.partners.by_key.get(hashlib.sha256(client_key.encode()).hexdigest())
         if partner is None and self._registry.blind:
             raise Unready(str(self._registry.fault))
         if partner is None:
+            self._verified.pop(digest, None)
             raise Unauthenticated("X-Client-Key is not known")
         unit = partner.units[0] if partner.units else None
         subject, roles = partner_subject(partner.id), frozenset({Role.PARTNER})
-        return Caller(subject, roles, unit, (), partner.source, partner.retrospective)
+        caller = Caller(subject, roles, unit, (), partner.source, partner.retrospective)
+        self._remember(digest, 0, caller)
+        return caller
 
-    async def _claims(self, token: str) -> dict[str, Any]:
+    async def _person(self, token: str) -> Caller:
+        if len(token) > _LONGEST_TOKEN:
+            raise Unauthenticated(f"the token has more than {_LONGEST_TOKEN} characters")
+        digest, version = _digest(b"token", token), await self._keys.current()
+        known = self._verified.get(digest)
+        if known is not None and known[0] == version and time.time() < (known[1].until or 0):
+            self._verified.move_to_end(digest)
+            return known[1]
+        self._verified.pop(digest, None)
         try:
-            key, algorithms = await self._verification_key(token)
-            return jwt.decode(
-                token,
-                key,
-                algorithms=algorithms,
-                audience=AUDIENCE,
-                options={"require": ["exp", "sub"]},
-                leeway=30,
-            )
-        except jwt.PyJWTError as fault:
-            raise Unauthenticated(f"the token is not valid: {fault}") from None
+            claims = await self._claims(token)
+        except (jwt.PyJWTError, NotValid) as fault:
+            words = str(fault).encode(errors="backslashreplace").decode()  # a claim may hold what no answer can
+            raise Unauthenticated(f"the token is not valid: {words}") from None
+        caller = self._caller(claims)
+        self._remember(digest, version, caller)
+        return caller
 
-    async def _verification_key(self, token: str) -> tuple[Any, list[str]]:
-        if self._jwks is None:
-            return self._key, ["HS256"]
+    async def _claims(self, token: str) -> Claims:
         kid = jwt.get_unverified_header(token).get("kid")
-        try:
-            found = await asyncio.to_thread(self._find, self._jwks, kid)
-        except (OSError, ValueError, LookupError, TypeError, jwt.PyJWTError) as fault:
-            log.warning("the key set %s is not usable: %s", self._jwks, in_words(fault))
-            raise Unready(f"the key set cannot be used: {in_short(fault)}") from None
-        if found is None:
-            raise jwt.InvalidKeyError(f"no key {kid!r} in the key set")
-        return found.key, [found.algorithm_name]
+        key = await self._keys.find(kid)
+        if key is None:
+            raise NotValid("no key of the key set has its kid" if kid else "it names no kid")
+        payload = _JWS.decode(token, key.value, algorithms=[key.algorithm])
+        claims = claims_in(payload, issuer=self._issuer, audience=self._audience, now=time.time())
+        owner, colon, _ = claims.sub.partition(":")
+        if colon and owner in self._registry.partners.by_id:
+            raise NotValid(f"claim sub: must not begin with {owner}:, which facts use for the people of that partner")
+        return claims
 
-    def _find(self, jwks: str, kid: Any) -> jwt.PyJWK | None:
-        """The key of that id; None if the set has none. Raises where there is no usable set."""
-        if self._remote is None:
-            content = orjson.loads(Path(jwks).read_bytes())
-            if not is_object(content):
-                raise ValueError("it is not a JSON object")
-            return next((key for key in jwt.PyJWKSet.from_dict(content).keys if key.key_id == kid), None)
-        self._remote.get_signing_keys()
-        try:
-            return self._remote.get_signing_key(kid)
-        except jwt.PyJWKClientConnectionError:
-            raise
-        except jwt.PyJWKClientError:  # there is a set, and not this key in it
-            return None
-
-    def _person(self, claims: dict[str, Any]) -> Caller:
-        subject, unit = claims["sub"], claims.get("unit")
-        roles, areas = claims.get("roles", []), claims.get("areas", [])
-        if not is_list(roles) or not all(isinstance(role, str) for role in roles):
-            raise Unauthenticated("claim roles must be a list of strings")
-        if not is_list(areas) or not all(map(_is_name, areas)):
-            raise Unauthenticated(f"claim areas must be a list of names; {_NAME_RULE}")
-        if unit is not None and not _is_name(unit):
-            raise Unauthenticated(f"claim unit must be a name; {_NAME_RULE}")
-        if not _is_name(subject):
-            raise Unauthenticated(f"claim sub must be a name; {_NAME_RULE}")
-        known = frozenset(role for role in roles if role in PEOPLE)
+    def _caller(self, claims: Claims) -> Caller:
+        subject = claims.sub
+        known = frozenset(role for role in claims.roles if role in PEOPLE)
         private = known <= PRIVATE
         if private:
-            subject = "reporter:" + hmac.new(self._key.encode(), subject.encode(), "sha256").hexdigest()[:24]
-        return Caller(subject, known, unit, tuple(areas), believed=not private)
+            subject = "reporter:" + hmac.new(self._pseudonym_key, subject.encode(), "sha256").hexdigest()[:24]
+        until = claims.exp + LEEWAY_SECONDS
+        return Caller(subject, known, claims.unit, tuple(claims.areas), believed=not private, until=until)
+
+    def _remember(self, digest: bytes, version: int, caller: Caller) -> None:
+        self._verified[digest] = version, caller
+        self._verified.move_to_end(digest)
+        if len(self._verified) > _REMEMBERED:
+            self._verified.popitem(last=False)
 
 
-def _is_name(value: object) -> bool:
-    """Whether a claim names somebody or something, so that any record can hold it."""
-    try:
-        return _CONTROL.search(_NAME.validate_python(value)) is None
-    except ValidationError:
-        return False
+def _digest(kind: bytes, secret: str) -> bytes:
+    return hashlib.sha256(kind + b" " + secret.encode(errors="surrogatepass")).digest()

@@ -1,5 +1,8 @@
 """The OpenAPI document of a service, and the page that shows it, with assets that the process itself serves."""
 
+import base64
+import hashlib
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
@@ -8,9 +11,10 @@ from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, Response
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
+from starlette.types import Scope
 
 from chassis.web.requests import command_request, creating_request
 from chassis.web.roles import ANYONE, SIGNED_IN, Roles
@@ -144,18 +148,47 @@ def describe(
         return app.openapi_schema
 
     app.openapi = openapi  # FastAPI's documented way to extend the document
-    app.mount(_ASSETS, StaticFiles(directory=str(files("fastapi_offline") / "static")), name="docs assets")
+    app.mount(_ASSETS, _Assets(directory=str(files("fastapi_offline") / "static")), name="docs assets")
+    page = get_swagger_ui_html(
+        openapi_url="openapi.json",
+        title=app.title,
+        swagger_js_url=f".{_ASSETS}/swagger-ui-bundle.js",
+        swagger_css_url=f".{_ASSETS}/swagger-ui.css",
+        swagger_favicon_url=f".{_ASSETS}/favicon.png",
+        swagger_ui_parameters={"persistAuthorization": True, "displayRequestDuration": True},
+    )
+    page.headers["Content-Security-Policy"] = _policy(bytes(page.body))
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
-        return get_swagger_ui_html(
-            openapi_url="openapi.json",
-            title=app.title,
-            swagger_js_url=f".{_ASSETS}/swagger-ui-bundle.js",
-            swagger_css_url=f".{_ASSETS}/swagger-ui.css",
-            swagger_favicon_url=f".{_ASSETS}/favicon.png",
-            swagger_ui_parameters={"persistAuthorization": True, "displayRequestDuration": True},
-        )
+        return page
+
+
+class _Assets(StaticFiles):
+    """Files of the page, which a browser may keep if it asks whether they changed."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        found = await super().get_response(path, scope)
+        found.headers["Cache-Control"] = "no-cache"
+        return found
+
+
+def _policy(page: bytes) -> str:
+    """What the page of the API may load: its own files, and the scripts that stand in it, by their hashes."""
+    scripts = re.findall(rb"<script>(.*?)</script>", page, re.DOTALL)
+    hashes = [f"'sha256-{base64.b64encode(hashlib.sha256(script).digest()).decode()}'" for script in scripts]
+    return "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src 'self' {' '.join(hashes)}",
+            "style-src 'self' 'unsafe-inline'",
+            "img-src 'self' data:",
+            "connect-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        ]
+    )
 
 
 def _document(

@@ -77,19 +77,27 @@ class Reason(Body):
 
 
 @router.get("/health")
-async def get_health(process: ProcessDep) -> dict[str, Any]:
-    """Alive, and how each part is; always 200 while the process answers."""
-    return process.health()
+async def get_health(process: ProcessDep, caller: CallerDep) -> dict[str, Any]:
+    """Alive; always 200 while the process answers.
+
+    A dispatcher, shift leader, auditor or administrator is told how each part is.
+    """
+    return process.health() if caller.roles & READERS else {"alive": True}
 
 
-@router.get("/ready", responses={503: {"description": "Some part is not ready; which one, and why."}})
-async def get_ready(process: ProcessDep) -> Any:
-    """200 when the database answers, and in a worker the broker does, partitions are assigned and none is stuck."""
+@router.get("/ready", responses={503: {"description": "It is not ready; those who may know are told which part."}})
+async def get_ready(process: ProcessDep, caller: CallerDep) -> Any:
+    """200 when the database answers, and in a worker the broker does, partitions are assigned and none is stuck.
+
+    A dispatcher, shift leader, auditor or administrator is told which part is not ready, and why. The log says it, too.
+    """
     faults = await process.faults()
-    if faults:
-        words = "; ".join(f"{part}: {fault}" for part, fault in faults.items())
-        return problem(503, "Not ready", words, headers={"Retry-After": "1"}, parts=faults)
-    return {"ready": True}
+    if not faults:
+        return {"ready": True}
+    words, more = "the service is not ready", {}
+    if caller.roles & READERS:
+        words, more = "; ".join(f"{part}: {fault}" for part, fault in faults.items()), {"parts": faults}
+    return problem(503, "Not ready", words, headers={"Retry-After": "1"}, **more)
 
 
 @router.get("/me", response_model=Me)

@@ -21,6 +21,7 @@ from chassis.store.changes import Changes
 from chassis.store.database import Database
 from chassis.web.errors import Forbidden
 from chassis.web.identity import Caller
+from chassis.web.keys import Keys
 from contracts.fields import ClaimedInstant
 from contracts.homes import publisher_of
 from contracts.reference import Partner, Says
@@ -47,6 +48,7 @@ class Process(Protocol):
     clock: Clock
     changes: Changes
     registry: Registry
+    keys: Keys
     reference: Any
     """What the service knows of its district."""
 

@@ -10,7 +10,8 @@ import secrets
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-_FORMERLY = {"jwt-key": "CASEGRID_JWT_KEY", "database-admin": "POSTGRES_PASSWORD"}
+# An installation of before hashed logins with its key of tokens; under another one nobody finds their own reports.
+_FORMERLY = {"pseudonym-key": "CASEGRID_JWT_KEY", "database-admin": "POSTGRES_PASSWORD"}
 """Secret -> the variable of .env that held it before; of a service's role it was the service's name and _PASSWORD."""
 
 

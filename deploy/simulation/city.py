@@ -34,14 +34,16 @@ class Addresses:
     broker: Connection
     """As its administrator, who may look at everything."""
     urls: Mapping[str, str]
-    jwt_key: str
+    token_key: str
 
     @classmethod
     def of_stack(cls, folder: Path) -> "Addresses":
         """Of the embedded stack in that folder, as it was started. Raises `Problem` if the environment is wrong."""
         plan = asked.as_asked(from_environment({**os.environ, "CASEGRID_DATA": str(folder)}))
         return cls(
-            connections.administrator(plan), {name: plan.url(name) for name in SERVICES}, secrets.load(plan.run).jwt_key
+            connections.administrator(plan),
+            {name: plan.url(name) for name in SERVICES},
+            secrets.load(plan.run).token_key,
         )
 
 
@@ -49,7 +51,7 @@ class City:
     """The five services of a stack on this machine. Use as an async context manager."""
 
     def __init__(self, addresses: Addresses, client: httpx.AsyncClient | None = None) -> None:
-        self._jwt_key = addresses.jwt_key
+        self._token_key = addresses.token_key
         self.broker = addresses.broker
         self.urls = addresses.urls
         limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
@@ -63,7 +65,7 @@ class City:
 
     def person(self, subject: str, *roles: str, unit: str | None = None, areas: tuple[str, ...] = ()) -> "Person":
         """Somebody with a development token."""
-        bearer = token.issue(self._jwt_key, subject=subject, roles=roles, unit=unit, areas=areas)
+        bearer = token.issue(self._token_key, subject=subject, roles=roles, unit=unit, areas=areas)
         return Person(self, subject, {"authorization": f"Bearer {bearer}"}, unit)
 
     async def call(self, method: str, service: str, path: str, **request: Any) -> httpx.Response:

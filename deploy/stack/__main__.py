@@ -17,7 +17,7 @@ from deploy.stack.plan import PARTS, SERVICES, Plan, from_environment, require_s
 from deploy.stack.problem import Problem
 from deploy.stack.secrets import load
 from deploy.stack.setup import setup
-from deploy.stack.token import borne, issue, lacks, require_known, roles_in_words
+from deploy.stack.token import borne, issue, lacks, read_token_key, require_known, roles_in_words
 
 
 def main(arguments: list[str]) -> int:
@@ -83,8 +83,18 @@ def _token(plan: Plan, options: argparse.Namespace) -> int:
         print(warning, file=sys.stderr)
     for warning in lacks(roles, unit, areas):
         print(warning, file=sys.stderr)
-    print(issue(load(plan.run).jwt_key, subject=options.subject, roles=roles, unit=unit, areas=areas))
+    if os.environ.get("CASEGRID_JWKS"):
+        print(
+            "warning: only the keys that CASEGRID_JWKS names are accepted, and this token has another", file=sys.stderr
+        )
+    print(issue(_token_key(plan), subject=options.subject, roles=roles, unit=unit, areas=areas))
     return 0
+
+
+def _token_key(plan: Plan) -> str:
+    """The stack's own; in a container that of the file which `CASEGRID_TOKEN_KEY_FILE` names. Raises `Problem`."""
+    file = os.environ.get("CASEGRID_TOKEN_KEY_FILE")
+    return read_token_key(file) if file else load(plan.run).token_key
 
 
 def _listed(text: str) -> list[str]:

@@ -35,7 +35,7 @@ from deploy.stack import (
 from deploy.stack.plan import DATABASE, PARTS, PORTS, Plan, source_digest, unusable
 from deploy.stack.problem import Problem
 from deploy.stack.process import ROOT, Specification
-from deploy.stack.secrets import Secrets, load, passwords_folder
+from deploy.stack.secrets import Secrets, keys_file, load, passwords_folder
 from deploy.stack.supervise import Supervisor
 
 CLOCK = "clock.json"
@@ -175,7 +175,8 @@ def services_environment(plan: Plan, name: str, secrets: Secrets, kind: str = "k
         fallback.KIND: kind,
         "CASEGRID_DISTRICT": str(plan.district),
         "CASEGRID_PARTNERS": str(plan.partners),
-        "CASEGRID_JWT_KEY": secrets.jwt_key,
+        "CASEGRID_JWKS": plan.passed_on.get("CASEGRID_JWKS") or str(keys_file(plan.run)),
+        "CASEGRID_PSEUDONYM_KEY": plan.passed_on.get("CASEGRID_PSEUDONYM_KEY") or secrets.pseudonym_key,
         "CASEGRID_CLOCK_FILE": str(plan.run / CLOCK),
         "CASEGRID_SOURCE": source_digest(name),
         "PYTHONUNBUFFERED": "1",

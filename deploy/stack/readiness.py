@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import httpx
 
+from contracts.roles import Role
 from deploy.stack.logs import tail, telling
 from deploy.stack.plan import Plan
 from deploy.stack.problem import Problem
+from deploy.stack.secrets import load
 from deploy.stack.supervise import State, Supervisor
+from deploy.stack.token import issue
 
 ANSWER = "answer"
 """The part that is named where a process gives no answer from which its own parts could be told."""
@@ -46,9 +49,10 @@ async def services(plan: Plan, supervisor: Supervisor, timeout_seconds: float = 
     waiting = dict.fromkeys(plan.services, "not asked yet")
     watch = Watch(plan, plan.services)
     deadline = time.monotonic() + timeout_seconds
+    token = operator(plan)
     async with httpx.AsyncClient() as client:
         while waiting:
-            found = await asyncio.gather(*(faults(client, plan.url(name)) for name in waiting))
+            found = await asyncio.gather(*(faults(client, plan.url(name), token) for name in waiting))
             waiting = {name: in_words(parts) for name, parts in zip(waiting, found, strict=True) if parts}
             if waiting:
                 watch.look(await supervisor.states())
@@ -59,10 +63,20 @@ async def services(plan: Plan, supervisor: Supervisor, timeout_seconds: float = 
                 await asyncio.sleep(0.1)
 
 
-async def faults(client: httpx.AsyncClient, url: str) -> dict[str, str]:
-    """Part -> what is wrong with it, as the service at the URL says; empty when it is ready."""
+def operator(plan: Plan) -> str:
+    """A token of somebody who may know how the services of this stack are."""
+    return issue(load(plan.run).token_key, subject="operator:stack", roles=[Role.ADMINISTRATOR], ttl_seconds=300)
+
+
+async def faults(client: httpx.AsyncClient, url: str, token: str) -> dict[str, str]:
+    """Part -> what is wrong with it, as the service at the URL says; empty when it is ready.
+
+    A service that takes others' tokens only (CASEGRID_JWKS of the user's) tells no parts.
+    """
     try:
-        answer = await client.get(f"{url}/ready", timeout=_SECONDS)
+        answer = await client.get(f"{url}/ready", headers={"authorization": f"Bearer {token}"}, timeout=_SECONDS)
+        if answer.status_code == 401:
+            answer = await client.get(f"{url}/ready", timeout=_SECONDS)
     except httpx.TimeoutException:
         return {ANSWER: f"GET {url}/ready gives none within {_SECONDS} s"}
     except httpx.HTTPError as fault:

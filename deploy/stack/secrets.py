@@ -1,6 +1,7 @@
 """Passwords and keys of one stack: generated once, kept in .data/run/secrets.json for their owner only.
 
-The broker's lie in files of their own as well, each under its user's name: so broker and services read them.
+The broker's lie in files of their own as well, each under its user's name: so broker and services read them. Beside
+them lies the key set with the public half of the key of tokens, which is all of it that the services get.
 """
 
 import json
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.stack.plan import SERVICES
+from deploy.stack.token import key_set
 
 FILE = "secrets.json"
 BROKER_ADMIN = "admin"
@@ -19,8 +21,10 @@ BROKER_ADMIN = "admin"
 
 @dataclass(frozen=True)
 class Secrets:
-    jwt_key: str
-    """Signs the stack's development tokens (HS256)."""
+    token_key: str
+    """Signs the stack's development tokens: the private key (Ed25519), in base64url."""
+    pseudonym_key: str
+    """Hashes the logins of private persons."""
     postgres: Mapping[str, str]
     """Role -> password: `postgres` and one per service."""
     kafka: Mapping[str, str]
@@ -32,17 +36,28 @@ def load(run: Path) -> Secrets:
     path = run / FILE
     known: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}
     complete = Secrets(
-        jwt_key=known.get("jwt_key") or secrets.token_urlsafe(32),
+        token_key=known.get("token_key") or secrets.token_urlsafe(32),
+        # An older stack hashed logins with its shared key of tokens; under another key nobody finds their own reports.
+        pseudonym_key=known.get("pseudonym_key") or known.get("jwt_key") or secrets.token_urlsafe(32),
         kafka=_passwords((BROKER_ADMIN, *SERVICES), known.get("kafka", {})),
         postgres=_passwords(("postgres", *SERVICES), known.get("postgres", {})),
     )
     if asdict(complete) != known:
         write_private(path, asdict(complete))
-    for name, password in complete.kafka.items():
-        file = passwords_folder(run) / name
-        if not file.exists() or file.read_text() != password:
-            write_text_privately(file, password)  # without a line's end, which Kafka would take for a part of it
+    for name, password in complete.kafka.items():  # without a line's end, which Kafka would take for a part of it
+        _complete(passwords_folder(run) / name, password)
+    _complete(keys_file(run), key_set(complete.token_key))
     return complete
+
+
+def keys_file(run: Path) -> Path:
+    """The key set by which the services verify the stack's tokens."""
+    return run / "keys.json"
+
+
+def _complete(file: Path, text: str) -> None:
+    if not file.exists() or file.read_text() != text:
+        write_text_privately(file, text)
 
 
 def passwords_folder(run: Path) -> Path:

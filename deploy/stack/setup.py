@@ -3,7 +3,8 @@ their roles, the reference district.
 
 Reads its environment and the file of partners. Passwords lie in files: the database administrator's in
 `DATABASE_PASSWORD_FILE`, those of the services' roles in the folder `DATABASE_PASSWORDS`, each called like the service;
-where the broker has users, theirs in `KAFKA_PASSWORDS`. Writes into `CASEGRID_DISTRICT` only. Safe to run again.
+where the broker has users, theirs in `KAFKA_PASSWORDS`. `CASEGRID_TOKEN_KEY_FILE` holds the private key of development
+tokens; its public half goes to `keys.json` beside the district. Writes into that folder only. Safe to run again.
 """
 
 import os
@@ -16,6 +17,7 @@ from deploy.district.__main__ import main as write_district
 from deploy.stack import accounts, kafka, postgres, provision, topics
 from deploy.stack.plan import DATABASE, SERVICES, broker_of
 from deploy.stack.problem import Problem
+from deploy.stack.token import key_set, read_token_key
 
 _SECONDS = 60
 
@@ -43,6 +45,10 @@ async def setup(environment: Mapping[str, str] = os.environ) -> None:
     print(f"migrations applied: {'; '.join(applied) or 'none, all are there'}")
     if write_district(["--scale", environment.get("DISTRICT_SCALE", "full"), "--out", str(district)]) != 0:
         raise Problem(f"the reference district could not be written to {district}")
+    if file := environment.get("CASEGRID_TOKEN_KEY_FILE"):
+        partial = district.parent / "keys.json.partial"
+        partial.write_text(key_set(read_token_key(file)))
+        partial.replace(district.parent / "keys.json")
     for name in (name for name, one in migrated.items() if one.rebuild):
         login = {
             "DATABASE_URL": provision.with_database(database_url, DATABASE, (name, None)),

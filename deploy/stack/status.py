@@ -126,7 +126,7 @@ async def _process(plan: Plan, name: str, states: Mapping[str, State] | None, cl
         return Row(name, "down", None, None, None, address, str(log), why=why, log_says=says)
     uptime, memory = _measured(pid, with_children=True)
     if name in plan.services:
-        parts = await readiness.faults(client, plan.url(name))
+        parts = await readiness.faults(client, plan.url(name), readiness.operator(plan))
     else:
         parts = await _server_faults(plan, name)
     if not parts:

@@ -1,20 +1,23 @@
-"""Development tokens: what an identity provider would issue in production."""
+"""Development tokens and the key set that vouches for them: what an identity provider would be in production."""
 
+import base64
+import hashlib
+import json
+import time
 from collections.abc import Collection, Iterable
-from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import ValidationError
 
+from chassis.settings import AUDIENCE, ISSUER
+from chassis.web.claims import NotValid, claims_in
 from contracts.reference import Areas, Reference, Units
 from contracts.roles import PEOPLE, Role
 from deploy.stack.problem import Problem
-
-ISSUER = "casegrid-dev"
-AUDIENCE = "casegrid"
 
 _GRID = "CH/shuangqiaozi/shuanglin/g001"
 _UNITS = {Role.HANDLING_UNIT: "dept:water", Role.GRID_MEMBER: f"grid:{_GRID}"}
@@ -32,11 +35,12 @@ def issue(
     areas: Iterable[str] = (),
     ttl_seconds: int = 43_200,
 ) -> str:
-    """A signed token (HS256). `areas` are area path prefixes the person may act in; none means everywhere.
+    """A signed token (Ed25519). `areas` are area path prefixes the person may act in; none means everywhere.
 
-    Raises `Problem` naming a role that no token may bear.
+    `key` is the private one, as the stack's secrets have it. Raises `Problem` naming a role that no token may bear, or
+    another claim that no service would take.
     """
-    now = datetime.now(UTC)
+    now = int(time.time())
     claims = {
         "iss": ISSUER,
         "aud": AUDIENCE,
@@ -45,9 +49,43 @@ def issue(
         "unit": unit,
         "areas": list(areas),
         "iat": now,
-        "exp": now + timedelta(seconds=ttl_seconds),
+        "exp": now + ttl_seconds,
     }
-    return jwt.encode(claims, key, algorithm="HS256")
+    try:
+        claims_in(json.dumps(claims).encode(), issuer=ISSUER, audience=AUDIENCE, now=now)
+    except NotValid as fault:
+        raise Problem(f"no service would take such a token: {fault}") from None
+    return jwt.encode(claims, _private(key), algorithm="EdDSA", headers={"kid": _public(key)["kid"]})
+
+
+def key_set(key: str) -> str:
+    """The JSON Web Key Set with the public half of a private key."""
+    return json.dumps({"keys": [_public(key)]}, indent=2) + "\n"
+
+
+def read_token_key(file: str) -> str:
+    """The private key in a file. Raises `Problem`."""
+    try:
+        return Path(file).read_text().strip()
+    except OSError as fault:
+        raise Problem(f"CASEGRID_TOKEN_KEY_FILE: {file} can't be read: {fault.strerror}") from None
+
+
+def _private(key: str) -> Ed25519PrivateKey:
+    """The key of 32 bytes in base64url, as `secrets.token_urlsafe(32)` makes them. Raises `Problem`."""
+    try:
+        return Ed25519PrivateKey.from_private_bytes(base64.urlsafe_b64decode(key.strip() + "="))
+    except ValueError:
+        raise Problem("the private key of tokens is not 32 bytes in base64url") from None
+
+
+def _public(key: str) -> dict[str, str]:
+    """As a set has it; its id is its thumbprint (RFC 7638)."""
+    x = base64.urlsafe_b64encode(_private(key).public_key().public_bytes_raw()).decode().rstrip("=")
+    known = {"crv": "Ed25519", "kty": "OKP", "x": x}
+    digest = hashlib.sha256(json.dumps(known, separators=(",", ":"), sort_keys=True).encode()).digest()
+    kid = base64.urlsafe_b64encode(digest).decode().rstrip("=")
+    return {**known, "kid": kid, "use": "sig", "alg": "EdDSA"}
 
 
 def borne(name: str) -> Role:

@@ -188,7 +188,7 @@ async def test_parked_records_are_listed_shown_retried_and_discarded_over_http(t
 
 async def test_without_a_broker_it_is_alive_and_serves_but_is_not_ready(tally: Running, case: str) -> None:
     health = await tally.client.get("/health")
-    ready = await tally.client.get("/ready")
+    ready = await tally.client.get("/ready", headers=OPERATOR)
     assert health.status_code == 200
     assert ready.status_code == 503
     assert ready.headers["retry-after"] == "1"

@@ -78,6 +78,21 @@ async def test_what_is_accepted_is_a_fact_of_the_service_and_is_answered_on_the_
     assert [report["sequence"], answer["sequence"]] == ["0000000001", "0000000002"]
 
 
+async def test_an_actor_whose_name_is_too_long_is_refused_and_never_cut(inbox: Inbox, database: Database) -> None:
+    """Two people whose names begin alike would be one."""
+    longest = "x" * (200 - len("water:"))
+    for actor, kind in ((longest, "accepted"), (longest + "a", "refused"), (longest + "b", "refused")):
+        record = fact_record(case_id(), FileReport(title="no pressure"), actor=actor)
+        await inbox.process([record])
+        [answer] = await answers(database, record)
+        assert answer["data"]["kind"] == kind
+        if kind == "refused":
+            assert answer["data"]["rule"] == "request.invalid"
+            assert answer["data"]["reason"] == "actor: must have 194 characters at most, after water:"
+    [report] = [body for body in await sent(database) if body["topic"] == "ReportFiled"]
+    assert report["actor"] == f"water:{longest}"
+
+
 @pytest.mark.parametrize("apart", [True, False])
 async def test_another_request_under_the_id_of_one_before_is_refused_by_its_place_and_parked(
     inbox: Inbox, database: Database, apart: bool

@@ -20,7 +20,7 @@ from contracts.intake import Supplement
 from tests.support.facts import case_id, fact_record, report
 from tests.support.infrastructure import Database as Server
 from tests.support.infrastructure import execute
-from tests.support.services import eventually, publish, read_topic, running
+from tests.support.services import eventually, publish, read_topic, running, token
 from tests.support.tally import MODEL, TALLY
 
 
@@ -158,7 +158,7 @@ async def test_a_supplement_reaches_the_service_through_the_broker_once(
             return [row["supplements"] for row in rows] == [1]
 
         await eventually(counted, what="the supplement")
-        health = (await tally.client.get("/health")).json()
+        health = (await tally.client.get("/health", headers=token("ops", "administrator"))).json()
         assert health["consumer"]["fault"] is None
         assert health["consumer"]["assigned"] > 0
 

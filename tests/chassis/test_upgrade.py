@@ -19,7 +19,7 @@ from tests.chassis.test_migrations import GROWN, LENGTHS, nothing
 from tests.support.facts import case_id, fact_record, report
 from tests.support.infrastructure import PASSWORD, execute
 from tests.support.infrastructure import Database as Server
-from tests.support.services import NOWHERE, Running, eventually, publish, read_topic, running
+from tests.support.services import NOWHERE, Running, eventually, publish, read_topic, running, token
 from tests.support.tally import MIGRATIONS, MODEL, TALLY
 
 NEWER_MODEL = replace(MODEL, views=(GROWN,))
@@ -146,7 +146,8 @@ async def test_one_case_that_meets_a_defect_does_not_keep_the_others_outdated(ol
 
 
 async def parts(process: Running) -> dict[str, str]:
-    return (await process.client.get("/ready")).json().get("parts", {})
+    headers = token("ops", "administrator")
+    return (await process.client.get("/ready", headers=headers)).json().get("parts", {})
 
 
 async def test_a_newer_process_takes_no_records_before_the_schema_is_migrated_and_rebuilt(

@@ -1,21 +1,27 @@
 """docker-compose.yml and deploy/Dockerfile hold what they promise; no engine is needed to see it."""
 
+import json
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 import yaml
 from pydantic import AliasChoices
 
-from chassis.settings import Settings
+from chassis.settings import AUDIENCE, ISSUER, Settings
 from deploy.compose.__main__ import files, main
 from deploy.lint import checks
 from deploy.partners.__main__ import parser as partners_parser
 from deploy.stack.jars import version
 from deploy.stack.kafka import security
 from deploy.stack.plan import PORTS, SERVICES, broker_of, source_digest
+from deploy.stack.token import key_set
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE_TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -134,7 +140,7 @@ def test_the_five_differ_in_name_login_and_port_only(name: str) -> None:
     assert service["secrets"] == [
         {"source": f"database-{name}", "target": "database"},
         {"source": f"kafka-{name}", "target": "kafka"},
-        "jwt-key",
+        "pseudonym-key",
     ], "its own passwords and no other's"
     assert service["build"] == {"context": ".", "dockerfile": "deploy/Dockerfile", "args": {"SERVICE": name}}
     assert service["ports"][0].endswith(f":{shared['environment']['PORT']}")
@@ -155,12 +161,48 @@ def test_the_services_understand_what_they_are_told() -> None:
     assert set(COMPOSE["services"]["intake"]["environment"]) <= known
 
 
-def test_a_service_in_a_container_listens_to_all_so_its_key_must_be_given() -> None:
+def test_a_service_in_a_container_listens_to_all_so_its_keys_must_be_given() -> None:
     environment = COMPOSE["x-service"]["environment"]
     assert environment["HOST"] == "0.0.0.0"
-    assert environment["CASEGRID_JWT_KEY_FILE"] == "/run/secrets/jwt-key"
-    with pytest.raises(SystemExit, match="CASEGRID_JWT_KEY is the development key"):
+    assert environment["CASEGRID_PSEUDONYM_KEY_FILE"] == "/run/secrets/pseudonym-key"
+    with pytest.raises(SystemExit, match="CASEGRID_JWKS is not set"):
         Settings.model_validate({"host": environment["HOST"]}).refuse_if_unsafe()
+    [_, default] = environment["CASEGRID_JWKS"].strip("${}").split(":-")
+    own = {"CASEGRID_JWKS": default, "CASEGRID_PSEUDONYM_KEY": "x" * 43}
+    Settings.model_validate({"host": environment["HOST"], **own}).refuse_if_unsafe()
+
+
+def test_only_the_set_up_gets_the_private_key_of_tokens_and_its_public_half_lies_where_the_services_look() -> None:
+    mounted = {"source": "token-key", "target": COMPOSE["services"]["setup"]["environment"]["CASEGRID_TOKEN_KEY_FILE"]}
+    for name, service in COMPOSE["services"].items():
+        assert (mounted in service.get("secrets", [])) == (name == "setup")
+    environment = COMPOSE["x-service"]["environment"]
+    assert environment["CASEGRID_ISSUER"] == f"${{CASEGRID_ISSUER:-{ISSUER}}}"
+    assert environment["CASEGRID_AUDIENCE"] == f"${{CASEGRID_AUDIENCE:-{AUDIENCE}}}"
+    assert environment["CASEGRID_JWKS"] == "${CASEGRID_JWKS:-/district/keys.json}"
+    assert environment["CASEGRID_DISTRICT"] == "/district/full"
+
+
+def test_an_installation_that_had_one_key_for_both_finds_its_private_persons_again(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("CASEGRID_JWT_KEY=the-key-of-before\n")
+    main(tmp_path)
+    assert (tmp_path / ".secrets/pseudonym-key").read_text() == "the-key-of-before"
+
+
+def test_a_token_of_the_containers_is_signed_by_the_key_of_the_secrets(tmp_path: Path) -> None:
+    main(tmp_path)
+    file = tmp_path / ".secrets" / "token-key"
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy.stack", "token", "--role", "dispatcher"],
+        cwd=ROOT,
+        env={**os.environ, "CASEGRID_TOKEN_KEY_FILE": str(file), "CASEGRID_DATA": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    [public] = json.loads(key_set(file.read_text()))["keys"]
+    claims = jwt.decode(done.stdout.strip(), jwt.PyJWK.from_dict(public), ["EdDSA"], audience=AUDIENCE, issuer=ISSUER)
+    assert claims["roles"] == ["dispatcher"]
 
 
 @pytest.mark.parametrize("name", COMPOSE["services"])
@@ -169,7 +211,9 @@ def test_every_secret_is_a_file_and_stands_in_no_variable_and_on_no_command_line
     service = COMPOSE["services"][name]
     for variable, value in service.get("environment", {}).items():
         if re.search("PASSWORD|KEY|SECRET|TOKEN", variable):
-            assert str(value).startswith(("/run/secrets/", "/run/kafka-passwords", "/run/database-passwords")), variable
+            assert str(value).startswith(
+                ("/run/secrets/", "/run/kafka-passwords", "/run/database-passwords", "/run/token-key")
+            ), variable
         assert not re.search(r"://[^/]*:[^/]*@", str(value)), variable
         assert not re.search('password="(?!\\$\\$\\{directory:)', str(value)), variable
     assert "password" not in str(service.get("command", "")).lower()
@@ -261,7 +305,7 @@ def test_the_administrators_passwords_are_mounted_where_the_servers_and_the_set_
         {"source": f"{kind}-{name}", "target": f"/run/{kind}-passwords/{name}"}
         for kind in ("database", "kafka")
         for name in ("admin", *SERVICES)
-    ]
+    ] + [{"source": "token-key", "target": "/run/token-key"}]
     assert setup["environment"]["DATABASE_PASSWORD_FILE"] == "/run/database-passwords/admin"
     assert setup["environment"]["DATABASE_PASSWORDS"] == "/run/database-passwords"
     broker = broker_of({name: str(value) for name, value in setup["environment"].items()})
@@ -333,7 +377,8 @@ def test_nothing_goes_to_the_engine_but_what_is_copied() -> None:
 
 
 def test_every_secret_gets_a_value_of_its_own_that_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    wanted = {f"{kind}-{name}" for kind in ("database", "kafka") for name in ("admin", *SERVICES)} | {"jwt-key"}
+    passwords = {f"{kind}-{name}" for kind in ("database", "kafka") for name in ("admin", *SERVICES)}
+    wanted = passwords | {"pseudonym-key", "token-key"}
     assert files(COMPOSE_TEXT) == sorted(f".secrets/{name}" for name in wanted)
     assert set(COMPOSE["secrets"]) == wanted
     main(tmp_path)

@@ -15,9 +15,10 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from chassis.settings import DEVELOPMENT_KEY
 from deploy.district.__main__ import main
 from deploy.stack.process import ROOT
+from deploy.stack.secrets import keys_file, load
+from deploy.stack.token import issue
 from tests.support.fleet import SERVICES, Fleet
 from tests.support.infrastructure import Database
 
@@ -43,9 +44,16 @@ async def city(kafka: str, prefix: str, database: Database, folder: Path) -> Asy
     district, run = folder / "district", folder / "run"
     assert main(["--scale", "small", "--out", str(district)]) == 0
     run.mkdir()
-    (run / "secrets.json").write_text(json.dumps({"jwt_key": DEVELOPMENT_KEY}))
+    load(run)
     databases = {name: database.url(name) for name in SERVICES}
-    fleet = Fleet(databases=databases, kafka=kafka, prefix=prefix, district=district, logs=folder)
+    fleet = Fleet(
+        databases=databases,
+        kafka=kafka,
+        prefix=prefix,
+        district=district,
+        logs=folder,
+        CASEGRID_JWKS=str(keys_file(run)),
+    )
     async with fleet:
         await fleet.ready()
         yield {
@@ -148,10 +156,10 @@ async def test_files_of_both_formats_run_completely_and_equal_what_audit_says(
 
 async def agrees_with_audit(environment: dict[str, str], summary: dict[str, Any]) -> None:
     """Asks audit itself: the equality that the replay claims is there."""
-    from tests.support.services import token
-
+    key = load(Path(environment["CASEGRID_DATA"]) / "run").token_key
+    headers = {"authorization": "Bearer " + issue(key, subject="auditor", roles=["auditor"])}
     url = f"http://127.0.0.1:{environment['AUDIT_PORT']}"
-    async with httpx.AsyncClient(base_url=url, headers=token("auditor", "auditor")) as client:
+    async with httpx.AsyncClient(base_url=url, headers=headers) as client:
         audits = (await client.get("/summary", params={"external_prefix": f"{summary['run']}:"})).json()
     for name in ("reported", "filed", "merged", "rejected", "closed", "open", "late", "rework", "by_outcome"):
         assert summary[name] == audits[name]

@@ -1,5 +1,6 @@
 """Ports, secrets and tokens of a stack."""
 
+import json
 import os
 import socket
 import stat
@@ -11,14 +12,14 @@ import pytest
 
 from chassis.kafka.connection import Connection
 from chassis.registry import Registry
-from chassis.settings import Settings
+from chassis.settings import AUDIENCE, ISSUER, Settings
 from chassis.web.identity import Identity
 from deploy.stack import asked, connections, ports, secrets
 from deploy.stack.lifecycle import services_environment
 from deploy.stack.plan import KAFKA_VARIABLES, Plan, from_environment
 from deploy.stack.problem import Problem
 from deploy.stack.process import ROOT
-from deploy.stack.token import AUDIENCE, ISSUER, issue
+from deploy.stack.token import issue
 
 
 def test_a_busy_port_is_named_with_its_holder_and_the_variable_that_changes_it() -> None:
@@ -117,15 +118,41 @@ def test_secrets_stay_the_same_and_are_for_their_owner_only(tmp_path: Path) -> N
     assert stat.S_IMODE((tmp_path / secrets.FILE).stat().st_mode) == 0o600
 
 
+def test_the_services_get_the_public_half_of_the_key_of_tokens_and_a_key_of_pseudonyms(tmp_path: Path) -> None:
+    plan = from_environment({"CASEGRID_DATA": str(tmp_path)})
+    known = secrets.load(plan.run)
+    for name in plan.services:
+        told = services_environment(plan, name, known)
+        assert known.token_key not in str(told)
+        assert "CASEGRID_JWT_KEY" not in told
+        assert told["CASEGRID_PSEUDONYM_KEY"] == known.pseudonym_key != known.token_key
+        [public] = json.loads(Path(told["CASEGRID_JWKS"]).read_text())["keys"]
+        assert public.keys() == {"kty", "crv", "x", "kid", "use", "alg"}
+
+
+def test_a_stack_that_had_one_key_for_both_finds_its_private_persons_again(tmp_path: Path) -> None:
+    (tmp_path / secrets.FILE).write_text(json.dumps({"jwt_key": "the key that logins were hashed with"}))
+    known = secrets.load(tmp_path)
+    assert known.pseudonym_key == "the key that logins were hashed with"
+    assert secrets.load(tmp_path) == known
+    assert "jwt_key" not in (tmp_path / secrets.FILE).read_text()
+
+
+def test_a_key_set_of_the_users_own_is_passed_on(tmp_path: Path) -> None:
+    given = {"CASEGRID_JWKS": "https://login.example/keys", "CASEGRID_ISSUER": "https://login.example"}
+    plan = from_environment({"CASEGRID_DATA": str(tmp_path), **given})
+    assert given.items() <= services_environment(plan, "triage", secrets.load(plan.run)).items()
+
+
 async def test_a_service_takes_the_stacks_token(tmp_path: Path) -> None:
-    key = secrets.load(tmp_path).jwt_key
+    key = secrets.load(tmp_path).token_key
     token = issue(key, subject="li", roles=["dispatcher"], unit="district:CH", areas=["CH/shengdeng"])
-    claims = jwt.decode(token, key, algorithms=["HS256"], audience=AUDIENCE, issuer=ISSUER)
+    claims = jwt.decode(token, options={"verify_signature": False})
+    assert (claims["aud"], claims["iss"]) == (AUDIENCE, ISSUER)
     assert claims["exp"] - claims["iat"] == 43_200
 
-    caller = await Identity(Settings.model_validate({"CASEGRID_JWT_KEY": key}), Registry(None)).caller(
-        f"Bearer {token}", None
-    )
+    settings = Settings.model_validate({"CASEGRID_JWKS": str(secrets.keys_file(tmp_path))})
+    caller = await Identity(settings, Registry(None)).caller(f"Bearer {token}", None)
 
     assert caller is not None
     assert caller.subject == "li"

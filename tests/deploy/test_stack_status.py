@@ -32,6 +32,7 @@ class Ready(BaseHTTPRequestHandler):
 
 HTTPServer(("127.0.0.1", int(sys.argv[1])), Ready).serve_forever()
 """
+STRICT = ANSWERS.replace("int(sys.argv[2])", 'int(sys.argv[2]) if "authorization" not in self.headers else 401')
 PARTS = '{"title": "Not ready", "parts": {"database": "connection refused", "consumer": "stuck: Assigned/3"}}'
 WAITS = "import time; print('WARNING waiting for the database: [refused]', flush=True); time.sleep(600)"
 FAILS = "raise LookupError('CASEGRID_DISTRICT holds no areas')"
@@ -116,6 +117,16 @@ async def test_an_answer_that_is_no_services_own_is_shown(standing: Standing) ->
     await standing.start(audit=standing.answering("audit", 404, "File not found"))
     row = await standing.row("audit", "404")
     assert row.parts == {"answer": f"GET {row.address}/ready says 404: File not found"}
+
+
+async def test_a_service_that_takes_others_tokens_only_says_whether_it_is_ready(standing: Standing) -> None:
+    """CASEGRID_JWKS named keys that are not the stack's; the service's log has the parts."""
+    ports = standing.stack.ports
+    not_ready = (STRICT, str(ports["AUDIT_PORT"]), "503", '{"title": "Not ready"}')
+    await standing.start(audit=not_ready, triage=(STRICT, str(ports["TRIAGE_PORT"]), "200", ""))
+    row = await standing.row("audit", "says 503")
+    assert row.parts == {"answer": f'GET {row.address}/ready says 503: {{"title": "Not ready"}}'}
+    assert (await standing.row("triage", "None")).state == "ready"
 
 
 async def test_of_a_process_that_does_not_answer_the_end_of_its_log_is_shown(standing: Standing) -> None:

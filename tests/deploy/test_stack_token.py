@@ -1,15 +1,18 @@
 """`token`: a development token bears known roles only, and names a unit and areas that the district has."""
 
+import json
 from pathlib import Path
+from secrets import token_urlsafe
 
 import jwt
 import pytest
 
+from chassis.settings import AUDIENCE, ISSUER
 from contracts.roles import PEOPLE
 from deploy.district.__main__ import main as write_district
 from deploy.stack import secrets
 from deploy.stack.problem import Problem
-from deploy.stack.token import AUDIENCE, issue
+from deploy.stack.token import issue
 from tests.deploy.stacks import Stack
 
 
@@ -21,7 +24,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
 
 
 def claims(stack: Stack, token: str) -> dict[str, object]:
-    return jwt.decode(token.strip(), secrets.load(stack.folder / "run").jwt_key, ["HS256"], audience=AUDIENCE)
+    [public] = json.loads(secrets.keys_file(stack.folder / "run").read_text())["keys"]
+    return jwt.decode(token.strip(), jwt.PyJWK.from_dict(public), ["EdDSA"], audience=AUDIENCE, issuer=ISSUER)
 
 
 def test_it_bears_what_was_asked_for(stack: Stack) -> None:
@@ -48,10 +52,16 @@ def test_no_token_bears_the_role_of_a_partners_system(stack: Stack) -> None:
     assert "make partner" in done.stderr
 
 
+def test_it_names_nobody_that_facts_use_for_somebody_else(stack: Stack) -> None:
+    done = stack.run("token", "--role", "dispatcher", "--subject", "partner:water")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "claim sub: must not be a name that facts use for somebody else" in done.stderr
+
+
 def test_nobody_else_issues_one_either() -> None:
     for role in ("wizard", "partner"):
         with pytest.raises(Problem, match=role):
-            issue("key" * 20, subject="li", roles=["dispatcher", role])
+            issue(token_urlsafe(32), subject="li", roles=["dispatcher", role])
 
 
 @pytest.mark.parametrize("arguments", [(), ("--role", ""), ("--role", ","), ("--subject", "li")])

@@ -24,6 +24,7 @@ SECRETS = re.compile(
 )
 """A word of each thing that only operators may know."""
 KEY = {"x-client-key": "guess"}
+OPERATOR = token("li", "administrator")
 
 
 def assert_silent(answer: httpx.Response, status: int = 503) -> None:
@@ -53,11 +54,11 @@ async def test_a_service_to_which_nothing_answers_says_no_address_and_no_file(
     service: Service, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with lost(service, hidden(tmp_path)) as client:
-        known, ready = await client.get("/me", headers=KEY), await client.get("/ready")
-        for answer in (ready, known, await client.get("/parked", headers=token("li", "administrator"))):
+        known, ready = await client.get("/me", headers=KEY), await client.get("/ready", headers=OPERATOR)
+        for answer in (ready, known, await client.get("/ready"), await client.get("/parked", headers=OPERATOR)):
             if answer.status_code != 404:  # audit parks nothing
                 assert_silent(answer)
-        assert_silent(await client.get("/health"), 200)
+        assert_silent(await client.get("/health", headers=OPERATOR), 200)
     assert "the partners' registry cannot be read" in ready.json()["parts"]["partners"]
     assert "the partners' registry cannot be read" in known.json()["cause"]
     assert str(tmp_path) in caplog.text
@@ -80,12 +81,12 @@ async def test_a_broker_that_cannot_be_reached_is_not_located(empty_database: Da
     async with running(service, empty_database.url(service.name)) as found:
 
         async def told() -> bool:
-            answer = await found.client.get("/ready")
+            answer = await found.client.get("/ready", headers=OPERATOR)
             assert_silent(answer)
             return "KafkaConnectionError" in answer.json()["parts"]["broker"]
 
         await eventually(told, what="the fault of the broker")
-        assert_silent(await found.client.get("/health"), 200)
+        assert_silent(await found.client.get("/health", headers=OPERATOR), 200)
 
 
 async def test_a_database_without_its_tables_is_not_quoted(api: Running, empty_database: Database) -> None:

@@ -18,9 +18,8 @@ from chassis.engine.timers import Timers
 from chassis.kafka.records import Record
 from chassis.runtime import Runtime, application
 from chassis.service import Service
-from chassis.settings import DEVELOPMENT_KEY, Settings
+from chassis.settings import AUDIENCE, DEVELOPMENT_KEY, ISSUER, Settings
 from chassis.store.database import Connection, Database
-from chassis.web.identity import AUDIENCE
 from contracts.envelope import Event
 from contracts.wire import reread
 from tests.support.answers import Watched
@@ -31,15 +30,18 @@ NOWHERE = "127.0.0.1:1"
 """Where no broker is."""
 
 
-def token(subject: str, *roles: str, unit: str | None = None, areas: tuple[str, ...] = ()) -> dict[str, str]:
-    """Headers of a person with these roles."""
+def token(
+    subject: str, *roles: str, unit: str | None = None, areas: tuple[str, ...] = (), expires_in: float = 3600
+) -> dict[str, str]:
+    """Headers of a person with these roles, by the shared key that a service takes on loopback."""
     claims = {
+        "iss": ISSUER,
         "sub": subject,
         "roles": list(roles),
         "unit": unit,
         "areas": list(areas),
         "aud": AUDIENCE,
-        "exp": int(time.time()) + 3600,
+        "exp": time.time() + expires_in,
     }
     return {"authorization": "Bearer " + jwt.encode(claims, DEVELOPMENT_KEY, "HS256")}
 
@@ -105,6 +107,7 @@ async def running(
             "kafka_bootstrap_servers": kafka,
             "CASEGRID_TOPIC_PREFIX": prefix,
             "CASEGRID_ROLE": role,
+            "CASEGRID_FAILURES_PER_MINUTE": 100_000,
             **more,
         }
     )

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from chassis.settings import DEVELOPMENT_KEY
 from contracts.wire import TOPICS
 from deploy.demo.__main__ import RATE, STARTS, cast, system_of
 from deploy.demo.clock import Stage
@@ -23,6 +22,7 @@ from deploy.stack import accounts, topics
 from deploy.stack.kafka import Kafka
 from deploy.stack.postgres import Postgres
 from deploy.stack.provision import with_database
+from deploy.stack.secrets import keys_file, load
 from tests.support.fleet import ROOT, SERVICES, Fleet
 from tests.support.infrastructure import PASSWORD, execute, migrate_services, passwords, service_connections
 
@@ -53,6 +53,7 @@ async def test_the_burst_main_ends_as_fixed_and_audited(
     installation = Installation(district.parent / "partners.json", district, broker)
     partners = {wanted.id: await system_of(installation, wanted) for wanted in PARTNERS}
     clock = tmp_path / "clock.json"
+    token_key = load(tmp_path).token_key
     fleet = Fleet(
         databases=databases,
         kafka=service_connections(own_guarded_kafka),
@@ -60,8 +61,9 @@ async def test_the_burst_main_ends_as_fixed_and_audited(
         district=district,
         logs=tmp_path,
         CASEGRID_CLOCK_FILE=str(clock),
+        CASEGRID_JWKS=str(keys_file(tmp_path)),
     )
-    addresses = Addresses(broker, {name: fleet.url(name) for name in SERVICES}, DEVELOPMENT_KEY)
+    addresses = Addresses(broker, {name: fleet.url(name) for name in SERVICES}, token_key)
     async with fleet, AsyncExitStack() as stack:
         console = Console(file=stack.enter_context((tmp_path / "demo.txt").open("w")), width=160)
         await fleet.ready()

@@ -552,6 +552,21 @@ async def test_the_stream_begins_with_what_is_open_and_goes_on_with_what_changes
         await message(found, lambda event, data: data["board"]["open"] == 0)
 
 
+async def test_the_stream_ends_in_order_with_its_callers_token(dispatch: Running) -> None:
+    """The leeway of half a minute counts; nothing changes meanwhile that would end it otherwise."""
+    headers = token("centre", "dispatcher", expires_in=-30 + 1)
+    async with (
+        listening(dispatch) as address,
+        httpx.AsyncClient(base_url=address, headers=headers, timeout=20) as client,
+    ):
+        async with client.stream("GET", "/board/stream") as response:
+            assert response.status_code == 200
+            lines = [line async for line in response.aiter_lines()]
+        assert "event: snapshot" in lines
+        assert lines[-2:] == [": the token has expired", ""]
+        assert (await client.get("/board/stream")).status_code == 401
+
+
 async def test_a_silent_stream_has_a_heartbeat(dispatch: Running) -> None:
     async def heartbeat() -> bool:
         runtime = dispatch.runtime
