@@ -360,6 +360,15 @@ async def test_wrong_credentials_are_throttled_and_callers_who_were_right_before
         assert (await client.get("/health")).status_code == 200, "without credentials nothing is tried"
 
 
+async def test_expired_tokens_do_not_keep_others_at_their_address_from_signing_in() -> None:
+    """An office whose pages were left open over night."""
+    async with calling(CASEGRID_FAILURES_PER_MINUTE=5) as client:
+        for number in range(10):
+            old = token(f"person:{number}", "dispatcher", expires_in=-60)
+            assert (await client.get("/me", headers=old)).status_code == 401
+        assert (await client.get("/me", headers=token("li", "dispatcher"))).status_code == 200
+
+
 async def test_another_address_is_not_throttled_and_one_customers_network_is_one_address() -> None:
     app = application(Runtime(TALLY, Settings.model_validate({"CASEGRID_FAILURES_PER_MINUTE": 3})))
 
