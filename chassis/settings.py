@@ -50,7 +50,7 @@ class Settings(BaseSettings):
     district: Path = Field(default=Path(".data/district/full"), validation_alias="CASEGRID_DISTRICT")
     jwt_key: str = Field(default=DEVELOPMENT_KEY, validation_alias="CASEGRID_JWT_KEY")
     """A shared key (HS256), which verifies tokens where `jwks` is not set: on loopback only."""
-    jwks: str | None = Field(default=None, validation_alias="CASEGRID_JWKS")
+    jwks: str | None = Field(default=None, min_length=1, validation_alias="CASEGRID_JWKS")
     """The file or the URL of the public keys that tokens are verified with."""
     jwks_seconds: float = Field(default=60, gt=0, le=3600, validation_alias="CASEGRID_JWKS_SECONDS")
     """How often a URL is asked anew: a key that was removed there is accepted for no longer."""

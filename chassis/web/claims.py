@@ -23,6 +23,10 @@ class NotValid(Exception):
     """A token breaks a rule; the message names it."""
 
 
+class Expired(NotValid):
+    """A token was valid, and is not any more."""
+
+
 def _subject(text: str) -> str:
     if not text.isprintable() or text != text.strip():
         raise ValueError("must have printable characters only, and no space at either end")
@@ -71,7 +75,7 @@ def claims_in(payload: bytes, *, issuer: str, audience: str, now: float) -> Clai
     if audience not in ([claims.aud] if isinstance(claims.aud, str) else claims.aud):
         raise NotValid(f"claim aud: must hold {audience}")
     if claims.exp + LEEWAY_SECONDS <= now:
-        raise NotValid("claim exp: the token has expired")
+        raise Expired("claim exp: the token has expired")
     for name, instant in (("nbf", claims.nbf), ("iat", claims.iat)):
         if instant is not None and instant - LEEWAY_SECONDS > now:
             raise NotValid(f"claim {name}: lies in the future")

@@ -27,6 +27,11 @@ NUL_RULE = "a text may not contain the character U+0000"
 class Unauthenticated(Exception):
     """No caller could be established; the message says what was wrong. HTTP 401."""
 
+    def __init__(self, words: str, *, expired: bool = False) -> None:
+        """`expired`: it was right once, so nobody guesses."""
+        super().__init__(words)
+        self.expired = expired
+
 
 class Forbidden(Exception):
     """The caller is known, but may not do this; the message names what would be needed. HTTP 403."""

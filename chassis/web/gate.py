@@ -145,7 +145,12 @@ class Gate:
             return None, _too_many(wait, "too many wrong tokens or client keys came from this address")
         try:
             return await self._identity.caller(authorization, client_key), None
-        except Unauthenticated:
+        except Unauthenticated as fault:
+            if fault.expired:
+                wait = self._rate.take(address)
+                if wait > 0:
+                    return None, _too_many(wait, f"{address} sends more than the rate allows")
+                raise
             self._failures.take(address)
             if self._failures.wait(address) > 0:
                 log.warning("too many wrong tokens or client keys come from %s", address)

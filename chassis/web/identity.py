@@ -16,7 +16,7 @@ import jwt
 
 from chassis.registry import Registry
 from chassis.settings import AUDIENCE, Settings
-from chassis.web.claims import LEEWAY_SECONDS, Claims, NotValid, claims_in
+from chassis.web.claims import LEEWAY_SECONDS, Claims, Expired, NotValid, claims_in
 from chassis.web.errors import Forbidden, Unauthenticated, Unready
 from chassis.web.keys import Keys, keys_of
 from contracts.fields import lies_in
@@ -130,7 +130,7 @@ class Identity:
             claims = await self._claims(token)
         except (jwt.PyJWTError, NotValid) as fault:
             words = str(fault).encode(errors="backslashreplace").decode()  # a claim may hold what no answer can
-            raise Unauthenticated(f"the token is not valid: {words}") from None
+            raise Unauthenticated(f"the token is not valid: {words}", expired=isinstance(fault, Expired)) from None
         caller = self._caller(claims)
         self._remember(digest, version, caller)
         return caller

@@ -16,11 +16,13 @@ from typing import Any
 import httpx
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
+from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_ec_key
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
-from jwt.algorithms import RSAAlgorithm
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from chassis.runtime import Runtime, application
 from chassis.settings import DEVELOPMENT_KEY, Settings
@@ -81,6 +83,27 @@ async def test_a_token_signed_by_a_key_of_the_set_says_who_calls(tmp_path: Path)
         for where in (server.url, str(file)):
             answer = await asked(OURS.headers(), CASEGRID_JWKS=where)
             assert (answer.status_code, answer.json().get("subject")) == (200, "li")
+
+
+EC, LONG_RSA = generate_ec_key(SECP256R1()), generate_private_key(65537, 2048)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "key", "public"),
+    [
+        ("ES256", EC, ECAlgorithm.to_jwk(EC.public_key(), as_dict=True)),
+        ("RS256", LONG_RSA, RSAAlgorithm.to_jwk(LONG_RSA.public_key(), as_dict=True)),
+        ("PS384", LONG_RSA, {**RSAAlgorithm.to_jwk(LONG_RSA.public_key(), as_dict=True), "alg": "PS384"}),
+    ],
+)
+async def test_a_key_of_a_set_is_for_one_algorithm(tmp_path: Path, algorithm: str, key: Any, public: Any) -> None:
+    file = tmp_path / "keys.json"
+    file.write_text(json.dumps({"keys": [{**public, "kid": "theirs"}]}))
+    signed = jwt.encode(claims_of(), key, algorithm, headers={"kid": "theirs"})
+    assert (await asked(bearer(signed), CASEGRID_JWKS=str(file))).status_code == 200
+    if algorithm != "ES256":
+        other = jwt.encode(claims_of(), key, "RS512", headers={"kid": "theirs"})
+        assert (await asked(bearer(other), CASEGRID_JWKS=str(file))).status_code == 401
 
 
 PEM = OURS.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
@@ -335,6 +358,15 @@ async def test_wrong_credentials_are_throttled_and_callers_who_were_right_before
         assert (await client.get("/me", headers=right)).status_code == 200
         assert (await client.get("/me", headers=token("wang", "dispatcher"))).status_code == 429, "not seen before"
         assert (await client.get("/health")).status_code == 200, "without credentials nothing is tried"
+
+
+async def test_expired_tokens_do_not_keep_others_at_their_address_from_signing_in() -> None:
+    """An office whose pages were left open over night."""
+    async with calling(CASEGRID_FAILURES_PER_MINUTE=5) as client:
+        for number in range(10):
+            old = token(f"person:{number}", "dispatcher", expires_in=-60)
+            assert (await client.get("/me", headers=old)).status_code == 401
+        assert (await client.get("/me", headers=token("li", "dispatcher"))).status_code == 200
 
 
 async def test_another_address_is_not_throttled_and_one_customers_network_is_one_address() -> None:

@@ -276,7 +276,7 @@ async def test_ratings_count_once_a_person_and_only_for_a_while(feedback: Runnin
     await post(feedback, f"/cases/{case}/rating", REPORTER, 201, rating=4, comment="quick")
     assert (await post(feedback, f"/cases/{case}/rating", REPORTER, 409, rating=5))["rule"] == "rating.once"
     clock.advance(days=8)
-    late = token("reporter:2", "reporter")
+    late = token("citizen:2", "reporter")
     assert (await post(feedback, f"/cases/{case}/rating", late, 409, rating=1))["rule"] == "rating.late"
     (rating,) = (await get(feedback, f"/cases/{case}"))["ratings"]
     assert (rating["rating"], rating["comment"]) == (4, "quick")

@@ -243,7 +243,7 @@ class Chance:
         await take(self.feedback, record(self.case, fact, self.clock()))
 
     async def ask(self, path: str, role: str, body: dict[str, Any]) -> None:
-        headers = token(f"{role}:{self.draw.randint(1, 9)}", role)
+        headers = token(f"person:{role}-{self.draw.randint(1, 9)}", role)
         response = await self.feedback.client.post(f"/cases/{self.case}/{path}", json=body, headers=headers)
         assert response.status_code in (200, 201, 409), response.text
 
