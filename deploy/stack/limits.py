@@ -126,8 +126,9 @@ async def _client(broker: Connection):
     try:
         await broker.reach(client.bootstrap())
         yield client
-    except (KafkaError, TimeoutError) as fault:
-        raise Problem(f"the broker does not tell or take its clients' quotas: {fault}") from fault
+    except (KafkaError, OSError, TimeoutError) as fault:
+        words = str(fault) or type(fault).__name__
+        raise Problem(f"the broker does not tell or take its clients' quotas: {words}") from fault
     finally:
         await client.close()
 
