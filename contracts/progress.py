@@ -7,7 +7,7 @@ dispatch  acknowledged, en_route, on_scene, note, extension_requested       by t
           urged, supervised, extended, extension_refused, handed_on         by whoever watches or stands above
           nearly_due, overdue, escalated, offered, escalation_failed        by the clock
           joined, supplemented                                              because of another case
-feedback  checking, check_overdue, verified, failed, rated
+feedback  checking, check_overdue, verified, failed
 any       refused (a partner's request), retried, discarded (a parked record)
 """
 
@@ -26,7 +26,6 @@ from contracts.fields import (
     Fact,
     FilledText,
     Instant,
-    IntegerBetween,
     Line,
     Name,
     PartnerId,
@@ -341,16 +340,6 @@ class Failed(_Done):
     evidence: Attachments = ()
 
 
-class Rated(_Done):
-    """A reporter's satisfaction, 1 to 5."""
-
-    step: Literal["rated"] = "rated"
-    rating: Annotated[int, IntegerBetween(1, 5)]
-    """From 1, very dissatisfied, to 5, very satisfied."""
-    comment: Text | None = None
-    """The reporter's words."""
-
-
 class Refused(_Step):
     """What a partner's system asked for breaks a rule, and has no effect."""
 
@@ -397,7 +386,7 @@ ClockStep = NearlyDue | Overdue | Escalated | Offered | EscalationFailed
 """What the time says of an assignment."""
 AssignmentStep = UnitStep | WatcherStep | ClockStep
 DispatchStep = AssignmentStep | Joined | Supplemented
-FeedbackStep = Checking | CheckOverdue | Verified | Failed | Rated
+FeedbackStep = Checking | CheckOverdue | Verified | Failed
 Progressed = Annotated[
     TriageStep | DispatchStep | FeedbackStep | Refused | Retried | Discarded, Field(discriminator="step")
 ]
