@@ -147,8 +147,8 @@ class Scenario:
         await system.insist(self.play.case, kind(assignment_id=part.id, **more), cause=told.id)
 
     async def _patiently(self, person: Person, service: str, path: str, **body: Any) -> None:
-        """A service may hear of a fact a moment later than whoever reads the topic: until then the assignment is unknown
-        to it, or the case open.
+        """A service may hear of a fact a moment later than whoever reads the topic: until then it does not know of the
+        assignment, or takes the case for open.
         """
         for _ in range(100):
             try:
