@@ -3,7 +3,7 @@ travel in. Pure data and pure functions over it.
 
 fields.py     the field types that the facts share
 envelope.py   the CloudEvents envelope everything travels in
-intake.py     ReportFiled   a report: new, a supplement to a case, or a withdrawal
+intake.py     ReportFiled   a report: new, a supplement, a withdrawal, a rating, or a request to reopen
 triage.py     Assigned      a ruling: dispatched with a plan, merged, rejected, withdrawn, upheld
 dispatch.py   Resolved      how one assignment ended
 feedback.py   Evaluated     the verdict on a case

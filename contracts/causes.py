@@ -26,13 +26,15 @@ _GIVEN = ("dispatched", "handed_on")
 _DEADLINE = ("dispatched", "extended")
 _RULINGS = ("dispatched", "merged", "rejected", "withdrawn", "upheld")
 _WAITING = ("verifying", "awaiting_ruling")
-_REPORTS = ("new", "supplement", "withdrawal")
+_REPORTS = ("new", "supplement", "withdrawal", "rating", "reopening")
 
 CAUSES: Mapping[str, tuple[str, ...]] = {
     # ReportFiled
     "new": ("request",),
     "supplement": ("new", "request"),
     "withdrawal": ("new", "request"),
+    "rating": ("closed", "request"),
+    "reopening": ("closed", "request"),
     # intake's step
     "disclosed": ("new",),
     # Assigned: what it rules on, or what waited for a person
@@ -75,7 +77,6 @@ CAUSES: Mapping[str, tuple[str, ...]] = {
     "failed": ("checking",),
     "closed": ("verified", *_RULINGS),
     "rework": ("failed",),
-    "rated": ("closed",),
     # what is answered
     "refused": ("request",),
     # operators name the parked event where it can be read, else its coordinates in the fact itself

@@ -64,7 +64,7 @@ RECEIVES: Mapping[str, Sequence[str]] = {
     "intake": ("Assigned", "Evaluated", EVERY_FROM),
     "triage": ("ReportFiled", "Resolved", "Evaluated"),
     "dispatch": ("ReportFiled", "Assigned", "Evaluated", EVERY_FROM),
-    "feedback": ("Assigned", "Resolved", "Progressed"),
+    "feedback": ("ReportFiled", "Assigned", "Resolved", "Progressed"),
     "audit": (*HOMES, "Progressed", EVERY_FROM, EVERY_TO),
     "partner": (EVERY_TO,),
 }

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from contracts.fields import Attachments, Claimed, Flag, Line, Name, PartnerId, Place, Text
+from contracts.fields import Attachments, CaseId, Claimed, Flag, IntegerBetween, Line, Name, PartnerId, Place, Text
 
 Channel = Literal["handset", "citizen", "hotline", "open311", "sensor", "partner"]
 """How a report came in: by a grid member's `handset`, from a `citizen`, by the city's `hotline`, over `open311`, by a
@@ -66,6 +66,36 @@ class Withdrawal(_ReportFiled):
     """Why it is taken back."""
 
 
-Said = NewReport | Supplement | Withdrawal
+class Rating(_ReportFiled):
+    """How satisfied whoever reported it is with how the closed case was handled."""
+
+    kind: Literal["rating"] = "rating"
+    reporter_ref: Name | None = None
+    """Of whoever filed the report."""
+    verdict_id: CaseId
+    """The event that closed the case: what is rated."""
+    rating: Annotated[int, IntegerBetween(1, 5)]
+    """From 1, very dissatisfied, to 5, very satisfied."""
+    comment: Text | None = None
+    """The reporter's words."""
+    unit: Name | None = None
+    """The unit of whoever rates. If it handled the case, the rating counts in no figure."""
+    partner: PartnerId | None = None
+    """The partner whose system sent it in. If its people handled the case, the rating counts in no figure."""
+
+
+class Reopening(_ReportFiled):
+    """Whoever reported it asks that the closed case be taken up again."""
+
+    kind: Literal["reopening"] = "reopening"
+    reporter_ref: Name | None = None
+    """Of whoever filed the report."""
+    verdict_id: CaseId
+    """The event that closed the case: what is doubted."""
+    reason: Line
+    """Why it is not over."""
+
+
+Said = NewReport | Supplement | Withdrawal | Rating | Reopening
 """What is said of a report."""
 ReportFiled = Annotated[Said, Field(discriminator="kind")]

@@ -8,7 +8,7 @@ dispatch  acknowledged, en_route, on_scene, note, extension_requested       by t
           urged, supervised, extended, extension_refused, handed_on         by whoever watches or stands above
           nearly_due, overdue, escalated, offered, escalation_failed        by the clock
           joined, supplemented                                              because of another case
-feedback  checking, check_overdue, verified, failed, rated
+feedback  checking, check_overdue, verified, failed
 any       refused (a partner's request), retried, discarded (a parked record),
           forged (a record in its name that is not its own)
 """
@@ -28,7 +28,6 @@ from contracts.fields import (
     Fact,
     FilledText,
     Instant,
-    IntegerBetween,
     Line,
     Name,
     PartnerId,
@@ -353,16 +352,6 @@ class Failed(_Done):
     evidence: Attachments = ()
 
 
-class Rated(_Done):
-    """A reporter's satisfaction, 1 to 5."""
-
-    step: Literal["rated"] = "rated"
-    rating: Annotated[int, IntegerBetween(1, 5)]
-    """From 1, very dissatisfied, to 5, very satisfied."""
-    comment: Text | None = None
-    """The reporter's words."""
-
-
 class Refused(_Step):
     """What a partner's system asked for breaks a rule, and has no effect."""
 
@@ -426,7 +415,7 @@ ClockStep = NearlyDue | Overdue | Escalated | Offered | EscalationFailed
 """What the time says of an assignment."""
 AssignmentStep = UnitStep | WatcherStep | ClockStep
 DispatchStep = AssignmentStep | Joined | Supplemented
-FeedbackStep = Checking | CheckOverdue | Verified | Failed | Rated
+FeedbackStep = Checking | CheckOverdue | Verified | Failed
 Progressed = Annotated[
     IntakeStep | TriageStep | DispatchStep | FeedbackStep | Refused | Retried | Discarded | Forged,
     Field(discriminator="step"),

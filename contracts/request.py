@@ -8,7 +8,19 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from contracts.fields import AreaPath, AssignmentId, Attachments, Fact, FilledText, Line, Name, Point, Shape, Text
+from contracts.fields import (
+    AreaPath,
+    AssignmentId,
+    Attachments,
+    Fact,
+    FilledText,
+    IntegerBetween,
+    Line,
+    Name,
+    Point,
+    Shape,
+    Text,
+)
 from contracts.reference import Says
 
 ReportChannel = Literal["partner", "hotline", "open311", "sensor"]
@@ -77,6 +89,24 @@ class Withdraw(_Request):
     kind: Literal["withdrawal"] = "withdrawal"
     reason: Line
     """Why it is taken back."""
+
+
+class Rate(_Request):
+    """How satisfied the reporter of a closed report of yours is."""
+
+    kind: Literal["rating"] = "rating"
+    rating: Annotated[int, IntegerBetween(1, 5)]
+    """From 1, very dissatisfied, to 5, very satisfied."""
+    comment: Text | None = None
+    """The reporter's words."""
+
+
+class Reopen(_Request):
+    """A closed report of yours is to be taken up again."""
+
+    kind: Literal["reopening"] = "reopening"
+    reason: Line
+    """Why it is not over."""
 
 
 class _Step(_Request):
@@ -154,6 +184,8 @@ Request = Annotated[
     FileReport
     | AddSupplement
     | Withdraw
+    | Rate
+    | Reopen
     | Acknowledge
     | SetOut
     | Arrive
@@ -164,5 +196,5 @@ Request = Annotated[
     | Resolve,
     Field(discriminator="kind"),
 ]
-REPORTS = (FileReport, AddSupplement, Withdraw)
+REPORTS = (FileReport, AddSupplement, Withdraw, Rate, Reopen)
 """What intake takes; the rest is dispatch's."""

@@ -15,7 +15,7 @@ class Role(StrEnum):
         role.__doc__ = role.description = description
         return role
 
-    REPORTER = "reporter", "files reports; follows, supplements, withdraws and rates its own reports"
+    REPORTER = "reporter", "files reports; follows, supplements, withdraws and rates its own, and asks to reopen them"
     GRID_MEMBER = "grid_member", "collects and verifies in its grid; works its assignments; checks what others handled"
     ACCEPTOR = "acceptor", "files reports for others; rules on what waits to be filed, rejected or merged"
     DISPATCHER = "dispatcher", "rules on cases and dispatches them; urges, supervises, hands on, decides on extensions"

@@ -21,7 +21,7 @@ PARTITIONS = 6
 BINDING = "0.5.0"
 
 _SAYS = {
-    "ReportFiled": "A report: new, a supplement to a case, or a withdrawal.",
+    "ReportFiled": "A report: new, a supplement, a withdrawal; once it is closed, a rating or the wish to reopen it.",
     "Assigned": "Triage's ruling: dispatched with a plan, merged into another case, rejected, withdrawn, upheld.",
     "Resolved": "How one assignment ended: fixed, returned, cancelled.",
     "Evaluated": "The verdict on a case: closed with an outcome, or rework; with scores.",

@@ -38,7 +38,7 @@ from contracts.export.other_cases import other_cases
 from contracts.export.story import Case, Example, Said, Story, at
 from contracts.feedback import Evaluated, Score
 from contracts.fields import Fact
-from contracts.intake import NewReport, Supplement
+from contracts.intake import NewReport, Reopening, Supplement
 from contracts.notice import (
     ClosureNotice,
     ExtensionNotice,
@@ -62,7 +62,6 @@ from contracts.progress import (
     Noted,
     OnScene,
     Overdue,
-    Rated,
     Supervised,
     Urged,
     Verified,
@@ -267,8 +266,8 @@ def _checked(told: Story, main: Case, mended: Said) -> Said:
     )  # fmt: skip
     closed = told.fact("10 08:50:00", "feedback", main, end_of_case, cause=found, actor=CHECKER)
     told.fact("10 08:50:01", "dispatch", main, ClosureNotice(to="fire", outcome="fixed"), cause=closed)
-    thanks = Rated(rating=5, comment="来水了，谢谢。")
-    told.fact("10 09:30:00", "feedback", main, thanks, cause=closed, actor=COLLECTOR)
+    again = Reopening(reporter_ref=COLLECTOR, verdict_id=closed.id, reason="四号院水又停了")
+    told.fact("10 18:05:00", "intake", main, again, cause=closed, actor=COLLECTOR)
     return closed
 
 

@@ -26,7 +26,7 @@ from contracts.export.cast import (
 from contracts.export.story import Case, Said, Story, at
 from contracts.feedback import CaseOutcome, Evaluated
 from contracts.fields import Place, Point
-from contracts.intake import NewReport, Supplement, Withdrawal
+from contracts.intake import NewReport, Rating, Reopening, Supplement, Withdrawal
 from contracts.notice import (
     CancellationNotice,
     ChangeNotice,
@@ -62,6 +62,8 @@ from contracts.request import (
     Arrive,
     FileReport,
     HandOn,
+    Rate,
+    Reopen,
     ReportedPlace,
     Resolve,
     Return,
@@ -188,7 +190,12 @@ def _withdrawn(told: Story) -> None:
         if part is lead:
             gone = CancellationNotice(to="fire", assignment_id=lead.id, reason="报告人撤回")
             told.fact("11:12:03", "dispatch", case, gone, cause=cancelled)
-    _end_is_told(told, _closed_by_rule(told, "11:12:03", case, agreed, "withdrawn"))
+    closed = _closed_by_rule(told, "11:12:03", case, agreed, "withdrawn")
+    over = _end_is_told(told, closed)
+    thanks = Rate(rating=5, comment="回应很快，谢谢。")
+    asked = told.request("11:40:00", "hotline", case, thanks, cause=over, actor=_AGENT)
+    rated = Rating(reporter_ref="caller:77", verdict_id=closed.id, rating=5, comment=thanks.comment, partner="hotline")
+    told.take(asked, "intake", rated)
 
 
 def _upheld(told: Story) -> None:
@@ -219,7 +226,10 @@ def _upheld(told: Story) -> None:
     _ruled(told, upheld, why)
 
     found = told.fact("14:40:02", "feedback", case, Verified(rule="rule:photo.v1"), cause=resolved)
-    _end_is_told(told, _closed_by_rule(told, "14:40:02", case, found, "fixed"))
+    closed = _closed_by_rule(told, "14:40:02", case, found, "fixed")
+    over = _end_is_told(told, closed)
+    asked = told.request("19:20:00", "hotline", case, Reopen(reason="烟感再次报警"), cause=over, actor=_AGENT)
+    told.take(asked, "intake", Reopening(verdict_id=closed.id, reason="烟感再次报警"))
 
 
 def _handled_by_the_station(told: Story, case: Case, given: Said, plan: Said) -> Said:
@@ -385,10 +395,10 @@ def _closed_by_rule(told: Story, when: str, case: Case, cause: Said, outcome: Ca
     return told.fact(when, "feedback", case, verdict, cause=cause)
 
 
-def _end_is_told(told: Story, closed: Said) -> None:
-    """To the hotline, whose report it was, and to the fire brigade, which worked on it."""
+def _end_is_told(told: Story, closed: Said) -> Said:
+    """To the hotline, whose report it was, and to the fire brigade, which worked on it; returns the former."""
     assert isinstance(closed.data, Evaluated)
     outcome = closed.data.outcome
     assert outcome is not None
-    told.fact(closed.at, "intake", closed.case, OutcomeNotice(to="hotline", outcome=outcome), cause=closed)
     told.fact(closed.at, "dispatch", closed.case, ClosureNotice(to="fire", outcome=outcome), cause=closed)
+    return told.fact(closed.at, "intake", closed.case, OutcomeNotice(to="hotline", outcome=outcome), cause=closed)

@@ -11,7 +11,7 @@ from contracts.homes import partner_source
 from contracts.reference.base import Reference, Text, UnitId, unique
 
 Says = Literal["reports", "steps"]
-"""`reports`: reports, supplements and withdrawals, which intake takes. `steps`: what its units do, for dispatch."""
+"""`reports`: reports and what is said of them later, which intake takes. `steps`: what its units do, for dispatch."""
 
 
 _TAKEN = frozenset({"clock", "member", "partner", "reporter", "staff"})

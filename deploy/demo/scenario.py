@@ -10,6 +10,7 @@ from chassis.ids import uuid7
 from contracts.envelope import Event
 from contracts.feedback import Evaluated
 from contracts.fields import Attachment, Point
+from contracts.intake import Rating
 from contracts.request import Acknowledge, FileReport, ReportedPlace, RequestExtension, Resolve, SetOut
 from contracts.request import Arrive as OnScene
 from contracts.request import Note as Remark
@@ -135,7 +136,7 @@ class Scenario:
 
     async def _acknowledge(self, plan: dict[str, Assignment]) -> None:
         self._street = self._city.person("street:zhao", "handling_unit", unit=plan["street"].unit)
-        await self._patiently(self._street, f"/assignments/{plan['street'].id}/acknowledge")
+        await self._patiently(self._street, "dispatch", f"/assignments/{plan['street'].id}/acknowledge")
         for system, unit in ((self._cast.water, "dept:water"), (self._cast.fire, "dept:fire")):
             await self._says(system, plan[unit], Acknowledge)
         await self._says(self._cast.water, plan["dept:water"], SetOut)
@@ -145,17 +146,19 @@ class Scenario:
         told = await system.told(self.play.case, "assigned")
         await system.insist(self.play.case, kind(assignment_id=part.id, **more), cause=told.id)
 
-    async def _patiently(self, person: Person, path: str) -> None:
-        """Dispatch may hear of an assignment a moment later than whoever reads the topic: until then it is unknown."""
+    async def _patiently(self, person: Person, service: str, path: str, **body: Any) -> None:
+        """A service may hear of a fact a moment later than whoever reads the topic: until then it does not know of the
+        assignment, or takes the case for open.
+        """
         for _ in range(100):
             try:
-                await person.post("dispatch", path, {})
+                await person.post(service, path, body)
                 return
             except Refusal as refusal:
-                if refusal.status != 404:
+                if refusal.status != 404 and refusal.problem.get("rule") != "report.open":
                     raise
                 await asyncio.sleep(0.1)
-        raise TimeoutError(f"dispatch never heard of {path}")
+        raise TimeoutError(f"{service} never heard of what {path} needs")
 
     async def _neighbours(self) -> None:
         """Seventeen residents report the same, by other channels."""
@@ -239,9 +242,10 @@ class Scenario:
         seen = {"passed": True, "note": "Water at every tap I tried, the road is clean.", "evidence": photos}
         await checker.post("feedback", path, seen)
         await self._trace.until(self.play.case, _closed, "the verdict")
-        thanks = {"rating": 5, "comment": "Somebody came and explained, and the water was back the next day."}
-        await self._reporter.post("feedback", f"/cases/{self.play.case}/rating", thanks)
-        await self._trace.until(self.play.case, _step("rated"), "the rating")
+        thanks = "Somebody came and explained, and the water was back the next day."
+        path = f"/reports/{self.play.case}/rating"
+        await self._patiently(self._reporter, "intake", path, rating=5, comment=thanks)
+        await self._trace.until(self.play.case, _any(Rating), "the rating")
         for n, case in enumerate(self.play.merged):
             await self._trace.until(case, _closed, f"the end of report {n + 1}")
         for case in self.play.merged[-BY_HOTLINE:]:

@@ -12,7 +12,7 @@ from chassis.kafka.connection import Connection
 from contracts.dispatch import Resolved
 from contracts.envelope import Event
 from contracts.feedback import Evaluated
-from contracts.intake import NewReport, Supplement, Withdrawal
+from contracts.intake import NewReport, Rating, Reopening, Supplement, Withdrawal
 from contracts.triage import Dispatched, Merged, Rejected, Upheld, Withdrawn
 from contracts.wire import TOPICS, Invalid, parse
 from deploy.demo.clock import CHENGDU
@@ -117,6 +117,10 @@ def words(event: Event[Any]) -> tuple[str, str]:
             return f"more: {text[:80]}", actor
         case Withdrawal(reason=reason):
             return f"taken back: {reason}", actor
+        case Rating(rating=rating, comment=comment):
+            return f"rated {rating} of 5: {comment or ''}".rstrip(": "), actor
+        case Reopening(reason=reason):
+            return f"to be reopened: {reason}", actor
         case Dispatched() as ruling:
             plan = "; ".join(
                 f"{part.unit} {'leads' if part.lead else 'supports'}: {part.task.rpartition(' / ')[2]}"

@@ -1,9 +1,8 @@
-"""Feedback over HTTP: the check queue, verdicts, ratings, and the figures of a period.
+"""Feedback over HTTP: the check queue, verdicts, and the figures of a period.
 
 GET  /checks                          cases that wait for their check
 POST /cases/{case_id}/check           what a check found
 POST /cases/{case_id}/forced-closing  the shift leader closes a case that no check can close
-POST /cases/{case_id}/rating          a reporter's rating of a closed case
 GET  /cases, /cases/{case_id}         cases with their assignments, verdicts and ratings
 GET  /cases/{case_id}/actions         what the caller may do with a case now
 GET  /indicators, /indicators/cases   the figures of a period, and the cases behind each of them
@@ -33,29 +32,27 @@ from chassis.web.requests import (
 from chassis.web.roles import ANYONE
 from contracts.envelope import Event
 from contracts.feedback import Evaluated
-from contracts.fields import CASE_ID, instant
+from contracts.fields import CASE_ID
 from contracts.roles import Role
 from services.feedback import bodies, indicator_bodies, indicators, queries
 from services.feedback.domain.case import Case
-from services.feedback.domain.commands import Action, By, FailCheck, ForceClose, PassCheck, Rate, actions
+from services.feedback.domain.commands import Action, By, FailCheck, ForceClose, PassCheck, actions
 from services.feedback.domain.formulas import FORMULAS
 from services.feedback.examples import CASE
 from services.feedback.indicators import Period
 from services.feedback.reference import District
 
 CHECKERS = frozenset({Role.GRID_MEMBER, Role.EVALUATOR})
-RATERS = frozenset({Role.REPORTER, Role.ACCEPTOR, Role.GRID_MEMBER})
 CENTRE = frozenset({Role.DISPATCHER, Role.SHIFT_LEADER, Role.EVALUATOR, Role.AUDITOR, Role.ADMINISTRATOR})
 READERS = CENTRE | {Role.ACCEPTOR, Role.GRID_MEMBER, Role.HANDLING_UNIT}
 
 ROLES: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/checks"): CHECKERS | CENTRE,
     ("POST", "/cases/{case_id}/check"): CHECKERS,
-    ("POST", "/cases/{case_id}/rating"): RATERS,
     ("POST", "/cases/{case_id}/forced-closing"): frozenset({Role.SHIFT_LEADER}),
     ("GET", "/cases"): READERS,
     ("GET", "/cases/{case_id}"): READERS,
-    ("GET", "/cases/{case_id}/actions"): READERS | RATERS,
+    ("GET", "/cases/{case_id}/actions"): READERS,
     ("GET", "/indicators"): READERS,
     ("GET", "/indicators/cases"): READERS,
     ("GET", "/formulas"): ANYONE,
@@ -63,10 +60,9 @@ ROLES: dict[tuple[str, str], frozenset[str]] = {
 TAGS = {
     "checks": "Work that is done is checked by somebody who did not do it.",
     "cases": "Cases with their assignments and verdicts.",
-    "ratings": "What reporters think of how their cases were handled.",
     "indicators": "The figures of a period, the cases behind them, and their formulas.",
 }
-_OPERATIONS: Mapping[Action, str] = {"check": "check_case", "force_closing": "force_closing", "rate": "rate_case"}
+_OPERATIONS: Mapping[Action, str] = {"check": "check_case", "force_closing": "force_closing"}
 """What may be done with a case -> the route that does it."""
 
 CasePath = Annotated[
@@ -148,29 +144,6 @@ async def force_closing(
     return answer(await commands.execute(case_id, command, replace(request, claimed_at=body.at), _verdict))
 
 
-@router.post("/cases/{case_id}/rating", tags=["ratings"], status_code=201, response_model=bodies.RatingReceipt)
-async def rate_case(
-    case_id: PermittedCase,
-    body: bodies.RatingBody,
-    by: ByDep,
-    request: CommandRequestDep,
-    commands: CommandsDep,
-) -> Response:
-    """Takes a rating of how a case was handled.
-
-    The case must be closed (`rating.open`), and that not longer ago than the days of the district's policy
-    (`rating.late`). A person rates a case once (`rating.once`). Nobody rates what they or their unit handled, or what
-    they checked (`rating.separation`). If the report was merged into another case, that case is rated
-    (`rating.merged`).
-    """
-
-    def to_response(_: Case, events: Sequence[Event[Any]]) -> tuple[int, Any]:
-        return 201, {"case_id": case_id, "rating": body.rating, "rated_at": instant(events[0].time)}
-
-    command = Rate(by, body.rating, body.comment)
-    return answer(await commands.execute(case_id, command, replace(request, claimed_at=body.at), to_response))
-
-
 @router.get("/cases", tags=["cases"], response_model=bodies.CasePage)
 async def list_cases(
     filters: Annotated[bodies.CaseFilters, Query()], caller: CallerDep, database: DatabaseDep, district: DistrictDep
@@ -178,7 +151,8 @@ async def list_cases(
     """Lists cases, the latest filed first; a case that was never filed stands where it was closed.
 
     A caller whose token names areas sees only the cases in these areas. A status that feedback does not show is
-    refused, and the error names those that it shows.
+    refused, and the error names those that it shows. Dispatchers, shift leaders and evaluators look at those whose
+    reporter asks to reopen them (`reopening_requested=true`): what must go on is filed anew.
     """
     _require_known(filters, district)
     require_status(filters.status, "feedback")
@@ -189,7 +163,7 @@ async def list_cases(
 async def get_case(case_id: CasePath, caller: CallerDep, database: DatabaseDep) -> Response:
     """Shows a case with its assignments, its verdict and its ratings.
 
-    The ETag is what If-Match may name in a check, a forced closing or a rating.
+    The ETag is what If-Match may name in a check or a forced closing.
     """
     found, version = await queries.case(database, case_id)
     caller.require_area(found["area"])
@@ -197,17 +171,15 @@ async def get_case(case_id: CasePath, caller: CallerDep, database: DatabaseDep) 
 
 
 @router.get("/cases/{case_id}/actions", tags=["cases"], response_model=ActionList)
-async def list_actions(
-    case_id: PermittedCase, caller: CallerDep, by: ByDep, commands: CommandsDep, district: DistrictDep
-) -> Response:
+async def list_actions(case_id: PermittedCase, caller: CallerDep, by: ByDep, commands: CommandsDep) -> Response:
     """Lists what may be done with a case, and for each action whether the caller may take it now, or else the rule.
 
-    Whoever may read the case may ask, and so may a reporter, who may rate it. The commands themselves are decided by
+    Whoever may read the case may ask. The commands themselves are decided by
     the same rules. Rules about what is entered are not asked.
     """
     stream, inputs = await commands.consider(case_id, CommandRequest(caller.subject))
     offered = Actions(router, ROLES, caller)
-    found = actions(by, stream.state, inputs, district.policy)
+    found = actions(by, stream.state, inputs)
     items = [offered.item(_OPERATIONS[action], refused, case_id=case_id) for action, refused in found.items()]
     return actions_answer(case_id, stream.version, items)
 

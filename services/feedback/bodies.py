@@ -76,6 +76,9 @@ class CaseFilters(PageQuery):
         ),
     ] = None
     outcome: Annotated[CaseOutcome | None, Field(description="How the case was closed.", examples=["fixed"])] = None
+    reopening_requested: Annotated[
+        bool | None, Field(description="Whether its reporter asked to reopen it.", examples=[True])
+    ] = None
     since: Annotated[
         ClaimedInstant | None,
         Field(
@@ -133,16 +136,6 @@ class ForcedClosingBody(Body):
     at: When = None
 
 
-class RatingBody(Body):
-    """How satisfied a reporter is with the handling of the case."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": examples.RATINGS})
-
-    rating: Stars
-    comment: Comment = None
-    at: When = None
-
-
 class VerdictDetail(Answer):
     """The verdict that was given, and what became of the case."""
 
@@ -164,14 +157,6 @@ class VerdictDetail(Answer):
             examples=["019e0b3c-9900-7000-8000-000000000009"],
         ),
     ]
-
-
-class RatingReceipt(Answer):
-    """The rating as it was taken."""
-
-    case_id: CaseOut
-    rating: Stars
-    rated_at: RatedAt
 
 
 class CaseItem(Answer):
@@ -270,6 +255,14 @@ class CaseItem(Answer):
             examples=[examples.SCORES],
         ),
     ]
+    reopening_requested_at: Annotated[
+        Instant | None,
+        Field(description="When its reporter last asked to reopen it; null if never.", examples=[None]),
+    ]
+    reopening_requested_by: Annotated[
+        Name | None, Field(description="Who asked; a reporter by a reference.", examples=[None])
+    ]
+    reopening_reason: Annotated[Line | None, Field(description="Why it is not over, in their words.", examples=[None])]
 
 
 class CasePage(Answer):
@@ -365,6 +358,14 @@ class RatingDetail(Answer):
     rating: Stars
     comment: Comment
     rated_at: RatedAt
+    counts: Annotated[
+        bool,
+        Field(
+            description="Whether it counts in figures: not if whoever gave it, their unit or their partner handled the"
+            " case.",
+            examples=[True],
+        ),
+    ]
 
 
 class CheckWaiting(Answer):

@@ -20,7 +20,6 @@ CHECKS: list[JsonValue] = [
     {"passed": True, "note": NOTE, "evidence": [PHOTO]},
     {"passed": False, "reason": FAILURE, "evidence": [PHOTO]},
 ]
-RATINGS: list[JsonValue] = [{"rating": 5, "comment": COMMENT}, {"rating": 2}]
 SCORES: list[JsonValue] = [
     {"formula": "on-time.v1", "value": 1.0},
     {"formula": "hours-to-resolve.v1", "value": 17.4647},

@@ -115,6 +115,7 @@ rated AS (
       FROM ratings given JOIN cases c USING (case_id)
       LEFT JOIN rulings r ON r.case_id = given.case_id AND {_in_force("given.rated_at")}
      WHERE given.rated_at >= $1 AND given.rated_at < $2 AND given.rated_at <= $3
+       AND given.counts
 )"""
 
 _POPULATIONS: Mapping[Population, tuple[str, str]] = {

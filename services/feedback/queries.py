@@ -53,6 +53,8 @@ async def cases(database: Database, filters: CaseFilters, caller: Caller) -> Row
     wanted.equals("lead_unit", filters.unit)
     wanted.equals("status", filters.status)
     wanted.equals("outcome", filters.outcome)
+    if filters.reopening_requested is not None:
+        wanted.add(f"reopening_requested_at IS {'NOT ' if filters.reopening_requested else ''}NULL")
     wanted.add("listed_at >= {0}", filters.since)
     wanted.add("listed_at < {0}", filters.until)
     if (after := position(filters.cursor, datetime, str)) is not None:

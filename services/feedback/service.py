@@ -1,4 +1,4 @@
-"""Feedback's wiring: rulings, ends and extensions in; verdicts and the steps of the check out."""
+"""Feedback's wiring: rulings, ends, extensions and ratings in; verdicts and the steps of the check out."""
 
 from chassis.engine.model import Model
 from chassis.service import Service, migrations
@@ -6,6 +6,7 @@ from chassis.settings import Settings
 from chassis.web.application import Routes
 from contracts.envelope import AnyEvent
 from contracts.homes import service_source
+from contracts.intake import Rating, Reopening
 from contracts.progress import Extended
 from services.feedback import api, views
 from services.feedback.domain import decider
@@ -20,7 +21,7 @@ def build(settings: Settings) -> Service:
     return Service(
         model=Model(
             name="feedback",
-            topics=("Assigned", "Resolved", "Progressed"),
+            topics=("ReportFiled", "Assigned", "Resolved", "Progressed"),
             sources={"Progressed": service_source("dispatch")},
             wants=_wanted,
             decider=decider(district.policy),
@@ -33,5 +34,13 @@ def build(settings: Settings) -> Service:
 
 
 def _wanted(event: AnyEvent) -> bool:
-    """Of dispatch's steps only extensions: they move deadlines of assignments that have not ended."""
-    return event.data.name != "Progressed" or isinstance(event.data, Extended)
+    """Of dispatch's steps only extensions: they move deadlines of assignments that have not ended. Of what is said of
+    reports only what its reporter says once the case is closed.
+    """
+    match event.data.name:
+        case "Progressed":
+            return isinstance(event.data, Extended)
+        case "ReportFiled":
+            return isinstance(event.data, Rating | Reopening)
+        case _:
+            return True

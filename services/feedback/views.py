@@ -11,6 +11,7 @@ from contracts import triage
 from services.feedback.domain.case import (
     Assignment,
     Case,
+    counts,
     given_at,
     handlers,
     handling_units,
@@ -61,6 +62,9 @@ def _case_rows(case_id: str, case: Case) -> Iterable[tuple[Any, ...]]:
         closing.reason if closing else None,
         closing.checked_by if closing else None,
         _json([score.model_dump(exclude_none=True) for score in closing.scores] if closing else []),
+        case.reopening.at if case.reopening else None,
+        case.reopening.by if case.reopening else None,
+        case.reopening.reason if case.reopening else None,
     )
 
 
@@ -97,6 +101,9 @@ CASES: View[Case] = View(
         "reason": "text",
         "checked_by": "text",
         "scores": "jsonb",
+        "reopening_requested_at": "timestamptz",
+        "reopening_requested_by": "text",
+        "reopening_reason": "text",
     },
     _case_rows,
 )
@@ -196,8 +203,18 @@ ASSIGNMENTS: View[Case] = View(
 RATINGS: View[Case] = View(
     "ratings",
     ("case_id", "rater"),
-    {"case_id": "text", "rater": "text", "rating": "smallint", "comment": "text", "rated_at": "timestamptz"},
-    lambda case_id, case: [(case_id, rater, one.rating, one.comment, one.at) for rater, one in case.ratings.items()],
+    {
+        "case_id": "text",
+        "rater": "text",
+        "rating": "smallint",
+        "comment": "text",
+        "rated_at": "timestamptz",
+        "counts": "boolean",
+    },
+    lambda case_id, case: [
+        (case_id, rater, one.given.rating, one.given.comment, one.at, counts(case, rater, one.given))
+        for rater, one in case.ratings.items()
+    ],
 )
 
 VIEWS: Sequence[View[Case]] = (CASES, RULINGS, ASSIGNMENTS, RATINGS)

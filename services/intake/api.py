@@ -1,4 +1,4 @@
-"""Intake over HTTP: file a report, add to it, withdraw it, follow it; and the reporters' names, which stay here.
+"""Intake over HTTP: reports, what is said of them later and becomes of them; and the reporters' names, which stay here.
 
 What everybody may read of the district's reference files is in reference_lists.py.
 """
@@ -38,12 +38,12 @@ from chassis.web.requests import (
 )
 from contracts.envelope import Event
 from contracts.fields import CASE_ID, instant
-from contracts.intake import NewReport, Supplement, Withdrawal
+from contracts.intake import NewReport, Rating, Reopening, Supplement, Withdrawal
 from contracts.roles import Role
 from services.intake import bodies, callers, queries, reporters
 from services.intake.callers import STAFF, ByDep, OwnNameDep
 from services.intake.domain.case import Case
-from services.intake.domain.commands import AddSupplement, Command, Disclose, File, Withdraw, actions
+from services.intake.domain.commands import AddSupplement, Command, Disclose, File, Rate, Reopen, Withdraw, actions
 from services.intake.reference import District, UnknownArea
 from services.intake.views import REPORTS
 
@@ -61,6 +61,8 @@ ROLES: dict[tuple[str, str], frozenset[str]] = {
     ("GET", "/reports/{case_id}/actions"): READERS,
     ("POST", "/reports/{case_id}/supplements"): FILERS,
     ("POST", "/reports/{case_id}/withdrawal"): FILERS,
+    ("POST", "/reports/{case_id}/rating"): FILERS,
+    ("POST", "/reports/{case_id}/reopening"): FILERS,
     ("GET", "/reporters/{reporter_ref}"): frozenset({Role.REPORTER}),
     ("POST", "/reporters/{reporter_ref}/disclosure"): NAME_READERS,
     ("DELETE", "/reporters/{reporter_ref}"): ERASERS | {Role.REPORTER},
@@ -70,7 +72,12 @@ TAGS = {
     "reports": "Reports, and what becomes of them.",
     "reporters": "The names and telephone numbers behind references, which only intake has.",
 }
-_OPERATIONS: Mapping[type[Command], str] = {AddSupplement: "add_supplement", Withdraw: "withdraw_report"}
+_OPERATIONS: Mapping[type[Command], str] = {
+    AddSupplement: "add_supplement",
+    Withdraw: "withdraw_report",
+    Rate: "rate_report",
+    Reopen: "reopen_report",
+}
 """The command that changes a report -> its route."""
 
 CasePath = Annotated[
@@ -83,6 +90,22 @@ ReferencePath = Annotated[
 DistrictDep = Annotated[District, Depends(reference_of)]
 
 router = APIRouter()
+
+
+async def _change_request(
+    case_id: CasePath, request: CommandRequestDep, caller: CallerDep, own: OwnNameDep, database: DatabaseDep
+) -> CommandRequest:
+    """The request to change a report, as events name its actor.
+
+    Raises `NotFound` if the caller may see only their own reports and this is none of them, and `Forbidden` out of the
+    caller's areas.
+    """
+    if caller.areas or not caller.roles & STAFF:
+        await _find_readable(case_id, caller, own, database)
+    return replace(request, actor=own or request.actor)
+
+
+ChangeDep = Annotated[CommandRequest, Depends(_change_request)]
 
 
 @router.post("/reports", tags=["reports"], status_code=201, response_model=bodies.FiledReport)
@@ -174,6 +197,7 @@ async def list_actions(
     commands: CommandsDep,
     database: DatabaseDep,
     registry: RegistryDep,
+    district: DistrictDep,
 ) -> Response:
     """Lists what may be done with a report, and for each action whether the caller may take it now, or else the rule.
 
@@ -183,7 +207,7 @@ async def list_actions(
     await _find_readable(case_id, caller, own, database)
     stream, inputs = await commands.consider(case_id, CommandRequest(own or caller.subject))
     try:
-        refusals = actions(await callers.speaks_for(caller, registry), stream.state, inputs)
+        refusals = actions(await callers.speaks_for(caller, registry), stream.state, inputs, district.rules)
     except Forbidden as fault:
         refusals = dict.fromkeys(_OPERATIONS, Refused("partner.says", str(fault)))
     offered = Actions(router, ROLES, caller)
@@ -193,13 +217,7 @@ async def list_actions(
 
 @router.post("/reports/{case_id}/supplements", tags=["reports"], status_code=201, response_model=bodies.ReportChange)
 async def add_supplement(
-    case_id: CasePath,
-    body: bodies.SupplementBody,
-    caller: CallerDep,
-    by: ByDep,
-    request: CommandRequestDep,
-    commands: CommandsDep,
-    database: DatabaseDep,
+    case_id: CasePath, body: bodies.SupplementBody, by: ByDep, request: ChangeDep, commands: CommandsDep
 ) -> Response:
     """Adds to a report. Whoever works on the case is told.
 
@@ -207,20 +225,13 @@ async def add_supplement(
     (`report.owner`). A report that has ended takes no supplement (`report.ended`); a merged one does. There may be 200
     supplements at most (`supplement.limit`).
     """
-    request = await _change_request(case_id, request, caller, database)
     command = AddSupplement(body.text, body.attachments, by)
     return answer(await commands.execute(case_id, command, replace(request, claimed_at=body.at), partial(_change, 201)))
 
 
 @router.post("/reports/{case_id}/withdrawal", tags=["reports"], status_code=202, response_model=bodies.ReportChange)
 async def withdraw_report(
-    case_id: CasePath,
-    body: bodies.WithdrawalBody,
-    caller: CallerDep,
-    by: ByDep,
-    request: CommandRequestDep,
-    commands: CommandsDep,
-    database: DatabaseDep,
+    case_id: CasePath, body: bodies.WithdrawalBody, by: ByDep, request: ChangeDep, commands: CommandsDep
 ) -> Response:
     """Withdraws a report. Triage then rules whether the case ends or goes on.
 
@@ -228,9 +239,42 @@ async def withdraw_report(
     (`report.owner`), once (`withdrawal.once`), and not after it has ended (`report.ended`) or was merged
     (`report.merged`).
     """
-    request = await _change_request(case_id, request, caller, database)
     command = Withdraw(body.reason, by)
     return answer(await commands.execute(case_id, command, replace(request, claimed_at=body.at), partial(_change, 202)))
+
+
+@router.post("/reports/{case_id}/rating", tags=["reports"], status_code=201, response_model=bodies.RatingReceipt)
+async def rate_report(
+    case_id: CasePath, body: bodies.RatingBody, by: ByDep, request: ChangeDep, commands: CommandsDep
+) -> Response:
+    """Takes a rating of how the case was handled.
+
+    Only whoever filed the report may rate it, or an acceptor or shift leader of its area on their behalf
+    (`report.owner`). The case must be closed (`report.open`), and that not longer ago than the days of the district's
+    policy (`rating.late`); a merged report is not rated, because the case it was merged into is its own reporter's to
+    rate (`report.merged`). Each verdict is rated once (`rating.once`), and not by whoever checked the case
+    (`rating.separation`). A rating by whoever handled it is kept, but counts in no figure.
+    """
+    command = Rate(body.rating, body.comment, by)
+    return answer(await commands.execute(case_id, command, replace(request, claimed_at=body.at), _rated))
+
+
+@router.post("/reports/{case_id}/reopening", tags=["reports"], status_code=202, response_model=bodies.ReopeningReceipt)
+async def reopen_report(
+    case_id: CasePath, body: bodies.ReopeningBody, by: ByDep, request: ChangeDep, commands: CommandsDep
+) -> Response:
+    """Asks that a closed case be taken up again.
+
+    This does not reopen the case: dispatchers, shift leaders and evaluators see it in their list
+    (`GET /cases?reopening_requested=true` of feedback) and file the matter anew where it must go on.
+
+    Only whoever filed the report may ask, or an acceptor or shift leader of its area on their behalf (`report.owner`).
+    The case must be closed (`report.open`), not longer ago than the days of the district's policy (`reopening.late`),
+    and the report not merged into another one (`report.merged`). After each verdict it may be asked for once
+    (`reopening.once`).
+    """
+    command = Reopen(body.reason, by)
+    return answer(await commands.execute(case_id, command, replace(request, claimed_at=body.at), _reopened))
 
 
 @router.get("/reporters/{reporter_ref}", tags=["reporters"], response_model=bodies.Reporter)
@@ -299,14 +343,6 @@ async def erase_reporter(
     return Response(status_code=204)
 
 
-async def _change_request(case_id: str, request: CommandRequest, caller: Caller, database: Database) -> CommandRequest:
-    """The request to change a report, as events name its actor. Raises `Forbidden` out of the caller's areas."""
-    request = await callers.acting(request, caller, database)
-    if caller.areas and (row := await queries.find_report(database, case_id)) is not None:
-        _require_readable(row, caller, request.actor)
-    return request
-
-
 async def _require_area_of(case_id: str, caller: Caller, database: Database) -> None:
     """Raises `Forbidden` if there is a report of this case, and it lies outside the caller's areas."""
     row = await queries.find_report(database, case_id)
@@ -322,27 +358,35 @@ async def _find_reporter(connection: Connection, reporter_ref: str) -> queries.R
     return row
 
 
-def _nobody(reporter_ref: str) -> str:
-    return f"nobody is known under {reporter_ref}"
-
-
 async def _find_readable(case_id: str, caller: Caller, own: str | None, database: Database) -> queries.Row:
     """The report. Raises `NotFound`, and `Forbidden` if the caller may not read it."""
     row = await queries.find_report(database, case_id)
     if row is None:
-        raise NotFound(f"there is no report {case_id}")
+        raise NotFound(_no_report(case_id))
     _require_readable(row, caller, own)
     return row
 
 
 def _require_readable(row: queries.Row, caller: Caller, own: str | None) -> None:
-    if row["filed_by"] != own and not (caller.roles & STAFF and caller.covers(row["area"])):
+    if row["filed_by"] == own:
+        return
+    if not caller.roles & STAFF:  # that it exists is not theirs to know
+        raise NotFound(_no_report(row["case_id"]))
+    if not caller.covers(row["area"]):
         raise Forbidden("this report is neither yours nor in your areas")
+
+
+def _no_report(case_id: str) -> str:
+    return f"there is no report {case_id}"
 
 
 def _require_own(reporter_ref: str, caller: Caller, own: str | None, *, unless: frozenset[Role]) -> None:
     if not caller.roles & unless and reporter_ref != own:
-        raise Forbidden("this reference is not yours")
+        raise NotFound(_nobody(reporter_ref))
+
+
+def _nobody(reporter_ref: str) -> str:
+    return f"nobody is known under {reporter_ref}"
 
 
 def _reporter(
@@ -395,6 +439,26 @@ def _disclosed(_: Case, events: Sequence[Event[Any]]) -> tuple[int, Any]:
     return 200, {"case_id": event.subject, "event_id": event.id}
 
 
+def _rated(_: Case, events: Sequence[Event[Any]]) -> tuple[int, Any]:
+    """The answer to a rating."""
+    event = events[0]
+    rated = {"rating": event.data.rating, "rated_at": instant(event.time)}
+    return 201, {"case_id": event.subject, "event_id": event.id, **rated}
+
+
+def _reopened(state: Case, events: Sequence[Event[Any]]) -> tuple[int, Any]:
+    """The answer to a wish to reopen a case."""
+    event = events[0]
+    receipt = bodies.ReopeningReceipt(
+        case_id=event.subject,
+        event_id=event.id,
+        status=state.status,
+        reopening_requested=True,
+        requested_at=event.time,
+    )
+    return 202, receipt.model_dump()
+
+
 def _item(row: queries.Row, leader: queries.Row) -> dict[str, Any]:
     """A report with the status and outcome of its leader."""
     item = {name: row[name] for name in REPORTS.columns} | {"own_status": row["status"]}
@@ -420,6 +484,16 @@ def _words(row: queries.Row, facts: Sequence[Event[Any]]) -> dict[str, Any]:
         | {"reason": withdrawal.data.reason, "upheld_reason": row["upheld_reason"]}
         if withdrawal is not None
         else None,
+        "ratings": [
+            _circumstances(event) | event.data.model_dump(include={"rating", "comment"})
+            for event in facts
+            if isinstance(event.data, Rating)
+        ],
+        "reopenings": [
+            _circumstances(event) | {"reason": event.data.reason}
+            for event in facts
+            if isinstance(event.data, Reopening)
+        ],
     }
 
 

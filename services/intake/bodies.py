@@ -27,7 +27,13 @@ _TITLE, _TEXT = "Water main burst by the metro site", "Water all over the road, 
 _MORE, _WHY = "It has reached the cellars of number 14.", "It has dried up by itself."
 _PURPOSE = "Call back: is the water on again?"
 _UPHELD = "The main is still open."
+_PRAISE, _AGAIN = "Quick, and well explained.", "The water is gone again at number 4."
+_THEN = (
+    "People of the centre see that you ask for it, and file the matter anew where it must go on. This case stays"
+    " closed."
+)
 _SEEN, _ARRIVED, _CLOSED = "2026-05-09T01:02:03Z", "2026-05-09T01:02:07.813022Z", "2026-05-10T02:30:00.104417Z"
+_RATED = "2026-05-10T04:00:00.218405Z"
 
 # What several bodies have in common.
 AttachmentsIn = Annotated[
@@ -68,6 +74,11 @@ WithdrawalRequested = Annotated[
 UpheldReason = Annotated[
     str | None,
     Field(description="Why the case goes on although the report was withdrawn; otherwise null.", examples=[_UPHELD]),
+]
+Stars = Annotated[int, Field(description="From 1, very dissatisfied, to 5, very satisfied.", examples=[5], ge=1, le=5)]
+Comment = Annotated[FilledText | None, Field(description="What they say of it.", examples=[_PRAISE])]
+ReopeningRequested = Annotated[
+    bool, Field(description="Whether its reporter asked to reopen the case after it was closed.", examples=[False])
 ]
 SaidAt = Annotated[datetime, Field(description="When it was said; the instant that counts.", examples=[_ARRIVED])]
 SaidBy = Annotated[str | None, Field(description="Who said it, as events name the actor.", examples=[REPORTER])]
@@ -162,6 +173,25 @@ class WithdrawalBody(Body):
     at: When = None
 
 
+class RatingBody(Body):
+    """How satisfied the reporter is with the handling of the case."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"rating": 5, "comment": _PRAISE}, {"rating": 2}]})
+
+    rating: Stars
+    comment: Comment = None
+    at: When = None
+
+
+class ReopeningBody(Body):
+    """Why the case is not over."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": _AGAIN}]})
+
+    reason: Annotated[Line, Field(description="Why, in one line.", examples=[_AGAIN])]
+    at: When = None
+
+
 class DisclosureBody(Body):
     """For which case a person's name and number are read, and what for."""
 
@@ -198,6 +228,9 @@ class ReportFilters(PageQuery):
     merged_into: Annotated[
         CaseId | None, Field(description="Merged into this case, not through others.", examples=[LEADER])
     ] = None
+    reopening_requested: Annotated[
+        bool | None, Field(description="Whether its reporter asked to reopen it.", examples=[True])
+    ] = None
 
 
 class FiledReport(Answer):
@@ -226,6 +259,26 @@ class ReportChange(Answer):
     status: StatusOut
     supplement_count: SupplementCount
     withdrawal_requested: WithdrawalRequested
+
+
+class RatingReceipt(Answer):
+    """The rating as it was taken."""
+
+    case_id: CaseOut
+    event_id: EventOut
+    rating: Stars
+    rated_at: SaidAt
+
+
+class ReopeningReceipt(Answer):
+    """The wish to reopen the case as it was taken."""
+
+    case_id: CaseOut
+    event_id: EventOut
+    status: StatusOut
+    reopening_requested: ReopeningRequested
+    requested_at: SaidAt
+    what_follows: Annotated[str, Field(description="What happens now, in words.", examples=[_THEN])] = _THEN
 
 
 class ReportItem(Answer):
@@ -274,6 +327,10 @@ class ReportItem(Answer):
     supplement_count: SupplementCount
     withdrawal_requested: WithdrawalRequested
     upheld_reason: UpheldReason
+    rating: Annotated[
+        Stars | None, Field(description="The latest rating by its reporter; null if there is none.", examples=[5])
+    ]
+    reopening_requested: ReopeningRequested
 
 
 class SupplementItem(Answer):
@@ -294,6 +351,25 @@ class WithdrawalItem(Answer):
     by: SaidBy
     reason: Annotated[str, Field(description="Why it was withdrawn.", examples=[_WHY])]
     upheld_reason: UpheldReason
+
+
+class RatingItem(Answer):
+    """A rating, word for word."""
+
+    at: SaidAt
+    claimed_at: ClaimedAt
+    by: SaidBy
+    rating: Stars
+    comment: Comment
+
+
+class ReopeningItem(Answer):
+    """A wish to reopen the case, word for word."""
+
+    at: SaidAt
+    claimed_at: ClaimedAt
+    by: SaidBy
+    reason: Annotated[str, Field(description="Why the case is not over.", examples=[_AGAIN])]
 
 
 class ReportDetail(ReportItem):
@@ -323,6 +399,20 @@ class ReportDetail(ReportItem):
     ]
     withdrawal: Annotated[
         WithdrawalItem | None, Field(description="The withdrawal; null if there is none.", examples=[None])
+    ]
+    ratings: Annotated[
+        list[RatingItem],
+        Field(
+            description="The ratings in their order.",
+            examples=[[{"at": _RATED, "claimed_at": None, "by": REPORTER, "rating": 5, "comment": _PRAISE}]],
+        ),
+    ]
+    reopenings: Annotated[
+        list[ReopeningItem],
+        Field(
+            description="The wishes to reopen the case, in their order.",
+            examples=[[{"at": _RATED, "claimed_at": None, "by": REPORTER, "reason": _AGAIN}]],
+        ),
     ]
 
 

@@ -68,7 +68,9 @@ async def _own_name(caller: CallerDep, database: DatabaseDep) -> str | None:
 async def speaks_for(caller: CallerDep, registry: RegistryDep) -> By:
     """For whom the caller asks. Raises `Forbidden` for a partner that is not registered for reports."""
     partner = partner_behind(caller, registry, "reports")
-    return By(partner.id if partner is not None else None, bool(caller.roles & ON_BEHALF))
+    if partner is not None:
+        return By(partner.id)
+    return By(on_behalf=bool(caller.roles & ON_BEHALF), unit=caller.unit)
 
 
 OwnNameDep = Annotated[str | None, Depends(_own_name)]

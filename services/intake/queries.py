@@ -53,6 +53,7 @@ async def list_reports(
     conditions.add("reported_at < {0}", filters.until)
     conditions.equals("external_ref", filters.external_ref)
     conditions.equals("merged_into", filters.merged_into)
+    conditions.equals("reopening_requested", filters.reopening_requested)
     if (after := position(filters.cursor, datetime, str)) is not None:
         conditions.add("(reported_at, case_id) < ({0}, {1})", *after)
     return await database.fetch(
@@ -70,7 +71,7 @@ async def find_report(database: Database, case_id: str) -> Row | None:
 
 
 async def find_facts(database: Database, case_id: str) -> list[Event[Any]]:
-    """A case's report, supplements and withdrawal, in order."""
+    """What was said of a report, the report first, in order."""
     return [reread("ReportFiled", row["body"]) for row in await database.fetch(_FACTS, case_id)]
 
 

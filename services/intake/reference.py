@@ -5,7 +5,7 @@ Where a report lies is `contracts.territory.Territory.locate`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from chassis.engine.decider import Refused
@@ -14,6 +14,7 @@ from contracts import fields
 from contracts.reference import Area, Areas, Catalogue, Category, Places, Policy
 from contracts.reference.addresses import plain
 from contracts.territory import Territory
+from services.intake.domain.commands import Rules
 
 
 class UnknownArea(Refused):
@@ -42,6 +43,11 @@ class District:
     areas: Areas
     catalogue: Catalogue
     policy: Policy
+
+    @cached_property
+    def rules(self) -> Rules:
+        """What the district decides for reports."""
+        return Rules.of(self.policy, partial(locate, self.territory))
 
     @cached_property
     def areas_in_order(self) -> tuple[Area, ...]:

@@ -1,7 +1,5 @@
 """Intake's wiring: rulings, verdicts and partners' requests in; reports, and notices to partners out."""
 
-from functools import partial
-
 from chassis.engine.model import Model
 from chassis.engine.partner_requests import PartnerRequests
 from chassis.service import Service, migrations
@@ -11,7 +9,6 @@ from contracts.homes import EVERY_FROM
 from services.intake import api, reference, reference_lists, views
 from services.intake.context import load_context
 from services.intake.domain import decider, requests
-from services.intake.domain.commands import Rules
 
 MIGRATIONS = migrations("intake", __file__)
 
@@ -23,7 +20,7 @@ def build(settings: Settings) -> Service:
         name="intake",
         topics=("Assigned", "Evaluated", EVERY_FROM),
         parks=(EVERY_FROM,),
-        decider=decider(Rules.of(district.policy, partial(reference.locate, district.territory))),
+        decider=decider(district.rules),
         views=(views.REPORTS,),
         load_context=load_context,
         partner_requests=PartnerRequests(

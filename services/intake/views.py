@@ -32,6 +32,8 @@ def _rows(case_id: str, state: Case) -> Iterable[tuple[Any, ...]]:
         state.supplement_count,
         state.withdrawal_requested,
         state.upheld_reason,
+        state.rating,
+        bool(state.reopening_requested),
     )
 
 
@@ -59,6 +61,8 @@ REPORTS: View[Case] = View(
         "supplement_count": "integer",
         "withdrawal_requested": "boolean",
         "upheld_reason": "text",
+        "rating": "smallint",
+        "reopening_requested": "boolean",
     },
     rows=_rows,
 )

@@ -6,6 +6,8 @@ from chassis.engine.model import Model
 from chassis.service import Service, migrations
 from chassis.settings import Settings
 from chassis.web.application import Routes
+from contracts.envelope import AnyEvent
+from contracts.intake import Rating, Reopening
 from services.triage import api, reference_lists
 from services.triage.context import load_context
 from services.triage.domain import decider
@@ -27,9 +29,15 @@ def build(settings: Settings) -> Service:
             parks=TOPICS,
             decider=decider(rules),
             views=(CASES,),
+            wants=_wanted,
             load_context=partial(load_context, rules=rules),
         ),
         routes=Routes(api.router, api.ROLES, api.TAGS) | lists,
         migrations=MIGRATIONS,
         reference=rules,
     )
+
+
+def _wanted(event: AnyEvent) -> bool:
+    """Of what is said of a report, what a ruling may depend on: nothing that is said once the case is closed."""
+    return not isinstance(event.data, Rating | Reopening)

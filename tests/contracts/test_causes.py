@@ -13,7 +13,7 @@ from contracts.causes import CAUSES, KINDS, REQUEST_CAUSES, cause, label, marked
 from contracts.dispatch import Outcome, Resolved
 from contracts.envelope import Event
 from contracts.feedback import Verdict
-from contracts.intake import NewReport
+from contracts.intake import NewReport, Rating
 from contracts.notice import AcceptanceNotice, RefusalNotice
 from contracts.progress import (
     Acknowledged,
@@ -23,7 +23,6 @@ from contracts.progress import (
     Noted,
     OnScene,
     Overdue,
-    Rated,
     Retried,
     Urged,
     Verified,
@@ -125,7 +124,7 @@ def test_an_end_names_the_unit_s_last_act() -> None:
 
 
 def test_what_the_stream_does_not_hold_is_no_cause() -> None:
-    assert found([], Rated(rating=5)) is None
+    assert found([], Rating(verdict_id=OTHER, rating=5)) is None
     assert found([dispatched("1.1")], Upheld(reason="hazard")) is None
 
 

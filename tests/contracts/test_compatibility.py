@@ -184,7 +184,7 @@ BREAKING: list[tuple[str, str, Change, str]] = [
         "a kind withdrawn",
         "ReportFiled",
         lambda s: s["properties"]["data"]["oneOf"].pop(),
-        "data: kind withdrawal is not accepted any more",
+        "data: kind reopening is not accepted any more",
     ),
     (
         "a rule more",

@@ -110,7 +110,7 @@ SPOILT: list[tuple[str, dict[str, Any]]] = [
     ("ReportFiled.new.v1.json", {"kind": None}),
     ("Assigned.dispatched.v1.json", {"plan": []}),
     ("Assigned.dispatched.v1.json", {"filed_at": "2026-05-09T09:00:00+08:00"}),
-    ("Progressed.rated.v1.json", {"rating": 6}),
+    ("ReportFiled.rating.v1.json", {"rating": 6}),
     ("Request.note.v1.json", {"note": ""}),
     ("Notice.urged.v1.json", {"to": "Fire"}),
 ]

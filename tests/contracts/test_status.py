@@ -15,7 +15,7 @@ from contracts.export.examples import scenario
 from contracts.feedback import Evaluated
 from contracts.fields import Fact
 from contracts.homes import RECEIVES, SENDS
-from contracts.intake import NewReport, Supplement
+from contracts.intake import NewReport, Rating, Reopening, Supplement
 from contracts.progress import (
     Acknowledged,
     AwaitingRuling,
@@ -26,7 +26,6 @@ from contracts.progress import (
     Noted,
     Offered,
     OnScene,
-    Rated,
     Verified,
     VerifiedBeforeFiling,
     Verifying,
@@ -34,7 +33,7 @@ from contracts.progress import (
 from contracts.progress import Failed as CheckFailed
 from contracts.status import COARSE, SERVICES, STAGES, Standing, Status, coarse, evolve, shown_by
 from contracts.triage import Merged, Rejected, Upheld, Withdrawn
-from tests.contracts.status_story import NOON, WHY, assignment, dispatched, event_of, resolved
+from tests.contracts.status_story import CASE, NOON, WHY, assignment, dispatched, event_of, resolved
 from tests.support.facts import home_of
 
 STATUSES: tuple[Status, ...] = get_args(Status)
@@ -134,7 +133,8 @@ TRANSITIONS: list[tuple[str, Sequence[Fact], Status | None]] = [
         "rework",
     ),
     ("closed", [*DONE, CHECKING, Verified(), CLOSED], "closed"),
-    ("rated", [*DONE, CHECKING, Verified(), CLOSED, Rated(rating=5)], "closed"),
+    ("rated", [*DONE, CHECKING, Verified(), CLOSED, Rating(verdict_id=CASE, rating=5)], "closed"),
+    ("to be reopened", [*DONE, CHECKING, Verified(), CLOSED, Reopening(verdict_id=CASE, reason="x")], "closed"),
     ("merged", [REPORT, MERGED], "merged"),
     ("merged and closed", [REPORT, MERGED, CLOSED], "closed"),
     ("rejected", [REPORT, VERIFYING, Rejected(why="not_ours", reason="x")], "rejected"),
@@ -231,7 +231,7 @@ SAY_NOTHING = {
     "disclosed",
     *("supplement", "withdrawal", "upheld", "ruling_overdue", "joined", "supplemented", "note", "urged", "supervised"),
     *("extension_requested", "extended", "extension_refused", "nearly_due", "overdue", "escalated", "offered"),
-    *("escalation_failed", "check_overdue", "rated", "refused", "retried", "discarded", "forged"),
+    *("escalation_failed", "check_overdue", "rating", "reopening", "refused", "retried", "discarded", "forged"),
 }
 """The facts from which no status follows."""
 
@@ -276,6 +276,8 @@ def seen(service: str, told: Iterable[Event[Any]]) -> list[Event[Any]]:
             return isinstance(event.data, Extended)
         if service == "dispatch" and event.topic == "ReportFiled":
             return isinstance(event.data, Supplement)
+        if service == "feedback" and event.topic == "ReportFiled":
+            return isinstance(event.data, Rating | Reopening)
         return event.topic in RECEIVES[service]
 
     return [event for event in told if takes(event)]

@@ -266,7 +266,9 @@ def test_a_refusal_names_the_field_as_the_record_has_it_and_the_rule_in_plain_wo
     assert refusal(place={"address": 7}) == "data.place.address: must be a text"
     assert refusal(place=7) == "data.place: must be an object"
     assert refusal(title="") == "data.title: must have 1 characters at least"
-    assert refusal(kind="dance").startswith("data.kind: must be one of report, supplement, withdrawal, acknowledge")
+    assert refusal(kind="dance").startswith(
+        "data.kind: must be one of report, supplement, withdrawal, rating, reopening, ack"
+    )
     del whole["data"]["title"]
     assert refusal() == "data.title: is required"
     whole["data"]["title"] = "x"

@@ -13,7 +13,7 @@ from contracts.dispatch import Resolved
 from contracts.envelope import CONTENT_TYPE, AnyEvent
 from contracts.feedback import Evaluated
 from contracts.fields import EARLIEST, Fact, Place
-from contracts.intake import NewReport, Supplement
+from contracts.intake import NewReport, Rating, Supplement
 from contracts.notice import AcceptanceNotice, AssignmentNotice, RefusalNotice
 from contracts.progress import (
     Acknowledged,
@@ -23,7 +23,6 @@ from contracts.progress import (
     EnRoute,
     Failed,
     OnScene,
-    Rated,
     Refused,
     Retried,
     Verified,
@@ -190,7 +189,7 @@ def burst_main(case: str = CASE, seed: int = 0) -> Story:
     checking = story.checking(story.resolved(story.acknowledged(again, round_=2), round_=2))
     verified = story.publish(Verified(), cause=checking, actor="member:8")
     closed = story.closed(verified, late_by_seconds=90, checked_by="member:8", reworks=1)
-    story.publish(Rated(rating=4), cause=closed, actor="reporter:1")
+    story.publish(Rating(verdict_id=closed, rating=4), cause=closed, actor="reporter:1")
     return story
 
 

@@ -14,6 +14,7 @@ from contracts.dispatch import Outcome, Resolved
 from contracts.envelope import Event
 from contracts.feedback import Evaluated
 from contracts.fields import Fact
+from contracts.intake import Rating, Reopening
 from contracts.progress import Extended
 from contracts.reference import Policy
 from contracts.triage import Assignment, Check, CheckMethod, Dispatched, Upheld, Withdrawn
@@ -38,6 +39,8 @@ CHECKER = By("member:g009-1", "grid:CH/shuangqiaozi/xinhong/g009")
 CALLER = By("evaluator:1", evaluator=True)
 LEADER = By("leader:1")
 REPORTER = By("reporter:1")
+CLOSING = "019e0a9c-1f78-7c3e-8b1a-200000000002"
+"""The event that closes a case, for who rates it."""
 
 
 def name(round_: int, number: int) -> str:
@@ -73,10 +76,14 @@ def extended(assignment_id: str, count: int, due_at: datetime) -> Extended:
     return Extended(assignment_id=assignment_id, unit=WATER, count=count, due_at=due_at)
 
 
+def rated(rating: int, comment: str | None = None, **more: Any) -> Rating:
+    return Rating(verdict_id=CLOSING, rating=rating, comment=comment, **more)
+
+
 def event_of(fact: Fact, sequence: int, at: datetime, actor: str = "somebody", recorded: datetime | None = None) -> Any:
     """The fact as its home says it, its `sequence`-th of the case."""
     source = home_of(fact)
-    place = ("/services/triage", "/services/dispatch", "/services/feedback").index(source)
+    place = ("/services/triage", "/services/dispatch", "/services/feedback", "/services/intake").index(source)
     return build(
         fact,
         Circumstances(
@@ -187,21 +194,26 @@ def due_at(desk: Desk) -> Any:
     return answers.resolve_by
 
 
-TURNS = st.lists(st.integers(0, 2), max_size=80)
+TURNS = st.lists(st.integers(0, 3), max_size=80)
 
 
 @dataclass
 class Topics:
-    """What triage and dispatch say of one case, each topic in its own order."""
+    """What triage, dispatch and intake say of one case, each topic in its own order."""
 
     assigned: list[Event[Any]] = field(default_factory=list)
     resolved: list[Event[Any]] = field(default_factory=list)
     extended: list[Event[Any]] = field(default_factory=list)
+    reported: list[Event[Any]] = field(default_factory=list)
+    """What its reporter says once it is closed."""
     said: int = 0
     """How many facts dispatch has said, on both its topics."""
 
     def ruling(self, fact: Fact) -> None:
         self.assigned.append(event_of(fact, len(self.assigned) + 1, NOW))
+
+    def report(self, fact: Fact, actor: str) -> None:
+        self.reported.append(event_of(fact, len(self.reported) + 2, NOW + timedelta(days=1), actor))
 
     def work(self, topic: list[Event[Any]], fact: Fact) -> None:
         self.said += 1
@@ -209,7 +221,7 @@ class Topics:
 
     def interleaved(self, turns: list[int]) -> list[Event[Any]]:
         """All topics in one order, each keeping its own."""
-        topics = [list(self.assigned), list(self.resolved), list(self.extended)]
+        topics = [list(self.assigned), list(self.resolved), list(self.extended), list(self.reported)]
         order = [topics[turn].pop(0) for turn in turns if topics[turn]]
         return order + [event for topic in topics for event in topic]
 
@@ -218,9 +230,14 @@ class Topics:
 def stories(draw: st.DrawFn) -> Topics:
     """A case's rounds until everything is fixed or cancelled; some assignments are extended, some change hands.
 
-    In some the reporter withdraws before the end, and what is open is cancelled.
+    In some the reporter withdraws before the end, and what is open is cancelled. Some are rated or to be reopened, by
+    whoever handled them, too.
     """
     story = Topics()
+    for rater in draw(st.lists(st.sampled_from(["reporter:1", "worker:1"]), max_size=2, unique=True)):
+        story.report(rated(draw(st.integers(1, 5)), unit=draw(st.sampled_from([None, GRID]))), rater)
+    if draw(st.booleans()):
+        story.report(Reopening(verdict_id=CLOSING, reason="again"), "reporter:1")
     method: CheckMethod = draw(st.sampled_from(["photo", "rule"]))
     units = [WATER, STREET, FIRE, GRID]
     given = [assignment(1, n + 1, unit, lead=n == 0) for n, unit in enumerate(units[: draw(st.integers(1, 4))])]

@@ -32,7 +32,8 @@ def somewhere(point: Point | None, address: str | None, area: str | None) -> Loc
     return Located(point=point, address=address, area=area)
 
 
-INTAKE: Decider[Command, Case] = decider(Rules.of(POLICY, somewhere))
+RULES = Rules.of(POLICY, somewhere)
+INTAKE: Decider[Command, Case] = decider(RULES)
 NOW = datetime(2026, 5, 9, 8, 0, tzinfo=UTC)
 CASE = "019e0a9c-1f78-7c3e-8b1a-0c8f7e0d4a11"
 OTHER = "019e0a9c-1f78-7c3e-8b1a-0c8f7e0d4a12"

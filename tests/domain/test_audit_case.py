@@ -5,12 +5,13 @@ from datetime import timedelta
 
 import pytest
 
-from contracts.causes import label
+from contracts.causes import kind, label
 from contracts.envelope import AnyEvent
 from contracts.export.examples import scenario
 from contracts.feedback import Evaluated
 from contracts.fields import Fact, Place
-from contracts.progress import AwaitingRuling, HandedOn, Rated
+from contracts.intake import Rating
+from contracts.progress import AwaitingRuling, HandedOn
 from contracts.triage import Dispatched, Merged, Rejected, Upheld, Withdrawn
 from services.audit.domain.case import Case, evolve, fold
 from tests.domain.audit_story import AREA, BEGIN, BURST, OTHER, Story, burst_main
@@ -204,8 +205,8 @@ def test_of_two_verdicts_with_one_number_the_first_in_the_log_counts() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [Rated(rating=4), AwaitingRuling(queue="no_unit", note="none is left", due_at=BEGIN)],
-    ids=lambda data: data.step,
+    [Rating(verdict_id=OTHER, rating=4), AwaitingRuling(queue="no_unit", note="none is left", due_at=BEGIN)],
+    ids=kind,
 )
 def test_a_step_changes_nothing_of_the_row_but_the_standing_and_where_the_log_ends(data: Fact) -> None:
     story = Story()
@@ -222,7 +223,18 @@ ONLY_COUNTED = {
     *("supplement", "withdrawal", "upheld", "verifying", "verified_before_filing", "awaiting_ruling", "ruling_overdue"),
     *("joined", "supplemented", "en_route", "on_scene", "note", "urged", "supervised", "extension_requested"),
     *("extended", "extension_refused", "nearly_due", "overdue", "escalated", "offered", "escalation_failed"),
-    *("checking", "check_overdue", "verified", "failed", "rated", "refused", "retried", "discarded", "forged"),
+    *(
+        "checking",
+        "check_overdue",
+        "verified",
+        "failed",
+        "rating",
+        "reopening",
+        "refused",
+        "retried",
+        "discarded",
+        "forged",
+    ),
 }
 """The facts that change nothing of the row but the standing and where the log ends."""
 

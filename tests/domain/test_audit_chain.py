@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.intake import Supplement
-from contracts.progress import AwaitingRuling, Checking, Noted, Rated, Refused, Verifying
+from contracts.intake import Rating, Supplement
+from contracts.progress import AwaitingRuling, Checking, Noted, Refused, Verifying
 from contracts.request import Acknowledge
 from contracts.wire import Circumstances, build
 from services.audit.domain.chain import (
@@ -182,7 +182,7 @@ def test_events_of_several_services_that_no_cause_orders_come_by_time(order: lis
     story.report()
     story.dispatched(OTHER)
     story.acknowledged(OTHER)
-    story.publish(Rated(rating=4), actor="reporter:1")
+    story.publish(Rating(verdict_id=OTHER, rating=4), actor="reporter:1")
     chain = in_causal_order(logged([story.events[place] for place in order]))
     assert [one.event.id for one in chain] == [event.id for event in story.events]
 
@@ -204,7 +204,7 @@ def test_a_request_stands_where_its_first_effect_does_whenever_it_says_it_was_se
     story.acknowledged(asked)
     story.publish(Supplement(text="more"), actor="reporter:1")
     story.publish(Noted(assignment_id=story.assignment_id(1), note="and so on"), cause=asked)
-    story.publish(Rated(rating=4), actor="reporter:1")
+    story.publish(Rating(verdict_id=OTHER, rating=4), actor="reporter:1")
     events = story.events[::-1] if reverse else story.events
     chain = in_causal_order(logged(events))
     assert [one.event.id for one in chain] == [event.id for event in story.events]

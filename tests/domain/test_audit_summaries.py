@@ -8,7 +8,7 @@ from contracts import notice, progress, request
 from contracts.dispatch import Resolved
 from contracts.feedback import Evaluated
 from contracts.fields import Fact, Place
-from contracts.intake import NewReport, Supplement, Withdrawal
+from contracts.intake import NewReport, Rating, Reopening, Supplement, Withdrawal
 from contracts.notice import UrgeNotice
 from contracts.progress import Discarded, Disclosed, Forged, Noted, Offered, Overdue, Refused
 from contracts.request import Acknowledge
@@ -41,6 +41,9 @@ def test_a_summary_says_who_did_what_and_why() -> None:
     assert lines[-2] == "feedback closed it as fixed, checked by member:8, late by 90 s"
     published: list[tuple[Fact, str, str]] = [
         (Withdrawal(reason="by mistake"), "reporter:1", "reporter:1 withdrew the report: by mistake"),
+        (Rating(verdict_id=CASE, rating=2, comment="slow"), "reporter:1", "reporter:1 rated it, 2 of 5: slow"),
+        (Rating(verdict_id=CASE, rating=5), "reporter:1", "reporter:1 rated it, 5 of 5"),
+        (Reopening(verdict_id=CASE, reason="wet"), "reporter:1", "reporter:1 asked to reopen it: wet"),
         (
             Upheld(reason="a pipe is open"),
             "leader:1",

@@ -9,7 +9,7 @@ from contracts.feedback import Evaluated
 from contracts.fields import Attachment, Fact
 from contracts.progress import Checking, CheckOverdue, Failed, Verified
 from contracts.triage import Rejected, Upheld, Withdrawn
-from services.feedback.domain.commands import By, FailCheck, ForceClose, PassCheck, Rate
+from services.feedback.domain.commands import By, FailCheck, ForceClose, PassCheck
 from services.feedback.domain.formulas import CHECK_RULE
 from tests.domain.feedback_story import (
     CALLER,
@@ -198,15 +198,12 @@ def test_a_passed_check_closes_as_fixed() -> None:
         By("worker:2", WATER),
     ],
 )
-def test_whoever_handled_a_case_neither_checks_closes_nor_rates_it(by: By) -> None:
+def test_whoever_handled_a_case_neither_checks_nor_closes_it(by: By) -> None:
     desk = checking()
     for command in (PassCheck(by), FailCheck(by, "no"), ForceClose(by, "no")):
         with pytest.raises(Refused, match="whoever handled") as refusal:
             desk.give(command)
         assert refusal.value.rule.endswith(".separation")
-    desk.give(PassCheck(CHECKER))
-    with pytest.raises(Refused, match="never rates"):
-        desk.give(Rate(by, 5))
 
 
 def test_who_handled_an_earlier_round_is_not_forgotten() -> None:

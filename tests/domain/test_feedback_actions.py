@@ -1,7 +1,6 @@
 """What feedback says may be done with a case: as the commands themselves would be decided, whatever its history."""
 
 from collections.abc import Callable
-from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 from chassis.engine.decider import Inputs, Refused, refusal
 from contracts.triage import Rejected
 from services.feedback.domain.case import Case, done
-from services.feedback.domain.commands import Action, By, Command, FailCheck, ForceClose, PassCheck, Rate, actions
+from services.feedback.domain.commands import Action, By, Command, FailCheck, ForceClose, PassCheck, actions
 from tests.domain.feedback_story import (
     CALLER,
     CASE,
@@ -20,7 +19,6 @@ from tests.domain.feedback_story import (
     LEAD,
     LEADER,
     OTHER,
-    POLICY,
     REPORTER,
     TURNS,
     WATER,
@@ -36,7 +34,7 @@ from tests.support import rulings
 
 WORKER, PLUMBER = By("worker:1", GRID), By("worker:9", WATER)
 PEOPLE = st.sampled_from([CHECKER, CALLER, LEADER, REPORTER, WORKER, PLUMBER])
-WAYS = st.lists(st.sampled_from(["pass", "fail", "force", "rate", "merge", "wait"]), max_size=5)
+WAYS = st.lists(st.sampled_from(["pass", "fail", "force", "merge"]), max_size=5)
 
 
 def complete(action: Action, by: By, case: Case) -> list[Command]:
@@ -47,8 +45,6 @@ def complete(action: Action, by: By, case: Case) -> list[Command]:
             return [PassCheck(by), FailCheck(by, "still wet"), FailCheck(by, "still wet", failed=failed)]
         case "force_closing":
             return [ForceClose(by, "pulled down")]
-        case "rate":
-            return [Rate(by, 1), Rate(by, 5, "quick")]
 
 
 def incomplete(action: Action, by: By) -> list[Command]:
@@ -62,12 +58,9 @@ def go(desk: Desk, way: str) -> None:
         "pass": PassCheck(CALLER),
         "fail": FailCheck(CALLER, "still wet"),
         "force": ForceClose(LEADER, "pulled down"),
-        "rate": Rate(REPORTER, 4),
     }
     if way == "merge":
         desk.take(rulings.merged(OTHER), at=desk.now)
-    elif way == "wait":
-        desk.now += timedelta(days=POLICY.rating_days, seconds=1)
     else:
         try:
             desk.give(commands[way], desk.now)
@@ -85,7 +78,7 @@ def test_an_action_is_refused_by_the_rule_that_refuses_its_command_whatever_is_e
     for way in ways:
         go(desk, way)
     case, inputs = desk.state, Inputs(at=desk.now, now=desk.now, stream=CASE, actor=by.subject)
-    for action, refused in actions(by, case, inputs, POLICY).items():
+    for action, refused in actions(by, case, inputs).items():
         right = [refusal(FEEDBACK.decide, command, case, inputs) for command in complete(action, by, case)]
         wrong = [refusal(FEEDBACK.decide, command, case, inputs) for command in incomplete(action, by)]
         if refused is None:
@@ -97,19 +90,13 @@ def test_an_action_is_refused_by_the_rule_that_refuses_its_command_whatever_is_e
 
 
 def rules(by: By, desk: Desk) -> tuple[str | None, ...]:
-    """The rules that forbid the person to check, to close by force and to rate."""
-    found = actions(by, desk.state, Inputs(at=desk.now, now=desk.now, stream=CASE, actor=by.subject), POLICY)
+    """The rules that forbid the person to check and to close by force."""
+    found = actions(by, desk.state, Inputs(at=desk.now, now=desk.now, stream=CASE, actor=by.subject))
     return tuple(one.rule if one else None for one in found.values())
 
 
 def called_back() -> Desk:
     return checking("call_back")
-
-
-def rated() -> Desk:
-    desk = closed()
-    desk.give(Rate(REPORTER, 5))
-    return desk
 
 
 def merged() -> Desk:
@@ -125,12 +112,6 @@ def rejected() -> Desk:
     return desk
 
 
-def long_closed() -> Desk:
-    desk = closed()
-    go(desk, "wait")
-    return desk
-
-
 def dispatched() -> Desk:
     desk = Desk()
     desk.take(plan(1, LEAD))
@@ -140,20 +121,16 @@ def dispatched() -> Desk:
 @pytest.mark.parametrize(
     ("story", "by", "expected"),
     [
-        (Desk, LEADER, ("unknown", "unknown", "unknown")),
-        (dispatched, CHECKER, ("check.not_ready", None, "rating.open")),
-        (checking, CHECKER, (None, None, "rating.open")),
-        (checking, WORKER, ("check.separation", "closing.separation", "rating.open")),
-        (checking, PLUMBER, ("check.separation", "closing.separation", "rating.open")),
-        (called_back, CHECKER, ("check.by", None, "rating.open")),
-        (called_back, CALLER, (None, None, "rating.open")),
-        (closed, REPORTER, ("case.closed", "case.closed", None)),
-        (closed, CHECKER, ("case.closed", "case.closed", "rating.separation")),
-        (closed, PLUMBER, ("case.closed", "case.closed", "rating.separation")),
-        (rated, REPORTER, ("case.closed", "case.closed", "rating.once")),
-        (long_closed, REPORTER, ("case.closed", "case.closed", "rating.late")),
-        (rejected, LEADER, ("case.closed", "case.closed", None)),
-        (merged, REPORTER, ("case.closed", "case.closed", "rating.merged")),
+        (Desk, LEADER, ("unknown", "unknown")),
+        (dispatched, CHECKER, ("check.not_ready", None)),
+        (checking, CHECKER, (None, None)),
+        (checking, WORKER, ("check.separation", "closing.separation")),
+        (checking, PLUMBER, ("check.separation", "closing.separation")),
+        (called_back, CHECKER, ("check.by", None)),
+        (called_back, CALLER, (None, None)),
+        (closed, REPORTER, ("case.closed", "case.closed")),
+        (rejected, LEADER, ("case.closed", "case.closed")),
+        (merged, REPORTER, ("case.closed", "case.closed")),
     ],
 )
 def test_what_may_be_done_depends_on_who_asks_and_on_what_the_case_waits_for(

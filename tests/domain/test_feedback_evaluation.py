@@ -1,62 +1,81 @@
-"""Feedback's evaluation of what is closed: a reporter's rating, and the scores."""
+"""Feedback's evaluation of what is closed: what its reporter says, and the scores."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from chassis.engine.decider import Refused, Unknown
-from contracts.progress import Rated
+from contracts.intake import Reopening
 from contracts.triage import Assignment
-from services.feedback.domain.commands import By, PassCheck, Rate
+from services.feedback.domain.commands import PassCheck
 from services.feedback.domain.formulas import FORMULAS
+from services.feedback.views import VIEWS
 from tests.domain.feedback_story import (
+    CASE,
     CHECKER,
+    CLOSING,
+    HOUR,
     LEAD,
     NOW,
-    OTHER,
-    POLICY,
-    REPORTER,
     STREET,
     SUPPORT,
     WATER,
     Desk,
     assignment,
-    checking,
     closed,
     ended,
+    event_of,
     plan,
+    rated,
+    row,
     score,
 )
-from tests.support import rulings
 
 
-def test_a_reporter_rates_once_within_the_days_of_the_policy() -> None:
+def ratings(desk: Desk) -> list[tuple[Any, ...]]:
+    """Who rated the case, how, in which words, and whether that counts."""
+    view = next(view for view in VIEWS if view.table == "ratings")
+    rows = [dict(zip(view.columns, one, strict=True)) for one in view.rows(CASE, desk.state)]
+    return [(one["rater"], one["rating"], one["comment"], one["counts"]) for one in rows]
+
+
+@pytest.mark.parametrize(
+    ("rater", "given", "counts"),
+    [
+        ("reporter:1", {}, True),
+        ("acceptor:1", {"unit": "district:CH"}, True),
+        ("worker:1", {}, False),
+        ("worker:8", {"unit": WATER}, False),
+        ("partner:hotline", {"partner": "hotline"}, True),
+        ("worker:agent", {"partner": "worker"}, False),
+        ("partner:worker", {"partner": "worker"}, False),
+        ("partner:work", {"partner": "work"}, True),
+    ],
+)
+@pytest.mark.parametrize("early", [False, True])
+def test_a_rating_is_kept_with_its_words_and_counts_unless_its_giver_handled_the_case(
+    rater: str, given: dict[str, str], counts: bool, early: bool
+) -> None:
+    desk = Desk()
+    rating = event_of(rated(1, "still wet", **given), 2, NOW, rater)
+    if early:
+        desk.hear(rating)
+    desk.take(plan(1, LEAD), ended(LEAD.id, WATER, handled_by=("worker:1",)))
+    desk.give(PassCheck(CHECKER))
+    before = list(desk.published)
+    if not early:
+        desk.hear(rating)
+    assert ratings(desk) == [(rater, 1, "still wet", counts)]
+    assert desk.published == before, "no verdict follows from it"
+
+
+def test_a_wish_to_reopen_is_shown_and_changes_no_status() -> None:
     desk = closed()
-    last = NOW + timedelta(days=POLICY.rating_days)
-    with pytest.raises(Refused) as refusal:
-        desk.give(Rate(REPORTER, 5), last + timedelta(seconds=1))
-    assert refusal.value.rule == "rating.late"
-    assert desk.give(Rate(REPORTER, 5, "well done"), last) == [Rated(rating=5, comment="well done")]
-    assert [(who, one.rating, one.comment) for who, one in desk.state.ratings.items()] == [
-        (REPORTER.subject, 5, "well done")
-    ]
-    with pytest.raises(Refused) as refusal:
-        desk.give(Rate(REPORTER, 1))
-    assert refusal.value.rule == "rating.once"
-    assert desk.give(Rate(By("reporter:2"), 3))
-
-
-def test_what_is_open_merged_or_unknown_is_not_rated_nor_by_its_checker() -> None:
-    with pytest.raises(Unknown):
-        Desk().give(Rate(REPORTER, 5))
-    with pytest.raises(Refused, match="not closed"):
-        checking().give(Rate(REPORTER, 5))
-    merged = Desk()
-    merged.take(rulings.merged(OTHER))
-    with pytest.raises(Refused, match=OTHER):
-        merged.give(Rate(REPORTER, 5))
-    with pytest.raises(Refused, match="checked"):
-        closed().give(Rate(CHECKER, 5))
+    desk.hear(event_of(Reopening(verdict_id=CLOSING, reason="wet again"), 2, NOW + HOUR, "reporter:1"))
+    shown = row(desk, "cases")
+    wish = [shown[f"reopening_{what}"] for what in ("requested_at", "requested_by", "reason")]
+    assert wish == [NOW + HOUR, "reporter:1", "wet again"]
+    assert (shown["status"], desk.steps(), len(desk.verdicts())) == ("closed", ["checking", "verified"], 1)
 
 
 def test_scores_of_a_case_with_a_late_support() -> None:

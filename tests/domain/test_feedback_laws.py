@@ -11,22 +11,23 @@ from hypothesis import strategies as st
 from contracts import causes
 from contracts.feedback import Evaluated
 from contracts.fields import Fact
-from contracts.progress import Checking, CheckOverdue, Discarded, Forged, Rated, Retried
+from contracts.intake import Reopening
+from contracts.progress import Checking, CheckOverdue, Discarded, Forged, Retried
 from contracts.status import Standing, shown_by
 from contracts.triage import Upheld, Withdrawn
 from contracts.wire import Circumstances, build, parse
 from services.feedback.domain.case import Case, spans
-from services.feedback.domain.commands import FailCheck, PassCheck, Rate
+from services.feedback.domain.commands import FailCheck, PassCheck
 from services.feedback.views import CASES, VIEWS
 from tests.domain.feedback_story import (
     CALLER,
     CASE,
+    CLOSING,
     FEEDBACK,
     FIRE,
     HOUR,
     LEAD,
     NOW,
-    REPORTER,
     TURNS,
     WATER,
     Desk,
@@ -37,6 +38,7 @@ from tests.domain.feedback_story import (
     extended,
     name,
     plan,
+    rated,
     stories,
 )
 
@@ -117,8 +119,6 @@ def every_way_out(story: Topics, turns: list[int], passes: bool) -> Desk:
     if desk.state.checking is not None:
         desk.on_deadline(NOW + timedelta(days=1))
         desk.give(PassCheck(CALLER) if passes else FailCheck(CALLER, "no"), NOW + timedelta(days=1))
-    if desk.state.closing is not None:
-        desk.give(Rate(REPORTER, 4), NOW + timedelta(days=2))
     return desk
 
 
@@ -194,7 +194,8 @@ ANY = (
     Discarded(**SETTLED),
     Forged(forged_topic="Evaluated", partition=0, offset=1, because="unknown"),
     CheckOverdue(due_at=NOW),
-    Rated(rating=3),
+    rated(3),
+    Reopening(verdict_id=CLOSING, reason="again"),
     Checking(due_at=NOW),
     Evaluated(verdict="rework", failed=(name(1, 1),)),
     Evaluated(verdict="closed", outcome="fixed"),

@@ -6,14 +6,12 @@ from typing import Any
 import pytest
 
 from contracts.fields import Fact
-from contracts.progress import Checking, Rated
-from contracts.wire import Circumstances, build
+from contracts.progress import Checking
 from services.feedback.domain.commands import FailCheck, ForceClose, PassCheck
 from services.feedback.views import ASSIGNMENTS
 from tests.domain.feedback_story import (
     CASE,
     CHECKER,
-    FEEDBACK,
     FIRE,
     HOUR,
     LEAD,
@@ -26,7 +24,6 @@ from tests.domain.feedback_story import (
     Desk,
     assignment,
     checking,
-    closed,
     ended,
     extended,
     name,
@@ -199,20 +196,3 @@ def test_a_ruling_that_ends_a_case_counts_how_often_it_was_reworked() -> None:
     desk.give(FailCheck(CHECKER, "still wet"))
     desk.take(rulings.merged(OTHER))
     assert desk.verdicts()[-1].reworks == 1
-
-
-def test_a_rating_is_somebodys() -> None:
-    desk = closed()
-    nobodys = build(
-        Rated(rating=1),
-        Circumstances(
-            event_id=OTHER,
-            source="/services/feedback",
-            subject=CASE,
-            time=NOW,
-            recorded=NOW,
-            sequence=9,
-            cause=desk.events[-1].id,
-        ),
-    )[0]
-    assert FEEDBACK.evolve(desk.state, nobodys).ratings == {}

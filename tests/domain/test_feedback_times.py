@@ -1,14 +1,12 @@
-"""Feedback's times: the deadline in force, which instant counts for a command, and until when a case is rated."""
+"""Feedback's times: the deadline in force, and which instant counts for a command."""
 
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from chassis.engine.decider import Refused
 from contracts.feedback import Evaluated
-from contracts.progress import Rated
-from services.feedback.domain.commands import By, FailCheck, ForceClose, PassCheck, Rate
+from services.feedback.domain.commands import FailCheck, ForceClose, PassCheck
 from services.feedback.domain.formulas import CLOSING_RATE, FORMULAS
 from tests.domain.feedback_story import (
     CHECKER,
@@ -17,13 +15,11 @@ from tests.domain.feedback_story import (
     LEADER,
     NOW,
     POLICY,
-    REPORTER,
     STREET,
     SUPPORT,
     WATER,
     Desk,
     checking,
-    closed,
     due_at,
     ended,
     extended,
@@ -112,16 +108,6 @@ def test_a_claim_that_cannot_be_is_doubtful_and_no_reason_to_refuse(
     assert {(fact.claimed_at, fact.time_doubtful) for fact in facts} == {(claimed, doubtful)}
 
 
-def test_a_rating_follows_the_closing() -> None:
-    desk = checking()
-    desk.give(PassCheck(CHECKER), NOW + HOUR)
-    before, after = NOW + HOUR - SKEW - timedelta(seconds=1), NOW + 2 * HOUR
-    assert desk.give(Rate(REPORTER, 5), LATER, claimed=before) == [
-        Rated(rating=5, claimed_at=before, time_doubtful=True)
-    ]
-    assert desk.give(Rate(By("reporter:2"), 5), LATER, claimed=after) == [Rated(rating=5, claimed_at=after)]
-
-
 @pytest.mark.parametrize(("hours", "doubtful"), [(1, True), (2, False)])
 def test_what_is_done_at_a_check_follows_the_begin_of_the_check(hours: int, doubtful: bool) -> None:
     """The work was done at once, and feedback heard of it two hours later."""
@@ -169,25 +155,3 @@ def test_in_a_retrospective_case_arrival_counts_for_whoever_is_not_to_be_believe
     desk.give(PassCheck(CHECKER), now, claimed=NOW + 5 * HOUR, believed=False)
     assert desk.state.closing is not None
     assert desk.state.closing.at == now
-
-
-def test_a_rating_is_late_by_its_arrival_whatever_it_claims() -> None:
-    late = NOW + timedelta(days=POLICY.rating_days, seconds=1)
-    with pytest.raises(Refused) as refusal:
-        closed().give(Rate(REPORTER, 5), late, claimed=NOW + HOUR)
-    assert refusal.value.rule == "rating.late"
-
-
-def test_a_case_entered_years_late_is_rated_from_when_its_closing_arrived() -> None:
-    now = NOW + timedelta(days=900)
-    desk = retrospective(timedelta(days=900))
-    desk.give(PassCheck(CHECKER), now, claimed=NOW + 5 * HOUR)
-    assert desk.give(Rate(REPORTER, 5), now + timedelta(days=POLICY.rating_days), claimed=NOW + 6 * HOUR)
-    assert desk.state.ratings[REPORTER.subject].at == NOW + 6 * HOUR
-    with pytest.raises(Refused) as refusal:
-        desk.give(
-            Rate(By("reporter:2"), 5),
-            now + timedelta(days=POLICY.rating_days, seconds=1),
-            claimed=NOW + 6 * HOUR,
-        )
-    assert refusal.value.rule == "rating.late"

@@ -14,7 +14,7 @@ from contracts.envelope import Event
 from contracts.feedback import Evaluated
 from contracts.fields import Attachment, Fact, Point
 from contracts.fields import Place as Located
-from contracts.intake import NewReport, Supplement, Withdrawal
+from contracts.intake import NewReport, Rating, Reopening, Supplement, Withdrawal
 from contracts.progress import Retried
 from contracts.reference import Partner
 from contracts.request import ReportedPlace
@@ -29,6 +29,8 @@ from services.intake.domain.commands import (
     Command,
     Disclose,
     File,
+    Rate,
+    Reopen,
     Withdraw,
     actions,
 )
@@ -48,6 +50,7 @@ from tests.domain.intake_story import (
     REJECTED,
     REPORT,
     REWORK,
+    RULES,
     SKEW,
     THEIRS,
     WATER,
@@ -278,6 +281,7 @@ def test_nobody_sees_a_case_before_its_report_has_come() -> None:
 
 lines = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20).map("a{}".format)  # never blank
 ids = st.integers(1, 3).map(lambda n: f"{CASE}.{n}.1")
+verdict_ids = st.integers(1, 4).map("019e0a9c-1f78-7c3e-8b1a-{:012x}".format)
 reports = st.lists(
     st.one_of(
         st.builds(
@@ -288,8 +292,10 @@ reports = st.lists(
         ),
         st.builds(Supplement, text=lines),
         st.builds(Withdrawal, reason=lines),
+        st.builds(Rating, verdict_id=verdict_ids, rating=st.integers(1, 5)),
+        st.builds(Reopening, verdict_id=verdict_ids, reason=lines),
     ),
-    max_size=4,
+    max_size=5,
 )
 rulings = st.lists(
     st.one_of(
@@ -350,11 +356,15 @@ attachments = st.lists(of(Attachment), max_size=2).map(tuple)
 ENTRIES: Mapping[type[Command], Callable[[By], st.SearchStrategy[Command]]] = {
     AddSupplement: lambda by: st.builds(AddSupplement, texts, attachments, st.just(by)),
     Withdraw: lambda by: st.builds(Withdraw, texts, st.just(by)),
+    Rate: lambda by: st.builds(Rate, st.integers(), st.none() | texts, st.just(by)),
+    Reopen: lambda by: st.builds(Reopen, texts, st.just(by)),
 }
 """Command -> whatever may be entered."""
 EXAMPLES: Mapping[type[Command], Callable[[By], Command]] = {
     AddSupplement: lambda by: AddSupplement(bodies.SupplementBody(**example_of(bodies.SupplementBody)).text, by=by),
     Withdraw: lambda by: Withdraw(bodies.WithdrawalBody(**example_of(bodies.WithdrawalBody)).reason, by),
+    Rate: lambda by: Rate(bodies.RatingBody(**example_of(bodies.RatingBody)).rating, by=by),
+    Reopen: lambda by: Reopen(bodies.ReopeningBody(**example_of(bodies.ReopeningBody)).reason, by),
 }
 
 
@@ -380,7 +390,7 @@ def test_an_action_is_refused_by_the_rule_that_refuses_the_command_and_else_allo
     data: st.DataObject, state: Case, speaker: tuple[By, str]
 ) -> None:
     by, actor = speaker
-    found = actions(by, state, inputs(actor))
+    found = actions(by, state, inputs(actor), RULES)
     assert (
         found.keys() == ENTRIES.keys() == {*get_args(Command)} - {File, Disclose}
     )  # those are about no report, or a person
@@ -391,7 +401,11 @@ def test_an_action_is_refused_by_the_rule_that_refuses_the_command_and_else_allo
             assert refused(data.draw(ENTRIES[command](by)), state, actor) == refused_by.rule
 
 
-@given(interleavings(), st.sampled_from([AddSupplement("more"), Withdraw("no"), FILE]), st.booleans())
+@given(
+    interleavings(),
+    st.sampled_from([AddSupplement("more"), Withdraw("no"), Rate(1, "bad"), Reopen("again"), FILE]),
+    st.booleans(),
+)
 def test_a_decision_is_the_same_every_time_and_its_facts_survive_the_wire(
     orders: tuple[list[Event[Any]], list[Event[Any]]], command: Command, own: bool
 ) -> None:

@@ -19,7 +19,7 @@ from contracts.wire import Circumstances, build
 from deploy.partners.entries import retired
 from services.intake.domain import requests
 from services.intake.domain.case import Case
-from services.intake.domain.commands import AddSupplement, By, File, Withdraw
+from services.intake.domain.commands import AddSupplement, By, File, Rate, Reopen, Withdraw
 from services.intake.domain.merges import Merges
 from tests.domain.intake_story import (
     CASE,
@@ -61,6 +61,8 @@ WORDS: Mapping[type[Any], Any] = {
         text="more", attachments=(Attachment(uri="https://photos.example/8.jpg"),)
     ),
     request.Withdraw: request.Withdraw(reason="dried up"),
+    request.Rate: request.Rate(rating=2, comment="too slow"),
+    request.Reopen: request.Reopen(reason="wet again"),
 }
 
 
@@ -83,7 +85,7 @@ def asked(words: Fact) -> Any:
 def test_every_request_about_reports_is_a_command_and_no_other() -> None:
     assert tuple(WORDS) == request.REPORTS
     commands = [requests.command(asked(words), HOTLINE) for words in WORDS.values()]
-    assert [type(command) for command in commands] == [File, AddSupplement, Withdraw]
+    assert [type(command) for command in commands] == [File, AddSupplement, Withdraw, Rate, Reopen]
     step = request.Acknowledge(assignment_id=f"{CASE}.1.1")
     assert requests.command(asked(step), HOTLINE) is None
 
@@ -92,6 +94,8 @@ def test_every_request_about_reports_is_a_command_and_no_other() -> None:
 def test_every_word_of_a_request_reaches_the_fact(kind: type[Any]) -> None:
     words = WORDS[kind]
     state = case(THEIRS) if kind is not request.FileReport else Case()
+    if kind in (request.Rate, request.Reopen):
+        state = case(THEIRS, CLOSED)
     command = requests.command(asked(words), HOTLINE)
     assert command is not None
     [fact] = decide(command, state, "hotline:agent 7")

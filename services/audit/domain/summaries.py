@@ -8,7 +8,7 @@ from contracts.envelope import AnyEvent
 from contracts.feedback import Evaluated
 from contracts.fields import coordinates
 from contracts.homes import partner_subject
-from contracts.intake import NewReport, Supplement, Withdrawal
+from contracts.intake import NewReport, Rating, Reopening, Supplement, Withdrawal
 from contracts.progress import Discarded, Forged, Offered, Refused, Retried
 from contracts.triage import Dispatched, Merged, Rejected, Upheld, Withdrawn
 
@@ -45,7 +45,6 @@ _STEPS: Mapping[str, str] = {
     "check_overdue": "found the check overdue",
     "verified": "checked it: in order",
     "failed": "checked it: not in order",
-    "rated": "rated it",
     "refused": "refused a request",
     "retried": "retried a parked record",
     "discarded": "discarded a parked record",
@@ -56,6 +55,8 @@ _REQUESTS: Mapping[str, str] = {
     "report": "asks to file a report",
     "supplement": "asks to add a supplement",
     "withdrawal": "asks to withdraw the report",
+    "rating": "asks to rate it",
+    "reopening": "asks to have it reopened",
     "acknowledge": "asks to acknowledge",
     "en_route": "asks to set out",
     "on_scene": "asks to report its arrival",
@@ -127,6 +128,10 @@ def _fact(data: Any) -> str:
             return f"added: {_short(data.text)}"
         case Withdrawal():
             return f"withdrew the report: {data.reason}"
+        case Rating():
+            return f"rated it, {data.rating} of 5" + _quoted(data.comment)
+        case Reopening():
+            return f"asked to reopen it: {data.reason}"
         case Dispatched():
             plan = "; ".join(f"{one.unit}{' (lead)' if one.lead else ''}: {one.task}" for one in data.plan)
             why = f"{_BECAUSE[data.because]}, {data.category}, priority {data.priority}"

@@ -3,7 +3,7 @@
 case.py       a case as feedback knows it, folded from facts
 formulas.py   the scores of one case and the definitions of all figures, by name and version
 verdicts.py   the verdict that closes a case
-commands.py   what people may ask: check, close by force, rate
+commands.py   what people may ask: check, close by force
 reactions.py  what follows from rulings and from the ends of assignments
 deadlines.py  what follows when nobody has checked in time
 """
@@ -24,7 +24,7 @@ def decider(policy: Policy) -> Decider[Command, Case]:
         initial=Case(),
         evolve=evolve,
         react=react,
-        decide=partial(decide, policy=policy),
+        decide=decide,
         on_deadline=on_deadline,
         due=due,
         counted=partial(counted, policy=policy),

@@ -14,7 +14,9 @@ from contracts.dispatch import Resolved
 from contracts.envelope import Event
 from contracts.feedback import CaseOutcome, Evaluated, Score
 from contracts.fields import EARLIEST, LATEST
-from contracts.progress import Checking, CheckOverdue, Extended, Failed, FeedbackStep, Rated, Verified
+from contracts.homes import partner_subject
+from contracts.intake import Rating, Reopening
+from contracts.progress import Checking, CheckOverdue, Extended, Failed, FeedbackStep, Verified
 from contracts.status import Standing
 from contracts.triage import Because, Check, Dispatched, Merged
 
@@ -128,11 +130,19 @@ class Closing:
 
 
 @dataclass(frozen=True, slots=True)
-class Rating:
-    """What one person thinks of how the case was handled, 1 to 5."""
+class Rated:
+    """What whoever reported it, or somebody on their behalf, thinks of how the case was handled."""
 
-    rating: int
-    comment: str | None
+    given: Rating
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """The wish of whoever reported it that the closed case be taken up again."""
+
+    reason: str
+    by: str | None
     at: datetime
 
 
@@ -147,8 +157,10 @@ class Case:
     reworks: int = 0
     checking: OpenCheck | None = None
     closing: Closing | None = None
-    ratings: Mapping[str, Rating] = field(default_factory=dict[str, Rating])
+    ratings: Mapping[str, Rated] = field(default_factory=dict[str, Rated])
     """Person -> rating."""
+    reopening: Requested | None = None
+    """The latest wish to reopen the case."""
     standing: Standing = field(default_factory=Standing)
     """What the public status follows from."""
 
@@ -180,6 +192,10 @@ def _folded(case: Case, event: Event[Any]) -> Case:
             return _resolved(case, resolved, event.time)
         case Evaluated() as evaluated:
             return _evaluated(case, evaluated, event)
+        case Rating() as given:
+            return replace(case, ratings={**case.ratings, event.actor or event.source: Rated(given, event.time)})
+        case Reopening(reason=reason):
+            return replace(case, reopening=Requested(reason, event.actor, event.time))
         case data if isinstance(data, FeedbackStep):
             return _after_step(case, data, event)
         case _:  # a ruling that ends the case is followed by a verdict, which says everything
@@ -192,10 +208,6 @@ def _after_step(case: Case, step: FeedbackStep, event: Event[Any]) -> Case:
             return replace(case, checking=OpenCheck(_checking_since(case, event.time), due_at))
         case CheckOverdue():
             return case if case.checking is None else replace(case, checking=replace(case.checking, overdue=True))
-        case Rated(rating=rating, comment=comment):
-            if event.actor is None:
-                return case
-            return replace(case, ratings={**case.ratings, event.actor: Rating(rating, comment, event.time)})
         case Verified() | Failed():  # the verdict follows
             return case
         case _:
@@ -393,6 +405,17 @@ def handling_units(case: Case) -> frozenset[str]:
     return frozenset(
         end.resolved.unit for end in _ends(case) if end.resolved.outcome == "fixed" or end.resolved.handled_by
     )
+
+
+def counts(case: Case, rater: str, given: Rating) -> bool:
+    """Whether a rating counts: not if whoever gave it, their unit or their partner handled the case."""
+    handled = handlers(case)
+    if rater in handled or given.unit in handling_units(case):
+        return False
+    if given.partner is None:
+        return True
+    itself, its_people = partner_subject(given.partner), f"{given.partner}:"
+    return not any(who == itself or who.startswith(its_people) for who in handled)
 
 
 def _ends(case: Case) -> list[End]:

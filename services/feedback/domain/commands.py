@@ -1,11 +1,10 @@
-"""What people may ask of a case, and the rules for it. Whoever handled a case neither checks nor closes nor rates it.
+"""What people may ask of a case, and the rules for it. Whoever handled a case neither checks nor closes it.
 
 PassCheck   -> Verified and Evaluated: closed as fixed
 FailCheck   -> Failed and Evaluated: rework
 ForceClose  -> Evaluated: closed as forced
-Rate        -> Rated
 
-`may_check`, `may_force_closing` and `may_rate` hold the rules that depend only on who asks and on the state. Both
+`may_check` and `may_force_closing` hold the rules that depend only on who asks and on the state. Both
 `decide` and `actions` ask them.
 """
 
@@ -18,7 +17,7 @@ from chassis.engine.decider import Facts, Inputs, Refused, Unknown, refusal
 from contracts import times
 from contracts.feedback import Evaluated
 from contracts.fields import Attachment
-from contracts.progress import Failed, Rated, Verified
+from contracts.progress import Failed, Verified
 from contracts.reference import Policy
 from contracts.times import Counted
 from services.feedback.domain.case import Case, Ruling, done, handlers, handling_units, last_known_at
@@ -62,21 +61,12 @@ class ForceClose:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """A reporter's satisfaction, 1 to 5."""
-
-    by: By
-    rating: int
-    comment: str | None = None
+Command = PassCheck | FailCheck | ForceClose
+Action = Literal["check", "force_closing"]
+"""What may be done with a case: check it, with either result, or close it by force."""
 
 
-Command = PassCheck | FailCheck | ForceClose | Rate
-Action = Literal["check", "force_closing", "rate"]
-"""What may be done with a case: check it, with either result, close it by force, or rate it."""
-
-
-def decide(command: Command, case: Case, inputs: Inputs, policy: Policy) -> Facts:
+def decide(command: Command, case: Case, inputs: Inputs) -> Facts:
     """The facts that follow. Raises `Unknown` and `Refused`."""
     match command:
         case PassCheck(by=by):
@@ -91,9 +81,6 @@ def decide(command: Command, case: Case, inputs: Inputs, policy: Policy) -> Fact
         case ForceClose(by=by):
             may_force_closing(by, case, inputs)
             return (closed(case, "forced", reason=command.reason),)
-        case Rate(by=by):
-            may_rate(by, case, inputs, policy)
-            return (Rated(rating=command.rating, comment=command.comment),)
 
 
 def may_check(by: By, case: Case, inputs: Inputs) -> None:
@@ -112,48 +99,27 @@ def may_force_closing(by: By, case: Case, inputs: Inputs) -> None:
     _refuse_handler("closing.separation", by, case, "closes")
 
 
-def may_rate(by: By, case: Case, inputs: Inputs, policy: Policy) -> None:
-    """Raises `Unknown` and `Refused` unless the case was closed not too long ago, and this person may still rate it."""
-    if case.merged_into is not None:
-        raise Refused("rating.merged", f"the report was merged: rate case {case.merged_into}")
-    if case.closing is None:
-        if case.ruling is None:
-            raise Unknown(f"there is no case {inputs.stream}")
-        raise Refused("rating.open", "the case is not closed yet")
-    # By arrival on both sides, because in a retrospective case the time of the closing itself may lie years back.
-    if inputs.now > case.closing.recorded_at + timedelta(days=policy.rating_days):
-        raise Refused("rating.late", f"the case could be rated for {policy.rating_days} days after it was closed")
-    _refuse_handler("rating.separation", by, case, "rates")
-    if by.subject == case.closing.checked_by:
-        raise Refused("rating.separation", "whoever checked the case does not rate it")
-    if by.subject in case.ratings:
-        raise Refused("rating.once", "this person has rated the case already")
-
-
-def actions(by: By, case: Case, inputs: Inputs, policy: Policy) -> Mapping[Action, Refused | None]:
+def actions(by: By, case: Case, inputs: Inputs) -> Mapping[Action, Refused | None]:
     """What may be done with the case, and for each the rule that forbids it now, if one does."""
     return {
         "check": refusal(may_check, by, case, inputs),
         "force_closing": refusal(may_force_closing, by, case, inputs),
-        "rate": refusal(may_rate, by, case, inputs, policy),
     }
 
 
-def counted(command: Command, case: Case, inputs: Inputs, policy: Policy) -> Counted:
+def counted(_: Command, case: Case, inputs: Inputs, policy: Policy) -> Counted:
     """Which instant counts: that of arrival; in a case entered long after the fact, the claimed one."""
     return times.counted(
         inputs.claimed,
         inputs.at,
         skew=timedelta(seconds=policy.max_future_skew_seconds),
-        earliest=_follows(command, case),
+        earliest=_follows(case),
         believed=inputs.believed and case.retrospective,
     )
 
 
-def _follows(command: Command, case: Case) -> datetime | None:
-    """The instant of what the command follows: for a rating the closing, else the begin of the check, or the work."""
-    if isinstance(command, Rate):
-        return case.closing.at if case.closing is not None else None
+def _follows(case: Case) -> datetime | None:
+    """The instant of what a command follows: the begin of the check, or the work."""
     return case.checking.since if case.checking is not None else last_known_at(case)
 
 

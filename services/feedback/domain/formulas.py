@@ -124,8 +124,9 @@ SATISFACTION = Formula(
     1,
     "group",
     "stars",
-    "Mean of the ratings, 1 to 5, given in the period. A rating counts under the unit that answered for the case when"
-    f" the case was closed, and under the category and the area in force when the rating was given. {_IN_FORCE}",
+    "Mean of the ratings, 1 to 5, given in the period, without those of whoever handled the case. A rating counts under"
+    " the unit that answered for the case when the case was closed, and under the category and the area in force when"
+    f" the rating was given. {_IN_FORCE}",
 )
 
 FORMULAS: Sequence[Formula] = (

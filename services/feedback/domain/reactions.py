@@ -11,6 +11,7 @@ from chassis.engine.decider import Facts, Inputs
 from contracts.dispatch import Resolved
 from contracts.envelope import Event
 from contracts.feedback import Evaluated, outcome_of
+from contracts.intake import Rating, Reopening
 from contracts.progress import Checking, Extended, Verified
 from contracts.triage import Assigned, Dispatched, Merged, Rejected, Upheld, Withdrawn
 from services.feedback.domain.case import Case, evolve, finished_at, ready
@@ -22,7 +23,7 @@ def react(event: Event[Any], case: Case, _: Inputs) -> Facts:
     """The facts that follow from another service's fact; `case` is as it was before the event."""
     if case.closing is not None:
         return ()
-    fact: Assigned | Resolved | Extended = event.data
+    fact: Assigned | Resolved | Extended | Rating | Reopening = event.data
     match fact:
         case Dispatched() | Resolved():
             return _examine(evolve(case, event))
@@ -31,6 +32,8 @@ def react(event: Event[Any], case: Case, _: Inputs) -> Facts:
             # Nothing is measured, because ends of assignments may still arrive.
             return (Evaluated(verdict="closed", outcome=outcome, reason=reason, reworks=case.reworks),)
         case Upheld() | Extended():  # the case goes on
+            return ()
+        case Rating() | Reopening():  # no verdict follows from it
             return ()
         case _:
             assert_never(fact)

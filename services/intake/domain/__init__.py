@@ -1,7 +1,7 @@
 """What intake decides, and nothing else: no clock, no identifiers, no I/O.
 
 case.py       a report and what became of it, folded from facts
-commands.py   what people and partners may ask: file, supplement, withdraw; and staff: who a reporter is
+commands.py   what people and partners may ask: file, supplement, withdraw, rate, reopen; and staff: who a reporter is
 requests.py   a partner's request -> a command
 reactions.py  what a partner is told of the reports it filed
 merges.py     which reports were merged into which others

@@ -13,7 +13,7 @@ from contracts.envelope import Event
 from contracts.feedback import CaseOutcome, Evaluated
 from contracts.growing import Ids
 from contracts.homes import partner_subject
-from contracts.intake import Channel, NewReport, Said, Supplement, Withdrawal
+from contracts.intake import Channel, NewReport, Rating, Reopening, Said, Supplement, Withdrawal
 from contracts.notice import AcceptanceNotice, OutcomeNotice, RefusalNotice, RulingNotice
 from contracts.triage import Dispatched, Merged, Rejected, Ruling, Upheld, Withdrawn
 
@@ -39,6 +39,17 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Closing:
+    """The verdict that closed the case."""
+
+    verdict_id: str
+    at: datetime
+    arrived_at: datetime
+    """When it was published, which is later than `at` in a case entered long after the fact."""
+    checked_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """A report and what became of it."""
 
@@ -54,7 +65,14 @@ class Case:
     filed_at: datetime | None = None
     verdict_reason: str | None = None
     outcome: CaseOutcome | None = None
-    closed_at: datetime | None = None
+    closing: Closing | None = None
+    """None while the case is open."""
+    rating: int | None = None
+    """The latest."""
+    rated: frozenset[str] = frozenset()
+    """The verdicts that were rated."""
+    reopening_requested: frozenset[str] = frozenset()
+    """The verdicts after which the reporter asked to reopen the case."""
     reporter_refs: frozenset[str] = frozenset()
     """The references that the report, its supplements and its withdrawal bear."""
     standing: status.Standing = field(default_factory=status.Standing)
@@ -72,6 +90,11 @@ class Case:
     def status(self) -> status.Status:
         """Of this report alone; for a merged report, readers show the status of the case it was merged into."""
         return self.standing.status or "reported"
+
+    @property
+    def closed_at(self) -> datetime | None:
+        """The time of the verdict that closed it."""
+        return self.closing.at if self.closing is not None else None
 
     @property
     def reason(self) -> str | None:
@@ -118,6 +141,10 @@ def _after_report(state: Case, said: Said, event: Event[Any]) -> Case:
             return replace(state, supplement_count=state.supplement_count + 1)
         case Withdrawal():
             return replace(state, withdrawal_requested=True)
+        case Rating():
+            return replace(state, rating=said.rating, rated=state.rated | {said.verdict_id})
+        case Reopening():
+            return replace(state, reopening_requested=state.reopening_requested | {said.verdict_id})
         case _:
             assert_never(said)
 
@@ -159,7 +186,7 @@ def _evaluated(state: Case, event: Event[Any], verdict: Evaluated) -> Case:
         state,
         verdict_reason=verdict.reason,
         outcome=verdict.outcome if closed else None,
-        closed_at=event.time if closed else None,
+        closing=Closing(event.id, event.time, event.recordedtime, verdict.checked_by) if closed else None,
     )
 
 

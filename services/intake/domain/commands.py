@@ -3,10 +3,12 @@
 File            -> NewReport
 AddSupplement   -> Supplement    by whoever filed it, or on their behalf
 Withdraw        -> Withdrawal    likewise, until a final ruling; triage rules on it
+Rate            -> Rating        likewise, once the case is closed, for some days
+Reopen          -> Reopening     likewise; it reopens nothing: people of the centre see it
 Disclose        -> Disclosed     of a reference that the case bears; who it is stands in a table beside the events
 
-`may_add_supplement` and `may_withdraw` hold the rules that depend only on who asks and on the report. `decide` and
-`actions` both ask them.
+The functions `may_...` hold the rules that depend only on who asks and on the report. `decide` and `actions` both ask
+them.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,11 +18,11 @@ from datetime import timedelta
 from chassis.engine.decider import Facts, Inputs, NotYours, Refused, Unknown, refusal
 from contracts import times
 from contracts.fields import Attachment, Place, Point
-from contracts.intake import Channel, NewReport, Supplement, Withdrawal
+from contracts.intake import Channel, NewReport, Rating, Reopening, Supplement, Withdrawal
 from contracts.progress import Disclosed
 from contracts.reference import Policy
 from contracts.request import ReportedPlace
-from services.intake.domain.case import Case, Report
+from services.intake.domain.case import Case, Closing, Report
 
 Locate = Callable[[Point | None, str | None, str | None], Place]
 """(point, address, area) -> the place. Without a position it raises a `Refused` if there is no such area."""
@@ -39,6 +41,10 @@ class Rules:
     """A report about a time further back is retrospective, if the claimed time is believed."""
     skew: timedelta
     """How far a reporter's clock may be ahead of ours."""
+    rating_days: int
+    """How long after its closing a case may be rated."""
+    reopen_days: int
+    """How long after its closing a reporter may ask to reopen it."""
 
     @classmethod
     def of(cls, policy: Policy, locate: Locate) -> "Rules":
@@ -47,6 +53,8 @@ class Rules:
             locate,
             late_after=timedelta(hours=policy.retrospective_after_hours),
             skew=timedelta(seconds=policy.max_future_skew_seconds),
+            rating_days=policy.rating_days,
+            reopen_days=policy.reopen_days,
         )
 
 
@@ -58,6 +66,8 @@ class By:
     """The partner whose system asks."""
     on_behalf: bool = False
     """Whether the actor may speak for whoever filed a report."""
+    unit: str | None = None
+    """The unit of a person who has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +104,23 @@ class Withdraw:
 
 
 @dataclass(frozen=True, slots=True)
+class Rate:
+    """Rate how a closed case was handled, 1 to 5."""
+
+    rating: int
+    comment: str | None = None
+    by: By = By()
+
+
+@dataclass(frozen=True, slots=True)
+class Reopen:
+    """Ask that a closed case be taken up again."""
+
+    reason: str
+    by: By = By()
+
+
+@dataclass(frozen=True, slots=True)
 class Disclose:
     """Read who a reference of the case stands for."""
 
@@ -101,7 +128,7 @@ class Disclose:
     purpose: str
 
 
-Command = File | AddSupplement | Withdraw | Disclose
+Command = File | AddSupplement | Withdraw | Rate | Reopen | Disclose
 
 
 def counted(command: Command, state: Case, inputs: Inputs, *, rules: Rules) -> times.Counted:
@@ -115,7 +142,10 @@ def counted(command: Command, state: Case, inputs: Inputs, *, rules: Rules) -> t
     if report is None:
         return times.Counted(arrived)
     believed = believed and report.retrospective
-    return times.counted(claimed, arrived, skew=rules.skew, earliest=report.earliest, believed=believed)
+    earliest = report.earliest
+    if isinstance(command, Rate | Reopen) and state.closing is not None:
+        earliest = state.closing.at
+    return times.counted(claimed, arrived, skew=rules.skew, earliest=earliest, believed=believed)
 
 
 def decide(command: Command, state: Case, inputs: Inputs, *, rules: Rules) -> Facts:
@@ -132,6 +162,21 @@ def decide(command: Command, state: Case, inputs: Inputs, *, rules: Rules) -> Fa
         case Withdraw(by=by):
             report = may_withdraw(by, state, inputs)
             return [Withdrawal(reporter_ref=report.reporter_ref, reason=command.reason)]
+        case Rate(by=by):
+            report, closing = may_rate(by, state, inputs, rules)
+            rating = Rating(
+                reporter_ref=report.reporter_ref,
+                verdict_id=closing.verdict_id,
+                rating=command.rating,
+                comment=command.comment,
+                unit=by.unit,
+                partner=by.partner,
+            )
+            return [rating]
+        case Reopen(by=by):
+            report, closing = may_reopen(by, state, inputs, rules)
+            reference = report.reporter_ref
+            return [Reopening(reporter_ref=reference, verdict_id=closing.verdict_id, reason=command.reason)]
         case Disclose(reporter_ref=reference, purpose=purpose):
             if state.report is None:
                 raise Unknown(f"there is no report {inputs.stream}")
@@ -162,11 +207,41 @@ def may_withdraw(by: By, state: Case, inputs: Inputs) -> Report:
     return report
 
 
-def actions(by: By, state: Case, inputs: Inputs) -> Mapping[type[Command], Refused | None]:
+def may_rate(by: By, state: Case, inputs: Inputs, rules: Rules) -> tuple[Report, Closing]:
+    """The report and its closing, if that may be rated. Raises `Refused`.
+
+    Who handled the case is feedback's to know: their ratings count in no figure there.
+    """
+    report, closing = _closed_report_of_asker(by, state, inputs)
+    if _beyond(rules.rating_days, closing, inputs):
+        raise Refused("rating.late", f"the case could be rated for {rules.rating_days} days after it was closed")
+    if closing.checked_by is not None and closing.checked_by == inputs.actor:
+        raise Refused("rating.separation", "whoever checked the case does not rate it")
+    if closing.verdict_id in state.rated:
+        raise Refused("rating.once", "the case has been rated already")
+    return report, closing
+
+
+def may_reopen(by: By, state: Case, inputs: Inputs, rules: Rules) -> tuple[Report, Closing]:
+    """The report and its closing, if its reporter may ask to reopen it. Raises `Refused`."""
+    report, closing = _closed_report_of_asker(by, state, inputs)
+    if _beyond(rules.reopen_days, closing, inputs):
+        raise Refused(
+            "reopening.late",
+            f"the reopening could be asked for within {rules.reopen_days} days after the case was closed; file it anew",
+        )
+    if closing.verdict_id in state.reopening_requested:
+        raise Refused("reopening.once", "the reopening has been asked for already")
+    return report, closing
+
+
+def actions(by: By, state: Case, inputs: Inputs, rules: Rules) -> Mapping[type[Command], Refused | None]:
     """Each command that changes an existing report, and the rule that forbids it now."""
     return {
         AddSupplement: refusal(may_add_supplement, by, state, inputs),
         Withdraw: refusal(may_withdraw, by, state, inputs),
+        Rate: refusal(may_rate, by, state, inputs, rules),
+        Reopen: refusal(may_reopen, by, state, inputs, rules),
     }
 
 
@@ -198,6 +273,24 @@ def _report_of_asker(by: By, state: Case, inputs: Inputs) -> Report:
             "report.owner", "only whoever filed the report may do this, or an acceptor or shift leader on their behalf"
         )
     return report
+
+
+def _closed_report_of_asker(by: By, state: Case, inputs: Inputs) -> tuple[Report, Closing]:
+    """The same of a closed case, with its closing."""
+    report = _report_of_asker(by, state, inputs)
+    if state.merged_into is not None or state.outcome == "duplicate":
+        raise Refused("report.merged", "the report was merged into another case, whose own reporter may do this")
+    if state.closing is None:
+        raise Refused("report.open", "the case is not closed yet")
+    return report, state.closing
+
+
+def _beyond(days: int, closing: Closing, inputs: Inputs) -> bool:
+    """Whether these days have passed since the case was closed.
+
+    By arrival on both sides, because in a retrospective case the closing itself may lie years back.
+    """
+    return inputs.now > closing.arrived_at + timedelta(days=days)
 
 
 def _filed(by: By, report: Report, inputs: Inputs) -> bool:

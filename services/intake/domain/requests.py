@@ -10,7 +10,7 @@ from contracts import request
 from contracts.envelope import Event
 from contracts.reference import Partner
 from services.intake.domain.case import Case
-from services.intake.domain.commands import AddSupplement, By, Command, File, Withdraw
+from services.intake.domain.commands import AddSupplement, By, Command, File, Rate, Reopen, Withdraw
 
 
 def command(event: Event[Any], partner: Partner) -> Command | None:
@@ -22,6 +22,10 @@ def command(event: Event[Any], partner: Partner) -> Command | None:
             return AddSupplement(asked.text, asked.attachments, by=By(partner.id))
         case request.Withdraw() as asked:
             return Withdraw(asked.reason, by=By(partner.id))
+        case request.Rate() as asked:
+            return Rate(asked.rating, asked.comment, by=By(partner.id))
+        case request.Reopen() as asked:
+            return Reopen(asked.reason, by=By(partner.id))
         case _:
             return None
 

@@ -9,7 +9,7 @@ from contracts import status, triage
 from contracts.dispatch import Outcome, Resolved
 from contracts.envelope import Event
 from contracts.feedback import Evaluated
-from contracts.intake import NewReport, Said, Supplement, Withdrawal
+from contracts.intake import NewReport, Rating, Reopening, Said, Supplement, Withdrawal
 from contracts.progress import AwaitingRuling, Queue, RulingOverdue, TriageStep, VerifiedBeforeFiling, Verifying
 from contracts.triage import Assigned, Dispatched, Merged, Rejected, Ruling, Upheld, Withdrawn
 
@@ -127,6 +127,8 @@ def _after_report(state: Case, said: Said, event: Event[Any]) -> Case:
         case Supplement():
             return replace(state, supplements=(*state.supplements, said))
         case Withdrawal():  # the ruling on it follows
+            return state
+        case Rating() | Reopening():  # of a case that is over
             return state
         case _:
             assert_never(said)

@@ -89,7 +89,7 @@ async def test_after_an_upgrade_a_rebuild_files_what_can_be_read_now_and_nothing
     assert [event["index"] for event in chain] == again
     assert [(event["topic"], event["offset"]) for event in chain] == [(record.topic, record.offset) for record in old]
     (last,) = (await get(audit, "/log", **{"from": again[-1]}))["items"]
-    assert (last["reread_of"], last["valid"], last["kind"]) == (len(old) - 1, True, "rated")
+    assert (last["reread_of"], last["valid"], last["kind"]) == (len(old) - 1, True, "rating")
 
     after = await rows(audit)
     assert after[: len(before)] == before

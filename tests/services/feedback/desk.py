@@ -7,6 +7,7 @@ from typing import Any
 from chassis.kafka.records import Record
 from contracts.dispatch import Outcome, Resolved
 from contracts.fields import Fact
+from contracts.intake import Rating, Reopening
 from contracts.progress import Extended
 from contracts.triage import Assignment, Dispatched
 from contracts.wire import parse
@@ -26,6 +27,8 @@ EVALUATOR = token("evaluator:1", "evaluator")
 LEADER = token("leader:1", "shift_leader")
 REPORTER = token("citizen:1", "reporter")
 AUDITOR = token("auditor:1", "auditor")
+CLOSING = "019e0a9c-1f78-7c3e-8b1a-200000000002"
+"""A verdict, for what is said of it."""
 
 
 def assignment(case: str, number: int, unit: str, at: datetime = NOW, round_: int = 1, **more: Any) -> Assignment:
@@ -64,6 +67,17 @@ def record(case: str, fact: Fact, at: datetime = NOW, **more: Any) -> Record:
 
 async def take(feedback: Running, *records: Record) -> None:
     await feedback.runtime.inbox.process(records)
+
+
+async def rate(feedback: Running, case: str, at: datetime, rating: int, by: str = "reporter:1", **more: Any) -> None:
+    """Intake says that somebody rated the case."""
+    given = Rating(verdict_id=CLOSING, rating=rating, **more)
+    await take(feedback, record(case, given, at, actor=by))
+
+
+async def ask_to_reopen(feedback: Running, case: str, at: datetime, reason: str = "wet again") -> None:
+    """Intake says that its reporter asks to reopen the case."""
+    await take(feedback, record(case, Reopening(verdict_id=CLOSING, reason=reason), at, actor="reporter:1"))
 
 
 async def waiting(feedback: Running, at: datetime = NOW, **more: Any) -> str:

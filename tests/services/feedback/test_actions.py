@@ -23,18 +23,17 @@ from tests.services.feedback.desk import (
 )
 from tests.support import rulings
 from tests.support.facts import case_id
-from tests.support.services import Hands, Running, token
+from tests.support.services import Running, token
 
 BODIES: dict[str, dict[str, Any]] = {
     "check_case": {"passed": True},
     "force_closing": {"reason": "pulled down"},
-    "rate_case": {"rating": 4},
 }
 MANY = token("zhou", "grid_member", "shift_leader", unit=CHECKERS_GRID)
 
 
 async def rules(feedback: Running, case: str, who: dict[str, str] = MANY) -> list[str | None]:
-    """The rules that forbid the caller to check, to close by force and to rate."""
+    """The rules that forbid the caller to check and to close by force."""
     found = await get(feedback, f"/cases/{case}/actions", who)
     return [item["rule"] for item in found["items"]]
 
@@ -44,7 +43,7 @@ async def test_an_action_says_where_to_send_it_and_that_it_is_allowed(feedback: 
     answer = await feedback.client.get(f"/cases/{case}/actions", headers=CHECKER)
     found = answer.json()
     assert (found["case_id"], found["etag"], answer.headers["etag"]) == (case, '"3"', '"3"')
-    check, forced, rating = found["items"]
+    check, forced = found["items"]
     assert check == {
         "action": "check_case",
         "method": "POST",
@@ -61,21 +60,19 @@ async def test_an_action_says_where_to_send_it_and_that_it_is_allowed(feedback: 
     )
     assert (forced["allowed"], forced["rule"]) == (False, "caller.role")
     assert "shift_leader" in forced["reason"]
-    assert (rating["allowed"], rating["rule"]) == (False, "rating.open")
     await post(feedback, check["path"], {**CHECKER, "if-match": found["etag"]}, **BODIES["check_case"])
 
 
 @pytest.mark.parametrize(
     ("who", "expected"),
     [
-        (CHECKER, [None, "caller.role", "rating.open"]),
-        (PLUMBER, ["check.separation", "caller.role", "rating.open"]),
-        (EVALUATOR, [None, "caller.role", "caller.role"]),
-        (LEADER, ["caller.role", None, "caller.role"]),
-        (token("worker:1", "shift_leader"), ["caller.role", "closing.separation", "caller.role"]),
-        (AUDITOR, ["caller.role"] * 3),
-        (REPORTER, ["caller.role", "caller.role", "rating.open"]),
-        (MANY, [None, None, "rating.open"]),
+        (CHECKER, [None, "caller.role"]),
+        (PLUMBER, ["check.separation", "caller.role"]),
+        (EVALUATOR, [None, "caller.role"]),
+        (LEADER, ["caller.role", None]),
+        (token("worker:1", "shift_leader"), ["caller.role", "closing.separation"]),
+        (AUDITOR, ["caller.role"] * 2),
+        (MANY, [None, None]),
     ],
 )
 async def test_who_asks_decides_as_it_does_for_the_command(
@@ -94,14 +91,12 @@ async def test_who_asks_decides_as_it_does_for_the_command(
                 assert (refused.status_code, refused.json()["rule"]) == (409, item["rule"])
 
 
-async def test_what_the_case_waits_for_and_the_time_decide_too(feedback: Running, clock: Hands) -> None:
+async def test_what_the_case_waits_for_decides_too(feedback: Running) -> None:
     case, merged = await waiting(feedback), case_id()
     await take(feedback, record(merged, rulings.merged(case)))
-    assert await rules(feedback, merged) == ["case.closed", "case.closed", "rating.merged"]
+    assert await rules(feedback, merged) == ["case.closed", "case.closed"]
     await post(feedback, f"/cases/{case}/check", EVALUATOR, passed=True)
-    assert await rules(feedback, case) == ["case.closed", "case.closed", None]
-    clock.advance(days=8)
-    assert await rules(feedback, case) == ["case.closed", "case.closed", "rating.late"]
+    assert await rules(feedback, case) == ["case.closed", "case.closed"]
 
 
 async def test_a_call_back_is_an_evaluators(feedback: Running) -> None:
@@ -113,8 +108,7 @@ async def test_a_call_back_is_an_evaluators(feedback: Running) -> None:
 async def test_only_who_may_see_the_case_may_ask_and_asking_writes_nothing(feedback: Running) -> None:
     case = await waiting(feedback)
     away = token("li", "grid_member", areas=(FAR_COMMUNITY,))
-    far = token("chen", "reporter", areas=(FAR_COMMUNITY,))
-    for who, status in ((far, 403), (away, 403), ({}, 401), (CHECKER, 200)):
+    for who, status in ((REPORTER, 403), (away, 403), ({}, 401), (CHECKER, 200)):
         assert (await feedback.client.get(f"/cases/{case}/actions", headers=who)).status_code == status
     assert (await feedback.client.get(f"/cases/{case_id()}/actions", headers=CHECKER)).status_code == 404
     assert await said(feedback, case, "Evaluated") == []

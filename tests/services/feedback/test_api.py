@@ -1,4 +1,4 @@
-"""Feedback as a whole: verdicts over HTTP and topics, the check queue, ratings, and what it takes from whom."""
+"""Feedback as a whole: verdicts over HTTP and topics, the check queue, reporters' words, what it takes from whom."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -9,6 +9,7 @@ import pytest
 
 from chassis.service import Service
 from contracts.fields import Fact
+from contracts.intake import Supplement, Withdrawal
 from contracts.progress import Acknowledged, Checking, Verified
 from contracts.triage import Rejected, Upheld, Withdrawn
 from contracts.wire import identity
@@ -28,19 +29,21 @@ from tests.services.feedback.desk import (
     REPORTER,
     STREET,
     WATER,
+    ask_to_reopen,
     assignment,
     ended,
     extended,
     get,
     plan,
     post,
+    rate,
     record,
     said,
     take,
     waiting,
 )
 from tests.support import rulings
-from tests.support.facts import case_id
+from tests.support.facts import case_id, report
 from tests.support.services import Hands, Running, eventually, publish, read_topic, running, token
 
 
@@ -80,11 +83,10 @@ async def test_whoever_handled_it_is_refused_and_told_the_rule(feedback: Running
         ("check", REPORTER, 403),
         ("check", {}, 401),
         ("forced-closing", EVALUATOR, 403),
-        ("rating", EVALUATOR, 403),
     ],
 )
 async def test_roles(feedback: Running, path: str, headers: dict[str, str], status: int) -> None:
-    await post(feedback, f"/cases/{case_id()}/{path}", headers, status, passed=True, reason="x", rating=5)
+    await post(feedback, f"/cases/{case_id()}/{path}", headers, status, passed=True, reason="x")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +97,6 @@ async def test_roles(feedback: Running, path: str, headers: dict[str, str], stat
         ("check", {"passed": True, "surprise": 1}),
         ("check", {"passed": True, "at": "2026-05-09T08:00:00"}),
         ("check", {"passed": True, "at": 1778313600}),
-        ("rating", {"rating": 6}),
     ],
 )
 async def test_bad_input_names_the_rule(feedback: Running, path: str, body: dict[str, Any]) -> None:
@@ -119,7 +120,6 @@ async def test_nobody_acts_on_a_case_outside_their_areas_or_reads_it(feedback: R
             ("check", "grid_member", {"passed": True}),
             ("check", "evaluator", {"passed": False, "reason": "still wet"}),
             ("forced-closing", "shift_leader", {"reason": "why not"}),
-            ("rating", "acceptor", {"rating": 5}),
         ):
             by = token("member:1", role, areas=elsewhere)
             refused = await post(feedback, f"/cases/{one}/{path}", by, 403, **body)
@@ -187,21 +187,14 @@ async def test_a_claimed_time_stands_beside_the_arrival_and_is_no_reason_to_refu
     assert verdict.time == clock()
     assert verdict.data.claimed_at == datetime.fromisoformat(claimed)
     assert verdict.data.time_doubtful == doubtful
-    await post(feedback, f"/cases/{case}/rating", REPORTER, 201, rating=4, at=claimed)
-    rated = (await said(feedback, case, "Progressed"))[-1]
-    assert (rated.data.rating, rated.data.claimed_at, rated.time) == (4, datetime.fromisoformat(claimed), clock())
 
 
-async def test_in_a_late_entry_the_time_that_staff_claims_counts_and_a_private_person_s_does_not(
-    feedback: Running, clock: Hands
-) -> None:
+async def test_in_a_late_entry_the_time_that_staff_claims_counts(feedback: Running, clock: Hands) -> None:
     case = await waiting(feedback, retrospective=True)
     clock.advance(days=300)
     await post(feedback, f"/cases/{case}/check", CHECKER, passed=True, at="2026-05-09T18:00:00+08:00")
     shown = await get(feedback, f"/cases/{case}")
     assert shown["closed_at"] == "2026-05-09T10:00:00Z"
-    given = await post(feedback, f"/cases/{case}/rating", REPORTER, 201, rating=4, at="2026-05-09T19:00:00+08:00")
-    assert given["rated_at"].startswith(f"{clock():%Y-%m-%dT%H:%M:%S}")
 
 
 async def test_an_end_at_a_doubtful_time_goes_to_a_person(feedback: Running) -> None:
@@ -269,19 +262,55 @@ async def test_a_forced_closing(feedback: Running) -> None:
     assert (shown["outcome"], shown["reason"]) == ("forced", "pulled down")
 
 
-async def test_ratings_count_once_a_person_and_only_for_a_while(feedback: Running, clock: Hands) -> None:
+async def test_a_rating_from_intake_is_shown_and_counts_unless_its_giver_handled_the_case(
+    feedback: Running, clock: Hands
+) -> None:
+    case, own = await waiting(feedback), await waiting(feedback)
+    for one in (case, own):
+        await post(feedback, f"/cases/{one}/check", CHECKER, passed=True)
+    await rate(feedback, case, NOW, 1, comment="still wet")
+    await rate(feedback, own, NOW, 5, "worker:1")
+    shown = [(await get(feedback, f"/cases/{one}"))["ratings"] for one in (case, own)]
+    assert [[(it["rater"], it["rating"], it["comment"], it["counts"]) for it in each] for each in shown] == [
+        [("reporter:1", 1, "still wet", True)],
+        [("worker:1", 5, None, False)],
+    ]
+    clock.advance(hours=3)
+    (group,) = (await get(feedback, "/indicators", by="all"))["items"]
+    satisfaction = group["indicators"]["satisfaction"]
+    assert (satisfaction["value"], satisfaction["of"]) == (1, 1)
+    assert [it["case_id"] for it in (await get(feedback, satisfaction["cases"]))["items"]] == [case]
+
+
+async def test_nobody_rates_at_feedback(feedback: Running) -> None:
     case = await waiting(feedback)
-    assert (await post(feedback, f"/cases/{case}/rating", REPORTER, 409, rating=5))["rule"] == "rating.open"
-    await post(feedback, f"/cases/{case}/check", CHECKER, passed=True)
-    await post(feedback, f"/cases/{case}/rating", REPORTER, 201, rating=4, comment="quick")
-    assert (await post(feedback, f"/cases/{case}/rating", REPORTER, 409, rating=5))["rule"] == "rating.once"
-    clock.advance(days=8)
-    late = token("citizen:2", "reporter")
-    assert (await post(feedback, f"/cases/{case}/rating", late, 409, rating=1))["rule"] == "rating.late"
-    (rating,) = (await get(feedback, f"/cases/{case}"))["ratings"]
-    assert (rating["rating"], rating["comment"]) == (4, "quick")
-    assert rating["rater"].startswith("reporter:"), "a private person's login stands nowhere"
-    assert "citizen:1" not in rating["rater"]
+    answer = await feedback.client.post(f"/cases/{case}/rating", json={"rating": 5}, headers=REPORTER)
+    assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("role", ["shift_leader", "evaluator", "dispatcher"])
+async def test_the_centre_finds_the_cases_whose_reporter_asks_to_reopen_them(feedback: Running, role: str) -> None:
+    case, other = await waiting(feedback), await waiting(feedback)
+    for one in (case, other):
+        await post(feedback, f"/cases/{one}/check", CHECKER, passed=True)
+    await ask_to_reopen(feedback, case, NOW + 3 * HOUR, "wet again")
+    who = token(f"{role}:1", role)
+    (item,) = (await get(feedback, "/cases", who, reopening_requested="true"))["items"]
+    assert (item["case_id"], item["status"], item["reopening_reason"]) == (case, "closed", "wet again")
+    assert (item["reopening_requested_at"], item["reopening_requested_by"]) == ("2026-05-09T11:00:00Z", "reporter:1")
+    (item,) = (await get(feedback, "/cases", who, reopening_requested="false"))["items"]
+    assert (item["case_id"], item["reopening_requested_at"]) == (other, None)
+    assert len(await said(feedback, case, "Evaluated")) == 1
+
+
+async def test_of_what_is_said_of_reports_only_what_follows_the_closing_leaves_a_trace(feedback: Running) -> None:
+    case = case_id()
+    for fact in (report(), Supplement(text="more"), Withdrawal(reason="dried up")):
+        await take(feedback, record(case, fact))
+    database = feedback.runtime.database
+    assert await database.fetch("SELECT FROM streams") == await database.fetch("SELECT FROM inbox") == []
+    await rate(feedback, case, NOW, 4)
+    assert len(await database.fetch("SELECT FROM streams")) == 1
 
 
 async def test_the_queue_is_paged_by_urgency_and_filtered(feedback: Running, clock: Hands) -> None:

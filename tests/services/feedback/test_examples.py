@@ -7,14 +7,15 @@ from tests.services.feedback.desk import (
     HOUR,
     LEADER,
     NOW,
-    REPORTER,
     STREET,
     WATER,
+    ask_to_reopen,
     assignment,
     ended,
     extended,
     plan,
     post,
+    rate,
     record,
     take,
     waiting,
@@ -36,12 +37,6 @@ async def _to_force(feedback: Running) -> Prepared:
     return Prepared(LEADER, {"case_id": await waiting(feedback)})
 
 
-async def _to_rate(feedback: Running) -> Prepared:
-    case = await waiting(feedback)
-    await post(feedback, f"/cases/{case}/check", EVALUATOR, passed=True)
-    return Prepared(REPORTER, {"case_id": case})
-
-
 async def _some_cases(feedback: Running) -> Prepared:
     await _rated(feedback)
     await waiting(feedback, NOW - 24 * HOUR)
@@ -54,7 +49,7 @@ async def _queue(feedback: Running) -> Prepared:
 
 
 async def _rated(feedback: Running) -> Prepared:
-    """A case with everything that its detail can show: an extension, a return, a rework, scores and a rating."""
+    """A case with all that its detail can show: an extension, a return, a rework, scores, a rating, a reopening."""
     case = case_id()
     lead, support = assignment(case, 1, WATER), assignment(case, 2, STREET)
     again = assignment(case, 1, WATER, round_=2, replaces=support.id, lead=False)
@@ -71,7 +66,8 @@ async def _rated(feedback: Running) -> Prepared:
     await post(feedback, f"/cases/{case}/check", CHECKER, passed=False, reason="still wet")
     await take(feedback, record(case, plan(redone, round_=3, because="rework")), record(case, ended(redone)))
     await post(feedback, f"/cases/{case}/check", EVALUATOR, passed=True)
-    await post(feedback, f"/cases/{case}/rating", REPORTER, 201, rating=4, comment="quick")
+    await rate(feedback, case, NOW + 4 * HOUR, 4, comment="quick")
+    await ask_to_reopen(feedback, case, NOW + 5 * HOUR)
     return Prepared(AUDITOR, {"case_id": case})
 
 
@@ -79,7 +75,6 @@ PREPARATIONS: Preparations = {
     "list_checks": _queue,
     "check_case": _to_check,
     "force_closing": _to_force,
-    "rate_case": _to_rate,
     "list_cases": _some_cases,
     "get_case": _rated,
     "list_actions": _to_check,

@@ -16,7 +16,6 @@ from tests.services.feedback.desk import (
     NEAR,
     NEAR_COMMUNITY,
     NOW,
-    REPORTER,
     STREET,
     WATER,
     assignment,
@@ -25,6 +24,7 @@ from tests.services.feedback.desk import (
     get,
     plan,
     post,
+    rate,
     record,
     take,
 )
@@ -63,7 +63,7 @@ async def history(feedback: Running, clock: Hands) -> dict[str, str]:
     await play("returned", (plan(back, at=clock()), clock()), (ended(back, "returned"), clock()))
     clock.advance(hours=3)
     await post(feedback, f"/cases/{cases['late']}/check", CHECKER, passed=True)
-    await post(feedback, f"/cases/{cases['on_time']}/rating", REPORTER, 201, rating=5)
+    await rate(feedback, cases["on_time"], clock(), 5)
     await play("overdue", (plan(assignment(cases["overdue"], 1, WATER, NOW), area=FAR), NOW))
     await play("inside", (plan(assignment(cases["inside"], 1, WATER, clock()), at=clock()), clock()))
     again = assignment(cases["returned"], 1, STREET, clock(), 2, replaces=back.id)
@@ -167,7 +167,7 @@ async def test_a_past_period_gives_the_same_numbers_on_any_day(feedback: Running
     end = ended(one, unit=STREET, resolve_by=NOW + 20 * HOUR, extensions=1)
     await take(feedback, record(overdue, end, clock()))
     await post(feedback, f"/cases/{overdue}/check", CHECKER, passed=True)
-    await post(feedback, f"/cases/{overdue}/rating", REPORTER, 201, rating=1)
+    await rate(feedback, overdue, clock(), 1)
     clock.advance(days=30)
     assert await get(feedback, "/indicators", **period) == before
     longer = {**period, "until": "2026-05-10T14:01:00Z"}

@@ -17,7 +17,6 @@ from tests.services.feedback.desk import (
     LEADER,
     NEAR,
     NOW,
-    REPORTER,
     STREET,
     WATER,
     assignment,
@@ -26,6 +25,7 @@ from tests.services.feedback.desk import (
     get,
     plan,
     post,
+    rate,
     record,
     take,
 )
@@ -35,7 +35,7 @@ from tests.support.services import Hands, Running, token
 
 BEFORE, AFTER = "event.emergency.water-main", "component.road-traffic.surface"
 END, LATER = NOW + timedelta(days=3), NOW + timedelta(days=5)
-"""The end of the period, and when something else happens. Ratings are taken for seven days."""
+"""The end of the period, and when something else happens."""
 PERIOD = {"since": "2026-05-01T00:00:00Z", "until": END.isoformat()}
 GROUPED: tuple[dict[str, str], ...] = (
     {"by": "category"},
@@ -87,14 +87,14 @@ async def closed(feedback: Running, clock: Hands, case: str) -> None:
     await take(feedback, record(case, plan(one)), record(case, ended(one), NOW + HOUR))
     clock.advance(hours=2)
     await post(feedback, f"/cases/{case}/check", CHECKER, passed=True)
-    await post(feedback, f"/cases/{case}/rating", REPORTER, 201, rating=4)
+    await rate(feedback, case, clock(), 4)
 
 
 async def closed_by_force(feedback: Running, clock: Hands, case: str) -> None:
     await take(feedback, record(case, plan(assignment(case, 1, WATER))))
     clock.advance(hours=1)
     await post(feedback, f"/cases/{case}/forced-closing", LEADER, reason="pulled down")
-    await post(feedback, f"/cases/{case}/rating", REPORTER, 201, rating=2)
+    await rate(feedback, case, clock(), 2)
 
 
 async def ruled_again(feedback: Running, clock: Hands, case: str) -> None:
@@ -122,7 +122,7 @@ async def merged(feedback: Running, clock: Hands, case: str) -> None:
 
 
 async def rated(feedback: Running, clock: Hands, case: str) -> None:
-    await post(feedback, f"/cases/{case}/rating", token("citizen:2", "reporter"), 201, rating=1)
+    await rate(feedback, case, clock(), 1, "reporter:2")
 
 
 Play = Callable[[Running, Hands, str], Awaitable[None]]
@@ -192,6 +192,7 @@ class Chance:
         self.open: list[Assignment] = []
         self.given: list[Assignment] = []
         self.round = 0
+        self.raters: set[str] = set()
         self.filed_at: datetime | None = None
 
     async def next(self) -> None:
@@ -237,7 +238,11 @@ class Chance:
         await self.ask("forced-closing", "shift_leader", {"reason": "pulled down"})
 
     async def rate(self) -> None:
-        await self.ask("rating", "reporter", {"rating": self.draw.randint(1, 5)})
+        """Intake takes ratings of closed cases only, and none of what was merged."""
+        by, shown = f"reporter:{self.draw.randint(1, 9)}", await get(self.feedback, f"/cases/{self.case}")
+        if by not in self.raters and shown["outcome"] not in (None, "duplicate"):
+            self.raters.add(by)
+            await rate(self.feedback, self.case, self.clock(), self.draw.randint(1, 5), by)
 
     async def take(self, fact: Any) -> None:
         await take(self.feedback, record(self.case, fact, self.clock()))

@@ -3,10 +3,11 @@
 from functools import partial
 
 from chassis.engine.commands import CommandRequest
+from contracts.feedback import Evaluated
 from services.intake import reporters
 from services.intake.bodies import CASE, REPORTER
 from services.intake.domain.commands import File
-from tests.services.intake.callers import ACCEPTOR, ADMINISTRATOR, LI, file
+from tests.services.intake.callers import ACCEPTOR, ADMINISTRATOR, LI, file, post, told
 from tests.services.intake.desk import GRID
 from tests.support.examples import Preparations, Prepared, make_every_call
 from tests.support.services import Running
@@ -32,6 +33,23 @@ async def _report_of_another(intake: Running) -> Prepared:
     return Prepared(ACCEPTOR, {"case_id": (await file(intake, LI, place={"area": GRID}))["case_id"]})
 
 
+async def _closed_report(intake: Running) -> Prepared:
+    case = (await file(intake, LI, place={"area": GRID}))["case_id"]
+    await told(intake, case, Evaluated(verdict="closed", outcome="fixed"))
+    return Prepared(LI, {"case_id": case})
+
+
+async def _judged_report(intake: Running) -> Prepared:
+    """A report of which everything has been said."""
+    case = (await file(intake, LI, place={"area": GRID}))["case_id"]
+    await post(intake, f"/reports/{case}/supplements", LI, {"text": "in the cellars now"})
+    await post(intake, f"/reports/{case}/withdrawal", LI, {"reason": "dried up"})
+    await told(intake, case, Evaluated(verdict="closed", outcome="withdrawn"))
+    await post(intake, f"/reports/{case}/rating", LI, {"rating": 2, "comment": "too slow"})
+    await post(intake, f"/reports/{case}/reopening", LI, {"reason": "wet again"})
+    return Prepared(LI, {"case_id": case})
+
+
 async def _person(intake: Running) -> Prepared:
     filed = await file(intake, ACCEPTOR, reporter={"name": "Li Na", "phone": "+86 28 5555 0101"})
     return Prepared(ADMINISTRATOR, {"reporter_ref": filed["reporter_ref"]})
@@ -52,10 +70,12 @@ async def _reporter_of_the_example(intake: Running) -> Prepared:
 PREPARATIONS: Preparations = {
     "file_report": _by_reporter,
     "list_reports": _by_staff,
-    "get_report": _own_report,
+    "get_report": _judged_report,
     "list_actions": _report_of_another,
     "add_supplement": _own_report,
     "withdraw_report": _report_of_another,
+    "rate_report": _closed_report,
+    "reopen_report": _closed_report,
     "get_reporter": _own_person,
     "disclose_reporter": _reporter_of_the_example,
     "erase_reporter": _person,

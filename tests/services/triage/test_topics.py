@@ -9,7 +9,7 @@ import pytest
 from chassis.service import Service
 from contracts.fields import Attachment, Place, Point
 from contracts.homes import HOMES
-from contracts.intake import NewReport, Supplement, Withdrawal
+from contracts.intake import NewReport, Rating, Reopening, Supplement, Withdrawal
 from tests.services.triage.desk import (
     CLOSED,
     MAIN,
@@ -87,6 +87,16 @@ async def test_what_is_about_nothing_known_is_parked_for_a_person_and_holds_noth
     assert (await get(triage, f"/cases/{case}"))["ruling"]["because"] == "returned"
     await hear(triage, unknown, report(place=Place(area=grid), external_ref="late"))
     assert await status(triage, unknown) == "merged"
+
+
+async def test_what_is_said_of_a_closed_case_is_passed_over(triage: Running, grid: str) -> None:
+    case, unknown = await filed(triage, report(place=Place(area=grid))), case_id()
+    before = await triage.runtime.database.fetch("SELECT stream_id, version FROM streams")
+    for fact in (Rating(verdict_id=case_id(), rating=1), Reopening(verdict_id=case_id(), reason="again")):
+        for one in (case, unknown):
+            await hear(triage, one, fact)
+    assert await parked(triage) == []
+    assert await triage.runtime.database.fetch("SELECT stream_id, version FROM streams") == before
 
 
 async def test_what_a_person_gave_out_is_known_when_it_ends(triage: Running, grid: str) -> None:
