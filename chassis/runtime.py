@@ -34,8 +34,9 @@ from chassis.service import Service
 from chassis.settings import Settings
 from chassis.store.changes import Changes
 from chassis.store.database import TRANSIENT_ERRORS, Database
-from chassis.web.application import OPERATIONS, PARKED, build
+from chassis.web.application import ACCESS, OPERATIONS, PARKED, build
 from chassis.worker import DecidingWorker, RecordingWorker, Worker
+from contracts.reading import Matter
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +79,15 @@ class Runtime:
         )
         model = replace(service.model, registry=self.registry)
         return DecidingWorker(model, self.database, self.clock, relay, self._read_up_to)
+
+    @property
+    def sensitive(self) -> frozenset[str]:
+        """The categories of sensitive cases."""
+        return self.service.sensitive
+
+    def matter(self, state: Any) -> Matter | None:
+        """What the rule of reading asks of a case in that state."""
+        return self.service.matter(state)
 
     @property
     def commands(self) -> Commands:
@@ -215,7 +225,7 @@ def application(runtime: Runtime) -> FastAPI:
     service = runtime.service
     routes = OPERATIONS
     if isinstance(service.model, Model):
-        routes |= PARKED
+        routes |= PARKED | ACCESS
     if runtime.serves:
         routes |= service.routes
     return build(service.name, release(), runtime, lifespan, routes)

@@ -79,6 +79,8 @@ CAUSES: Mapping[str, tuple[str, ...]] = {
     # operators name the parked event where it can be read, else its coordinates in the fact itself
     "retried": ("any",),
     "discarded": ("any",),
+    # by what the service that is asked knows of the case
+    "accessed": ("new", *_RULINGS),
     # Notice: the fact it tells of, or the request it answers
     "notice assigned": ("dispatched", "offered", "handed_on"),
     "notice changed": ("joined", "dispatched"),

@@ -8,7 +8,7 @@ dispatch  acknowledged, en_route, on_scene, note, extension_requested       by t
           nearly_due, overdue, escalated, offered, escalation_failed        by the clock
           joined, supplemented                                              because of another case
 feedback  checking, check_overdue, verified, failed, rated
-any       refused (a partner's request), retried, discarded (a parked record)
+any       refused (a partner's request), retried, discarded (a parked record), accessed
 """
 
 from collections.abc import Mapping
@@ -388,6 +388,16 @@ class Discarded(_Settled):
     step: Literal["discarded"] = "discarded"
 
 
+class Accessed(_Step):
+    """Somebody may read the case for a while whom the rule of reading does not show it to; who, is the actor."""
+
+    step: Literal["accessed"] = "accessed"
+    until: Instant
+    """Until when."""
+    reason: Line
+    """What for, in their words."""
+
+
 TriageStep = Verifying | VerifiedBeforeFiling | AwaitingRuling | RulingOverdue
 UnitStep = Acknowledged | EnRoute | OnScene | Noted | ExtensionRequested
 """What the unit's people do with an assignment. Whoever does it has acted on the work and may not check it."""
@@ -399,7 +409,7 @@ AssignmentStep = UnitStep | WatcherStep | ClockStep
 DispatchStep = AssignmentStep | Joined | Supplemented
 FeedbackStep = Checking | CheckOverdue | Verified | Failed | Rated
 Progressed = Annotated[
-    TriageStep | DispatchStep | FeedbackStep | Refused | Retried | Discarded, Field(discriminator="step")
+    TriageStep | DispatchStep | FeedbackStep | Refused | Retried | Discarded | Accessed, Field(discriminator="step")
 ]
 
 
@@ -409,7 +419,7 @@ def _publishers(step: type[Any]) -> frozenset[str]:
             return frozenset({service_source(service)})
     if step is Refused:
         return TELLERS
-    if not issubclass(step, _Settled):
+    if not issubclass(step, _Settled | Accessed):
         raise LookupError(f"{step.__name__} is a step of nobody's")
     return DECIDERS
 

@@ -20,6 +20,7 @@ TABLES: Mapping[str, str] = {
     "leader": "SELECT, UPDATE",
     "parked": "SELECT, INSERT, UPDATE (status, kind, reason, settled_at, settled_by)",
     "propagations": "SELECT, INSERT, UPDATE (fault), DELETE",
+    "accesses": "SELECT, INSERT, UPDATE (until)",
     "idempotency": "SELECT, INSERT, UPDATE (status, body, version)",
 }
 """Table of the chassis -> the role's privileges on it. A row lock needs UPDATE of some column."""

@@ -1,8 +1,8 @@
 """Who calls: bearer tokens (JWT) of people, client keys of partner systems.
 
 A token's claims: `sub`, `roles` (list; names that are no role of ours are ignored), `unit`, `areas` (list of area path
-prefixes, empty: all), `exp`, audience `casegrid`. A client key goes in the header `X-Client-Key`; only its SHA-256 is
-kept, with the partner's entry.
+prefixes; what they mean, and what none means, depends on the roles: contracts.reading), `exp`, audience `casegrid`. A
+client key goes in the header `X-Client-Key`; only its SHA-256 is kept, with the partner's entry.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ from pydantic import TypeAdapter, ValidationError
 from chassis.registry import Registry
 from chassis.retry import in_short, in_words
 from chassis.settings import Settings
-from chassis.web.errors import Forbidden, Unauthenticated, Unready
-from contracts.fields import Name, is_list, is_object, lies_in
+from chassis.web.errors import Unauthenticated, Unready
+from contracts.fields import Name, is_list, is_object
 from contracts.homes import partner_subject
 from contracts.roles import PEOPLE, Role
 
@@ -51,17 +51,6 @@ class Caller:
     believed: bool = True
     """Whether the caller's own times count in a case entered long after the fact: those of staff, and of a partner with
     the right to it. A private person's clock may be wrong, and must not silence an emergency."""
-
-    def covers(self, area: str | None) -> bool:
-        """Whether the caller's areas include that one; no areas means everywhere."""
-        if not self.areas:
-            return True
-        return area is not None and any(lies_in(area, own) for own in self.areas)
-
-    def require_area(self, area: str | None) -> None:
-        """Raises `Forbidden` if the caller's areas do not include that one."""
-        if not self.covers(area):
-            raise Forbidden(f"the caller's areas do not include {area or 'a case without an area'}")
 
 
 NOBODY = Caller("anonymous", frozenset())

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from chassis.kafka.connection import Connection
+from contracts.roles import needs_areas
 from deploy.stack import asked, connections, secrets, token
 from deploy.stack.plan import SERVICES, from_environment
 
@@ -35,13 +36,18 @@ class Addresses:
     """As its administrator, who may look at everything."""
     urls: Mapping[str, str]
     jwt_key: str
+    district: tuple[str, ...] = ("CH",)
+    """The areas that are the whole district."""
 
     @classmethod
     def of_stack(cls, folder: Path) -> "Addresses":
         """Of the embedded stack in that folder, as it was started. Raises `Problem` if the environment is wrong."""
         plan = asked.as_asked(from_environment({**os.environ, "CASEGRID_DATA": str(folder)}))
         return cls(
-            connections.administrator(plan), {name: plan.url(name) for name in SERVICES}, secrets.load(plan.run).jwt_key
+            connections.administrator(plan),
+            {name: plan.url(name) for name in SERVICES},
+            secrets.load(plan.run).jwt_key,
+            token.whole_district(plan.district),
         )
 
 
@@ -49,7 +55,7 @@ class City:
     """The five services of a stack on this machine. Use as an async context manager."""
 
     def __init__(self, addresses: Addresses, client: httpx.AsyncClient | None = None) -> None:
-        self._jwt_key = addresses.jwt_key
+        self._jwt_key, self._district = addresses.jwt_key, addresses.district
         self.broker = addresses.broker
         self.urls = addresses.urls
         limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
@@ -62,7 +68,9 @@ class City:
         await self._client.aclose()
 
     def person(self, subject: str, *roles: str, unit: str | None = None, areas: tuple[str, ...] = ()) -> "Person":
-        """Somebody with a development token."""
+        """Somebody with a development token; in the whole district, where the roles need areas and none are named."""
+        if not areas and needs_areas(roles):
+            areas = self._district
         bearer = token.issue(self._jwt_key, subject=subject, roles=roles, unit=unit, areas=areas)
         return Person(self, subject, {"authorization": f"Bearer {bearer}"}, unit)
 

@@ -22,6 +22,7 @@ from chassis.web.errors import Forbidden, Json, NotFound
 from chassis.web.filters import require_area, require_category, require_status
 from chassis.web.identity import Caller
 from chassis.web.paging import page
+from chassis.web.reading import Reader, ReaderDep, ScopeDep
 from chassis.web.requests import (
     CallerDep,
     ClockDep,
@@ -34,12 +35,14 @@ from chassis.web.requests import (
     etag,
     reference_of,
 )
+from chassis.web.roles import Access, Bound, Route
 from contracts.envelope import Event
 from contracts.fields import CASE_ID, instant
 from contracts.intake import NewReport, Supplement, Withdrawal
+from contracts.reading import Matter
 from contracts.roles import Role
 from services.intake import bodies, callers, queries, reporters
-from services.intake.callers import STAFF, ByDep, OwnNameDep
+from services.intake.callers import ByDep, OwnNameDep
 from services.intake.domain.case import Case
 from services.intake.domain.commands import AddSupplement, Command, File, Withdraw, actions
 from services.intake.reference import District, UnknownArea
@@ -52,15 +55,15 @@ READERS = frozenset(Role)
 NAME_READERS = frozenset({Role.ACCEPTOR, Role.SHIFT_LEADER, Role.EVALUATOR, Role.ADMINISTRATOR})
 ERASERS = frozenset({Role.ADMINISTRATOR})
 
-ROLES: dict[tuple[str, str], frozenset[str]] = {
-    ("POST", "/reports"): FILERS,
-    ("GET", "/reports"): READERS,
-    ("GET", "/reports/{case_id}"): READERS,
-    ("GET", "/reports/{case_id}/actions"): READERS,
-    ("POST", "/reports/{case_id}/supplements"): FILERS,
-    ("POST", "/reports/{case_id}/withdrawal"): FILERS,
-    ("GET", "/reporters/{reporter_ref}"): NAME_READERS | {Role.REPORTER},
-    ("DELETE", "/reporters/{reporter_ref}"): ERASERS | {Role.REPORTER},
+ROLES: dict[Route, Access] = {
+    ("POST", "/reports"): Access(FILERS, Bound.NOTHING),
+    ("GET", "/reports"): Access(READERS, Bound.LIST),
+    ("GET", "/reports/{case_id}"): Access(READERS, Bound.CASE),
+    ("GET", "/reports/{case_id}/actions"): Access(READERS, Bound.CASE),
+    ("POST", "/reports/{case_id}/supplements"): Access(FILERS, Bound.CASE),
+    ("POST", "/reports/{case_id}/withdrawal"): Access(FILERS, Bound.CASE),
+    ("GET", "/reporters/{reporter_ref}"): Access(NAME_READERS | {Role.REPORTER}, Bound.OWN),
+    ("DELETE", "/reporters/{reporter_ref}"): Access(ERASERS | {Role.REPORTER}, Bound.OWN),
 }
 
 TAGS = {
@@ -132,32 +135,32 @@ async def file_report(
 @router.get("/reports", tags=["reports"], response_model=bodies.ReportPage)
 async def list_reports(
     filters: Annotated[bodies.ReportFilters, Query()],
-    caller: CallerDep,
+    scope: ScopeDep,
     own: OwnNameDep,
     database: DatabaseDep,
     district: DistrictDep,
 ) -> Response:
     """Lists reports, the newest first.
 
-    A reporter or a partner sees their own. Staff also see those in the areas of their token; without areas, all.
+    A reporter or a partner sees their own. Staff also see those that they may read: for district-wide roles all, or
+    those in the areas of the token; for area roles those in the areas, but for sensitive ones.
     """
     require_status(filters.status, "intake")
     require_area(filters.area, district.areas.by_path)
-    areas = caller.areas if caller.roles & STAFF else None
-    rows = await queries.list_reports(database, filters, own, areas)
+    rows = await queries.list_reports(database, filters, own, scope)
     leaders = await queries.find_leaders(database, rows)
     items = [_item(row, leaders[row["case_id"]]) for row in rows]
     return Json(page(items, filters.limit, lambda item: [item["reported_at"], item["case_id"]]))
 
 
 @router.get("/reports/{case_id}", tags=["reports"], response_model=bodies.ReportDetail)
-async def get_report(case_id: CasePath, caller: CallerDep, own: OwnNameDep, database: DatabaseDep) -> Response:
+async def get_report(case_id: CasePath, reader: ReaderDep, own: OwnNameDep, database: DatabaseDep) -> Response:
     """Shows a report with all its words, and what became of it.
 
     A report that was merged has the status and outcome of the case it was merged into, directly or through others. Only
     whoever filed it and staff of its area may read it.
     """
-    row = await _find_readable(case_id, caller, own, database)
+    row = await _find_readable(case_id, reader, own, database)
     leaders = await queries.find_leaders(database, [row])
     words = _words(row, await queries.find_facts(database, case_id))
     return Json(_item(row, leaders[case_id]) | words, headers={"ETag": etag(row["version"])})
@@ -167,6 +170,7 @@ async def get_report(case_id: CasePath, caller: CallerDep, own: OwnNameDep, data
 async def list_actions(
     case_id: CasePath,
     caller: CallerDep,
+    reader: ReaderDep,
     own: OwnNameDep,
     commands: CommandsDep,
     database: DatabaseDep,
@@ -177,14 +181,14 @@ async def list_actions(
     Whoever may read the report may ask. The commands themselves are decided by the same rules. Rules about what is
     entered are not asked.
     """
-    await _find_readable(case_id, caller, own, database)
+    row = await _find_readable(case_id, reader, own, database)
     stream, inputs = await commands.consider(case_id, CommandRequest(own or caller.subject))
     try:
         refusals = actions(await callers.speaks_for(caller, registry), stream.state, inputs)
     except Forbidden as fault:
         refusals = dict.fromkeys(_OPERATIONS, Refused("partner.says", str(fault)))
-    offered = Actions(router, ROLES, caller)
-    items = [offered.item(name, refusals[command], case_id=case_id) for command, name in _OPERATIONS.items()]
+    offered, asked = Actions(router, ROLES, reader), None if row["filed_by"] == own else _matter(row)
+    items = [offered.item(name, refusals[command], asked, case_id=case_id) for command, name in _OPERATIONS.items()]
     return actions_answer(case_id, stream.version, items)
 
 
@@ -192,7 +196,7 @@ async def list_actions(
 async def add_supplement(
     case_id: CasePath,
     body: bodies.SupplementBody,
-    caller: CallerDep,
+    reader: ReaderDep,
     by: ByDep,
     request: CommandRequestDep,
     commands: CommandsDep,
@@ -204,7 +208,7 @@ async def add_supplement(
     (`report.owner`). A report that has ended takes no supplement (`report.ended`); a merged one does. There may be 200
     supplements at most (`supplement.limit`).
     """
-    request = await _change_request(case_id, request, caller, database)
+    request = await _change_request(case_id, request, reader, database)
     command = AddSupplement(body.text, body.attachments, by)
     return answer(await commands.execute(case_id, command, replace(request, claimed_at=body.at), partial(_change, 201)))
 
@@ -213,7 +217,7 @@ async def add_supplement(
 async def withdraw_report(
     case_id: CasePath,
     body: bodies.WithdrawalBody,
-    caller: CallerDep,
+    reader: ReaderDep,
     by: ByDep,
     request: CommandRequestDep,
     commands: CommandsDep,
@@ -225,7 +229,7 @@ async def withdraw_report(
     (`report.owner`), once (`withdrawal.once`), and not after it has ended (`report.ended`) or was merged
     (`report.merged`).
     """
-    request = await _change_request(case_id, request, caller, database)
+    request = await _change_request(case_id, request, reader, database)
     command = Withdraw(body.reason, by)
     return answer(await commands.execute(case_id, command, replace(request, claimed_at=body.at), partial(_change, 202)))
 
@@ -261,26 +265,45 @@ async def erase_reporter(
     return Response(status_code=204)
 
 
-async def _change_request(case_id: str, request: CommandRequest, caller: Caller, database: Database) -> CommandRequest:
-    """The request to change a report, as events name its actor. Raises `Forbidden` out of the caller's areas."""
-    request = await callers.acting(request, caller, database)
-    if caller.areas and (row := await queries.find_report(database, case_id)) is not None:
-        _require_readable(row, caller, request.actor)
-    return request
+async def _change_request(case_id: str, request: CommandRequest, reader: Reader, database: Database) -> CommandRequest:
+    """The request to change a report, as events name its actor. Whoever did not file it needs to be allowed to read it:
+    of private persons and partners the domain says whose it is.
+    """
+    request = await callers.acting(request, reader.caller, database)
+
+    def others(state: Case) -> Matter | None:
+        own = state.report is not None and state.report.filed_by == request.actor
+        return matter(state) if reader.scope.staff and not own else None
+
+    return replace(request, permits=reader.permits(others, f"there is no report {case_id}"))
 
 
-async def _find_readable(case_id: str, caller: Caller, own: str | None, database: Database) -> queries.Row:
+async def _find_readable(case_id: str, reader: Reader, own: str | None, database: Database) -> queries.Row:
     """The report. Raises `NotFound`, and `Forbidden` if the caller may not read it."""
     row = await queries.find_report(database, case_id)
     if row is None:
         raise NotFound(f"there is no report {case_id}")
-    _require_readable(row, caller, own)
+    await _require_readable(row, reader, own)
     return row
 
 
-def _require_readable(row: queries.Row, caller: Caller, own: str | None) -> None:
-    if row["filed_by"] != own and not (caller.roles & STAFF and caller.covers(row["area"])):
+async def _require_readable(row: queries.Row, reader: Reader, own: str | None) -> None:
+    if row["filed_by"] == own:
+        return
+    if not reader.scope.staff:
         raise Forbidden("this report is neither yours nor in your areas")
+    await reader.sight(row["case_id"], _matter(row), f"there is no report {row['case_id']}")
+
+
+def matter(state: Case) -> Matter | None:
+    """What the rule of reading asks of a case; None if there is no report of it."""
+    report = state.report
+    return None if report is None else Matter(state.area or report.area, state.category or report.category)
+
+
+def _matter(row: queries.Row) -> Matter:
+    """What the rule of reading asks of a report. Whose people work on it counts in dispatch and feedback."""
+    return Matter(row["area"], row["category"])
 
 
 def _require_own(reporter_ref: str, caller: Caller, own: str | None, *, unless: frozenset[Role]) -> None:

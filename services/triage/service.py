@@ -32,4 +32,6 @@ def build(settings: Settings) -> Service:
         routes=Routes(api.router, api.ROLES, api.TAGS) | lists,
         migrations=MIGRATIONS,
         reference=rules,
+        sensitive=rules.catalogue.sensitive,
+        matter=api.matter,
     )

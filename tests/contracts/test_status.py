@@ -231,6 +231,7 @@ SAY_NOTHING = {
     *("supplement", "withdrawal", "upheld", "ruling_overdue", "joined", "supplemented", "note", "urged", "supervised"),
     *("extension_requested", "extended", "extension_refused", "nearly_due", "overdue", "escalated", "offered"),
     *("escalation_failed", "check_overdue", "rated", "refused", "retried", "discarded"),
+    "accessed",
 }
 """The facts from which no status follows."""
 

@@ -222,6 +222,7 @@ ONLY_COUNTED = {
     *("joined", "supplemented", "en_route", "on_scene", "note", "urged", "supervised", "extension_requested"),
     *("extended", "extension_refused", "nearly_due", "overdue", "escalated", "offered", "escalation_failed"),
     *("checking", "check_overdue", "verified", "failed", "rated", "refused", "retried", "discarded"),
+    "accessed",
 }
 """The facts that change nothing of the row but the standing and where the log ends."""
 

@@ -22,6 +22,7 @@ from chassis.settings import DEVELOPMENT_KEY, Settings
 from chassis.store.database import Connection, Database
 from chassis.web.identity import AUDIENCE
 from contracts.envelope import Event
+from contracts.roles import needs_areas
 from contracts.wire import reread
 from tests.support.answers import Watched
 
@@ -31,8 +32,10 @@ NOWHERE = "127.0.0.1:1"
 """Where no broker is."""
 
 
-def token(subject: str, *roles: str, unit: str | None = None, areas: tuple[str, ...] = ()) -> dict[str, str]:
-    """Headers of a person with these roles."""
+def token(subject: str, *roles: str, unit: str | None = None, areas: tuple[str, ...] | None = None) -> dict[str, str]:
+    """Headers of a person with these roles; in the whole district, unless areas are named, or none of them: `()`."""
+    if areas is None:
+        areas = ("CH",) if needs_areas(roles) else ()
     claims = {
         "sub": subject,
         "roles": list(roles),
