@@ -50,7 +50,7 @@ class GrantedAccess(Answer):
     ]
 
 
-@router.post("/access", status_code=201, response_model=GrantedAccess)
+@router.post("/access", status_code=201, response_model=GrantedAccess, responses={404: {}})
 async def ask_for_access(
     body: AccessBody, caller: CallerDep, request: CreatingRequestDep, process: DecidingProcessDep
 ) -> Response:
