@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from functools import cache
 
 from contracts.fields import lies_in
 from contracts.roles import STAFF, Role, Sees
@@ -101,16 +102,25 @@ def scope_of(
     """What a caller of these roles sees, whose token names these areas, and who works for these units. `sensitive` are
     the categories that the catalogue says are.
     """
-    held = frozenset(Role(role) for role in roles)
+    placed, district, unit, staff = _reach(frozenset(roles))
+    return Scope(
+        everywhere=district and not areas,
+        areas=tuple(areas) if placed else (),
+        sensitive=sensitive,
+        confidential=district,
+        units=frozenset(units) if unit else frozenset(),
+        staff=staff,
+    )
+
+
+@cache
+def _reach(roles: frozenset[str]) -> tuple[bool, bool, bool, bool]:
+    """Whether these roles see cases of areas, of the district, of their unit, and whether they are staff's. Every
+    request asks, for one of a few sets of roles.
+    """
+    held = [Role(role) for role in roles]
     seen = Sees(0)
     for role in held:
         seen |= role.sees
-    placed = bool(seen & (Sees.AREAS | Sees.DISTRICT))
-    return Scope(
-        everywhere=Sees.DISTRICT in seen and not areas,
-        areas=tuple(areas) if placed else (),
-        sensitive=sensitive,
-        confidential=Sees.DISTRICT in seen,
-        units=frozenset(units) if Sees.UNIT in seen else frozenset(),
-        staff=bool(held & STAFF),
-    )
+    district = Sees.DISTRICT in seen
+    return district or Sees.AREAS in seen, district, Sees.UNIT in seen, not STAFF.isdisjoint(held)

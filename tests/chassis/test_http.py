@@ -197,10 +197,12 @@ async def test_without_a_broker_it_is_alive_and_serves_but_is_not_ready(tally: R
 
 
 def test_a_route_without_roles_and_roles_without_a_route_do_not_start() -> None:
-    """Nobody opens a route by forgetting it, and no entry of the table is misspelt."""
-    for roles in ({}, {**TALLY.routes.roles, ("GET", "/caes"): Access(ANYONE, Bound.NOTHING)}):
+    """Nobody opens a route by forgetting it or how it is bound, and no entry of the table is misspelt."""
+    known: dict[Any, Any] = {**TALLY.routes.roles}
+    unbound = dict.fromkeys(known, ANYONE)
+    for roles in ({}, unbound, {**known, ("GET", "/caes"): Access(ANYONE, Bound.NOTHING)}):
         service = replace(TALLY, routes=replace(TALLY.routes, roles=roles))
-        with pytest.raises(RuntimeError, match="routes without roles, or roles without routes"):
+        with pytest.raises(RuntimeError, match="routes without a declaration of access, or declarations without a route"):
             application(Runtime(service, Settings()))
 
 

@@ -434,10 +434,8 @@ async def test_the_live_board_counts_what_its_client_may_see(
                 httpx.AsyncClient(base_url=url) as client,
                 client.stream("GET", "/board/stream", headers=asker.headers) as answer,
             ):
-                async for line in answer.aiter_lines():
-                    if line.startswith("data: "):
-                        message = json.loads(line.removeprefix("data: "))
-                        break
+                data = (line async for line in answer.aiter_lines() if line.startswith("data: "))
+                message = json.loads((await anext(data)).removeprefix("data: "))
             assert {one["case_id"] for one in message["assignments"]} == seen, asker
             assert message["board"]["open"] == len(seen), asker
 
