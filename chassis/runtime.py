@@ -33,9 +33,10 @@ from chassis.service import Service
 from chassis.settings import Settings
 from chassis.store.changes import Changes
 from chassis.store.database import TRANSIENT_ERRORS, Database
-from chassis.web.application import OPERATIONS, PARKED, READS, build
+from chassis.web.application import ACCESS, OPERATIONS, PARKED, READS, build
 from chassis.web.keys import keys_of
 from chassis.worker import DecidingWorker, RecordingWorker, Worker
+from contracts.reading import Matter
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,15 @@ class Runtime:
             return RecordingWorker(service.model, self.database)
         model = replace(service.model, registry=self.registry)
         return DecidingWorker(model, self.database, self.clock, self._reading, self._read_up_to)
+
+    @property
+    def sensitive(self) -> frozenset[str]:
+        """The categories of sensitive cases."""
+        return self.service.sensitive
+
+    def matter(self, state: Any) -> Matter | None:
+        """What the rule of reading asks of a case in that state."""
+        return self.service.matter(state)
 
     @property
     def commands(self) -> Commands:
@@ -235,7 +245,7 @@ def application(runtime: Runtime) -> FastAPI:
     service = runtime.service
     routes = OPERATIONS | READS
     if isinstance(service.model, Model):
-        routes |= PARKED
+        routes |= PARKED | ACCESS
     if runtime.serves:
         routes |= service.routes
     return build(service.name, release(), runtime, lifespan, routes)

@@ -10,9 +10,15 @@ from chassis.store.migrations import EVERY, STORE, Migration, read
 from chassis.web.application import Routes
 from chassis.web.requests import Process
 from chassis.worker import Recorder
+from contracts.reading import Matter
 
 Task = Callable[[Process], Awaitable[None]]
 """What else a worker runs for as long as it lives."""
+
+
+def no_matter(_: Any) -> Matter | None:
+    """`matter` of a service that decides nothing."""
+    return None
 
 
 @dataclass(frozen=True)
@@ -20,13 +26,16 @@ class Service:
     """A service, ready to be run by chassis.runtime.
 
     `model` says how it decides, or that it only records. `reference` is what its routes know of the district, which the
-    dependency `reference_of` gives them.
+    dependency `reference_of` gives them; `sensitive` are the categories of sensitive cases there. `matter` is what the
+    rule of reading asks of a case, if the service knows of it.
     """
 
     model: Model | Recorder
     routes: Routes
     migrations: Sequence[Migration]
     reference: Any = None
+    sensitive: frozenset[str] = frozenset()
+    matter: Callable[[Any], Matter | None] = no_matter
     tasks: Sequence[Task] = ()
 
     @property

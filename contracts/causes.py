@@ -84,6 +84,8 @@ CAUSES: Mapping[str, tuple[str, ...]] = {
     "discarded": ("any",),
     # it is said of a record, and follows from no event
     "forged": (),
+    # by what the service that is asked knows of the case
+    "accessed": ("new", *_RULINGS),
     # Notice: the fact it tells of, or the request it answers
     "notice assigned": ("dispatched", "offered", "handed_on"),
     "notice changed": ("joined", "dispatched"),

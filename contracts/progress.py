@@ -10,7 +10,8 @@ dispatch  acknowledged, en_route, on_scene, note, extension_requested       by t
           joined, supplemented                                              because of another case
 feedback  checking, check_overdue, verified, failed
 any       refused (a partner's request), retried, discarded (a parked record),
-          forged (a record in its name that is not its own)
+          forged (a record in its name that is not its own),
+          accessed (somebody may read the case by exception)
 """
 
 from collections.abc import Mapping
@@ -405,6 +406,16 @@ class Forged(_Step):
     """`unknown`: the service has no such event of the case; `altered`: it has, on another topic or in other words."""
 
 
+class Accessed(_Step):
+    """Somebody may read the case for a while whom the rule of reading does not show it to; who, is the actor."""
+
+    step: Literal["accessed"] = "accessed"
+    until: Instant
+    """Until when."""
+    reason: Line
+    """What for, in their words."""
+
+
 IntakeStep = Disclosed
 TriageStep = Verifying | VerifiedBeforeFiling | AwaitingRuling | RulingOverdue
 UnitStep = Acknowledged | EnRoute | OnScene | Noted | ExtensionRequested
@@ -417,7 +428,7 @@ AssignmentStep = UnitStep | WatcherStep | ClockStep
 DispatchStep = AssignmentStep | Joined | Supplemented
 FeedbackStep = Checking | CheckOverdue | Verified | Failed
 Progressed = Annotated[
-    IntakeStep | TriageStep | DispatchStep | FeedbackStep | Refused | Retried | Discarded | Forged,
+    IntakeStep | TriageStep | DispatchStep | FeedbackStep | Refused | Retried | Discarded | Forged | Accessed,
     Field(discriminator="step"),
 ]
 
@@ -430,7 +441,7 @@ def _publishers(step: type[Any]) -> frozenset[str]:
             return frozenset({service_source(service)})
     if step is Refused:
         return TELLERS
-    if not issubclass(step, _Settled | Forged):
+    if not issubclass(step, _Settled | Forged | Accessed):
         raise LookupError(f"{step.__name__} is a step of nobody's")
     return DECIDERS
 

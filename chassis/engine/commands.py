@@ -11,12 +11,14 @@ from pydantic import ValidationError
 
 from chassis import telemetry
 from chassis.clock import Clock
-from chassis.engine.decider import Inputs, NotYours, Refused, Unknown, decided
+from chassis.engine.decider import Facts, Inputs, NotYours, Refused, Unknown, decided
 from chassis.engine.model import Model
 from chassis.engine.unit_of_work import UnitOfWork, begin
 from chassis.retry import NotNow
 from chassis.store.database import Conflict, Connection, Database
 from chassis.store.streams import Stream
+from contracts.fields import Fact
+from contracts.times import Counted
 from contracts.wire import broken
 
 _TRIES = 8
@@ -53,6 +55,8 @@ class CommandRequest:
     match_required: bool = False
     claimed_at: datetime | None = None
     """When it happened, in the words of the caller, if not now. The domain says whether that counts."""
+    permits: Callable[[Any], None] | None = None
+    """Raises where the actor may not act on a case in that state, before anything else is said of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,13 @@ class Answer:
     body: bytes
     version: int
     repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A command that means the same in every service, whatever its domain: the step it is. It may raise `Refused`."""
+
+    of: Callable[[Any, Inputs], Fact]
 
 
 ToResponse = Callable[[Any, Sequence[Any]], tuple[int, Any]]
@@ -127,8 +138,10 @@ class Commands:
                 return given
         work = await begin(self._model, connection, self._clock(), [stream_id])
         stream = work.journal.streams[stream_id]
+        if request.permits is not None:
+            request.permits(stream.state)
         inputs = self._inputs(work, stream_id, request)
-        decide = partial(decided, self._model.decider, command, stream.state, inputs)
+        decide = partial(self._decided, command, stream.state, inputs)
         if request.if_match is not None and request.if_match != stream.version:
             _require_theirs(decide)
             raise Stale(f"If-Match is {request.if_match}, but the case is at version {stream.version}")
@@ -146,6 +159,11 @@ class Commands:
         if request.idempotency_key is not None:
             await self._remember(connection, request, answer)
         return answer
+
+    def _decided(self, command: Any, state: Any, inputs: Inputs) -> tuple[Counted, Facts]:
+        if isinstance(command, Step):
+            return Counted(inputs.at), [command.of(state, inputs)]
+        return decided(self._model.decider, command, state, inputs)
 
     async def _given(self, connection: Connection, request: CommandRequest) -> Answer | None:
         """The answer given before to this key. The first request takes the key; a second one waits for its outcome."""

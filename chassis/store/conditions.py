@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from contracts.reading import Scope
+
 
 class Conditions:
     """Terms joined by AND, with their arguments. A filter of None adds nothing.
@@ -35,13 +37,30 @@ class Conditions:
         """The area in the column is this one or lies in it."""
         self.below(column, area, "/")
 
-    def in_any_area(self, column: str, areas: Sequence[str]) -> None:
-        """The area in the column lies in one of these; no areas: everywhere."""
-        if areas:
-            self._terms.append(self.any_area(column, areas))
+    def visible(self, scope: Scope, own: str | None = None, *, area: str = "area", category: str = "category") -> None:
+        """The caller may see the case, whose area and category are in these columns. `own` is a term that is true of
+        what the caller sees wherever it lies.
+        """
+        terms = [] if own is None else [own]
+        if scope.everywhere or scope.areas:
+            placed = ["true"] if scope.everywhere else [self.any_area(area, scope.areas)]
+            if scope.district and not scope.everywhere:
+                placed = [f"({placed[0]} OR {area} IS NULL)"]
+            placed += self._not_hidden(scope, category)
+            terms.append(" AND ".join(placed))
+        self._terms.append(f"({' OR '.join(terms) or 'false'})")
+
+    def not_hidden(self, scope: Scope, *, category: str = "category") -> None:
+        """The category is no sensitive one, unless the caller may see those."""
+        self._terms += self._not_hidden(scope, category)
+
+    def _not_hidden(self, scope: Scope, category: str) -> list[str]:
+        if scope.confidential or not scope.sensitive:
+            return []
+        return [f"({category} = ANY({self.place(sorted(scope.sensitive))}::text[])) IS NOT TRUE"]
 
     def any_area(self, column: str, areas: Sequence[str]) -> str:
-        """The term of `in_any_area`, to be joined with others by OR."""
+        """The area in the column lies in one of these, as a term to be joined with others by OR."""
         return f"({' OR '.join(self._path(column, area, '/') for area in areas)})"
 
     def below(self, column: str, path: str | None, separator: str = ".") -> None:

@@ -23,6 +23,7 @@ TABLES: Mapping[str, str] = {
     "propagations": "SELECT, INSERT, UPDATE (fault), DELETE",
     "tail": "SELECT, INSERT, UPDATE (next)",
     "forgeries": "SELECT, INSERT",
+    "accesses": "SELECT, INSERT, UPDATE (until)",
     "idempotency": "SELECT, INSERT, UPDATE (status, body, version)",
 }
 """Table of the chassis -> the role's privileges on it. A row lock needs UPDATE of some column."""

@@ -14,9 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from chassis.engine.decider import Refused
 from chassis.web.errors import Json
-from chassis.web.identity import Caller
+from chassis.web.reading import Reader, sees
 from chassis.web.requests import etag
-from chassis.web.roles import Roles, lacking_role, routes_of
+from chassis.web.roles import Roles, lacking_role, routes_of, scope_on
+from contracts.reading import Matter
 
 _CASE, _WHY = "019e0a9c-1f78-7c3e-8b1a-0c8f7e0d4a11", "needs one of the roles dispatcher, shift_leader"
 
@@ -62,22 +63,26 @@ class Actions:
 
     router: APIRouter
     roles: Roles
-    caller: Caller
+    reader: Reader
 
     @cached_property
     def _routes(self) -> Mapping[str, APIRoute]:
         return {route.name: route for route in routes_of(self.router)}
 
-    def item(self, name: str, refused: Refused | None, **parameters: Any) -> ActionItem:
+    def item(self, name: str, refused: Refused | None, matter: Matter | None = None, **parameters: Any) -> ActionItem:
         """The action of the route of that name, with these parameters in its path; what refuses it, if the domain does.
+        `matter` is the case, where the rule of who may act on it is asked.
 
         Raises `LookupError` if there is no such route.
         """
         route = self._routes[name]
         method = next(iter(route.methods or ()))
-        lacking = lacking_role(self.roles[method, route.path], self.caller)
+        access, caller = self.roles[method, route.path], self.reader.caller
+        lacking = lacking_role(access.roles, caller)
         if lacking is not None:
             refused = Refused("caller.role", lacking)
+        elif matter is not None and not sees(scope_on(access, caller, self.reader.process), matter):
+            refused = Refused("caller.scope", "the caller may read this, but with these roles not act on it")
         return ActionItem(
             action=name,
             method=method,

@@ -11,7 +11,7 @@ from fastapi import Request as HttpRequest
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 
-from chassis.web import operations, reads
+from chassis.web import access, operations, reads
 from chassis.web.errors import Json, handle_errors, problem
 from chassis.web.gate import Gate, Rate
 from chassis.web.identity import Identity
@@ -23,7 +23,7 @@ from contracts.status import SERVICES, shown_by
 
 @dataclass(frozen=True)
 class Routes:
-    """Routes with the roles that may use each of them, and their tags in words."""
+    """Routes, with who may use each of them and how it is bound, and their tags in words."""
 
     router: APIRouter
     roles: Roles
@@ -38,6 +38,7 @@ class Routes:
 
 OPERATIONS = Routes(operations.router, operations.ROLES, operations.TAGS)
 READS = Routes(reads.router, reads.ROLES, reads.TAGS)
+ACCESS = Routes(access.router, access.ROLES, access.TAGS)
 PARKED = Routes(operations.parked_router, operations.PARKED_ROLES, operations.PARKED_TAGS)
 
 
@@ -48,10 +49,10 @@ def build(
     lifespan: Callable[[FastAPI], Any],
     routes: Routes,
 ) -> FastAPI:
-    """The application of a process, with these routes. Raises `RuntimeError` where one has no roles."""
+    """The application of a process, with these routes. Raises `RuntimeError` where one is not declared."""
     every, roles = routes_of(routes.router), routes.roles
     if wrong := unlisted(every, roles):
-        raise RuntimeError(f"routes without roles, or roles without routes: {wrong}")
+        raise RuntimeError(f"routes without a declaration of access, or declarations without a route: {wrong}")
     app = FastAPI(
         title=f"Casegrid {name}",
         description=getattr(sys.modules.get(f"services.{name}"), "__doc__", None) or "",

@@ -1,8 +1,8 @@
 """Who calls: bearer tokens (JWT) of people, client keys of partner systems.
 
 A token's claims: `iss`, `aud`, `sub`, `exp`, and of choice `nbf`, `iat`, `roles` (list; names that are no role of ours
-are ignored), `unit`, `areas` (list of area path prefixes, empty: all); chassis.web.claims has the rules. A client key
-goes in the header `X-Client-Key`; only its SHA-256 is kept, with the partner's entry.
+are ignored), `unit`, `areas` (list of area path prefixes; what they mean, and what none means, depends on the roles: contracts.reading);
+chassis.web.claims has the rules. A client key goes in the header `X-Client-Key`; only its SHA-256 is kept, with the partner's entry.
 """
 
 import hashlib
@@ -17,9 +17,8 @@ import jwt
 from chassis.registry import Registry
 from chassis.settings import AUDIENCE, Settings
 from chassis.web.claims import LEEWAY_SECONDS, Claims, Expired, NotValid, claims_in
-from chassis.web.errors import Forbidden, Unauthenticated, Unready
+from chassis.web.errors import Unauthenticated, Unready
 from chassis.web.keys import Keys, keys_of
-from contracts.fields import lies_in
 from contracts.homes import partner_subject
 from contracts.roles import PEOPLE, Role
 
@@ -49,17 +48,6 @@ class Caller:
     the right to it. A private person's clock may be wrong, and must not silence an emergency."""
     until: float | None = None
     """When the caller's token is no longer accepted, in seconds since 1970; None for a client key."""
-
-    def covers(self, area: str | None) -> bool:
-        """Whether the caller's areas include that one; no areas means everywhere."""
-        if not self.areas:
-            return True
-        return area is not None and any(lies_in(area, own) for own in self.areas)
-
-    def require_area(self, area: str | None) -> None:
-        """Raises `Forbidden` if the caller's areas do not include that one."""
-        if not self.covers(area):
-            raise Forbidden(f"the caller's areas do not include {area or 'a case without an area'}")
 
 
 NOBODY = Caller("anonymous", frozenset())

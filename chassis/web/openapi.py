@@ -215,7 +215,7 @@ def _document(
     for route in routes:
         for method in route.methods or ():
             operation = found["paths"][route.path][method.lower()]
-            used |= _complete(route, operation, roles[method, route.path])
+            used |= _complete(route, operation, roles[method, route.path].roles)
     _explain(found, statuses)
     components["responses"] = {_RESPONSES[status][0]: _response(status) for status in sorted(used)}
     return found

@@ -16,23 +16,23 @@ from chassis.web.identity import Caller
 from chassis.web.paging import Cursor, Limit, page, position
 from chassis.web.reads import ReadsDep
 from chassis.web.requests import CallerDep, DatabaseDep, DecidingProcess, DecidingProcessDep, ProcessDep
-from chassis.web.roles import ANYONE, SIGNED_IN, Route
+from chassis.web.roles import ANYONE, SIGNED_IN, Access, Bound, Route
 from contracts.fields import Line, coordinates
 from contracts.roles import Role
 
 OPERATORS = frozenset({Role.ADMINISTRATOR, Role.SHIFT_LEADER})
-READERS = OPERATORS | {Role.AUDITOR, Role.DISPATCHER}
+READERS = OPERATORS | {Role.AUDITOR}
 
-ROLES: dict[Route, frozenset[str]] = {
-    ("GET", "/health"): ANYONE,
-    ("GET", "/ready"): ANYONE,
-    ("GET", "/me"): SIGNED_IN,
+ROLES: dict[Route, Access] = {
+    ("GET", "/health"): Access(ANYONE, Bound.NOTHING),
+    ("GET", "/ready"): Access(ANYONE, Bound.NOTHING),
+    ("GET", "/me"): Access(SIGNED_IN, Bound.OWN),
 }
-PARKED_ROLES: dict[Route, frozenset[str]] = {
-    ("GET", "/parked"): READERS,
-    ("GET", "/parked/{parked_id}"): READERS,
-    ("POST", "/parked/{parked_id}/retry"): OPERATORS,
-    ("POST", "/parked/{parked_id}/discard"): OPERATORS,
+PARKED_ROLES: dict[Route, Access] = {
+    ("GET", "/parked"): Access(READERS, Bound.WHOLE),
+    ("GET", "/parked/{parked_id}"): Access(READERS, Bound.WHOLE),
+    ("POST", "/parked/{parked_id}/retry"): Access(OPERATORS, Bound.WHOLE),
+    ("POST", "/parked/{parked_id}/discard"): Access(OPERATORS, Bound.WHOLE),
 }
 
 TAGS = {"operations": "Whether the process is alive and ready."}
@@ -63,7 +63,11 @@ class Me(Answer):
     roles: Annotated[list[str], Field(description="What the caller may do.", examples=[["dispatcher"]])]
     unit: Annotated[str | None, Field(description="The unit that the caller works for.", examples=["dept:water"])]
     areas: Annotated[
-        list[str], Field(description="Where the caller may act; empty: everywhere.", examples=[["CH/shengdeng"]])
+        list[str],
+        Field(
+            description="The areas of the token. Empty: for district-wide roles the district, for all others none.",
+            examples=[["CH/shengdeng"]],
+        ),
     ]
     source: Annotated[
         str | None, Field(description="The event source of a partner's system; null for a person.", examples=[None])
@@ -128,7 +132,10 @@ async def list_parked(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Any:
-    """Records that could not take effect, in the order they came."""
+    """Records that could not take effect, in the order they came.
+
+    They may be of any case, so whoever may not see every case may not ask.
+    """
     wanted = Conditions(limit + 1)
     wanted.equals("status", status)
     wanted.equals("stream_id", case_id)

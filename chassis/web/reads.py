@@ -17,11 +17,11 @@ from chassis.web.errors import Json, Unready
 from chassis.web.filters import Until
 from chassis.web.paging import Next, PageQuery, page, position
 from chassis.web.requests import CallerDep, DatabaseDep
-from chassis.web.roles import Route
+from chassis.web.roles import Access, Bound, Route
 from contracts.fields import ClaimedInstant, Name
 from contracts.roles import Role
 
-ROLES: dict[Route, frozenset[str]] = {("GET", "/reads"): frozenset({Role.AUDITOR, Role.ADMINISTRATOR})}
+ROLES: dict[Route, Access] = {("GET", "/reads"): Access(frozenset({Role.AUDITOR, Role.ADMINISTRATOR}), Bound.WHOLE)}
 TAGS = {"reads": "Who read the bytes of which records, and when."}
 
 _CASE = "019e0a9c-1f78-7c3e-8b1a-0c8f7e0d4a11"

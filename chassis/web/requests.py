@@ -24,6 +24,7 @@ from chassis.web.identity import Caller
 from chassis.web.keys import Keys
 from contracts.fields import ClaimedInstant
 from contracts.homes import publisher_of
+from contracts.reading import Matter
 from contracts.reference import Partner, Says
 
 When = Annotated[
@@ -52,6 +53,11 @@ class Process(Protocol):
     reference: Any
     """What the service knows of its district."""
 
+    @property
+    def sensitive(self) -> frozenset[str]:
+        """The categories of sensitive cases."""
+        ...
+
     def health(self) -> dict[str, Any]:
         """How each part is, without asking anything outside the process."""
         ...
@@ -66,6 +72,10 @@ class DecidingProcess(Process, Protocol):
 
     commands: Commands
     inbox: Inbox
+
+    def matter(self, state: Any) -> Matter | None:
+        """What the rule of reading asks of a case in that state; None if the service knows of no case."""
+        ...
 
 
 async def process_of(request: HttpRequest) -> Process:

@@ -1,6 +1,12 @@
-"""What is checked when the route is known: the caller's roles by the table of routes, and the query's parameters."""
+"""What is checked when the route is known: the caller's roles by the table of routes, and the query's parameters.
+
+The table says of each route who may use it, and how what it shows is bound to the caller; contracts.reading has the
+rule. The roles that count for the rule are those which the route is for.
+"""
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 
 from fastapi import APIRouter
 from fastapi import Request as HttpRequest
@@ -11,6 +17,9 @@ from pydantic import BaseModel
 from chassis.engine.commands import Unusable
 from chassis.web.errors import Forbidden, Unauthenticated
 from chassis.web.identity import NOBODY, Caller
+from chassis.web.requests import Process
+from contracts.homes import publisher_of
+from contracts.reading import Scope, scope_of
 
 ANYONE = frozenset({"*"})
 """The roles of a route that needs no token."""
@@ -20,25 +29,69 @@ SIGNED_IN = frozenset({"+"})
 
 Route = tuple[str, str]
 """(method, path) as FastAPI knows it: `("POST", "/reports/{case_id}/withdrawal")`."""
-Roles = Mapping[Route, frozenset[str]]
+
+
+class Bound(StrEnum):
+    """How a route is bound to what its caller may see."""
+
+    words: str
+    """What that means, in one line."""
+
+    def __new__(cls, name: str, words: str) -> "Bound":
+        bound = str.__new__(cls, name)
+        bound._value_ = name
+        bound.__doc__ = bound.words = words
+        return bound
+
+    NOTHING = "nothing", "it tells of no case that was there before"
+    LIST = "list", "it lists or counts the cases that the caller may see, and leaves out all others"
+    CASE = "case", "it is about one case, which the caller must be allowed to see"
+    ASSIGNMENT = "assignment", "it is about one assignment, which the caller must be allowed to see"
+    ACCESS = "access", "it asks to read one case beyond the rule, which becomes a step of the case"
+    OWN = "own", "it is about the caller, or about a person whom the route's own rule names"
+    WHOLE = "whole", "it is for callers who may see every case: district-wide roles whose token names no areas"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may use a route, and how it is bound."""
+
+    roles: frozenset[str]
+    bound: Bound
+
+
+Roles = Mapping[Route, Access]
 Parameters = Mapping[Route, Sequence[str]]
 """The names that each route takes in its query."""
+_CLOSED = Access(frozenset(), Bound.NOTHING)
 
 
 def require(roles: Roles) -> Callable[[HttpRequest], Awaitable[None]]:
     """The dependency that checks a route's roles. A route that the table does not name is closed to everybody."""
 
     async def check(request: HttpRequest) -> None:  # async, or FastAPI would run it in a thread
-        allowed = roles.get(_route(request), frozenset())
-        if allowed == ANYONE:
-            return
+        access = roles.get(_route(request), _CLOSED)
         caller: Caller = request.state.caller
+        request.state.scope = scope = scope_on(access, caller, request.app.state.process)
+        if access.roles == ANYONE:
+            return
         if caller is NOBODY:
             raise Unauthenticated("a bearer token or a client key is needed")
-        if (lacking := lacking_role(allowed, caller)) is not None:
+        if (lacking := lacking_role(access.roles, caller)) is not None:
             raise Forbidden(lacking)
+        if access.bound is Bound.WHOLE and not scope.whole:
+            raise Forbidden("this spans all cases, and the caller may not see all of them")
 
     return check
+
+
+def scope_on(access: Access, caller: Caller, process: Process) -> Scope:
+    """What the caller may see through a route."""
+    units: Iterable[str] = {caller.unit} if caller.unit else ()
+    if caller.source is not None:
+        partner = process.registry.partners.by_id.get(publisher_of(caller.source))
+        units = partner.units if partner is not None else ()
+    return scope_of(caller.roles & access.roles, caller.areas, units, process.sensitive)
 
 
 def lacking_role(allowed: frozenset[str], caller: Caller) -> str | None:
@@ -88,9 +141,10 @@ def _names(dependant: Dependant) -> Iterator[str]:
 
 
 def unlisted(routes: Iterable[APIRoute], roles: Roles) -> list[Route]:
-    """Routes that the table of roles does not name, and names of the table that are no routes."""
+    """Routes of which the table does not say who may use them and how they are bound, and names that are no routes."""
     there = [(method, route.path) for route in routes for method in route.methods or ()]
-    return [route for route in there if route not in roles] + [route for route in roles if route not in there]
+    undeclared = [route for route in there if not isinstance(roles.get(route), Access)]
+    return undeclared + [route for route in roles if route not in there]
 
 
 def routes_of(router: APIRouter) -> list[APIRoute]:

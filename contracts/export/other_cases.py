@@ -37,6 +37,7 @@ from contracts.notice import (
     SupplementNotice,
 )
 from contracts.progress import (
+    Accessed,
     Acknowledged,
     AwaitingRuling,
     Checking,
@@ -328,6 +329,8 @@ def _returned_twice(told: Story) -> Case:
     closed = Evaluated(verdict="closed", outcome="fixed", checked_by=CHECKER, due_at=due, late_by_seconds=0)
     end_of_case = told.fact("19:00:00", "feedback", case, closed, cause=found, actor=CHECKER)
     told.fact("19:00:01", "dispatch", case, ClosureNotice(to="fire", outcome="fixed"), cause=end_of_case)
+    looked = Accessed(until=at("20:10:00"), reason="核对楼道充电隐患的处置情况")
+    told.fact("19:10:00", "dispatch", case, looked, cause=plan, actor=CHECKER)
     return case
 
 

@@ -138,6 +138,8 @@ class Category(Reference):
     """Whether its reports are about persons, or about anything at all, rather than about one thing at a place. Two of
     them are one matter only if the same reporter made both.
     """
+    sensitive: bool = False
+    """Whether only those who work on its cases may know of them, beside the district-wide roles."""
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:
@@ -151,6 +153,15 @@ class Category(Reference):
             raise ValueError(f"claimable of {self.code} needs priority 3 or 4: urgent cases are not claimed")
         if self.kind == "dispute" and not self.personal:
             raise ValueError(f"personal of {self.code} must be true: a dispute is about persons")
+        if self.sensitive and not self.personal:
+            raise ValueError(f"personal of {self.code} must be true: a sensitive matter is about persons")
+        if self.sensitive and (self.verify_first or self.check.by == "grid"):
+            raise ValueError(
+                f"verify_first of {self.code} must be false, and check.by not grid: a sensitive matter is not told in"
+                " its neighbourhood"
+            )
+        if self.sensitive and self.claimable:
+            raise ValueError(f"claimable of {self.code} must be false: nobody is offered a sensitive matter to claim")
         if any(word != word.lower() for word in self.keywords):
             raise ValueError(f"keywords of {self.code} must be lower case")
         return self
@@ -169,3 +180,8 @@ class Catalogue(Reference):
     @cached_property
     def by_code(self) -> Mapping[str, Category]:
         return {category.code: category for category in self.categories}
+
+    @cached_property
+    def sensitive(self) -> frozenset[str]:
+        """The codes of the sensitive categories."""
+        return frozenset(category.code for category in self.categories if category.sensitive)

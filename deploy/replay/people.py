@@ -23,9 +23,9 @@ class People:
         """Who files it: the acceptor who took it down, for a reporter's own claim of an old time counts for nothing."""
         return self._person(f"acceptor:replay-{report.row % DESKS}", "acceptor")
 
-    def acceptor(self) -> SwiftPerson:
-        """Who rules on what triage could not."""
-        return self._person("acceptor:replay-queue", "acceptor")
+    def leader(self) -> SwiftPerson:
+        """Who rules on what triage could not, sensitive cases too."""
+        return self._person("leader:replay-queue", "shift_leader")
 
     def verifier(self, unit: str | None, area: str) -> SwiftPerson:
         """The grid member who looks at the place before it is filed."""

@@ -1,8 +1,8 @@
 """Plays the reports: files them, and answers what the topics say with what the people in question would do.
 
 A report occupies a slot from its filing until its case is closed, so that what is in flight is bounded and reports come
-in roughly the order of their own times. All that follows is driven by events; only the acceptor looks into the queue,
-for a ruling must name the version it was made on.
+in roughly the order of their own times. All that follows is driven by events; only the shift leader looks into the
+queue, for a ruling must name the version it was made on.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from deploy.replay.words import Groups
 from deploy.simulation.city import Refusal
 
 QUEUES = ("unlocated", "unclassified")
-"""What the simulated acceptor rules on."""
+"""What the simulated shift leader rules on."""
 _PAGE = 200
 _BEHIND = 0.1
 """Seconds by which dispatch may lag behind who reads the same topic: before the first step, and between two tries."""
@@ -196,29 +196,29 @@ class Play:
 
     async def _rule(self) -> None:
         """Looks into the queue while any of this run's cases wait there."""
-        acceptor = self.people.acceptor()
+        leader = self.people.leader()
         while True:
             await self._stirred.wait()
             self._stirred.clear()
             while self._waiting:
                 for queue in sorted(set(self._waiting.values())):
-                    await self._take_up(acceptor, queue)
+                    await self._take_up(leader, queue)
                 await asyncio.sleep(_BEHIND)
 
-    async def _take_up(self, acceptor: SwiftPerson, queue: str) -> None:
+    async def _take_up(self, leader: SwiftPerson, queue: str) -> None:
         cursor = None
         while True:
             async with self._gate:
-                page = await acceptor.get("triage", "/queue", queue=queue, limit=_PAGE, cursor=cursor)
+                page = await leader.get("triage", "/queue", queue=queue, limit=_PAGE, cursor=cursor)
             for item in page["items"]:
                 if self._waiting.pop(item["case_id"], None) is not None:
                     case = self.cases[item["case_id"]]
-                    self._do(case, self._ruling(acceptor, case, item))
+                    self._do(case, self._ruling(leader, case, item))
             cursor = page["next"]
             if cursor is None or queue not in self._waiting.values():
                 return
 
-    async def _ruling(self, acceptor: SwiftPerson, case: Case, item: dict[str, Any]) -> None:
+    async def _ruling(self, leader: SwiftPerson, case: Case, item: dict[str, Any]) -> None:
         report = case.report
         body: dict[str, Any] = {"reason": "replayed", **self._at(case, self._times(case).looked_at())}
         if item["area"] is None:
@@ -226,7 +226,7 @@ class Play:
         if item["category"] is None:
             body["category"] = self._groups.other_of(report.title, report.text)
         try:
-            await self._ask(acceptor, "triage", f"/cases/{case.case_id}/ruling", body, if_match=item["etag"])
+            await self._ask(leader, "triage", f"/cases/{case.case_id}/ruling", body, if_match=item["etag"])
         except Refusal as fault:
             if fault.status != 412:
                 raise

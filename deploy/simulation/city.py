@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from chassis.kafka.connection import Connection
+from contracts.roles import needs_areas
 from deploy.stack import asked, connections, secrets, token
 from deploy.stack.plan import SERVICES, from_environment
 
@@ -35,6 +36,8 @@ class Addresses:
     """As its administrator, who may look at everything."""
     urls: Mapping[str, str]
     token_key: str
+    district: tuple[str, ...] = ("CH",)
+    """The areas that are the whole district."""
 
     @classmethod
     def of_stack(cls, folder: Path) -> "Addresses":
@@ -44,6 +47,7 @@ class Addresses:
             connections.administrator(plan),
             {name: plan.url(name) for name in SERVICES},
             secrets.load(plan.run).token_key,
+            token.whole_district(plan.district),
         )
 
 
@@ -51,7 +55,7 @@ class City:
     """The five services of a stack on this machine. Use as an async context manager."""
 
     def __init__(self, addresses: Addresses, client: httpx.AsyncClient | None = None) -> None:
-        self._token_key = addresses.token_key
+        self._token_key, self._district = addresses.token_key, addresses.district
         self.broker = addresses.broker
         self.urls = addresses.urls
         limits = httpx.Limits(max_connections=64, max_keepalive_connections=64)
@@ -64,7 +68,9 @@ class City:
         await self._client.aclose()
 
     def person(self, subject: str, *roles: str, unit: str | None = None, areas: tuple[str, ...] = ()) -> "Person":
-        """Somebody with a development token."""
+        """Somebody with a development token; in the whole district, where the roles need areas and none are named."""
+        if not areas and needs_areas(roles):
+            areas = self._district
         bearer = token.issue(self._token_key, subject=subject, roles=roles, unit=unit, areas=areas)
         return Person(self, subject, {"authorization": f"Bearer {bearer}"}, unit)
 

@@ -12,12 +12,13 @@ import os
 import sys
 from dataclasses import replace
 
+from contracts.roles import needs_areas
 from deploy.stack import asked, lifecycle, status
 from deploy.stack.plan import PARTS, SERVICES, Plan, from_environment, require_service
 from deploy.stack.problem import Problem
 from deploy.stack.secrets import load
 from deploy.stack.setup import setup
-from deploy.stack.token import borne, issue, lacks, read_token_key, require_known, roles_in_words
+from deploy.stack.token import borne, issue, lacks, read_token_key, require_known, roles_in_words, whole_district
 
 
 def main(arguments: list[str]) -> int:
@@ -83,6 +84,10 @@ def _token(plan: Plan, options: argparse.Namespace) -> int:
         print(warning, file=sys.stderr)
     for warning in lacks(roles, unit, areas):
         print(warning, file=sys.stderr)
+    if not areas and needs_areas(roles):
+        areas = [*whole_district(plan.district)]
+        said = f"AREAS={','.join(areas)}, the whole district" if areas else "none, with which it sees no case"
+        print(f"warning: such a token needs AREAS; it gets {said}", file=sys.stderr)
     if os.environ.get("CASEGRID_JWKS"):
         print(
             "warning: only the keys that CASEGRID_JWKS names are accepted, and this token has another", file=sys.stderr
@@ -125,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     token.add_argument("--role", default="", help="one or more, separated by commas; none: lists the roles")
     token.add_argument("--subject", default="developer")
     token.add_argument("--unit", default="")
-    token.add_argument("--areas", default="", help="area paths, separated by commas; none: everywhere")
+    token.add_argument("--areas", default="", help="area paths, separated by commas; none: the district")
     return parser
 
 

@@ -35,7 +35,7 @@ def issue(
     areas: Iterable[str] = (),
     ttl_seconds: int = 43_200,
 ) -> str:
-    """A signed token (Ed25519). `areas` are area path prefixes the person may act in; none means everywhere.
+    """A signed token (Ed25519). `areas` are area path prefixes; what they mean depends on the roles (contracts.reading).
 
     `key` is the private one, as the stack's secrets have it. Raises `Problem` naming a role that no token may bear, or
     another claim that no service would take.
@@ -126,8 +126,15 @@ def lacks(roles: Collection[Role], unit: str | None, areas: Collection[str]) -> 
         if role in roles and unit is None
     ]
     if Role.GRID_MEMBER in roles and not areas:
-        found.append(f"warning: without AREAS a grid_member acts in every grid: AREAS={_GRID}")
+        found.append(f"warning: a grid_member's AREAS should be its grids: AREAS={_GRID}")
     return found
+
+
+def whole_district(district: Path) -> tuple[str, ...]:
+    """The areas of a token that names the district as a whole; none where there is no district yet."""
+    if not (district / "areas.json").exists():
+        return ()
+    return tuple(area.path for area in _read(district / "areas.json", Areas).areas if area.parent is None)
 
 
 def roles_in_words() -> str:

@@ -16,12 +16,14 @@ import orjson
 from fastapi import APIRouter, Path, Query, Response
 
 from chassis.store.reads import Read
-from chassis.web.errors import Forbidden, Json, NotFound
-from chassis.web.identity import Caller
+from chassis.web.errors import Json, NotFound
 from chassis.web.paging import PageQuery, encode_cursor, page, position
+from chassis.web.reading import ReaderDep, ScopeDep
 from chassis.web.reads import Reads, ReadsDep
-from chassis.web.requests import CallerDep, DatabaseDep, ProcessDep
+from chassis.web.requests import DatabaseDep, ProcessDep
+from chassis.web.roles import Access, Bound, Route
 from contracts.fields import instant
+from contracts.reading import Matter
 from contracts.roles import Role
 from contracts.status import STAGES
 from services.audit import bodies, completeness, examples, log_bodies, queries, records
@@ -43,14 +45,14 @@ from services.audit.views import case_item
 WATCHERS = frozenset({Role.AUDITOR, Role.ADMINISTRATOR, Role.SHIFT_LEADER, Role.DISPATCHER, Role.EVALUATOR})
 AUDITORS = frozenset({Role.AUDITOR, Role.ADMINISTRATOR})
 
-ROLES: dict[tuple[str, str], frozenset[str]] = {
-    ("GET", "/cases"): WATCHERS,
-    ("GET", "/cases/{case_id}"): WATCHERS,
-    ("GET", "/cases/{case_id}/events"): AUDITORS,
-    ("GET", "/log"): AUDITORS,
-    ("GET", "/log/{index}"): AUDITORS,
-    ("GET", "/completeness"): AUDITORS | {Role.SHIFT_LEADER},
-    ("GET", "/summary"): AUDITORS | {Role.SHIFT_LEADER, Role.EVALUATOR},
+ROLES: dict[Route, Access] = {
+    ("GET", "/cases"): Access(WATCHERS, Bound.LIST),
+    ("GET", "/cases/{case_id}"): Access(WATCHERS, Bound.CASE),
+    ("GET", "/cases/{case_id}/events"): Access(AUDITORS, Bound.WHOLE),
+    ("GET", "/log"): Access(AUDITORS, Bound.WHOLE),
+    ("GET", "/log/{index}"): Access(AUDITORS, Bound.WHOLE),
+    ("GET", "/completeness"): Access(AUDITORS | {Role.SHIFT_LEADER}, Bound.WHOLE),
+    ("GET", "/summary"): Access(AUDITORS | {Role.SHIFT_LEADER, Role.EVALUATOR}, Bound.LIST),
 }
 
 TAGS = {
@@ -77,18 +79,19 @@ router = APIRouter()
 
 @router.get("/cases", response_model=bodies.CasePage, tags=["cases"])
 async def list_cases(
-    filters: Annotated[bodies.CaseFilters, Query()], caller: CallerDep, database: DatabaseDep
+    filters: Annotated[bodies.CaseFilters, Query()], scope: ScopeDep, database: DatabaseDep
 ) -> Response:
     """Lists cases in the order of their first records.
 
-    All filters must hold; `since` and `until` bound when a case was reported. Callers see the areas of their token.
+    All filters must hold; `since` and `until` bound when a case was reported. Callers see the cases that they may
+    read.
     """
-    return Json(await queries.cases(database, filters, caller))
+    return Json(await queries.cases(database, filters, scope))
 
 
 @router.get("/cases/{case_id}", response_model=bodies.CaseDetail, tags=["cases"])
 async def get_case(
-    case_id: CasePath, query: Annotated[bodies.ChainQuery, Query()], caller: CallerDep, database: DatabaseDep
+    case_id: CasePath, query: Annotated[bodies.ChainQuery, Query()], reader: ReaderDep, database: DatabaseDep
 ) -> Response:
     """Shows a case with its chain: each event after its cause, with who, what, when, and its delay after its cause.
 
@@ -96,16 +99,18 @@ async def get_case(
     answer is the case at that instant, also if some of it became known afterwards. A partner's request is in the chain
     if something in this case followed from it by then; `GET /cases/{case_id}/events` has every request. `delay_ms`
     compares recorded times; it is null if a partner's clock recorded one of them. `merged` has the first 200 merged
-    reports; `GET /cases?merged_into=` lists all, as they are now. A caller whose token names areas needs the one that
-    the case had at that instant.
+    reports; `GET /cases?merged_into=` lists all, as they are now. Whether the
+    caller may read it depends on the area and the category that the case had at that instant. An access that one of the
+    services granted (`POST /access`) counts here, too.
     """
     at = query.at
     events = without_stray_requests(await records.events_of(database, case_id, at))
     case = fold((one.event, one.index) for one in events)
+    unknown = f"there is no case {case_id} in the log" + (f" at {instant(at)}" if at else "")
     if case is None:
-        raise NotFound(f"there is no case {case_id} in the log" + (f" at {instant(at)}" if at else ""))
-    if not caller.covers(case.area):
-        raise Forbidden(f"case {case_id} lies outside the caller's areas")
+        raise NotFound(unknown)
+    accessed = partial(records.accessed, database, case_id, reader.caller.subject, reader.process.clock())
+    await reader.sight(case_id, Matter(case.area, case.category), unknown, accessed)
     chain = in_causal_order(events)
     causes = by_id(chain)
     first = _position(query.cursor, 0)
@@ -116,7 +121,7 @@ async def get_case(
             "as_of": at,
             "assignments": _assignments(case),
             "statuses": [_status_period(period) for period in status_periods(chain)],
-            "merged": await queries.merged(database, case_id, at),
+            "merged": await queries.merged(database, case_id, at, reader.scope),
             "events": [
                 _chain_event(place, one, delay_ms(one, causes))
                 for place, one in enumerate(chain[first:end], start=first + 1)
@@ -128,14 +133,13 @@ async def get_case(
 
 @router.get("/cases/{case_id}/events", response_model=log_bodies.RecordPage, tags=["log"])
 async def list_case_records(
-    case_id: CasePath, query: Annotated[PageQuery, Query()], caller: CallerDep, database: DatabaseDep, reads: ReadsDep
+    case_id: CasePath, query: Annotated[PageQuery, Query()], database: DatabaseDep, reads: ReadsDep
 ) -> Response:
     """Lists every record that names the case, as exact bytes, in index order: invalid ones and duplicates too.
 
-    Callers whose token names areas may not ask, because records are not sorted by area. Who reads is recorded first
+    Whoever may not see every case may not ask, because records are not sorted by area. Who reads is recorded first
     (`GET /reads`).
     """
-    _require_all_areas(caller)
     items = await records.of_case(database, case_id, _position(query.cursor, -1), query.limit + 1)
     if not items and query.cursor is None:
         raise NotFound(f"there is no record of case {case_id} in the log")
@@ -145,26 +149,22 @@ async def list_case_records(
 
 
 @router.get("/log", response_model=log_bodies.LogPage, tags=["log"])
-async def list_log(
-    query: Annotated[log_bodies.LogQuery, Query()], caller: CallerDep, database: DatabaseDep, reads: ReadsDep
-) -> Response:
+async def list_log(query: Annotated[log_bodies.LogQuery, Query()], database: DatabaseDep, reads: ReadsDep) -> Response:
     """Lists the records of the log as exact bytes, from an index on.
 
-    To follow the log, ask again from `next`. Callers whose token names areas may not ask. Who reads is recorded first
+    To follow the log, ask again from `next`. Whoever may not see every case may not ask. Who reads is recorded first
     (`GET /reads`), unless the page is empty.
     """
-    _require_all_areas(caller)
     items = await records.from_index(database, query.first, query.limit)
     await _record(reads, items)
     return Json({"items": items, "next": query.first + len(items), "size": await records.size(database)})
 
 
 @router.get("/log/{index}", response_model=log_bodies.LogRecord, tags=["log"])
-async def get_record(index: IndexPath, caller: CallerDep, database: DatabaseDep, reads: ReadsDep) -> Response:
-    """Shows a record as exact bytes. Callers whose token names areas may not ask. Who reads is recorded first
+async def get_record(index: IndexPath, database: DatabaseDep, reads: ReadsDep) -> Response:
+    """Shows a record as exact bytes. Whoever may not see every case may not ask. Who reads is recorded first
     (`GET /reads`).
     """
-    _require_all_areas(caller)
     item = await records.at_index(database, index)
     if item is None:
         raise NotFound(f"there is no index {index} in the log yet")
@@ -180,7 +180,6 @@ async def get_record(index: IndexPath, caller: CallerDep, database: DatabaseDep,
 )
 async def get_completeness(
     query: Annotated[log_bodies.CompletenessQuery, Query()],
-    caller: CallerDep,
     database: DatabaseDep,
     process: ProcessDep,
 ) -> Response:
@@ -188,9 +187,8 @@ async def get_completeness(
 
     Each list has its full count and its first items. `index_gaps`, `offset_gaps`, `lag` and `lost` are asked of the
     whole log only. A case of which the log holds no fact is not found, unless something is wrong with records that
-    name it. Callers whose token names areas may not ask.
+    name it. Whoever may not see every case may not ask.
     """
-    _require_all_areas(caller)
     if query.case_id is None:
         topics = process.registry.topics(ALL_TOPICS)
         return Json(await completeness.of_log(database, query.limit, partial(end_offsets, process.settings, topics)))
@@ -202,18 +200,14 @@ async def get_completeness(
 
 @router.get("/summary", response_model=bodies.Summary, tags=["control"])
 async def get_summary(
-    filters: Annotated[bodies.SummaryFilters, Query()], caller: CallerDep, database: DatabaseDep
+    filters: Annotated[bodies.SummaryFilters, Query()], scope: ScopeDep, database: DatabaseDep
 ) -> Response:
     """Counts the cases that all filters hold for, in all and by outcome, status, channel and category.
 
-    `GET /cases` lists them with the same filters. Callers see the areas of their token.
+    `GET /cases` lists them with the same filters. Callers see the cases that they may
+    read.
     """
-    return Json(await queries.summary(database, filters, caller))
-
-
-def _require_all_areas(caller: Caller) -> None:
-    if caller.areas:
-        raise Forbidden("the log spans all areas; the caller's are limited")
+    return Json(await queries.summary(database, filters, scope))
 
 
 async def _record(reads: Reads, items: Sequence[Mapping[str, Any]], case_id: str | None = None) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 from chassis.store.conditions import Conditions
 from chassis.store.database import Database
-from chassis.web.identity import Caller
 from chassis.web.paging import PAGE, page, position
+from contracts.reading import Scope
 from services.audit.bodies import CaseFilters, SummaryFilters
 from services.audit.records import SIZE, folded
 from services.audit.views import ITEM_COLUMNS
@@ -15,7 +15,7 @@ from services.audit.views import ITEM_COLUMNS
 _CASES = f"SELECT {', '.join(ITEM_COLUMNS)} FROM cases WHERE {{where}} ORDER BY first_index LIMIT $1"
 _MERGED = """
 SELECT case_id, title, channel, external_ref, reported_at, ruled_at AS merged_at, status FROM cases
- WHERE merged_into = $1 AND ($2::timestamptz IS NULL OR ruled_at <= $2) ORDER BY first_index LIMIT $3
+ WHERE merged_into = $1 AND ($2::timestamptz IS NULL OR ruled_at <= $2) AND {where} ORDER BY first_index LIMIT $3
 """
 _COUNTS = {
     "reported": "reported_at IS NOT NULL",
@@ -36,9 +36,9 @@ _SUMMARY = (
 )
 
 
-async def cases(database: Database, filters: CaseFilters, caller: Caller) -> dict[str, Any]:
+async def cases(database: Database, filters: CaseFilters, scope: Scope) -> dict[str, Any]:
     """A page of cases in the order in which the log first knew of them."""
-    wanted = _conditions(filters, caller, filters.limit + 1)
+    wanted = _conditions(filters, scope, filters.limit + 1)
     for name in ("status", "outcome", "merged_into", "late", "external_ref"):
         wanted.equals(name, getattr(filters, name))
     wanted.below("category", filters.category)
@@ -50,12 +50,15 @@ async def cases(database: Database, filters: CaseFilters, caller: Caller) -> dic
     return page([dict(row) for row in rows], filters.limit, lambda item: [item["first_index"]])
 
 
-async def merged(database: Database, case_id: str, at: datetime | None) -> list[dict[str, Any]]:
+async def merged(database: Database, case_id: str, at: datetime | None, scope: Scope) -> list[dict[str, Any]]:
     """The first cases that were merged into this one; with `at`, by then, each as it was then.
 
-    A merged case gets no other ruling, so today's rows name all that were merged at any instant.
+    A merged case gets no other ruling, so today's rows name all that were merged at any instant. Those that are hidden
+    from the caller are left out.
     """
-    rows = await database.fetch(_MERGED, case_id, at, PAGE)
+    wanted = Conditions(case_id, at, PAGE)
+    wanted.not_hidden(scope)
+    rows = await database.fetch(_MERGED.format(where=wanted.where), *wanted.arguments)
     if at is None:
         return [dict(row) for row in rows]
     then = await folded(database, [row["case_id"] for row in rows], at)
@@ -73,9 +76,9 @@ async def merged(database: Database, case_id: str, at: datetime | None) -> list[
     ]
 
 
-async def summary(database: Database, filters: SummaryFilters, caller: Caller) -> dict[str, Any]:
+async def summary(database: Database, filters: SummaryFilters, scope: Scope) -> dict[str, Any]:
     """Counts of cases in all, per outcome, status, channel and category, all at one instant."""
-    wanted = _conditions(filters, caller)
+    wanted = _conditions(filters, scope)
     rows = await database.fetch(_SUMMARY.format(where=wanted.where), *wanted.arguments)
     size = rows[0]["size"] if rows else (await database.fetch(SIZE))[0][0]
     by_category: dict[str | None, Counter[str]] = {}
@@ -96,11 +99,11 @@ async def summary(database: Database, filters: SummaryFilters, caller: Caller) -
     }
 
 
-def _conditions(filters: SummaryFilters, caller: Caller, *arguments: Any) -> Conditions:
+def _conditions(filters: SummaryFilters, scope: Scope, *arguments: Any) -> Conditions:
     """What list and summary have in common."""
     wanted = Conditions(*arguments)
     wanted.in_area("area", filters.area)
-    wanted.in_any_area("area", caller.areas)
+    wanted.visible(scope)
     wanted.equals("channel", filters.channel)
     wanted.add("reported_at >= {0}", filters.since)
     wanted.add("reported_at < {0}", filters.until)

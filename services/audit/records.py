@@ -11,6 +11,7 @@ import orjson
 from chassis.store.database import Connection, Database
 from contracts.envelope import AnyEvent
 from contracts.fields import FROM
+from contracts.reading import ACCESS_VALID
 from contracts.wire import TOPICS, reread
 from services.audit.domain.case import Case, fold
 from services.audit.domain.chain import LoggedEvent
@@ -32,12 +33,22 @@ SELECT index, topic, partition, "offset", stored_at, body FROM log
    AND ($2::timestamptz IS NULL OR time <= $2 OR topic LIKE '{FROM}%')
  ORDER BY index
 """
+_ACCESSES = """
+SELECT topic, body FROM log
+ WHERE case_id = $1 AND valid AND topic = 'Progressed' AND kind = 'accessed' AND actor = $2 AND time > $3
+"""
 _FACTS = """
 SELECT index, topic, case_id, body FROM log
  WHERE case_id = ANY($1::text[]) AND topic = ANY($2::text[]) AND duplicate_of IS NULL AND valid
    AND ($3::timestamptz IS NULL OR time <= $3)
  ORDER BY case_id, index
 """
+
+
+async def accessed(database: Database, case_id: str, subject: str, now: datetime) -> bool:
+    """Whether a service has granted somebody access to the case that has not expired."""
+    rows = await database.fetch(_ACCESSES, case_id, subject, now - ACCESS_VALID)
+    return any(reread(row["topic"], row["body"]).data.until > now for row in rows)
 
 
 async def size(database: Database) -> int:

@@ -1,9 +1,11 @@
 """Audit's wiring: every topic in; a log instead of decisions, and one table of cases derived from it."""
 
+from chassis.reference import read
 from chassis.service import Service, migrations
 from chassis.settings import Settings
 from chassis.web.application import Routes
 from chassis.worker import Recorder
+from contracts.reference import Catalogue
 from services.audit import api
 from services.audit.log import Log
 from services.audit.rebuild import DERIVED
@@ -12,10 +14,11 @@ from services.audit.reference import ALL_TOPICS
 MIGRATIONS = migrations("audit", __file__, decides=False)
 
 
-def build(_: Settings) -> Service:
-    """The service; it needs no reference files of a district."""
+def build(settings: Settings) -> Service:
+    """The service; of the district that the settings name it needs to know which categories are sensitive."""
     return Service(
         model=Recorder(name="audit", topics=ALL_TOPICS, processor=Log, derived=DERIVED),
         routes=Routes(api.router, api.ROLES, api.TAGS),
         migrations=MIGRATIONS,
+        sensitive=read(settings.district, Catalogue).sensitive,
     )

@@ -19,35 +19,47 @@ from chassis.engine.commands import CommandRequest
 from chassis.web.actions import ActionList, Actions, actions_answer
 from chassis.web.errors import Json
 from chassis.web.requests import etag
+from chassis.web.roles import Access, Bound, Route
 from contracts.fields import AssignmentId, CaseId, case_of
 from contracts.roles import Role
 from services.dispatch import bodies, queries
 from services.dispatch.board import ENDED, LiveBoard
 from services.dispatch.bodies import AssignmentDetail, UnitFilters
-from services.dispatch.callers import CENTRE, PEOPLE, READERS, UNITS, WATCHERS, ActionDep, ByDep, Reading, ReadingDep
+from services.dispatch.callers import (
+    CENTRE,
+    PEOPLE,
+    READERS,
+    UNITS,
+    WATCHERS,
+    ActionDep,
+    ByDep,
+    Reading,
+    ReadingDep,
+    matter_of,
+)
 from services.dispatch.domain import commands
 from services.dispatch.domain.permissions import By
 
-ROLES: dict[tuple[str, str], frozenset[str]] = {
-    ("GET", "/assignments"): READERS,
-    ("GET", "/assignments/{assignment_id}"): READERS,
-    ("GET", "/assignments/{assignment_id}/actions"): READERS | {Role.REPORTER},
-    ("GET", "/cases/{case_id}"): READERS,
-    ("GET", "/cases/{case_id}/actions"): READERS | {Role.REPORTER},
-    ("GET", "/queue"): CENTRE | WATCHERS,
-    ("GET", "/board"): PEOPLE,
-    ("GET", "/board/stream"): PEOPLE,
-    ("POST", "/assignments/{assignment_id}/acknowledge"): UNITS,
-    ("POST", "/assignments/{assignment_id}/en-route"): UNITS,
-    ("POST", "/assignments/{assignment_id}/on-scene"): UNITS,
-    ("POST", "/assignments/{assignment_id}/resolve"): UNITS,
-    ("POST", "/assignments/{assignment_id}/return"): UNITS,
-    ("POST", "/assignments/{assignment_id}/hand-on"): UNITS | CENTRE,
-    ("POST", "/assignments/{assignment_id}/note"): UNITS | CENTRE | {Role.ACCEPTOR},
-    ("POST", "/assignments/{assignment_id}/urge"): PEOPLE | {Role.REPORTER},
-    ("POST", "/assignments/{assignment_id}/supervise"): CENTRE,
-    ("POST", "/assignments/{assignment_id}/request-extension"): UNITS,
-    ("POST", "/assignments/{assignment_id}/decide-extension"): CENTRE,
+ROLES: dict[Route, Access] = {
+    ("GET", "/assignments"): Access(READERS, Bound.LIST),
+    ("GET", "/assignments/{assignment_id}"): Access(READERS, Bound.ASSIGNMENT),
+    ("GET", "/assignments/{assignment_id}/actions"): Access(READERS, Bound.ASSIGNMENT),
+    ("GET", "/cases/{case_id}"): Access(READERS, Bound.CASE),
+    ("GET", "/cases/{case_id}/actions"): Access(READERS, Bound.CASE),
+    ("GET", "/queue"): Access(CENTRE | WATCHERS, Bound.LIST),
+    ("GET", "/board"): Access(PEOPLE, Bound.LIST),
+    ("GET", "/board/stream"): Access(PEOPLE, Bound.LIST),
+    ("POST", "/assignments/{assignment_id}/acknowledge"): Access(UNITS, Bound.ASSIGNMENT),
+    ("POST", "/assignments/{assignment_id}/en-route"): Access(UNITS, Bound.ASSIGNMENT),
+    ("POST", "/assignments/{assignment_id}/on-scene"): Access(UNITS, Bound.ASSIGNMENT),
+    ("POST", "/assignments/{assignment_id}/resolve"): Access(UNITS, Bound.ASSIGNMENT),
+    ("POST", "/assignments/{assignment_id}/return"): Access(UNITS, Bound.ASSIGNMENT),
+    ("POST", "/assignments/{assignment_id}/hand-on"): Access(UNITS | CENTRE, Bound.ASSIGNMENT),
+    ("POST", "/assignments/{assignment_id}/note"): Access(UNITS | CENTRE | {Role.ACCEPTOR}, Bound.ASSIGNMENT),
+    ("POST", "/assignments/{assignment_id}/urge"): Access(CENTRE | {Role.ACCEPTOR, Role.REPORTER}, Bound.ASSIGNMENT),
+    ("POST", "/assignments/{assignment_id}/supervise"): Access(CENTRE, Bound.ASSIGNMENT),
+    ("POST", "/assignments/{assignment_id}/request-extension"): Access(UNITS, Bound.ASSIGNMENT),
+    ("POST", "/assignments/{assignment_id}/decide-extension"): Access(CENTRE, Bound.ASSIGNMENT),
 }
 TAGS = {
     "assignments": "Assignments, by what is due first, and what may be done with them.",
@@ -92,8 +104,8 @@ router = APIRouter()
 async def list_assignments(filters: Annotated[bodies.AssignmentFilters, Query()], reading: ReadingDep) -> Response:
     """Lists assignments, the earliest deadline first.
 
-    The deadline is `acknowledge_by` until the assignment is acknowledged, then `resolve_by`. Callers see the areas of
-    their token; a partner sees what its units have or are offered.
+    The deadline is `acknowledge_by` until the assignment is acknowledged, then `resolve_by`. Callers see what they may
+    read (docs/security/reading.md): the areas of their token, and what their units have, had or are offered.
     """
     reading.refuse_unknown(filters)
     return Json(await queries.assignments(reading.database, filters, reading.scope, reading.now))
@@ -120,8 +132,8 @@ async def get_assignment(assignment_id: AssignmentPath, reading: ReadingDep) -> 
 async def list_assignment_actions(assignment_id: AssignmentPath, reading: ReadingDep, by: ByDep) -> Response:
     """Lists what may be done with an assignment, and for each action whether the caller may take it now, or the rule.
 
-    Whoever may read the assignment may ask, and so may a reporter, who may urge it. The commands themselves are
-    decided by the same rules. Rules about what is entered are not asked.
+    Whoever may read the assignment may ask. The commands themselves are decided by the same rules. Rules about what is
+    entered are not asked.
     """
     await reading.assignment(assignment_id)
     return await _actions(case_of(assignment_id), [assignment_id], reading, by)
@@ -131,7 +143,8 @@ async def list_assignment_actions(assignment_id: AssignmentPath, reading: Readin
 async def get_case(case_id: CasePath, reading: ReadingDep) -> Response:
     """Shows a case that triage has ruled on, with its assignments, round after round.
 
-    A partner sees only the assignments that its units have or are offered.
+    Who sees the case only because their unit works on it sees only the assignments that the unit has, had or is
+    offered; so does a partner.
     """
     shown, version = await reading.case(case_id)
     return Json(shown, headers={"ETag": etag(version)})
@@ -151,7 +164,7 @@ async def list_actions(case_id: CasePath, reading: ReadingDep, by: ByDep) -> Res
 async def get_board(filters: Annotated[bodies.BoardFilters, Query()], reading: ReadingDep) -> Response:
     """Counts the open assignments, by status and light, and those that have ended, by outcome.
 
-    A list with the same filters shows the assignments behind each number.
+    A list with the same filters shows the assignments behind each number: only those count that the caller may see.
     """
     reading.refuse_unknown(filters)
     now = reading.now
@@ -278,12 +291,24 @@ async def decide_extension(
     return await action.execute(commands.DecideExtension(assignment_id, action.by, body.granted, body.reason), body.at)
 
 
-@router.post("/assignments/{assignment_id}/urge", tags=["control"], response_model=AssignmentDetail)
+@router.post(
+    "/assignments/{assignment_id}/urge",
+    tags=["control"],
+    response_model=AssignmentDetail,
+    responses={202: {"model": bodies.UrgeReceipt, "description": "A private person's; nothing else is told them."}},
+)
 async def urge_assignment(assignment_id: AssignmentPath, action: ActionDep, body: bodies.UrgeBody = _URGE) -> Response:
     """Asks the unit to hurry.
 
-    There is a cooldown (`urge.cooldown`), and a limit for a local day (`urge.daily_cap`), both in the policy.
+    There is a cooldown (`urge.cooldown`), and a limit for a local day (`urge.daily_cap`), both in the policy. Both
+    apply to private persons apart, so they leave the centre's alone.
+
+    A private person gets 202 whatever the assignment is, and also if there is none or nothing follows, so the answer
+    tells nothing of it. The fact names them `reporter`.
     """
+    if not action.reader.scope.staff:
+        await action.urge_for_reporter(body.reason, assignment_id)
+        return Json({"urged": True}, 202)
     return await action.execute(commands.Urge(assignment_id, action.by, body.reason), body.at)
 
 
@@ -301,10 +326,11 @@ async def supervise_assignment(
 
 async def _actions(case_id: str, assignment_ids: Iterable[str], reading: Reading, by: By) -> Response:
     """What the caller may do with these assignments of the case."""
-    stream, inputs = await reading.process.commands.consider(case_id, CommandRequest(reading.caller.subject))
-    offered = Actions(router, ROLES, reading.caller)
+    request = CommandRequest(reading.reader.caller.subject)
+    stream, inputs = await reading.process.commands.consider(case_id, request)
+    offered = Actions(router, ROLES, reading.reader)
     items = [
-        offered.item(OPERATIONS[command], refused, assignment_id=name)
+        offered.item(OPERATIONS[command], refused, matter_of(name, stream.state), assignment_id=name)
         for name in assignment_ids
         for command, refused in commands.actions(
             by, stream.state.assignments[name], inputs, reading.district.rules

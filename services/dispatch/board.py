@@ -16,9 +16,9 @@ from chassis.clock import Clock
 from chassis.retry import in_words
 from chassis.store.changes import EVERYTHING, Changes
 from chassis.store.database import TRANSIENT_ERRORS, Database
+from contracts.reading import Scope
 from services.dispatch import queries
 from services.dispatch.bodies import UnitFilters
-from services.dispatch.queries import Scope
 
 log = logging.getLogger(__name__)
 

@@ -129,6 +129,12 @@ class UrgeBody(_ActionBody):
     )
 
 
+class UrgeReceipt(Answer):
+    """That a private person's urging was received."""
+
+    urged: Literal[True] = Field(description="It was received; whether anything follows is not told.", examples=[True])
+
+
 class SupervisionBody(_ActionBody, json_schema_extra={"examples": [{"level": 2, "reason": _WHY_SUPERVISED}]}):
     """The level of supervision, why, and by when a reply is demanded."""
 
@@ -280,7 +286,7 @@ class CaseDetail(Answer):
     verdict: Verdict | None = Field(description="Feedback's latest verdict.", examples=["closed"])
     outcome: CaseOutcome | None = Field(description="How the case was closed; null while it is open.", examples=[None])
     assignments: list[AssignmentDetail] = Field(
-        description="Its assignments, round after round; for a partner, those its units have or are offered."
+        description="Its assignments, round after round; for who sees the case because of their unit, the unit's."
     )
 
 

@@ -1,17 +1,19 @@
 """Who calls dispatch over HTTP: what they may see, on whose behalf they act, and how their commands are executed."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Depends, Response
 
 from chassis.engine.commands import CommandRequest
+from chassis.engine.decider import Refused
 from chassis.store.database import Database
-from chassis.web.errors import Forbidden
 from chassis.web.filters import require_area, require_unit
-from chassis.web.identity import Caller
+from chassis.web.reading import Reader, ReaderDep
 from chassis.web.requests import (
     CallerDep,
     CommandRequestDep,
@@ -22,13 +24,14 @@ from chassis.web.requests import (
     partner_behind,
 )
 from contracts.fields import case_of
+from contracts.reading import Matter, Scope, Sight
 from contracts.roles import Role
 from services.dispatch import queries
 from services.dispatch.bodies import UnitFilters
+from services.dispatch.domain.assignment import REPORTER
 from services.dispatch.domain.case import Case
-from services.dispatch.domain.commands import Command
+from services.dispatch.domain.commands import Command, Urge
 from services.dispatch.domain.permissions import By
-from services.dispatch.queries import Scope
 from services.dispatch.reference import District
 from services.dispatch.views import item, with_light
 
@@ -51,21 +54,17 @@ async def _by(caller: CallerDep, registry: RegistryDep) -> By:
 ByDep = Annotated[By, Depends(_by)]
 
 
-async def _scope(caller: CallerDep, by: ByDep) -> Scope:
-    """What the caller may see: a person's areas, a partner's units."""
-    return Scope(caller.areas, by.units if by.partner is not None else None)
-
-
-ScopeDep = Annotated[Scope, Depends(_scope)]
-
-
 @dataclass(frozen=True, slots=True)
 class Reading:
     """A caller's request to read an assignment or a case."""
 
     process: DecidingProcess
-    caller: Caller
-    scope: Scope
+    reader: Reader
+
+    @property
+    def scope(self) -> Scope:
+        """What the caller may see."""
+        return self.reader.scope
 
     @property
     def database(self) -> Database:
@@ -88,26 +87,22 @@ class Reading:
         require_area(filters.area, self.district.areas)
 
     async def assignment(self, assignment_id: str) -> tuple[dict[str, Any], int]:
-        """The assignment, and the version of its case. Raises `Unknown`, or `Forbidden` if it is not for the caller."""
-        shown, version = await queries.assignment(self.database, assignment_id, self.now)
-        self._visible(shown["area"], [shown])
+        """The assignment, and the version of its case. Raises `Unknown` or `NotFound`, or `Forbidden` if it is not for
+        the caller.
+        """
+        found, version = await queries.assignment(self.database, assignment_id, self.now)
+        shown = found.shown
+        matter = Matter(shown["area"], shown["category"], found.units)
+        await self.reader.sight(shown["case_id"], matter, f"there is no assignment {assignment_id}")
         return shown, version
 
     async def case(self, case_id: str) -> tuple[dict[str, Any], int]:
         """The case with those of its assignments that the caller may see, and its version. Raises the same."""
-        shown, version = await queries.case(self.database, case_id, self.now)
-        return {**shown, "assignments": self._visible(shown["area"], shown["assignments"])}, version
-
-    def _visible(self, area: str | None, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Those of a case's assignments that the caller may see. Raises `Forbidden` if it may see none."""
-        self.caller.require_area(area)
-        units = self.scope.units
-        if units is None:
-            return found
-        own = [one for one in found if units.intersection((one["unit"], *one["offered_to"]))]
-        if not own:
-            raise Forbidden(f"no unit of {self.caller.source} has or is offered this")
-        return own
+        case, found, version = await queries.case(self.database, case_id, self.now)
+        matter = Matter(case["area"], case["category"], frozenset[str]().union(*(one.units for one in found)))
+        sight = await self.reader.sight(case_id, matter, f"there is no case {case_id}")
+        seen = [one.shown for one in found if sight is Sight.WHOLE or self.scope.units & one.units]
+        return {**case, "assignments": seen}, version
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +110,18 @@ class Action:
     """A caller's request to act on an assignment, and the process that executes it."""
 
     process: DecidingProcess
-    caller: Caller
+    reader: Reader
     by: By
     request: CommandRequest
 
     async def execute(self, command: Command, at: datetime | None) -> Response:
-        """Executes the command; answers with the assignment. Raises `Forbidden` outside the caller's areas."""
+        """Executes the command; answers with the assignment. Raises `NotFound`, or `Forbidden` if it is not for the
+        caller.
+        """
         name, process = command.assignment_id, self.process
-        case_id, request = case_of(name), replace(self.request, claimed_at=at)
+        permits = self.reader.permits(partial(matter_of, name), f"there is no assignment {name}")
+        case_id, request = case_of(name), replace(self.request, claimed_at=at, permits=permits)
         district: District = process.reference
-        if self.caller.areas:
-            shown, _ = await queries.assignment(process.database, name, process.clock())
-            self.caller.require_area(shown["area"])
 
         def to_response(state: Case, _: Sequence[Any]) -> tuple[int, Any]:
             shown = item(case_id, state.assignments[name], district.rules.clock)
@@ -134,13 +129,41 @@ class Action:
 
         return answer(await process.commands.execute(case_id, command, request, to_response))
 
+    async def urge_for_reporter(self, reason: str | None, assignment_id: str) -> None:
+        """Lets a private person urge, if they may. Whether they could, and what is urged, they are not told.
 
-async def _reading(process: DecidingProcessDep, caller: CallerDep, scope: ScopeDep) -> Reading:
-    return Reading(process, caller, scope)
+        An idempotency key has no meaning here: all private persons are one actor.
+        """
+        request = replace(self.request, actor=REPORTER, believed=False, idempotency_key=None, if_match=None)
+        command = Urge(assignment_id, By(reporter=True), reason)
+        with suppress(Refused):
+            await self.process.commands.execute(case_of(assignment_id), command, request, lambda _, __: (202, None))
 
 
-async def _action(process: DecidingProcessDep, caller: CallerDep, by: ByDep, request: CommandRequestDep) -> Action:
-    return Action(process, caller, by, request)
+def matter_of(assignment_id: str, state: Case) -> Matter | None:
+    """What the rule asks of an assignment that is acted on; None if there is no such assignment."""
+    assignment = state.assignments.get(assignment_id)
+    if assignment is None:
+        return None
+    # Who was offered it and came too late hears that it is taken.
+    return Matter(assignment.ruling.area, assignment.ruling.category, frozenset(assignment.candidates_ever))
+
+
+def matter(state: Case) -> Matter | None:
+    """What the rule asks of a case that is read; None if triage has not ruled on it."""
+    ruling = state.ruling
+    if state.standing.status is None or (ruling is None and state.ended_by is None):
+        return None
+    area, category = (ruling.area, ruling.category) if ruling is not None else (None, None)
+    return Matter(area, category, frozenset[str]().union(*(one.readers for one in state.assignments.values())))
+
+
+async def _reading(process: DecidingProcessDep, reader: ReaderDep) -> Reading:
+    return Reading(process, reader)
+
+
+async def _action(process: DecidingProcessDep, reader: ReaderDep, by: ByDep, request: CommandRequestDep) -> Action:
+    return Action(process, reader, by, request)
 
 
 ReadingDep = Annotated[Reading, Depends(_reading)]

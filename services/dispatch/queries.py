@@ -12,6 +12,7 @@ from chassis.store.conditions import Conditions
 from chassis.store.database import Database
 from chassis.web.paging import PageQuery, page, position
 from contracts.dispatch import Outcome
+from contracts.reading import Scope
 from contracts.status import Stage
 from services.dispatch.bodies import AssignmentFilters, QueueFilters, UnitFilters
 from services.dispatch.lights import LIGHT, Light
@@ -29,12 +30,16 @@ _COUNTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What the caller may see: assignments in these areas (none: everywhere), and of these units (None: of all)."""
+_UNITS = "ARRAY(SELECT o.unit FROM offers o WHERE o.assignment_id = a.assignment_id AND (o.open OR o.had)) AS others"
+"""The units that had an assignment or are offered it, beside the one that has it."""
 
-    areas: tuple[str, ...] = ()
-    units: frozenset[str] | None = None
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An assignment as the API shows it, and the units whose people may read it."""
+
+    shown: dict[str, Any]
+    units: frozenset[str]
 
 
 async def assignments(database: Database, filters: AssignmentFilters, scope: Scope, now: datetime) -> dict[str, Any]:
@@ -78,22 +83,22 @@ async def assignments_of(
     return [_shown(row, now) for row in rows]
 
 
-async def assignment(database: Database, assignment_id: str, now: datetime) -> tuple[dict[str, Any], int]:
+async def assignment(database: Database, assignment_id: str, now: datetime) -> tuple[Found, int]:
     """An assignment, and the version of its case. Raises `Unknown`."""
     row = await database.fetchrow(
-        "SELECT yellow_at, red_at, item, version FROM assignments JOIN streams ON stream_id = case_id"
-        " WHERE assignment_id = $1",
+        f"SELECT a.yellow_at, a.red_at, a.item, s.version, {_UNITS} FROM assignments a"
+        " JOIN streams s ON s.stream_id = a.case_id WHERE a.assignment_id = $1",
         assignment_id,
     )
     if row is None:
         raise Unknown(f"there is no assignment {assignment_id}")
-    return _shown(row, now), row["version"]
+    return _found(row, now), row["version"]
 
 
-async def case(database: Database, case_id: str, now: datetime) -> tuple[dict[str, Any], int]:
-    """A case with all its assignments, and its version, in one snapshot of the tables. Raises `Unknown`."""
+async def case(database: Database, case_id: str, now: datetime) -> tuple[dict[str, Any], list[Found], int]:
+    """A case, all its assignments, and its version, in one snapshot of the tables. Raises `Unknown`."""
     rows = await database.fetch(
-        "SELECT c.*, s.version, a.yellow_at, a.red_at, a.item FROM cases c"
+        f"SELECT c.*, s.version, a.yellow_at, a.red_at, a.item, {_UNITS} FROM cases c"
         " JOIN streams s ON s.stream_id = c.case_id LEFT JOIN assignments a USING (case_id)"
         " WHERE c.case_id = $1 ORDER BY string_to_array(split_part(a.assignment_id, '.', 2) || '.'"
         " || split_part(a.assignment_id, '.', 3), '.')::integer[]",
@@ -101,8 +106,8 @@ async def case(database: Database, case_id: str, now: datetime) -> tuple[dict[st
     )
     if not rows:
         raise Unknown(f"there is no case {case_id}")
-    shown = [_shown(row, now) for row in rows if row["item"] is not None]
-    return {**{name: rows[0][name] for name in CASE_COLUMNS}, "assignments": shown}, rows[0]["version"]
+    found = [_found(row, now) for row in rows if row["item"] is not None]
+    return {name: rows[0][name] for name in CASE_COLUMNS}, found, rows[0]["version"]
 
 
 async def board(
@@ -140,23 +145,39 @@ class _Wanted(Conditions):
     def __init__(self, filters: UnitFilters, scope: Scope, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.in_area("area", filters.area)
-        self.in_any_area("area", scope.areas)
-        self._units = None if scope.units is None else sorted(scope.units)
-        if filters.unit is not None:
-            self._units = [filters.unit] if scope.units is None or filters.unit in scope.units else []
+        self._unit, self._readers = filters.unit, None
+        units = sorted(scope.units)
+        if filters.unit is None and units and not scope.everywhere and not scope.areas:
+            self._readers = units
+        elif filters.unit is None or filters.unit not in scope.units:
+            self.visible(scope, self._any_of(units) if units else None)
 
     def branches(self) -> list[str]:
-        """The unit has the assignment, or is offered it: conditions that exclude each other."""
-        units = self._units
-        if units is None:
+        """The units have the assignment, or it is theirs otherwise: conditions that exclude each other."""
+        if self._unit is not None:
+            theirs, others = self._theirs([self._unit], "open")
+        elif self._readers is not None:
+            theirs, others = self._theirs(self._readers, _OTHERS)
+        else:
             return ["true"]
-        theirs = f"unit = {self.place(units[0])}" if len(units) == 1 else f"unit = ANY({self.place(units)}::text[])"
-        offered = f"SELECT assignment_id FROM offers WHERE open AND {theirs}"
-        return [theirs, f"assignment_id = ANY(ARRAY({offered})) AND NOT {theirs}"]
+        return [theirs, f"{others} AND NOT {theirs}"]
 
     def any_branch(self) -> str:
         """All conditions as one."""
         return f"{self.where} AND ({' OR '.join(self.branches())})"
+
+    def _any_of(self, units: Sequence[str]) -> str:
+        return " OR ".join(self._theirs(units, _OTHERS))
+
+    def _theirs(self, units: Sequence[str], offers: str) -> tuple[str, str]:
+        """One of the units has the assignment; one of them has such an offer of it."""
+        theirs = f"unit = {self.place(units[0])}" if len(units) == 1 else f"unit = ANY({self.place(units)}::text[])"
+        offered = f"SELECT assignment_id FROM offers WHERE {offers} AND {theirs}"
+        return theirs, f"assignment_id = ANY(ARRAY({offered}))"
+
+
+_OTHERS = "(open OR had)"
+"""Of offers: the unit is offered the assignment, or had it."""
 
 
 async def _fetch(database: Database, wanted: _Wanted, limit: int | None = None) -> list[Any]:
@@ -176,6 +197,11 @@ async def _page(database: Database, wanted: _Wanted, query: PageQuery, now: date
     rows = await _fetch(database, wanted, query.limit + 1)
     found = page(rows, query.limit, lambda row: [row["due_at"], row["assignment_id"]])
     return {**found, "items": [_shown(row, now) for row in found["items"]]}
+
+
+def _found(row: Any, now: datetime) -> Found:
+    shown = _shown(row, now)
+    return Found(shown, frozenset((shown["unit"], *row["others"])))
 
 
 def _shown(row: Any, now: datetime) -> dict[str, Any]:

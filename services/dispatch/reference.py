@@ -15,12 +15,14 @@ class District:
 
     rules: Rules
     areas: frozenset[str]
+    sensitive: frozenset[str]
+    """The categories of sensitive cases."""
 
 
 def load(district: Path) -> District:
     """Reads the files. Raises `BadReference`."""
     policy = read(district, Policy)
-    clock = DeadlineClock(
-        read(district, Catalogue), read(district, Calendar), policy.yellow_percent, policy.red_percent
-    )
-    return District(Rules(clock, read(district, Units), policy), frozenset(read(district, Areas).by_path))
+    catalogue = read(district, Catalogue)
+    clock = DeadlineClock(catalogue, read(district, Calendar), policy.yellow_percent, policy.red_percent)
+    areas = frozenset(read(district, Areas).by_path)
+    return District(Rules(clock, read(district, Units), policy), areas, catalogue.sensitive)

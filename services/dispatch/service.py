@@ -8,7 +8,7 @@ from chassis.web.application import Routes
 from contracts.envelope import AnyEvent
 from contracts.homes import EVERY_FROM
 from contracts.intake import Supplement
-from services.dispatch import api
+from services.dispatch import api, callers
 from services.dispatch.domain import decider, requests
 from services.dispatch.newly_responsible import notify_newly_responsible
 from services.dispatch.reference import load
@@ -37,6 +37,8 @@ def build(settings: Settings) -> Service:
         routes=Routes(api.router, api.ROLES, api.TAGS),
         migrations=MIGRATIONS,
         reference=district,
+        sensitive=district.sensitive,
+        matter=callers.matter,
         tasks=(notify_newly_responsible,),
     )
 

@@ -22,14 +22,17 @@ CASE_COLUMNS = {
 }
 _FLAGS = ("lead", "open", "retrospective", "supervised", "extension_pending", "offered", "waiting", "escalation_failed")
 _ASSIGNMENT_COLUMNS = {
-    **dict.fromkeys(("assignment_id", "case_id", "unit", "partner", "area", "status"), "text"),
+    **dict.fromkeys(("assignment_id", "case_id", "unit", "partner", "area", "category", "status"), "text"),
     **dict.fromkeys(_FLAGS, "boolean"),
     **dict.fromkeys(("due_at", "yellow_at", "red_at", "ended_at"), "timestamptz"),
     **dict.fromkeys(("urged", "escalation_level"), "integer"),
     "late_by_seconds": "bigint",
     "item": "jsonb",
 }
-_OFFER_COLUMNS = {"assignment_id": "text", "unit": "text", "case_id": "text", "partner": "text", "open": "boolean"}
+_OFFER_COLUMNS = {
+    **dict.fromkeys(("assignment_id", "unit", "case_id", "partner"), "text"),
+    **dict.fromkeys(("open", "had"), "boolean"),
+}
 
 # What rows and items copy from the ruling, the plan, the case, and the assignment itself.
 _OF_RULING = ("title", "category", "condition", "priority", "area", "round", "retrospective")
@@ -70,8 +73,8 @@ def item(case_id: str, assignment: Assignment, clock: DeadlineClock) -> dict[str
         "ended_at": end.at if end else None,
         "reason": end.reason if end else None,
         "late_by_seconds": end.late_by_seconds if end else None,
-        "urged": len(assignment.urged_at),
-        "last_urged_at": max(assignment.urged_at, default=None),
+        "urged": assignment.urged,
+        "last_urged_at": max((*assignment.urged_at, *assignment.reporters_urged_at), default=None),
         "escalated_to": plan.escalated_to[: assignment.escalation_level],
         "escalation_failed": assignment.unclaimed or assignment.escalation_failed,
     }
@@ -124,6 +127,6 @@ def _assignment_rows(case_id: str, case: Case, clock: DeadlineClock) -> Iterable
 def _offer_rows(case_id: str, case: Case) -> Iterable[tuple[Any, ...]]:
     for assignment in case.assignments.values():
         if len(assignment.candidates_ever) > 1:
-            still = _offered_to(assignment)
+            still, had, told = _offered_to(assignment), assignment.had, assignment.notified
             for unit in assignment.candidates_ever:
-                yield (assignment.plan.id, unit, case_id, assignment.notified.get(unit, ""), unit in still)
+                yield (assignment.plan.id, unit, case_id, told.get(unit, ""), unit in still, unit in had)

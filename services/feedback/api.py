@@ -19,6 +19,7 @@ from chassis.engine.commands import CommandRequest
 from chassis.web.actions import ActionList, Actions, actions_answer
 from chassis.web.errors import Json
 from chassis.web.filters import require_area, require_categories, require_status, require_unit
+from chassis.web.reading import ReaderDep, ScopeDep
 from chassis.web.requests import (
     CallerDep,
     ClockDep,
@@ -29,13 +30,14 @@ from chassis.web.requests import (
     etag,
     reference_of,
 )
-from chassis.web.roles import ANYONE
+from chassis.web.roles import ANYONE, Access, Bound, Route
 from contracts.envelope import Event
 from contracts.feedback import Evaluated
 from contracts.fields import CASE_ID
+from contracts.reading import Matter, Sight
 from contracts.roles import Role
 from services.feedback import bodies, indicator_bodies, indicators, queries
-from services.feedback.domain.case import Case
+from services.feedback.domain.case import Case, units_of
 from services.feedback.domain.commands import Action, By, FailCheck, ForceClose, PassCheck, actions
 from services.feedback.domain.formulas import FORMULAS
 from services.feedback.examples import CASE
@@ -46,16 +48,16 @@ CHECKERS = frozenset({Role.GRID_MEMBER, Role.EVALUATOR})
 CENTRE = frozenset({Role.DISPATCHER, Role.SHIFT_LEADER, Role.EVALUATOR, Role.AUDITOR, Role.ADMINISTRATOR})
 READERS = CENTRE | {Role.ACCEPTOR, Role.GRID_MEMBER, Role.HANDLING_UNIT}
 
-ROLES: dict[tuple[str, str], frozenset[str]] = {
-    ("GET", "/checks"): CHECKERS | CENTRE,
-    ("POST", "/cases/{case_id}/check"): CHECKERS,
-    ("POST", "/cases/{case_id}/forced-closing"): frozenset({Role.SHIFT_LEADER}),
-    ("GET", "/cases"): READERS,
-    ("GET", "/cases/{case_id}"): READERS,
-    ("GET", "/cases/{case_id}/actions"): READERS,
-    ("GET", "/indicators"): READERS,
-    ("GET", "/indicators/cases"): READERS,
-    ("GET", "/formulas"): ANYONE,
+ROLES: dict[Route, Access] = {
+    ("GET", "/checks"): Access(CHECKERS | CENTRE, Bound.LIST),
+    ("POST", "/cases/{case_id}/check"): Access(CHECKERS, Bound.CASE),
+    ("POST", "/cases/{case_id}/forced-closing"): Access(frozenset({Role.SHIFT_LEADER}), Bound.CASE),
+    ("GET", "/cases"): Access(READERS, Bound.LIST),
+    ("GET", "/cases/{case_id}"): Access(READERS, Bound.CASE),
+    ("GET", "/cases/{case_id}/actions"): Access(READERS, Bound.CASE),
+    ("GET", "/indicators"): Access(READERS, Bound.LIST),
+    ("GET", "/indicators/cases"): Access(READERS, Bound.LIST),
+    ("GET", "/formulas"): Access(ANYONE, Bound.NOTHING),
 }
 TAGS = {
     "checks": "Work that is done is checked by somebody who did not do it.",
@@ -73,17 +75,10 @@ DistrictDep = Annotated[District, Depends(reference_of)]
 router = APIRouter()
 
 
-async def _permitted(case_id: CasePath, caller: CallerDep, database: DatabaseDep) -> str:
-    """The case of the path. Raises `Unknown`, and `Forbidden` if it lies outside the caller's areas."""
-    caller.require_area(await queries.area_of(database, case_id))
-    return case_id
-
-
 async def _by(caller: CallerDep) -> By:
     return By(caller.subject, caller.unit, evaluator=Role.EVALUATOR in caller.roles)
 
 
-PermittedCase = Annotated[str, Depends(_permitted)]
 ByDep = Annotated[By, Depends(_by)]
 
 
@@ -91,6 +86,7 @@ ByDep = Annotated[By, Depends(_by)]
 async def list_checks(
     filters: Annotated[bodies.CheckFilters, Query()],
     caller: CallerDep,
+    scope: ScopeDep,
     database: DatabaseDep,
     clock: ClockDep,
     district: DistrictDep,
@@ -98,18 +94,20 @@ async def list_checks(
     """Lists the cases that wait for their check, the earliest due first.
 
     A case waits once all of its assignments have ended, what came back was given out anew, and the lead's work is
-    fixed; cases that are checked by rule only if the rule did not pass them. A caller whose token names areas sees only
-    the cases in these areas. `mine=true` leaves out what the caller may not check.
+    fixed; cases that are checked by rule only if the rule did not pass them. Callers see the cases of their areas, not
+    those that their unit works on elsewhere, which it may not check. `mine=true` leaves out all that the caller may not
+    check.
     """
     require_area(filters.area, district.areas.by_path)
-    return Json(await queries.checks(database, filters, caller, clock()))
+    return Json(await queries.checks(database, filters, caller, scope, clock()))
 
 
 @router.post("/cases/{case_id}/check", tags=["checks"], response_model=bodies.VerdictDetail)
 async def check_case(
-    case_id: PermittedCase,
+    case_id: CasePath,
     body: bodies.CheckBody,
     by: ByDep,
+    reader: ReaderDep,
     request: CommandRequestDep,
     commands: CommandsDep,
 ) -> Response:
@@ -124,14 +122,16 @@ async def check_case(
         command = PassCheck(by, body.note, body.evidence)
     else:
         command = FailCheck(by, body.reason, body.note, body.evidence, body.failed)
-    return answer(await commands.execute(case_id, command, replace(request, claimed_at=body.at), _verdict))
+    request = replace(request, claimed_at=body.at, permits=reader.permits(matter, _unknown(case_id)))
+    return answer(await commands.execute(case_id, command, request, _verdict))
 
 
 @router.post("/cases/{case_id}/forced-closing", tags=["cases"], response_model=bodies.VerdictDetail)
 async def force_closing(
-    case_id: PermittedCase,
+    case_id: CasePath,
     body: bodies.ForcedClosingBody,
     by: ByDep,
+    reader: ReaderDep,
     request: CommandRequestDep,
     commands: CommandsDep,
 ) -> Response:
@@ -141,82 +141,93 @@ async def force_closing(
     units that did closes it (`closing.separation`).
     """
     command = ForceClose(by, body.reason)
-    return answer(await commands.execute(case_id, command, replace(request, claimed_at=body.at), _verdict))
+    request = replace(request, claimed_at=body.at, permits=reader.permits(matter, _unknown(case_id)))
+    return answer(await commands.execute(case_id, command, request, _verdict))
 
 
 @router.get("/cases", tags=["cases"], response_model=bodies.CasePage)
 async def list_cases(
-    filters: Annotated[bodies.CaseFilters, Query()], caller: CallerDep, database: DatabaseDep, district: DistrictDep
+    filters: Annotated[bodies.CaseFilters, Query()], scope: ScopeDep, database: DatabaseDep, district: DistrictDep
 ) -> Response:
     """Lists cases, the latest filed first; a case that was never filed stands where it was closed.
 
-    A caller whose token names areas sees only the cases in these areas. A status that feedback does not show is
-    refused, and the error names those that it shows. Dispatchers, shift leaders and evaluators look at those whose
-    reporter asks to reopen them (`reopening_requested=true`): what must go on is filed anew.
+    Callers see the cases that they may read. A status that feedback does not show is refused, and the error names those
+    that it shows. Dispatchers, shift leaders and evaluators look at those whose reporter asks to reopen them
+    (`reopening_requested=true`): what must go on is filed anew.
     """
     _require_known(filters, district)
     require_status(filters.status, "feedback")
-    return Json(await queries.cases(database, filters, caller))
+    return Json(await queries.cases(database, filters, scope))
 
 
 @router.get("/cases/{case_id}", tags=["cases"], response_model=bodies.CaseDetail)
-async def get_case(case_id: CasePath, caller: CallerDep, database: DatabaseDep) -> Response:
+async def get_case(case_id: CasePath, reader: ReaderDep, database: DatabaseDep) -> Response:
     """Shows a case with its assignments, its verdict and its ratings.
+
+    Who sees the case only because their unit works on it sees only the assignments that the unit was given or had, as
+    far as feedback has heard, and of those who handled the case only their own.
 
     The ETag is what If-Match may name in a check or a forced closing.
     """
-    found, version = await queries.case(database, case_id)
-    caller.require_area(found["area"])
+    found, units, version = await queries.case(database, case_id)
+    asked = Matter(found["area"], found["category"], units)
+    if await reader.sight(case_id, asked, _unknown(case_id)) is Sight.PART:
+        found = queries.part_of(found, reader.scope.units)
     return Json(found, headers={"ETag": etag(version)})
 
 
 @router.get("/cases/{case_id}/actions", tags=["cases"], response_model=ActionList)
-async def list_actions(case_id: PermittedCase, caller: CallerDep, by: ByDep, commands: CommandsDep) -> Response:
+async def list_actions(case_id: CasePath, reader: ReaderDep, by: ByDep, commands: CommandsDep) -> Response:
     """Lists what may be done with a case, and for each action whether the caller may take it now, or else the rule.
 
     Whoever may read the case may ask. The commands themselves are decided by
     the same rules. Rules about what is entered are not asked.
     """
-    stream, inputs = await commands.consider(case_id, CommandRequest(caller.subject))
-    offered = Actions(router, ROLES, caller)
+    stream, inputs = await commands.consider(case_id, CommandRequest(reader.caller.subject))
+    asked = matter(stream.state) if reader.scope.staff else None
+    if asked is not None:
+        await reader.sight(case_id, asked, _unknown(case_id))
+    offered = Actions(router, ROLES, reader)
     found = actions(by, stream.state, inputs)
-    items = [offered.item(_OPERATIONS[action], refused, case_id=case_id) for action, refused in found.items()]
+    items = [offered.item(_OPERATIONS[action], refused, asked, case_id=case_id) for action, refused in found.items()]
     return actions_answer(case_id, stream.version, items)
 
 
 @router.get("/indicators", tags=["indicators"], response_model=indicator_bodies.IndicatorPage)
 async def list_indicators(
     filters: Annotated[indicator_bodies.IndicatorFilters, Query()],
-    caller: CallerDep,
+    scope: ScopeDep,
     database: DatabaseDep,
     clock: ClockDep,
     district: DistrictDep,
 ) -> Response:
     """Shows the figures of a period, by unit, area or category.
 
-    Each number names its formula and the lists of the cases behind it. For a caller whose token names areas only the
-    cases in these areas count. The period is half-open, and what had happened by `as_of` counts: name it to get the
-    same answer on any day, except for cases that are entered long after the fact.
+    Each number names its formula and the lists of the cases behind it. Of a district-wide role the cases in the areas
+    of the token count, or all; of an area role those in the areas; of a unit's people those that the unit answers for.
+    Sensitive cases count in these figures, although not everybody may see them in the lists behind. The period is
+    half-open, and what had happened by `as_of` counts: name it to get the same answer on any day, except for cases that
+    are entered long after the fact.
     """
     _require_known(filters, district)
-    return Json(await indicators.figures(database, filters, Period.of(filters, clock()), caller))
+    return Json(await indicators.figures(database, filters, Period.of(filters, clock()), scope))
 
 
 @router.get("/indicators/cases", tags=["indicators"], response_model=bodies.CasePage)
 async def list_indicator_cases(
     filters: Annotated[indicator_bodies.BehindFilters, Query()],
-    caller: CallerDep,
+    scope: ScopeDep,
     database: DatabaseDep,
     clock: ClockDep,
     district: DistrictDep,
 ) -> Response:
     """Lists the cases behind one number of the figures, as they are now, the latest first.
 
-    `cases` and `part_cases` of an indicator are these lists: follow them as they are. Only cases in the caller's areas
-    are listed, if the token names any.
+    `cases` and `part_cases` of an indicator are these lists: follow them as they are. They leave out what the caller
+    may not read, so a list may be shorter than its number says.
     """
     _require_known(filters, district)
-    return Json(await indicators.behind(database, filters, Period.of(filters, clock()), caller))
+    return Json(await indicators.behind(database, filters, Period.of(filters, clock()), scope))
 
 
 @router.get("/formulas", tags=["indicators"], response_model=indicator_bodies.FormulaPage)
@@ -226,6 +237,19 @@ async def list_formulas() -> Response:
     All stand on one page. What a version means never changes.
     """
     return Json({"items": [{"formula": one.id, **asdict(one)} for one in FORMULAS], "next": None})
+
+
+def matter(state: Case) -> Matter | None:
+    """What the rule of reading asks of a case; None if feedback knows of none, or only of ends and extensions."""
+    ruling = state.ruling
+    if ruling is None and state.closing is None:
+        return None
+    area, category = (ruling.area, ruling.category) if ruling is not None else (None, None)
+    return Matter(area, category, units_of(state))
+
+
+def _unknown(case_id: str) -> str:
+    return f"there is no case {case_id}"
 
 
 def _require_known(filters: bodies.CaseFilters | indicator_bodies.IndicatorFilters, district: District) -> None:

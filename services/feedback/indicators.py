@@ -7,7 +7,7 @@ Only a case that is entered long after the fact adds to them, at its claimed tim
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, get_args
 from urllib.parse import urlencode
@@ -15,15 +15,15 @@ from urllib.parse import urlencode
 from chassis.engine.commands import Unusable
 from chassis.store.conditions import Conditions
 from chassis.store.database import Database
-from chassis.web.identity import Caller
 from chassis.web.paging import page, position
 from contracts.fields import instant
+from contracts.reading import Scope
 from contracts.reference import Level
 from services.feedback.bodies import CaseItem
 from services.feedback.domain import formulas
 from services.feedback.domain.formulas import Formula
 from services.feedback.indicator_bodies import BehindFilters, IndicatorFilters, Population
-from services.feedback.queries import Row, shown
+from services.feedback.queries import Row, own_cases, shown
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _DEPTH: Mapping[str, int] = {level: depth for depth, level in enumerate(get_args(Level), start=1)}
@@ -165,15 +165,15 @@ _BEHIND: Mapping[Population, str] = {
 WITH {_FACTS}
 SELECT * FROM cases
  WHERE case_id IN (SELECT case_id FROM {table} WHERE {which} AND {{where}} AND {{key}} = {{wanted}})
-   AND {{after}} ORDER BY case_id DESC LIMIT {{limit}}
+   AND {{visible}} AND {{after}} ORDER BY case_id DESC LIMIT {{limit}}
 """
     for population, (table, which) in _POPULATIONS.items()
 }
 
 
-async def figures(database: Database, filters: IndicatorFilters, period: Period, caller: Caller) -> Row:
+async def figures(database: Database, filters: IndicatorFilters, period: Period, scope: Scope) -> Row:
     """A page of groups in the order of their keys, each with all figures."""
-    wanted, key = _narrowed(filters, period, caller)
+    wanted, key = _narrowed(filters, period, scope)
     sql = _GROUPS.format(
         key=key,
         where=wanted.where,
@@ -192,12 +192,16 @@ async def figures(database: Database, filters: IndicatorFilters, period: Period,
     }
 
 
-async def behind(database: Database, filters: BehindFilters, period: Period, caller: Caller) -> Row:
+async def behind(database: Database, filters: BehindFilters, period: Period, scope: Scope) -> Row:
     """A page of the cases behind a number, newest first."""
-    wanted, key = _narrowed(filters, period, caller)
+    wanted, key = _narrowed(filters, period, scope)
+    visible = Conditions(*wanted.arguments)
+    visible.visible(scope, own_cases(visible, scope))
+    where, wanted.arguments = wanted.where, visible.arguments
     sql = _BEHIND[filters.population].format(
         key=key,
-        where=wanted.where,
+        where=where,
+        visible=visible.where,
         wanted=wanted.place(filters.key),
         after=_beyond(wanted, "case_id < ", filters.cursor),
         limit=wanted.place(filters.limit + 1),
@@ -206,10 +210,12 @@ async def behind(database: Database, filters: BehindFilters, period: Period, cal
     return page([shown(row, CaseItem) for row in rows], filters.limit, lambda row: [row["case_id"]])
 
 
-def _narrowed(filters: IndicatorFilters, period: Period, caller: Caller) -> tuple[Conditions, str]:
+def _narrowed(filters: IndicatorFilters, period: Period, scope: Scope) -> tuple[Conditions, str]:
     """What members of the populations must fulfil, and the expression of the key they are grouped by."""
     wanted = Conditions(period.since, period.until, period.as_of)
-    wanted.in_any_area("area", caller.areas)
+    # A sensitive case counts in a figure, whoever asks: only the lists leave it out.
+    own = f"unit = ANY({wanted.place(sorted(scope.units))}::text[])" if scope.units and not scope.everywhere else None
+    wanted.visible(replace(scope, sensitive=frozenset()), own)
     wanted.in_area("area", filters.area)
     wanted.below("category", filters.category)
     wanted.equals("unit", filters.unit)

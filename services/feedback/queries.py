@@ -12,6 +12,7 @@ from chassis.store.conditions import Conditions
 from chassis.store.database import Database
 from chassis.web.identity import Caller
 from chassis.web.paging import page, position
+from contracts.reading import Scope
 from contracts.roles import Role
 from services.feedback.bodies import AssignmentDetail, CaseFilters, CaseItem, CheckFilters, CheckItem, RatingDetail
 
@@ -24,8 +25,11 @@ _CASES = "SELECT * FROM cases WHERE {where} ORDER BY listed_at DESC, case_id DES
 _CHECKS = "SELECT * FROM cases WHERE checking_since IS NOT NULL AND {where} ORDER BY check_due_at, case_id LIMIT $1"
 
 
-async def case(database: Database, case_id: str) -> tuple[Row, int]:
-    """A case with its assignments and ratings, and its version. Raises `Unknown`."""
+async def case(database: Database, case_id: str) -> tuple[Row, frozenset[str], int]:
+    """A case with its assignments and ratings, the units that were given one or had it, and its version.
+
+    Raises `Unknown`.
+    """
     row = await database.fetchrow(_CASE, case_id)
     if row is None:
         raise Unknown(f"there is no case {case_id}")
@@ -33,21 +37,21 @@ async def case(database: Database, case_id: str) -> tuple[Row, int]:
     assignments = await database.fetch(_CASE_ASSIGNMENTS, case_id)
     found["assignments"] = [shown(one, AssignmentDetail) for one in assignments]
     found["ratings"] = [shown(one, RatingDetail) for one in await database.fetch(_CASE_RATINGS, case_id)]
-    return found, row["version"]
+    return found, frozenset(unit for one in assignments for unit in (one["given_to"], one["unit"])), row["version"]
 
 
-async def area_of(database: Database, case_id: str) -> str | None:
-    """The area of a case; None if it was never filed. Raises `Unknown`."""
-    row = await database.fetchrow("SELECT area FROM cases WHERE case_id = $1", case_id)
-    if row is None:
-        raise Unknown(f"there is no case {case_id}")
-    return row["area"]
+def part_of(found: Row, units: frozenset[str]) -> Row:
+    """The case as these units see it: with their assignments, and of the handlers their own."""
+    own = [one for one in found["assignments"] if units & {one["given_to"], one["unit"]}]
+    handlers = [name for name in found["handlers"] if any(name in one["handled_by"] for one in own)]
+    handling = [unit for unit in found["handling_units"] if unit in units]
+    return {**found, "assignments": own, "handlers": handlers, "handling_units": handling}
 
 
-async def cases(database: Database, filters: CaseFilters, caller: Caller) -> Row:
-    """A page of the cases in the caller's areas, the latest first."""
+async def cases(database: Database, filters: CaseFilters, scope: Scope) -> Row:
+    """A page of the cases that the caller may see, the latest first."""
     wanted = Conditions(filters.limit + 1)
-    wanted.in_any_area("area", caller.areas)
+    wanted.visible(scope, own_cases(wanted, scope))
     wanted.in_area("area", filters.area)
     wanted.below("category", filters.category)
     wanted.equals("lead_unit", filters.unit)
@@ -64,10 +68,10 @@ async def cases(database: Database, filters: CaseFilters, caller: Caller) -> Row
     return {**found, "items": [shown(row, CaseItem) for row in found["items"]]}
 
 
-async def checks(database: Database, filters: CheckFilters, caller: Caller, now: datetime) -> Row:
-    """A page of the check queue in the caller's areas, the earliest due first."""
+async def checks(database: Database, filters: CheckFilters, caller: Caller, scope: Scope, now: datetime) -> Row:
+    """A page of the check queue that the caller may see, the earliest due first."""
     wanted = Conditions(filters.limit + 1)
-    wanted.in_any_area("area", caller.areas)
+    wanted.visible(scope)
     wanted.in_area("area", filters.area)
     wanted.equals("check_method", filters.method)
     wanted.add("check_due_at < {0}", filters.due_before)
@@ -81,6 +85,18 @@ async def checks(database: Database, filters: CheckFilters, caller: Caller, now:
     rows = await database.fetch(_CHECKS.format(where=wanted.where), *wanted.arguments)
     found = page(rows, filters.limit, lambda row: [row["check_due_at"], row["case_id"]])
     return {**found, "items": [shown(row, CheckItem) for row in found["items"]]}
+
+
+def own_cases(wanted: Conditions, scope: Scope) -> str | None:
+    """The term that the case was given to a unit of the caller, or was the unit's in the end."""
+    if not scope.units or scope.everywhere:
+        return None
+    units = wanted.place(sorted(scope.units))
+    given, had = (f"SELECT case_id FROM assignments WHERE {which} = ANY({units}::text[])" for which in _HELD)
+    return f"case_id IN ({given} UNION ALL {had})"
+
+
+_HELD = ("given_to", "unit")
 
 
 def shown(row: asyncpg.Record, item: type[BaseModel]) -> Row:

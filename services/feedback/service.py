@@ -30,6 +30,8 @@ def build(settings: Settings) -> Service:
         routes=Routes(api.router, api.ROLES, api.TAGS),
         migrations=MIGRATIONS,
         reference=district,
+        sensitive=district.catalogue.sensitive,
+        matter=api.matter,
     )
 
 

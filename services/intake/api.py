@@ -23,6 +23,7 @@ from chassis.web.errors import Forbidden, Json, NotFound
 from chassis.web.filters import require_area, require_category, require_status
 from chassis.web.identity import Caller
 from chassis.web.paging import page
+from chassis.web.reading import Reader, ReaderDep, ScopeDep
 from chassis.web.reads import ReadsDep
 from chassis.web.requests import (
     CallerDep,
@@ -36,12 +37,14 @@ from chassis.web.requests import (
     etag,
     reference_of,
 )
+from chassis.web.roles import Access, Bound, Route
 from contracts.envelope import Event
 from contracts.fields import CASE_ID, instant
 from contracts.intake import NewReport, Rating, Reopening, Supplement, Withdrawal
+from contracts.reading import Matter
 from contracts.roles import Role
 from services.intake import bodies, callers, queries, reporters
-from services.intake.callers import STAFF, ByDep, OwnNameDep
+from services.intake.callers import ByDep, OwnNameDep
 from services.intake.domain.case import Case
 from services.intake.domain.commands import AddSupplement, Command, Disclose, File, Rate, Reopen, Withdraw, actions
 from services.intake.reference import District, UnknownArea
@@ -54,18 +57,18 @@ READERS = frozenset(Role)
 NAME_READERS = frozenset({Role.ACCEPTOR, Role.SHIFT_LEADER, Role.EVALUATOR, Role.ADMINISTRATOR})
 ERASERS = frozenset({Role.ADMINISTRATOR})
 
-ROLES: dict[tuple[str, str], frozenset[str]] = {
-    ("POST", "/reports"): FILERS,
-    ("GET", "/reports"): READERS,
-    ("GET", "/reports/{case_id}"): READERS,
-    ("GET", "/reports/{case_id}/actions"): READERS,
-    ("POST", "/reports/{case_id}/supplements"): FILERS,
-    ("POST", "/reports/{case_id}/withdrawal"): FILERS,
-    ("POST", "/reports/{case_id}/rating"): FILERS,
-    ("POST", "/reports/{case_id}/reopening"): FILERS,
-    ("GET", "/reporters/{reporter_ref}"): frozenset({Role.REPORTER}),
-    ("POST", "/reporters/{reporter_ref}/disclosure"): NAME_READERS,
-    ("DELETE", "/reporters/{reporter_ref}"): ERASERS | {Role.REPORTER},
+ROLES: dict[Route, Access] = {
+    ("POST", "/reports"): Access(FILERS, Bound.NOTHING),
+    ("GET", "/reports"): Access(READERS, Bound.LIST),
+    ("GET", "/reports/{case_id}"): Access(READERS, Bound.CASE),
+    ("GET", "/reports/{case_id}/actions"): Access(READERS, Bound.CASE),
+    ("POST", "/reports/{case_id}/supplements"): Access(FILERS, Bound.CASE),
+    ("POST", "/reports/{case_id}/withdrawal"): Access(FILERS, Bound.CASE),
+    ("POST", "/reports/{case_id}/rating"): Access(FILERS, Bound.CASE),
+    ("POST", "/reports/{case_id}/reopening"): Access(FILERS, Bound.CASE),
+    ("GET", "/reporters/{reporter_ref}"): Access(frozenset({Role.REPORTER}), Bound.OWN),
+    ("POST", "/reporters/{reporter_ref}/disclosure"): Access(NAME_READERS, Bound.CASE),
+    ("DELETE", "/reporters/{reporter_ref}"): Access(ERASERS | {Role.REPORTER}, Bound.OWN),
 }
 
 TAGS = {
@@ -93,16 +96,22 @@ router = APIRouter()
 
 
 async def _change_request(
-    case_id: CasePath, request: CommandRequestDep, caller: CallerDep, own: OwnNameDep, database: DatabaseDep
+    case_id: CasePath, request: CommandRequestDep, reader: ReaderDep, own: OwnNameDep, database: DatabaseDep
 ) -> CommandRequest:
     """The request to change a report, as events name its actor.
 
-    Raises `NotFound` if the caller may see only their own reports and this is none of them, and `Forbidden` out of the
-    caller's areas.
+    Raises `NotFound` if the caller may see only their own reports and this is none of them. Staff who did not file it
+    need to be allowed to read it, which is judged when the command is decided.
     """
-    if caller.areas or not caller.roles & STAFF:
-        await _find_readable(case_id, caller, own, database)
-    return replace(request, actor=own or request.actor)
+    actor = own or request.actor
+    if not reader.scope.staff:
+        await _find_readable(case_id, reader, own, database)
+
+    def others(state: Case) -> Matter | None:
+        filed_it = state.report is not None and state.report.filed_by == actor
+        return matter(state) if reader.scope.staff and not filed_it else None
+
+    return replace(request, actor=actor, permits=reader.permits(others, _no_report(case_id)))
 
 
 ChangeDep = Annotated[CommandRequest, Depends(_change_request)]
@@ -158,32 +167,32 @@ async def file_report(
 @router.get("/reports", tags=["reports"], response_model=bodies.ReportPage)
 async def list_reports(
     filters: Annotated[bodies.ReportFilters, Query()],
-    caller: CallerDep,
+    scope: ScopeDep,
     own: OwnNameDep,
     database: DatabaseDep,
     district: DistrictDep,
 ) -> Response:
     """Lists reports, the newest first.
 
-    A reporter or a partner sees their own. Staff also see those in the areas of their token; without areas, all.
+    A reporter or a partner sees their own. Staff also see those that they may read: for district-wide roles all, or
+    those in the areas of the token; for area roles those in the areas, but for sensitive ones.
     """
     require_status(filters.status, "intake")
     require_area(filters.area, district.areas.by_path)
-    areas = caller.areas if caller.roles & STAFF else None
-    rows = await queries.list_reports(database, filters, own, areas)
+    rows = await queries.list_reports(database, filters, own, scope)
     leaders = await queries.find_leaders(database, rows)
     items = [_item(row, leaders[row["case_id"]]) for row in rows]
     return Json(page(items, filters.limit, lambda item: [item["reported_at"], item["case_id"]]))
 
 
 @router.get("/reports/{case_id}", tags=["reports"], response_model=bodies.ReportDetail)
-async def get_report(case_id: CasePath, caller: CallerDep, own: OwnNameDep, database: DatabaseDep) -> Response:
+async def get_report(case_id: CasePath, reader: ReaderDep, own: OwnNameDep, database: DatabaseDep) -> Response:
     """Shows a report with all its words, and what became of it.
 
     A report that was merged has the status and outcome of the case it was merged into, directly or through others. Only
     whoever filed it and staff of its area may read it.
     """
-    row = await _find_readable(case_id, caller, own, database)
+    row = await _find_readable(case_id, reader, own, database)
     leaders = await queries.find_leaders(database, [row])
     words = _words(row, await queries.find_facts(database, case_id))
     return Json(_item(row, leaders[case_id]) | words, headers={"ETag": etag(row["version"])})
@@ -193,6 +202,7 @@ async def get_report(case_id: CasePath, caller: CallerDep, own: OwnNameDep, data
 async def list_actions(
     case_id: CasePath,
     caller: CallerDep,
+    reader: ReaderDep,
     own: OwnNameDep,
     commands: CommandsDep,
     database: DatabaseDep,
@@ -204,14 +214,14 @@ async def list_actions(
     Whoever may read the report may ask. The commands themselves are decided by the same rules. Rules about what is
     entered are not asked.
     """
-    await _find_readable(case_id, caller, own, database)
+    row = await _find_readable(case_id, reader, own, database)
     stream, inputs = await commands.consider(case_id, CommandRequest(own or caller.subject))
     try:
         refusals = actions(await callers.speaks_for(caller, registry), stream.state, inputs, district.rules)
     except Forbidden as fault:
         refusals = dict.fromkeys(_OPERATIONS, Refused("partner.says", str(fault)))
-    offered = Actions(router, ROLES, caller)
-    items = [offered.item(name, refusals[command], case_id=case_id) for command, name in _OPERATIONS.items()]
+    offered, asked = Actions(router, ROLES, reader), None if row["filed_by"] == own else _matter(row)
+    items = [offered.item(name, refusals[command], asked, case_id=case_id) for command, name in _OPERATIONS.items()]
     return actions_answer(case_id, stream.version, items)
 
 
@@ -295,7 +305,7 @@ async def get_reporter(
 async def disclose_reporter(
     reporter_ref: ReferencePath,
     body: bodies.DisclosureBody,
-    caller: CallerDep,
+    reader: ReaderDep,
     request: CommandRequestDep,
     commands: CommandsDep,
     database: DatabaseDep,
@@ -303,14 +313,14 @@ async def disclose_reporter(
 ) -> Response:
     """Shows who a reference stands for, to call them back, and records that: who read it, for which case, what for.
 
-    The case must bear the reference, in its report or a supplement (`disclosure.case`), and lie in the caller's areas.
-    The step `disclosed` becomes part of the case's chain before the answer leaves, and its purpose stays there for
-    ever, so it must name nobody. After the person was erased: 404, and no step.
+    The case must bear the reference, in its report or a supplement (`disclosure.case`), and be one that the caller may
+    read. The step `disclosed` becomes part of the case's chain before the answer leaves, and its purpose stays there
+    for ever, so it must name nobody. After the person was erased: 404, and no step.
 
     A request that is repeated with its `Idempotency-Key` adds no second step; who it is is read anew, and recorded
     (`GET /reads`).
     """
-    await _require_area_of(body.case_id, caller, database)
+    request = replace(request, permits=reader.permits(matter, _no_report(body.case_id)))
     found: list[queries.Row] = []
 
     async def read(connection: Connection) -> None:
@@ -343,13 +353,6 @@ async def erase_reporter(
     return Response(status_code=204)
 
 
-async def _require_area_of(case_id: str, caller: Caller, database: Database) -> None:
-    """Raises `Forbidden` if there is a report of this case, and it lies outside the caller's areas."""
-    row = await queries.find_report(database, case_id)
-    if row is not None:
-        caller.require_area(row["area"])
-
-
 async def _find_reporter(connection: Connection, reporter_ref: str) -> queries.Row:
     """Who it is. Raises `NotFound` after they were erased."""
     row = await queries.find_reporter(connection, reporter_ref)
@@ -358,22 +361,33 @@ async def _find_reporter(connection: Connection, reporter_ref: str) -> queries.R
     return row
 
 
-async def _find_readable(case_id: str, caller: Caller, own: str | None, database: Database) -> queries.Row:
+async def _find_readable(case_id: str, reader: Reader, own: str | None, database: Database) -> queries.Row:
     """The report. Raises `NotFound`, and `Forbidden` if the caller may not read it."""
     row = await queries.find_report(database, case_id)
     if row is None:
         raise NotFound(_no_report(case_id))
-    _require_readable(row, caller, own)
+    await _require_readable(row, reader, own)
     return row
 
 
-def _require_readable(row: queries.Row, caller: Caller, own: str | None) -> None:
+async def _require_readable(row: queries.Row, reader: Reader, own: str | None) -> None:
     if row["filed_by"] == own:
         return
-    if not caller.roles & STAFF:  # that it exists is not theirs to know
+    if not reader.scope.staff:  # that it exists is not theirs to know
         raise NotFound(_no_report(row["case_id"]))
-    if not caller.covers(row["area"]):
         raise Forbidden("this report is neither yours nor in your areas")
+    await reader.sight(row["case_id"], _matter(row), f"there is no report {row['case_id']}")
+
+
+def matter(state: Case) -> Matter | None:
+    """What the rule of reading asks of a case; None if there is no report of it."""
+    report = state.report
+    return None if report is None else Matter(state.area or report.area, state.category or report.category)
+
+
+def _matter(row: queries.Row) -> Matter:
+    """What the rule of reading asks of a report. Whose people work on it counts in dispatch and feedback."""
+    return Matter(row["area"], row["category"])
 
 
 def _no_report(case_id: str) -> str:

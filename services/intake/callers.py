@@ -31,8 +31,6 @@ CHANNELS: Mapping[Role, tuple[Channel, ...]] = {
 """
 ON_BEHALF = frozenset({Role.ACCEPTOR, Role.SHIFT_LEADER})
 """Who may speak for a reporter."""
-STAFF = frozenset(Role) - {Role.REPORTER, Role.PARTNER}
-"""Who reads more than their own reports: those in the areas of their token."""
 
 
 def channel_of(caller: Caller, asked: Channel | None) -> Channel:

@@ -10,6 +10,7 @@ from chassis.store.conditions import Conditions
 from chassis.store.database import Connection, Database
 from chassis.web.paging import position
 from contracts.envelope import Event
+from contracts.reading import Scope
 from contracts.wire import reread
 from services.intake.bodies import ReportFilters
 from services.intake.views import REPORTS
@@ -33,19 +34,15 @@ SELECT DISTINCT ON (report) report, case_id, status, outcome, closed_at FROM way
 """
 
 
-async def list_reports(
-    database: Database, filters: ReportFilters, own: str | None, areas: Sequence[str] | None
-) -> list[Row]:
+async def list_reports(database: Database, filters: ReportFilters, own: str | None, scope: Scope) -> list[Row]:
     """The reports of a page and one more, the newest first.
 
-    `own` is the name under which the caller's reports are filed. `areas` are those whose reports the caller sees as
-    well: no areas means everywhere, None means nowhere.
+    `own` is the name under which the caller's reports are filed, which they see beside those of their scope.
     """
     conditions = Conditions()
-    if areas is None:
-        conditions.add("filed_by = {0}", own or "")  # nobody's reports are filed under an empty name
-    elif areas:
-        conditions.add(f"(filed_by = {{0}} OR {conditions.any_area('area', areas)})", own or "")
+    if not scope.whole:
+        # Nobody's reports are filed under an empty name.
+        conditions.visible(scope, f"filed_by = {conditions.place(own or '')}")
     conditions.equals("status", filters.status)
     conditions.in_area("area", filters.area)
     conditions.equals("channel", filters.channel)

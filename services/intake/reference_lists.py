@@ -19,7 +19,7 @@ from chassis.web.errors import Json
 from chassis.web.filters import AreaPrefix, SearchText, require_area
 from chassis.web.paging import UNCHANGING, IfNoneMatch, Next, PageQuery, unchanging, unchanging_page
 from chassis.web.requests import reference_of
-from chassis.web.roles import ANYONE, Route
+from chassis.web.roles import ANYONE, Access, Bound, Route
 from contracts.fields import Name, lies_in
 from contracts.reference import Area, Category, Condition, Level, Task
 from contracts.reference.addresses import holds_words
@@ -29,10 +29,10 @@ from services.intake.reference import District
 MAX_UNNAMED = 200
 """The most features of a GeoJSON answer to a request that names neither an area nor a level."""
 
-ROLES: dict[Route, frozenset[str]] = {
-    ("GET", "/catalogue"): ANYONE,
-    ("GET", "/areas"): ANYONE,
-    ("GET", "/areas.geojson"): ANYONE,
+ROLES: dict[Route, Access] = {
+    ("GET", "/catalogue"): Access(ANYONE, Bound.NOTHING),
+    ("GET", "/areas"): Access(ANYONE, Bound.NOTHING),
+    ("GET", "/areas.geojson"): Access(ANYONE, Bound.NOTHING),
 }
 TAGS = {"reference": "The district's categories and areas, for everybody. They change only when the service restarts."}
 

@@ -30,4 +30,11 @@ def build(settings: Settings) -> Service:
     routes = Routes(api.router, api.ROLES, api.TAGS) | Routes(
         reference_lists.router, reference_lists.ROLES, reference_lists.TAGS
     )
-    return Service(model=model, routes=routes, migrations=MIGRATIONS, reference=district)
+    return Service(
+        model=model,
+        routes=routes,
+        migrations=MIGRATIONS,
+        reference=district,
+        sensitive=district.catalogue.sensitive,
+        matter=api.matter,
+    )

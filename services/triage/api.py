@@ -23,8 +23,11 @@ from chassis.engine.decider import Unknown
 from chassis.web.actions import ActionList, Actions, actions_answer
 from chassis.web.errors import Json
 from chassis.web.filters import require_area, require_categories, require_category, require_status, require_unit
+from chassis.web.reading import Reader, ReaderDep, ScopeDep
 from chassis.web.requests import CallerDep, CommandRequestDep, CommandsDep, DatabaseDep, answer, etag, reference_of
+from chassis.web.roles import Access, Bound, Route
 from contracts.fields import CASE_ID
+from contracts.reading import Matter
 from contracts.roles import Role
 from services.triage import queries
 from services.triage.bodies import (
@@ -47,13 +50,13 @@ from services.triage.examples import CASE
 RULERS = frozenset({Role.ACCEPTOR, Role.DISPATCHER, Role.SHIFT_LEADER})
 READERS = RULERS | {Role.GRID_MEMBER, Role.EVALUATOR, Role.AUDITOR, Role.ADMINISTRATOR}
 
-ROLES: dict[tuple[str, str], frozenset[str]] = {
-    ("GET", "/queue"): READERS,
-    ("POST", "/cases/{case_id}/verification"): frozenset({Role.GRID_MEMBER}),
-    ("POST", "/cases/{case_id}/ruling"): RULERS,
-    ("GET", "/cases"): READERS,
-    ("GET", "/cases/{case_id}"): READERS,
-    ("GET", "/cases/{case_id}/actions"): READERS,
+ROLES: dict[Route, Access] = {
+    ("GET", "/queue"): Access(READERS, Bound.LIST),
+    ("POST", "/cases/{case_id}/verification"): Access(frozenset({Role.GRID_MEMBER}), Bound.CASE),
+    ("POST", "/cases/{case_id}/ruling"): Access(RULERS, Bound.CASE),
+    ("GET", "/cases"): Access(READERS, Bound.LIST),
+    ("GET", "/cases/{case_id}"): Access(READERS, Bound.CASE),
+    ("GET", "/cases/{case_id}/actions"): Access(READERS, Bound.CASE),
 }
 
 TAGS = {"triage": "What the rules find of a report, and what a person must decide."}
@@ -68,36 +71,29 @@ Rules = Annotated[Rulebook, Depends(reference_of)]
 router = APIRouter(tags=["triage"])
 
 
-async def _permitted(case_id: CasePath, caller: CallerDep, database: DatabaseDep) -> str:
-    """The case of the path. Raises `Unknown`, and `Forbidden` if it lies outside the caller's areas."""
-    caller.require_area(await queries.area_of(database, case_id))
-    return case_id
-
-
 async def _by(caller: CallerDep) -> By:
     return By(shift_leader=Role.SHIFT_LEADER in caller.roles)
 
 
-PermittedCase = Annotated[str, Depends(_permitted)]
 ByDep = Annotated[By, Depends(_by)]
 
 
 @router.get("/queue", response_model=QueuePage)
 async def list_queue(
-    filters: Annotated[QueueFilters, Query()], caller: CallerDep, database: DatabaseDep, rules: Rules
+    filters: Annotated[QueueFilters, Query()], scope: ScopeDep, database: DatabaseDep, rules: Rules
 ) -> Response:
     """Lists the cases that wait for a person, the earliest deadline first.
 
-    A case waits if a grid member is to look at the place before it is filed, or if the rules cannot rule on it. A
-    caller whose token names areas sees only the cases in these areas.
+    A case waits if a grid member is to look at the place before it is filed, or if the rules cannot rule on it. Callers
+    see the cases that they may read; a sensitive one waits for the shift leader.
     """
     require_area(filters.area, rules.areas)
-    return Json(await queries.queue(database, filters, caller))
+    return Json(await queries.queue(database, filters, scope))
 
 
 @router.post("/cases/{case_id}/verification", response_model=CaseChange)
 async def verify_case(
-    case_id: PermittedCase, body: VerificationBody, request: CommandRequestDep, commands: CommandsDep
+    case_id: CasePath, body: VerificationBody, reader: ReaderDep, request: CommandRequestDep, commands: CommandsDep
 ) -> Response:
     """Says what a grid member found at the place of a report.
 
@@ -105,15 +101,15 @@ async def verify_case(
     (`verification.state`).
     """
     command = Verify(body.confirmed, body.why or "not_reproducible", body.note, body.evidence)
-    request = replace(request, claimed_at=body.at)
+    request = replace(request, claimed_at=body.at, permits=reader.permits(matter, _unknown(case_id)))
     return answer(await commands.execute(case_id, command, request, partial(_case_change, case_id)))
 
 
 @router.post("/cases/{case_id}/ruling", response_model=CaseChange, responses={428: {}})
 async def rule_on_case(
-    case_id: PermittedCase,
+    case_id: CasePath,
     body: RulingBody,
-    caller: CallerDep,
+    reader: ReaderDep,
     by: ByDep,
     request: CommandRequestDep,
     commands: CommandsDep,
@@ -130,54 +126,75 @@ async def rule_on_case(
     (`merge.self`), nor into one that is over (`merge.target`).
     """
     if body.area is not None:
-        caller.require_area(body.area)
+        reader.require_area(body.area)
     command = _command(body, rules, by)
-    request = replace(request, claimed_at=body.at, match_required=True)
-    in_transaction = partial(claim_target, into=command.into) if isinstance(command, Merge) else None
+    permits = reader.permits(matter, _unknown(case_id))
+    request = replace(request, claimed_at=body.at, match_required=True, permits=permits)
+    in_transaction = (
+        partial(claim_target, into=command.into, scope=reader.scope) if isinstance(command, Merge) else None
+    )
     return answer(await commands.execute(case_id, command, request, partial(_case_change, case_id), in_transaction))
 
 
 @router.get("/cases", response_model=CasePage)
 async def list_cases(
-    filters: Annotated[CaseFilters, Query()], caller: CallerDep, database: DatabaseDep, rules: Rules
+    filters: Annotated[CaseFilters, Query()], scope: ScopeDep, database: DatabaseDep, rules: Rules
 ) -> Response:
     """Lists cases, the latest report first.
 
-    A caller whose token names areas sees only the cases in these areas. A status that triage does not show is
-    refused, and the error names those that it shows.
+    Callers see the cases that they may read. A status that triage does not show is refused, and the error names those
+    that it shows.
     """
     require_area(filters.area, rules.areas)
     require_status(filters.status, "triage")
     require_categories(filters.category, rules.catalogue)
-    return Json(await queries.cases(database, filters, caller))
+    return Json(await queries.cases(database, filters, scope))
 
 
 @router.get("/cases/{case_id}", response_model=CaseDetail)
-async def get_case(case_id: CasePath, caller: CallerDep, database: DatabaseDep, rules: Rules) -> Response:
+async def get_case(case_id: CasePath, reader: ReaderDep, database: DatabaseDep, rules: Rules) -> Response:
     """Shows what triage knows of a case: its report, what it waits for, its rulings with the reasons, its assignments.
 
     The ETag is what If-Match must name in a ruling.
     """
     stream = await queries.case(database, decider(rules), case_id)
-    if stream.state.report is None:
-        raise Unknown(f"there is no case {case_id}")
-    caller.require_area(stream.state.area)
-    merged = await queries.merged_count(database, case_id)
+    await _require_readable(case_id, stream.state, reader)
+    merged = await queries.merged_count(database, case_id, reader.scope)
     return Json(_case_detail(case_id, stream.state, merged), headers={"ETag": etag(stream.version)})
 
 
 @router.get("/cases/{case_id}/actions", response_model=ActionList)
-async def list_actions(case_id: PermittedCase, caller: CallerDep, by: ByDep, commands: CommandsDep) -> Response:
+async def list_actions(case_id: CasePath, reader: ReaderDep, by: ByDep, commands: CommandsDep) -> Response:
     """Lists what may be done with a case, and for each action whether the caller may take it now, or else the rule.
 
     Whoever may read the case may ask. The commands themselves are decided by the same rules. Rules about what is
     entered are not asked.
     """
-    stream, inputs = await commands.consider(case_id, CommandRequest(caller.subject))
-    offered = Actions(router, ROLES, caller)
+    stream, inputs = await commands.consider(case_id, CommandRequest(reader.caller.subject))
+    await _require_readable(case_id, stream.state, reader)
+    offered, asked = Actions(router, ROLES, reader), matter(stream.state)
     found = actions(by, stream.state, inputs)
-    items = [offered.item(_OPERATIONS[action], refused, case_id=case_id) for action, refused in found.items()]
+    items = [offered.item(_OPERATIONS[action], refused, asked, case_id=case_id) for action, refused in found.items()]
     return actions_answer(case_id, stream.version, items)
+
+
+async def _require_readable(case_id: str, state: Case, reader: Reader) -> None:
+    """Raises `NotFound`, and `Forbidden` if the case is not for the caller."""
+    found = matter(state)
+    if found is None:
+        raise Unknown(_unknown(case_id))
+    await reader.sight(case_id, found, _unknown(case_id))
+
+
+def matter(state: Case) -> Matter | None:
+    """What the rule of reading asks of a case. Whose people work on it counts in dispatch, which knows who has it."""
+    if state.report is None:
+        return None
+    return Matter(state.area, state.category)
+
+
+def _unknown(case_id: str) -> str:
+    return f"there is no case {case_id}"
 
 
 def _command(body: RulingBody, rules: Rulebook, by: By) -> Ruling:

@@ -11,6 +11,7 @@ from chassis.store.locks import lock, lock_alone
 from contracts.envelope import Event
 from contracts.fields import Point
 from contracts.intake import NewReport, Withdrawal
+from contracts.reading import Matter, Scope, Sight
 from contracts.territory import COMMUNITY, GRID, around, upto
 from services.triage.domain.commands import refuse_target
 from services.triage.domain.neighbours import Neighbourhood, OpenCase
@@ -69,14 +70,17 @@ async def load_context(
     return near
 
 
-async def claim_target(connection: Connection, into: str) -> None:
+async def claim_target(connection: Connection, into: str, scope: Scope) -> None:
     """Makes sure until the transaction ends that a case can be merged into: it exists, is open, and is not being merged
-    or withdrawn elsewhere. Raises `Refused`.
+    or withdrawn elsewhere. One that is hidden from the caller does not exist. Raises `Refused`.
     """
     await lock_alone(connection)
     communities = [row[0] for row in await connection.fetch(_COMMUNITIES, [into])]
     await lock(connection, communities)
-    refuse_target(into, await connection.fetchval("SELECT status FROM cases WHERE case_id = $1", into))
+    row = await connection.fetchrow("SELECT status, area, category FROM cases WHERE case_id = $1", into)
+    if row is not None and scope.sight(Matter(row["area"], row["category"])) is Sight.HIDDEN:
+        row = None
+    refuse_target(into, None if row is None else row["status"])
 
 
 def _wanted(reports: Iterable[Event[NewReport]], near: Neighbourhood) -> Iterable[tuple[Any, ...]]:

@@ -3,13 +3,12 @@
 from datetime import datetime
 from typing import Any
 
-from chassis.engine.decider import Unknown
 from chassis.store.conditions import Conditions
 from chassis.store.database import Database
 from chassis.store.journal import load
 from chassis.store.streams import Fold, Stream
-from chassis.web.identity import Caller
 from chassis.web.paging import page, position
+from contracts.reading import Scope
 from services.triage.bodies import CaseFilters, QueueFilters
 from services.triage.domain.case import Case
 
@@ -31,11 +30,11 @@ SELECT case_id, status, queue, category, priority, area, title, channel, externa
 """
 
 
-async def queue(database: Database, filters: QueueFilters, caller: Caller) -> dict[str, Any]:
-    """A page of what waits for a person in the caller's areas, the earliest deadline first."""
+async def queue(database: Database, filters: QueueFilters, scope: Scope) -> dict[str, Any]:
+    """A page of what waits for a person that the caller may see, the earliest deadline first."""
     wanted = Conditions(filters.limit + 1)
     wanted.equals("c.queue", filters.queue)
-    wanted.in_any_area("c.area", caller.areas)
+    wanted.visible(scope, area="c.area", category="c.category")
     wanted.in_area("c.area", filters.area)
     wanted.equals("c.overdue", filters.overdue)
     if (after := position(filters.cursor, datetime, str)) is not None:
@@ -45,10 +44,10 @@ async def queue(database: Database, filters: QueueFilters, caller: Caller) -> di
     return page(items, filters.limit, lambda item: [item["due_at"], item["case_id"]])
 
 
-async def cases(database: Database, filters: CaseFilters, caller: Caller) -> dict[str, Any]:
-    """A page of the cases in the caller's areas, the latest report first."""
+async def cases(database: Database, filters: CaseFilters, scope: Scope) -> dict[str, Any]:
+    """A page of the cases that the caller may see, the latest report first."""
     wanted = Conditions(filters.limit + 1)
-    wanted.in_any_area("area", caller.areas)
+    wanted.visible(scope)
     wanted.in_area("area", filters.area)
     wanted.below("category", filters.category)
     wanted.equals("status", filters.status)
@@ -63,20 +62,15 @@ async def cases(database: Database, filters: CaseFilters, caller: Caller) -> dic
     return page(items, filters.limit, lambda item: [item["reported_at"], item["case_id"]])
 
 
-async def area_of(database: Database, case_id: str) -> str | None:
-    """The area of a case; None if it has none yet. Raises `Unknown`."""
-    row = await database.fetchrow("SELECT area FROM cases WHERE case_id = $1", case_id)
-    if row is None:
-        raise Unknown(f"there is no case {case_id}")
-    return row["area"]
-
-
 async def case(database: Database, fold: Fold[Case], case_id: str) -> Stream[Case]:
     """A case as triage knows it, with its version."""
     return (await database.read(lambda connection: load(connection, fold, [case_id])))[case_id]
 
 
-async def merged_count(database: Database, case_id: str) -> int:
-    """How many reports were merged into a case."""
-    row = await database.fetchrow("SELECT count(*) FROM cases WHERE merged_into = $1", case_id)
+async def merged_count(database: Database, case_id: str, scope: Scope) -> int:
+    """How many reports were merged into a case, without those that are hidden from the caller."""
+    wanted = Conditions()
+    wanted.equals("merged_into", case_id)
+    wanted.not_hidden(scope)
+    row = await database.fetchrow(f"SELECT count(*) FROM cases WHERE {wanted.where}", *wanted.arguments)
     return row[0] if row else 0

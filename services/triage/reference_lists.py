@@ -9,14 +9,14 @@ from chassis.web.bodies import Answer
 from chassis.web.filters import AreaPrefix, SearchText, require_area, require_category
 from chassis.web.paging import UNCHANGING, IfNoneMatch, Next, PageQuery, unchanging_page
 from chassis.web.requests import reference_of
-from chassis.web.roles import ANYONE, Route
+from chassis.web.roles import ANYONE, Access, Bound, Route
 from contracts.fields import Name, lies_in
 from contracts.reference import Unit, UnitKind
 from contracts.reference.addresses import holds_words, plain
 from services.triage.domain.rulebook import Rulebook
 from services.triage.examples import GRID, WATER_MAIN
 
-ROLES: dict[Route, frozenset[str]] = {("GET", "/units"): ANYONE}
+ROLES: dict[Route, Access] = {("GET", "/units"): Access(ANYONE, Bound.NOTHING)}
 TAGS = {"reference": "The district's units, for everybody. They change only when the service restarts."}
 
 Rules = Annotated[Rulebook, Depends(reference_of)]

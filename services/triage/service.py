@@ -35,6 +35,8 @@ def build(settings: Settings) -> Service:
         routes=Routes(api.router, api.ROLES, api.TAGS) | lists,
         migrations=MIGRATIONS,
         reference=rules,
+        sensitive=rules.catalogue.sensitive,
+        matter=api.matter,
     )
 
 

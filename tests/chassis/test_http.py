@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from chassis.engine.inbox import Inbox
 from chassis.runtime import Runtime, application
 from chassis.settings import Settings
 from chassis.web.paging import encode_cursor
-from chassis.web.roles import ANYONE
+from chassis.web.roles import ANYONE, Access, Bound
 from tests.support.facts import case_id, fact_record, record_of, report
 from tests.support.services import Running, running, token
 from tests.support.tally import TALLY
@@ -197,10 +198,14 @@ async def test_without_a_broker_it_is_alive_and_serves_but_is_not_ready(tally: R
 
 
 def test_a_route_without_roles_and_roles_without_a_route_do_not_start() -> None:
-    """Nobody opens a route by forgetting it, and no entry of the table is misspelt."""
-    for roles in ({}, {**TALLY.routes.roles, ("GET", "/caes"): ANYONE}):
+    """Nobody opens a route by forgetting it or how it is bound, and no entry of the table is misspelt."""
+    known: dict[Any, Any] = {**TALLY.routes.roles}
+    unbound = dict.fromkeys(known, ANYONE)
+    for roles in ({}, unbound, {**known, ("GET", "/caes"): Access(ANYONE, Bound.NOTHING)}):
         service = replace(TALLY, routes=replace(TALLY.routes, roles=roles))
-        with pytest.raises(RuntimeError, match="routes without roles, or roles without routes"):
+        with pytest.raises(
+            RuntimeError, match="routes without a declaration of access, or declarations without a route"
+        ):
             application(Runtime(service, Settings()))
 
 

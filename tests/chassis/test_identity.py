@@ -27,7 +27,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from chassis.runtime import Runtime, application
 from chassis.settings import DEVELOPMENT_KEY, Settings
 from chassis.web.application import Routes
-from chassis.web.roles import SIGNED_IN
+from chassis.web.roles import SIGNED_IN, Access, Bound
 from tests.support.services import NOWHERE, eventually, token
 from tests.support.signing import Signer, bearer, claims_of, key_set, serving_keys
 from tests.support.tally import TALLY
@@ -408,7 +408,7 @@ async def get_endless() -> StreamingResponse:
     return StreamingResponse(messages(), media_type="text/event-stream")
 
 
-ENDLESS = Routes(endless_router, {("GET", "/endless"): SIGNED_IN}, {})
+ENDLESS = Routes(endless_router, {("GET", "/endless"): Access(SIGNED_IN, Bound.NOTHING)}, {})
 
 
 async def test_a_stream_ends_with_the_token_that_it_was_asked_for_with() -> None:

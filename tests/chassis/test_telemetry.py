@@ -27,7 +27,7 @@ from chassis.store.database import Database
 from chassis.store.streams import Cache
 from chassis.telemetry import JsonLines, ServerSpan
 from chassis.web.application import Routes
-from chassis.web.roles import ANYONE
+from chassis.web.roles import ANYONE, Access, Bound
 from contracts.envelope import CONTENT_TYPE
 from contracts.intake import Withdrawal
 from tests.support.facts import case_id, event_of, fact_record, record_of, report
@@ -54,7 +54,11 @@ async def get_broken_later() -> StreamingResponse:
     return StreamingResponse(parts())
 
 
-BROKEN = Routes(broken_router, {("GET", "/broken"): ANYONE, ("GET", "/broken/later"): ANYONE}, {})
+BROKEN = Routes(
+    broken_router,
+    {("GET", "/broken"): Access(ANYONE, Bound.NOTHING), ("GET", "/broken/later"): Access(ANYONE, Bound.NOTHING)},
+    {},
+)
 """Routes with a defect, before and after the answer has begun."""
 
 

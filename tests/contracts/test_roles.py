@@ -35,7 +35,7 @@ def test_a_partners_system_is_no_person() -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_asks_for_no_other_roles(service: str) -> None:
-    asked_for = {role for roles in import_module(f"services.{service}.api").ROLES.values() for role in roles}
+    asked_for = {role for access in import_module(f"services.{service}.api").ROLES.values() for role in access.roles}
     assert asked_for
     assert asked_for - NO_ROLES <= set(Role)
 

@@ -232,6 +232,7 @@ SAY_NOTHING = {
     *("supplement", "withdrawal", "upheld", "ruling_overdue", "joined", "supplemented", "note", "urged", "supervised"),
     *("extension_requested", "extended", "extension_refused", "nearly_due", "overdue", "escalated", "offered"),
     *("escalation_failed", "check_overdue", "rating", "reopening", "refused", "retried", "discarded", "forged"),
+    "accessed",
 }
 """The facts from which no status follows."""
 

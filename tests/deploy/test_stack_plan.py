@@ -158,8 +158,7 @@ async def test_a_service_takes_the_stacks_token(tmp_path: Path) -> None:
     assert caller.subject == "li"
     assert caller.roles == {"dispatcher"}
     assert caller.unit == "district:CH"
-    assert caller.covers("CH/shengdeng/hualin")
-    assert not caller.covers("CH/mengzhuiwan")
+    assert caller.areas == ("CH/shengdeng",)
 
 
 def test_the_manual_names_every_target() -> None:

@@ -23,6 +23,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
     return stack
 
 
+DISTRICT = "such a token needs AREAS; it gets AREAS=CH, the whole district"
+
+
 def claims(stack: Stack, token: str) -> dict[str, object]:
     [public] = json.loads(secrets.keys_file(stack.folder / "run").read_text())["keys"]
     return jwt.decode(token.strip(), jwt.PyJWK.from_dict(public), ["EdDSA"], audience=AUDIENCE, issuer=ISSUER)
@@ -95,12 +98,16 @@ def test_a_unit_or_an_area_that_the_district_lacks_is_named(
     ("arguments", "words"),
     [
         (("handling_unit",), ["without UNIT a handling_unit can work on no assignment: UNIT=dept:water"]),
-        (("dispatcher,handling_unit",), ["without UNIT a handling_unit can work on no assignment: UNIT=dept:water"]),
+        (
+            ("dispatcher,handling_unit",),
+            ["without UNIT a handling_unit can work on no assignment: UNIT=dept:water", DISTRICT],
+        ),
         (
             ("grid_member",),
             [
                 "without UNIT a grid_member can work on no assignment: UNIT=grid:CH/shuangqiaozi/shuanglin/g001",
-                "without AREAS a grid_member acts in every grid: AREAS=CH/shuangqiaozi/shuanglin/g001",
+                "a grid_member's AREAS should be its grids: AREAS=CH/shuangqiaozi/shuanglin/g001",
+                DISTRICT,
             ],
         ),
         (("handling_unit", "--unit", "dept:water"), []),
@@ -108,7 +115,9 @@ def test_a_unit_or_an_area_that_the_district_lacks_is_named(
             ("grid_member", "--unit", "grid:CH/shuangqiaozi/shuanglin/g001", "--areas", "CH/shuangqiaozi/shuanglin"),
             [],
         ),
-        (("dispatcher",), []),
+        (("dispatcher",), [DISTRICT]),
+        (("acceptor,evaluator",), []),
+        (("dispatcher", "--areas", "CH/shuangqiaozi"), []),
     ],
 )
 def test_a_token_that_lacks_what_its_role_needs_comes_with_a_warning(
@@ -117,6 +126,11 @@ def test_a_token_that_lacks_what_its_role_needs_comes_with_a_warning(
     done = stack.run("token", "--role", *arguments)
     assert (done.returncode, done.stderr.splitlines()) == (0, [f"warning: {one}" for one in words])
     assert claims(stack, done.stdout)["sub"] == "developer"
+
+
+@pytest.mark.parametrize(("role", "areas"), [("dispatcher", ["CH"]), ("shift_leader", []), ("handling_unit", [])])
+def test_a_role_that_needs_areas_gets_the_district(stack: Stack, role: str, areas: list[str]) -> None:
+    assert claims(stack, stack.run("token", "--role", role).stdout)["areas"] == areas
 
 
 def test_without_a_district_it_warns_and_prints_the_token(stack: Stack, tmp_path: Path) -> None:

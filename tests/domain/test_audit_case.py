@@ -235,6 +235,7 @@ ONLY_COUNTED = {
         "discarded",
         "forged",
     ),
+    "accessed",
 }
 """The facts that change nothing of the row but the standing and where the log ends."""
 

@@ -445,8 +445,8 @@ def of_a_unit(roles: frozenset[str]) -> bool:
 def test_everything_a_units_person_may_do_over_http_a_partners_system_may_say() -> None:
     over_http = {
         path.rpartition("/")[2].replace("-", "_")
-        for (method, path), roles in ROLES.items()
-        if method == "POST" and of_a_unit(roles)
+        for (method, path), access in ROLES.items()
+        if method == "POST" and of_a_unit(access.roles)
     }
     assert {kind.model_fields["kind"].default for kind in COMMANDS} == over_http
     assert len(set(COMMANDS.values())) == len(COMMANDS)

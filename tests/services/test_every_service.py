@@ -12,7 +12,7 @@ from chassis.service import Service
 from chassis.web.application import PARKED, Routes
 from chassis.web.bodies import Body
 from chassis.web.paging import encode_cursor
-from chassis.web.roles import ANYONE, SIGNED_IN, routes_of
+from chassis.web.roles import ANYONE, SIGNED_IN, Access, Bound, routes_of
 from contracts.roles import Role
 from contracts.status import SERVICES, Status, shown_by
 from tests.services.every import EVERYBODY, ask, named, operations, serving
@@ -39,7 +39,7 @@ async def get_broken() -> None:
     raise ZeroDivisionError("a defect")
 
 
-BROKEN = Routes(broken_router, {("GET", "/broken"): ANYONE}, {})
+BROKEN = Routes(broken_router, {("GET", "/broken"): Access(ANYONE, Bound.NOTHING)}, {})
 """A route with a defect."""
 
 
@@ -173,7 +173,7 @@ async def test_every_route_asks_for_its_roles(api: Running) -> None:
     for route in service.routes.router.routes:
         assert isinstance(route, APIRoute)
         for method in route.methods or ():
-            allowed = service.routes.roles[method, route.path]
+            allowed = service.routes.roles[method, route.path].roles
             if allowed == ANYONE:
                 continue
             path = route.path.replace("{case_id}", case_id())
@@ -299,12 +299,16 @@ async def test_whoever_may_take_an_action_may_ask_which_are_allowed(api: Running
     """An operation's prefix up to its id in braces names what it acts on."""
     roles = api.runtime.service.routes.roles
     asked = {
-        path.removesuffix("/actions"): allowed for (_, path), allowed in roles.items() if path.endswith("/actions")
+        path.removesuffix("/actions"): access.roles for (_, path), access in roles.items() if path.endswith("/actions")
     }
     assert (asked == {}) == (api.runtime.service.name == "audit")
     for about, may_ask in asked.items():
-        takers = [allowed for (method, path), allowed in roles.items() if method != "GET" and path.startswith(about)]
+        takers = [one.roles for (method, path), one in roles.items() if method != "GET" and path.startswith(about)]
         if about == "/cases/{case_id}":  # of dispatch: its assignments' actions
-            takers += [may for (method, path), may in roles.items() if method != "GET" and "{assignment_id}" in path]
+            takers += [
+                one.roles for (method, path), one in roles.items() if method != "GET" and "{assignment_id}" in path
+            ]
         assert takers
+        if api.runtime.service.name == "dispatch":  # a private person urges, and is told nothing of what is urged
+            may_ask |= {Role.REPORTER}
         assert frozenset[str]().union(*takers) <= may_ask, about

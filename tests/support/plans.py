@@ -48,6 +48,8 @@ SELECT 'intake', 'event ' || n, pg_temp.ago(n) FROM generate_series(1, {cases}) 
 INSERT INTO idempotency (caller, key, fingerprint, status, body, version, created_at)
 SELECT 'person ' || n % 500, 'key ' || n, '', 200, '', 3, pg_temp.ago(n)
   FROM generate_series(1, {cases}) n;
+INSERT INTO accesses (subject, stream_id, until)
+SELECT 'person ' || n % 500, pg_temp.case_of(n), pg_temp.ago(n) FROM generate_series(1, {cases}) n;
 INSERT INTO parked (status, kind, reason, stream_id, topic, partition, "offset", headers, parked_at)
 SELECT CASE WHEN n % 100 = 0 THEN 'waiting' ELSE 'discarded' END, 'invalid', 'x', pg_temp.case_of(n), 'from.x',
        0, n, '[]', pg_temp.ago(n)

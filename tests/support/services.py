@@ -21,6 +21,7 @@ from chassis.service import Service
 from chassis.settings import AUDIENCE, DEVELOPMENT_KEY, ISSUER, Settings
 from chassis.store.database import Connection, Database
 from contracts.envelope import Event
+from contracts.roles import needs_areas
 from contracts.wire import reread
 from tests.support.answers import Watched
 
@@ -31,9 +32,17 @@ NOWHERE = "127.0.0.1:1"
 
 
 def token(
-    subject: str, *roles: str, unit: str | None = None, areas: tuple[str, ...] = (), expires_in: float = 3600
+    subject: str,
+    *roles: str,
+    unit: str | None = None,
+    areas: tuple[str, ...] | None = None,
+    expires_in: float = 3600,
 ) -> dict[str, str]:
-    """Headers of a person with these roles, by the shared key that a service takes on loopback."""
+    """Headers of a person with these roles, by the shared key that a service takes on loopback; in the whole district,
+    unless areas are named, or none of them: `()`.
+    """
+    if areas is None:
+        areas = ("CH",) if needs_areas(roles) else ()
     claims = {
         "iss": ISSUER,
         "sub": subject,

@@ -49,6 +49,7 @@ _STEPS: Mapping[str, str] = {
     "retried": "retried a parked record",
     "discarded": "discarded a parked record",
     "forged": "found a record in its name that is not its own",
+    "accessed": "was let read it by exception",
 }
 """Step -> what was done."""
 _REQUESTS: Mapping[str, str] = {
@@ -189,6 +190,7 @@ _DETAILS = (
     ("due_at", ", due {:%Y-%m-%d %H:%M:%SZ}"),
     ("resolve_by", ", due {:%Y-%m-%d %H:%M:%SZ}"),
     ("reply_by", ", reply by {:%Y-%m-%d %H:%M:%SZ}"),
+    ("until", ", until {:%Y-%m-%d %H:%M:%SZ}"),
 )
 """Field of a step, request or notice -> its form in the summary, in this order."""
 

@@ -13,6 +13,8 @@ from contracts.status import Stage
 
 Status = Literal[Stage, Outcome]
 """A stage while it is open, then an outcome."""
+REPORTER = "reporter"
+"""The actor of what private persons do here: dispatch is not told who they are."""
 AssignmentFact = progress.AssignmentStep | Resolved
 """What dispatch says of one assignment."""
 
@@ -73,6 +75,8 @@ class Assignment:
     candidates: tuple[str, ...]
     candidates_ever: tuple[str, ...]
     """Every unit that is or was a candidate."""
+    had: tuple[str, ...] = ()
+    """The units that it was given to, by the plan or by whoever handed it on, or that acknowledged it."""
     holder: str | None = None
     offers: int = 0
     """How often it was offered on since it was assigned, or handed on."""
@@ -85,6 +89,9 @@ class Assignment:
     extensions: int = 0
     extension_request: ExtensionRequest | None = None
     urged_at: tuple[datetime, ...] = ()
+    """When those who watch urged it."""
+    reporters_urged_at: tuple[datetime, ...] = ()
+    """When private persons did, who are counted apart."""
     supervision: Supervision | None = None
     handled_by: tuple[str, ...] = ()
     """Who of the units' people has acted on it, in order: they may not check the work."""
@@ -108,6 +115,16 @@ class Assignment:
     def candidates_now(self) -> tuple[str, ...]:
         """The units that may act on it now: the holder alone, or all candidates while there is none."""
         return self.candidates if self.holder is None else (self.holder,)
+
+    @property
+    def readers(self) -> frozenset[str]:
+        """The units whose people may read it: they have it, had it, or are offered it now."""
+        return frozenset(self.had) | frozenset(self.candidates_now if self.end is None else (self.unit,))
+
+    @property
+    def urged(self) -> int:
+        """How often it was urged, by whomever."""
+        return len(self.urged_at) + len(self.reporters_urged_at)
 
     @property
     def offered(self) -> bool:
@@ -141,7 +158,14 @@ def opened(ruling: triage.Dispatched, at: datetime) -> dict[str, Assignment]:
     started_at = ruling.filed_at if ruling.retrospective else at
     return {
         plan.id: Assignment(
-            ruling, plan, started_at, plan.acknowledge_by, plan.resolve_by, (plan.unit,), candidates_ever=(plan.unit,)
+            ruling,
+            plan,
+            started_at,
+            plan.acknowledge_by,
+            plan.resolve_by,
+            (plan.unit,),
+            candidates_ever=(plan.unit,),
+            had=(plan.unit,),
         )
         for plan in ruling.plan
     }
@@ -153,7 +177,8 @@ def after_step(assignment: Assignment, step: progress.AssignmentStep, event: Eve
         assignment = replace(assignment, handled_by=_united(assignment.handled_by, event.actor))
     match step:
         case progress.Acknowledged(unit=unit):
-            return replace(assignment, holder=unit, acknowledged_at=event.time, unclaimed=False)
+            had = _united(assignment.had, unit)
+            return replace(assignment, holder=unit, had=had, acknowledged_at=event.time, unclaimed=False)
         case progress.EnRoute():
             return replace(assignment, en_route_at=event.time)
         case progress.OnScene():
@@ -166,6 +191,8 @@ def after_step(assignment: Assignment, step: progress.AssignmentStep, event: Eve
             return _extended(assignment, due_at)
         case progress.ExtensionRefused():
             return replace(assignment, extension_request=None)
+        case progress.Urged() if event.actor == REPORTER:
+            return replace(assignment, reporters_urged_at=(*assignment.reporters_urged_at, event.time))
         case progress.Urged():
             return replace(assignment, urged_at=(*assignment.urged_at, event.time))
         case progress.Supervised(level=level, reply_by=reply_by, reason=reason):
@@ -201,6 +228,7 @@ def after_hand_over(assignment: Assignment, step: progress.HandedOn, at: datetim
             assignment, holder=None, candidates=(), acknowledged_at=None, en_route_at=None, extension_request=None
         )
     hand_over = HandOver(step.unit, step.by, at, step.reason)
+    assignment = replace(assignment, had=_united(assignment.had, step.unit))
     assignment = replace(assignment, hand_over=hand_over, offers=0, unclaimed=False, acknowledge_by=step.due_at)
     return _with_candidate(assignment, step.unit)
 
@@ -231,7 +259,7 @@ def resolved(
         resolve_by=assignment.resolve_by,
         late_by_seconds=late_by(assignment.resolve_by, at),
         extensions=assignment.extensions,
-        urged=len(assignment.urged_at),
+        urged=assignment.urged,
         supervised=assignment.supervision is not None,
     )
 

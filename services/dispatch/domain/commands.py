@@ -189,9 +189,7 @@ def _facts(command: Command, assignment: Assignment, inputs: Inputs, rules: Rule
             own = None if command.by.remarks_for_centre(assignment) else command.by.unit_of(assignment)
             return [progress.Noted(assignment_id=name, unit=own, note=command.note, evidence=command.evidence)]
         case Urge():
-            return [
-                progress.Urged(assignment_id=name, unit=unit, reason=command.reason, count=len(assignment.urged_at) + 1)
-            ]
+            return [progress.Urged(assignment_id=name, unit=unit, reason=command.reason, count=assignment.urged + 1)]
         case Supervise():
             return [_supervised(command, assignment, inputs)]
         case RequestExtension():

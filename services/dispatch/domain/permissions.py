@@ -27,6 +27,8 @@ class By:
     """Whether the caller may remark for the centre."""
     partner: str | None = None
     """The partner whose system asks; None for a person."""
+    reporter: bool = False
+    """Whether a private person asks."""
 
     def remarks_for_centre(self, assignment: Assignment) -> bool:
         """Whether a remark of the caller is the centre's, not that of a unit that has the assignment."""
@@ -110,9 +112,12 @@ def may_decide_extension(by: By, assignment: Assignment, inputs: Inputs, rules: 
 
 
 def may_urge(by: By, assignment: Assignment, inputs: Inputs, rules: Rules) -> None:
-    """Anybody does, after the cooldown, up to the limit of a local day."""
+    """Whoever watches does, after the cooldown, up to the limit of a local day; so do private persons, to whom both
+    apply apart.
+    """
     _require_open(by, assignment)
-    minutes, limit, urged_at = rules.policy.urge_cooldown_minutes, rules.policy.urge_daily_cap, assignment.urged_at
+    minutes, limit = rules.policy.urge_cooldown_minutes, rules.policy.urge_daily_cap
+    urged_at = assignment.reporters_urged_at if by.reporter else assignment.urged_at
     if urged_at and inputs.at < (again_at := max(urged_at) + timedelta(minutes=minutes)):
         words = f"it was urged less than {minutes} minutes ago; it may be urged again from {_minute(again_at)}"
         raise Refused("urge.cooldown", words)

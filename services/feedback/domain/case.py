@@ -418,5 +418,12 @@ def counts(case: Case, rater: str, given: Rating) -> bool:
     return not any(who == itself or who.startswith(its_people) for who in handled)
 
 
+def units_of(case: Case) -> frozenset[str]:
+    """The units that were given some of the work, or had it in the end."""
+    return frozenset(
+        unit for one in case.assignments.values() if one.plan is not None for unit in (one.plan.unit, one.unit)
+    )
+
+
 def _ends(case: Case) -> list[End]:
     return [one.end for one in case.assignments.values() if one.end is not None]

@@ -15,8 +15,8 @@ from tests.support.services import Running, running
 
 
 @pytest.fixture(scope="session")
-def service() -> Service:
-    return build(Settings())
+def service(district_folder: Path) -> Service:
+    return build(Settings.model_validate({"CASEGRID_DISTRICT": district_folder}))
 
 
 @pytest.fixture

@@ -28,6 +28,9 @@ WATER = token("li", "handling_unit", unit="dept:water")
 FIRE = token("ma", "handling_unit", unit="dept:fire")
 DISTRICT = token("gao", "handling_unit", unit=CENTRAL)
 CENTRE = token("dispatcher-1", "dispatcher")
+LEADER = token("leader-1", "shift_leader")
+FIRE_TOO = token("ma", "handling_unit", "grid_member", unit="dept:fire")
+"""Of the fire brigade, and of the district's grids, so that they see what other units do."""
 
 BODIES: dict[str, dict[str, Any]] = {
     "acknowledge": {},

@@ -9,7 +9,6 @@ from services.dispatch.api import OPERATIONS
 from tests.services.dispatch.desk import (
     BODIES,
     CENTRE,
-    DISTRICT,
     ELSEWHERE,
     FIRE,
     WATER,
@@ -25,12 +24,10 @@ from tests.support.services import Running, token
 PARTNER = {"x-client-key": "fire"}
 ASKING = {
     "its unit": WATER,
-    "another unit": FIRE,
-    "a superior": DISTRICT,
     "the centre": CENTRE,
     "an acceptor": token("wang", "acceptor"),
     "an auditor": token("zhou", "auditor"),
-    "a reporter": token("chen", "reporter"),
+    "an acceptor who is of another unit": token("wu", "acceptor", "handling_unit", unit="dept:fire"),
     "a crew that is the centre, too": token("li", "handling_unit", "shift_leader", unit="dept:water"),
 }
 
@@ -67,6 +64,8 @@ async def test_an_action_is_taken_or_refused_as_the_answer_says(
             assert (done.status_code, said["rule"], said["reason"]) == (200, None, None), done.text
         elif said["rule"] == "caller.role":
             assert (done.status_code, done.json()["detail"]) == (403, said["reason"])
+        elif said["rule"] == "caller.scope":
+            assert done.status_code == 403
         else:
             assert (done.status_code, done.json()["rule"]) == (409, said["rule"])
             assert done.json()["detail"] == said["reason"]
@@ -94,7 +93,8 @@ async def test_what_may_be_done_follows_the_work(dispatch: Running) -> None:
         "hand_on.begun",
     ]
     await post(dispatch, f"/assignments/{name}/urge", CENTRE)
-    assert await rules("urge_assignment", "request_extension") == ["urge.cooldown", None]
+    assert await rules("urge_assignment", "request_extension") == ["caller.role", None]
+    assert (await actions(dispatch, name, CENTRE))["urge_assignment"]["rule"] == "urge.cooldown"
     await post(dispatch, f"/assignments/{name}/resolve", WATER)
     assert {one["rule"] for one in (await actions(dispatch, name, WATER)).values()} == {
         "assignment.ended",
@@ -106,12 +106,14 @@ async def test_the_actions_of_a_case_are_those_of_its_assignments_and_hold_for_i
     case = await given_out(dispatch)
     await post(dispatch, f"/assignments/{case}.1.2/acknowledge", FIRE)
     await post(dispatch, f"/assignments/{case}.1.2/resolve", FIRE)
-    found = await dispatch.client.get(f"/cases/{case}/actions", headers=WATER)
-    shown = await dispatch.client.get(f"/cases/{case}", headers=WATER)
+    found = await dispatch.client.get(f"/cases/{case}/actions", headers=CENTRE)
+    shown = await dispatch.client.get(f"/cases/{case}", headers=CENTRE)
     assert found.headers["etag"] == shown.headers["etag"] == found.json()["etag"]
     assert found.json()["case_id"] == case
-    each = [await actions(dispatch, f"{case}.1.{number}", WATER) for number in (1, 2)]
+    each = [await actions(dispatch, f"{case}.1.{number}", CENTRE) for number in (1, 2)]
     assert found.json()["items"] == [one for said in each for one in said.values()]
+    own = (await get(dispatch, f"/cases/{case}/actions", WATER))["items"]
+    assert own == [*(await actions(dispatch, f"{case}.1.1", WATER)).values()]
     stale = {**WATER, "if-match": found.json()["etag"]}
     await post(dispatch, f"/assignments/{case}.1.1/acknowledge", stale)
     await post(dispatch, f"/assignments/{case}.1.1/resolve", stale, 412)
@@ -123,10 +125,10 @@ async def test_nobody_may_ask_about_what_lies_elsewhere_or_is_no_unit_of_theirs(
         found = (await get(dispatch, path, PARTNER))["items"]
         assert {one["assignment_id"] for one in found} == {f"{case}.1.2"}
         await get(dispatch, path, token("d", "dispatcher", areas=(ELSEWHERE,)), 403)
-        await get(dispatch, path, token("chen", "reporter", areas=(ELSEWHERE,)), 403)
+        await get(dispatch, path, token("chen", "reporter"), 403)
     await given_out(dispatch, plan(other, 1, "dept:water"), case=other)
     for path in (f"/cases/{other}/actions", f"/assignments/{other}.1.1/actions"):
-        await get(dispatch, path, PARTNER, 403)
+        await get(dispatch, path, PARTNER, 404)
     for path in (f"/cases/{case_id()}/actions", f"/assignments/{case}.1.3/actions"):
         await get(dispatch, path, status=404)
     await take(dispatch, rejected, Rejected(why="not_ours", reason="private ground"))

@@ -29,7 +29,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "check_case": {"passed": True},
     "force_closing": {"reason": "pulled down"},
 }
-MANY = token("zhou", "grid_member", "shift_leader", unit=CHECKERS_GRID)
+MANY = token("zhou", "grid_member", "shift_leader", unit=CHECKERS_GRID, areas=("CH",))
 
 
 async def rules(feedback: Running, case: str, who: dict[str, str] = MANY) -> list[str | None]:

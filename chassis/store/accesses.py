@@ -1,0 +1,24 @@
+"""Exceptional accesses: who may read which case until when, beyond what the rule allows.
+
+Each is a step of the case (`accessed`), which stays; the row only finds it, and is worth nothing once it has expired.
+"""
+
+from datetime import datetime
+
+from chassis.store.database import Connection, Database
+
+_GRANT = """
+INSERT INTO accesses (subject, stream_id, until) VALUES ($1, $2, $3)
+ON CONFLICT (subject, stream_id) DO UPDATE SET until = greatest(accesses.until, excluded.until)
+"""
+
+
+async def grant(connection: Connection, subject: str, stream_id: str, until: datetime) -> None:
+    """Notes that somebody may read a case until then."""
+    await connection.execute(_GRANT, subject, stream_id, until)
+
+
+async def valid(database: Database, subject: str, stream_id: str, now: datetime) -> bool:
+    """Whether somebody may read a case by an access that has not expired."""
+    query = "SELECT true FROM accesses WHERE subject = $1 AND stream_id = $2 AND until > $3"
+    return await database.fetchrow(query, subject, stream_id, now) is not None

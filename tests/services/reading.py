@@ -1,0 +1,63 @@
+"""Who may read what, as the routes declare it: for the table in docs/security/reading.md, and for its test.
+
+`python -m tests.services.reading` prints the table.
+"""
+
+from collections.abc import Iterator
+from importlib import import_module
+
+from chassis.web.application import ACCESS, OPERATIONS, PARKED
+from chassis.web.roles import ANYONE, SIGNED_IN, Access, Bound, Route
+from contracts.roles import Role, Sees
+from contracts.status import SERVICES
+
+KNOW_UNITS = frozenset({"dispatch", "feedback"})
+"""The services that know whose people work on a case."""
+KNOW_REPORTERS = frozenset({"intake"})
+"""The one that knows who filed it."""
+_LETTERS = {Sees.DISTRICT: "district", Sees.AREAS: "areas", Sees.UNIT: "unit", Sees.OWN: "own"}
+
+
+def declared(service: str) -> dict[Route, Access]:
+    """The routes of a service with their declarations, without those that every service has."""
+    module = import_module(f"services.{service}.api")
+    lists = ("intake", "triage")
+    more = import_module(f"services.{service}.reference_lists").ROLES if service in lists else {}
+    return {**module.ROLES, **more}
+
+
+def shared() -> dict[Route, Access]:
+    """The routes of every service, or of every one that decides."""
+    return {**OPERATIONS.roles, **PARKED.roles, **ACCESS.roles}
+
+
+def rows() -> Iterator[str]:
+    """The lines of the table."""
+    yield "| route | bound | " + " | ".join(f"`{role}`" for role in Role) + " |"
+    yield "|---|---|" + "---|" * len(Role)
+    for service, routes in (("every", shared()), *((one, declared(one)) for one in SERVICES)):
+        for (method, path), access in routes.items():
+            cells = " | ".join(_cell(role, access, service) for role in Role)
+            yield f"| {service} `{method} {path}` | {access.bound} | {cells} |"
+
+
+def _cell(role: Role, access: Access, service: str) -> str:
+    if access.roles not in (ANYONE, SIGNED_IN) and role not in access.roles:
+        return "–"
+    if access.bound in (Bound.LIST, Bound.CASE, Bound.ASSIGNMENT):
+        return _seen(role, service)
+    return "yes"
+
+
+def _seen(role: Role, service: str) -> str:
+    known = Sees.DISTRICT | Sees.AREAS
+    if service in KNOW_UNITS:
+        known |= Sees.UNIT
+    words = [word for sees, word in _LETTERS.items() if sees in role.sees & known]
+    if service in KNOW_REPORTERS:
+        words.append("own")
+    return ", ".join(words) or "nothing"
+
+
+if __name__ == "__main__":
+    print("\n".join(rows()))

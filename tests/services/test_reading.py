@@ -1,0 +1,460 @@
+"""Who may read and act on what: every role on every route of the running services, against a rule of a few lines."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from chassis.service import Service
+from chassis.settings import Settings
+from chassis.store.migrations import migrate
+from chassis.web.roles import ANYONE, SIGNED_IN, Access, Bound, Route
+from contracts.dispatch import Resolved
+from contracts.fields import Place, instant
+from contracts.progress import Accessed
+from contracts.roles import Role
+from contracts.triage import Dispatched
+from services.audit.service import build as audit
+from services.dispatch.service import build as dispatch
+from services.triage.service import build as triage
+from tests.docs.pages import page
+from tests.services import reading
+from tests.services.dispatch.desk import listening, partner, register
+from tests.support import rulings
+from tests.support.facts import case_id, fact_record, report
+from tests.support.infrastructure import PASSWORD, Database
+from tests.support.services import Hands, Running, running, token
+
+OWN, OTHER = "dept:water", "dept:fire"
+COMMUNITY = "CH/shuangqiaozi/shuanglin"
+INSIDE, OUTSIDE = f"{COMMUNITY}/g001", "CH/shuangqiaozi/shuangqiaolubei/g001"
+OPEN_TO_ALL, SENSITIVE = "component.public-facilities.manhole", "dispute.family.violence"
+AREAS = {"no areas": (), "its community": (COMMUNITY,), "the district": ("CH",)}
+KEY = {"x-client-key": "water"}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What matters of a case."""
+
+    inside: bool
+    own: bool
+    sensitive: bool
+
+    @property
+    def area(self) -> str:
+        return INSIDE if self.inside else OUTSIDE
+
+    @property
+    def category(self) -> str:
+        return SENSITIVE if self.sensitive else OPEN_TO_ALL
+
+    @property
+    def unit(self) -> str:
+        return OWN if self.own else OTHER
+
+
+KINDS = [Kind(*each) for each in product((True, False), repeat=3)]
+
+
+@dataclass(frozen=True)
+class Asker:
+    """A role with a token that names these areas; of the unit OWN."""
+
+    role: Role
+    areas: tuple[str, ...]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        if self.role is Role.PARTNER:
+            return KEY
+        return token(f"one {self.role}", self.role, unit=OWN, areas=self.areas)
+
+
+ASKERS = [
+    *(Asker(role, areas) for role in Role if role is not Role.PARTNER for areas in AREAS.values()),
+    Asker(Role.PARTNER, ()),
+]
+
+
+def sees(asker: Asker, kind: Kind, service: str) -> bool:
+    """The rule, said once more in other words than the code has."""
+    within = {(): False, (COMMUNITY,): kind.inside, ("CH",): True}[asker.areas]
+    match asker.role:
+        case "auditor" | "administrator" | "evaluator" | "shift_leader":
+            return within or not asker.areas
+        case "acceptor" | "dispatcher":
+            return within and not kind.sensitive
+        case "grid_member":
+            return (within and not kind.sensitive) or (kind.own and service in ("dispatch", "feedback"))
+        case "handling_unit" | "partner":
+            return kind.own and service in ("dispatch", "feedback")
+        case _:
+            return False
+
+
+def refused(asker: Asker, kind: Kind) -> int:
+    """The status for who may not."""
+    return 404 if kind.sensitive or asker.role in ("reporter", "partner") else 403
+
+
+def expected(asker: Asker, kind: Kind, service: str) -> int:
+    return 200 if sees(asker, kind, service) else refused(asker, kind)
+
+
+def allowed(asker: Asker, access: Access) -> bool:
+    return access.roles in (ANYONE, SIGNED_IN) or asker.role in access.roles
+
+
+NOW = Hands().at
+
+
+def given_out(case: str, kind: Kind) -> Dispatched:
+    return rulings.dispatched(
+        rulings.assignment(f"{case}.1.1", kind.unit, NOW),
+        area=kind.area,
+        filed_at=NOW,
+        category=kind.category,
+        condition="a",
+        place=Place(area=kind.area),
+    )
+
+
+def ended(case: str, kind: Kind, outcome: str, number: str = "1.1") -> Resolved:
+    return Resolved.model_validate(
+        {
+            "assignment_id": f"{case}.{number}",
+            "unit": kind.unit,
+            "outcome": outcome,
+            "reason": None if outcome == "fixed" else "not ours",
+            "handled_by": ("worker",),
+            "resolve_by": NOW + timedelta(hours=4),
+            "late_by_seconds": 0,
+        }
+    )
+
+
+async def told(api: Running, kind: Kind) -> str:
+    """A case of that kind, as this service gets to know it. In triage and dispatch it waits in the queue; in feedback
+    for its check.
+    """
+    service = api.runtime.service.name
+    if service == "intake":
+        body = {"title": "it", "place": {"area": kind.area}, "category": kind.category}
+        answer = await api.client.post("/reports", headers=token("filer", "acceptor"), json=body)
+        assert answer.status_code == 201, answer.text
+        return answer.json()["case_id"]
+    case = case_id()
+    said: list[tuple[Any, int]] = [(given_out(case, kind), 1)]
+    if service == "triage":
+        said = [(report(category=kind.category, place=Place(area=kind.area)), 1)]
+        said += [(ended(case, kind, "returned", f"{n}.{m}"), n * 10 + m) for n in (1, 2) for m in (1, 2, 3)]
+    elif service == "feedback":
+        said.append((ended(case, kind, "fixed"), 1))
+    elif service == "audit":
+        said.insert(0, (report(category=kind.category, place=Place(area=kind.area)), 1))
+    for fact, sequence in said:
+        # A month lies between two of them, so that none is a duplicate of another.
+        record = fact_record(case, fact, sequence=sequence, time=NOW - timedelta(days=30) * KINDS.index(kind))
+        if service == "audit":
+            await api.runtime.worker.process([record])
+        else:
+            await api.runtime.inbox.process([record])
+    return case
+
+
+@asynccontextmanager
+async def served(
+    service: Service, database: Database, folder: Path, clock: Hands | None = None
+) -> AsyncIterator[tuple[Running, dict[str, Kind]]]:
+    """A service that knows a case of each kind."""
+    register(folder / "partners.json", partner("water", OWN))
+    await migrate(database.admin_url, service.name, PASSWORD, service.migrations)
+    url, file = database.url(service.name), folder / "partners.json"
+    more = {"CASEGRID_PARTNERS": file, "CASEGRID_REQUESTS_PER_SECOND": 100_000}
+    async with running(service, url, role="api", clock=clock, **more) as api:
+        cases = {await told(api, kind): kind for kind in KINDS}
+        if service.name == "dispatch":
+            await api.runtime.database.fetch("UPDATE assignments SET waiting = true")
+        yield api, cases
+
+
+def path_of(route: Route, case: str) -> str:
+    values = {"case_id": case, "assignment_id": f"{case}.1.1", "parked_id": "1", "index": "0", "reporter_ref": "x"}
+    return route[1].format_map(values)
+
+
+SKIPPED: set[tuple[str, Route]] = {("dispatch", ("GET", "/board/stream"))}
+"""A stream has no end here: `test_the_live_board_counts_what_its_client_may_see` has it."""
+PRIVATE = {("feedback", ("POST", "/cases/{case_id}/rating")), ("feedback", ("GET", "/cases/{case_id}/actions"))}
+"""Routes that a private person uses for what they filed, which feedback does not know."""
+QUERIES = {"/indicators/cases": {"population": "ended", "key": "all", "by": "all"}, "/indicators": {"by": "all"}}
+
+
+async def seen_in(api: Running, route: Route, asker: Asker) -> set[str] | int:
+    """The cases of a list, or the number that a route counts."""
+    answer = await api.client.get(route[1], headers=asker.headers, params={"limit": 200, **QUERIES.get(route[1], {})})
+    if answer.status_code == 422:  # it has no pages
+        answer = await api.client.get(route[1], headers=asker.headers)
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    match route[1]:
+        case "/board":
+            return found["open"]
+        case "/summary":
+            return found["reported"]
+        case "/indicators":
+            return sum(group["indicators"]["dispatch_accuracy"]["of"] for group in found["items"])
+        case _:
+            return {item["case_id"] for item in found["items"]}
+
+
+def listed(asker: Asker, cases: dict[str, Kind], service: str, path: str) -> set[str] | int:
+    """What a list or a count must say."""
+    who = asker.role
+    if path == "/indicators":  # in numbers sensitive cases count
+        plain = {case: Kind(kind.inside, kind.own, sensitive=False) for case, kind in cases.items()}
+        return sum(sees(asker, kind, service) for kind in plain.values())
+    if path == "/checks":  # nobody checks what their own unit handled
+        cases = {case: Kind(kind.inside, own=False, sensitive=kind.sensitive) for case, kind in cases.items()}
+    found = {case for case, kind in cases.items() if sees(asker, kind, service)}
+    assert who not in ("acceptor", "dispatcher") or not any(cases[case].sensitive for case in found)
+    return len(found) if path in ("/board", "/summary") else found
+
+
+async def test_every_role_reads_and_acts_where_the_declarations_say_and_nowhere_else(
+    service: Service, empty_database: Database, tmp_path: Path
+) -> None:
+    wrong: list[str] = []
+    async with served(service, empty_database, tmp_path) as (api, cases):
+        name = service.name
+        routes = {**reading.declared(name), **({} if name == "audit" else reading.shared())}
+        some = next(iter(cases))
+        for (route, access), asker in product(routes.items(), ASKERS):
+            method, path = route
+            private = asker.role is Role.REPORTER and ((name, route) in PRIVATE or path.endswith("/urge"))
+            if (name, route) in SKIPPED or access.bound in (Bound.NOTHING, Bound.OWN, Bound.ACCESS) or private:
+                continue
+            headers = {**asker.headers, "if-match": '"999999"'}
+            whose = f"{asker.role} with {asker.areas}: {method} {path}"
+            if not allowed(asker, access):
+                answer = await api.client.request(method, path_of(route, some), headers=headers)
+                wrong += [f"{whose} is {answer.status_code}"] * (answer.status_code != 403)
+                continue
+            if access.bound is Bound.WHOLE:
+                answer = await api.client.request(method, path_of(route, some), headers=headers, json={"reason": "x"})
+                may = sees(asker, Kind(False, False, True), name) and not asker.areas
+                wrong += [f"{whose} is {answer.status_code}"] * ((answer.status_code == 403) is may)
+                continue
+            if access.bound is Bound.LIST:
+                found, due = await seen_in(api, route, asker), listed(asker, cases, name, path)
+                wrong += [f"{whose} shows {found}, not {due}"] * (found != due)
+                continue
+            for case, kind in cases.items():
+                due = expected(asker, kind, name)
+                body = BODIES.get(path.rpartition("/")[2], {}) if method == "POST" else None
+                answer = await api.client.request(method, path_of(route, case), headers=headers, json=body)
+                got = answer.status_code
+                if name == "intake" and asker.role in ("reporter", "partner"):
+                    right = got in (403, 404, 409)  # the domain says whose it is
+                elif method == "POST":  # that the version is wrong is said only to who may act
+                    right = got in (409, 412) if due == 200 else got == due
+                else:
+                    right = got == due
+                wrong += [f"{whose} of {kind} is {got}, not {due}: {answer.text[:200]}"] * (not right)
+    assert wrong == []
+
+
+BODIES: dict[str, dict[str, Any]] = {
+    "return": {"reason": "not ours"},
+    "hand-on": {"unit": OTHER, "reason": "near"},
+    "note": {"note": "seen"},
+    "request-extension": {"reason": "no pipe"},
+    "decide-extension": {"granted": True},
+    "supervise": {"reason": "ordered"},
+    "verification": {"confirmed": True},
+    "ruling": {"reject": True, "why": "not_ours", "reason": "private ground"},
+    "supplements": {"text": "more"},
+    "withdrawal": {"reason": "over"},
+    "check": {"passed": True},
+    "forced-closing": {"reason": "ordered"},
+    "rating": {"rating": 5},
+}
+
+
+READ: dict[str, Route] = {
+    "intake": ("GET", "/reports/{case_id}"),
+    "triage": ("GET", "/cases/{case_id}"),
+    "dispatch": ("GET", "/cases/{case_id}"),
+    "feedback": ("GET", "/cases/{case_id}"),
+    "audit": ("GET", "/cases/{case_id}"),
+}
+ACT = {
+    "intake": "/reports/{case_id}/withdrawal",
+    "triage": "/cases/{case_id}/ruling",
+    "dispatch": "/assignments/{assignment_id}/urge",
+    "feedback": "/cases/{case_id}/rating",
+}
+LISTS = {"intake": "/reports", "triage": "/cases", "dispatch": "/assignments", "feedback": "/cases"}
+CURIOUS = token("curious", "acceptor", "dispatcher", areas=(COMMUNITY,))
+
+
+@pytest.mark.parametrize("kind", [Kind(False, False, False), Kind(True, False, True)], ids=["elsewhere", "sensitive"])
+async def test_an_access_lets_staff_read_one_case_for_an_hour_and_is_a_step_of_it(
+    service: Service, empty_database: Database, tmp_path: Path, kind: Kind
+) -> None:
+    if service.name == "audit":
+        pytest.skip("audit grants none: the next test")
+    clock = Hands(NOW)
+    async with served(service, empty_database, tmp_path, clock) as (api, cases):
+        case = next(case for case, known in cases.items() if known == kind)
+        another = case_of(Kind(kind.inside, not kind.own, kind.sensitive), cases)
+        path, before = path_of(READ[service.name], case), refused(Asker(Role.DISPATCHER, (COMMUNITY,)), kind)
+
+        async def read(of: str = path, who: dict[str, str] = CURIOUS) -> int:
+            return (await api.client.get(of, headers=who)).status_code
+
+        assert await read() == before
+        version = (await api.client.get(path, headers=token("au", "auditor"))).headers["etag"]
+        granted = await api.client.post(
+            "/access", headers=CURIOUS, json={"case_id": case, "reason": "the mayor asks how it stands"}
+        )
+        assert (granted.status_code, granted.json()["case_id"]) == (201, case)
+        assert granted.json()["until"] == instant(NOW + timedelta(hours=1))
+        assert await read() == 200
+        assert await read(who=token("another", "acceptor", "dispatcher", areas=(COMMUNITY,))) == before
+        assert await read(path_of(READ[service.name], another)) != 200
+        listed_now = await api.client.get(LISTS[service.name], headers=CURIOUS)
+        assert case not in {item["case_id"] for item in listed_now.json()["items"]}
+        url = path_of(("POST", ACT[service.name]), case)
+        body = BODIES.get(url.rpartition("/")[2], {})
+        acted = await api.client.post(url, headers={**CURIOUS, "if-match": version}, json=body)
+        assert acted.status_code == before, "it is for reading alone"
+        [step] = await steps_of(api, case)
+        assert (step["actor"], step["data"]["reason"]) == ("curious", "the mayor asks how it stands")
+        assert step["data"]["until"] == instant(NOW + timedelta(hours=1))
+        assert step["causationid"]
+        clock.advance(minutes=59, seconds=59)
+        assert await read() == 200
+        clock.advance(seconds=1)
+        assert await read() == before
+
+
+async def test_an_access_is_asked_for_by_staff_with_a_reason_and_of_a_case_that_there_is(
+    service: Service, empty_database: Database, tmp_path: Path
+) -> None:
+    if service.name == "audit":
+        pytest.skip("audit grants none")
+    async with served(service, empty_database, tmp_path) as (api, cases):
+        case = next(iter(cases))
+        for who, body, status in (
+            (token("li", "reporter"), {"case_id": case, "reason": "mine"}, 403),
+            (KEY, {"case_id": case, "reason": "ours"}, 403),
+            (CURIOUS, {"case_id": case_id(), "reason": "x"}, 404),
+            (CURIOUS, {"case_id": case}, 422),
+            (CURIOUS, {"case_id": case, "reason": " "}, 422),
+            ({}, {"case_id": case, "reason": "x"}, 401),
+        ):
+            assert (await api.client.post("/access", headers=who, json=body)).status_code == status, body
+        assert await steps_of(api, case) == []
+        rows = await api.runtime.database.fetch("SELECT FROM streams")
+        assert len(rows) == len(cases)
+
+
+async def test_audit_honours_the_accesses_that_stand_in_its_log(
+    empty_database: Database, district_folder: Path, tmp_path: Path
+) -> None:
+    service = audit(Settings.model_validate({"CASEGRID_DISTRICT": district_folder}))
+    clock = Hands(NOW)
+    async with served(service, empty_database, tmp_path, clock) as (api, cases):
+        hidden = case_of(Kind(True, False, True), cases)
+        who = token("curious", "dispatcher", areas=(COMMUNITY,))
+
+        async def read() -> int:
+            return (await api.client.get(f"/cases/{hidden}", headers=who)).status_code
+
+        assert await read() == 404
+        step = Accessed(until=NOW + timedelta(hours=1), reason="the mayor asks")
+        record = fact_record(hidden, step, source="/services/dispatch", sequence=7, time=NOW, actor="curious")
+        await api.runtime.worker.process([record])
+        assert await read() == 200
+        assert (await api.client.get(f"/cases/{hidden}", headers=token("x", "dispatcher"))).status_code == 404
+        shown = (await api.client.get(f"/cases/{hidden}", headers=who)).json()
+        assert shown["events"][-1]["summary"].startswith("curious was let read it by exception, until ")
+        clock.advance(hours=1)
+        assert await read() == 404
+
+
+async def test_what_is_merged_into_a_case_does_not_give_a_sensitive_one_away(
+    empty_database: Database, district_folder: Path, tmp_path: Path
+) -> None:
+    """Nor does a number, nor the target of a ruling."""
+    settings = Settings.model_validate({"CASEGRID_DISTRICT": district_folder})
+    async with served(triage(settings), empty_database, tmp_path) as (api, cases):
+        leader, hidden = case_of(Kind(True, True, False), cases), case_of(Kind(True, True, True), cases)
+        chief, acceptor = token("chief", "shift_leader"), token("wang", "acceptor")
+
+        async def rule(case: str, into: str, who: dict[str, str]) -> httpx.Response:
+            seen = await api.client.get(f"/cases/{case}", headers=chief)
+            headers = {**who, "if-match": seen.headers["etag"]}
+            body = {"merge_into": into, "reason": "the same"}
+            return await api.client.post(f"/cases/{case}/ruling", headers=headers, json=body)
+
+        waiting = case_id()
+        await api.runtime.inbox.process([fact_record(waiting, report("zzz", place=Place(area=INSIDE)))])
+        for into in (hidden, case_id()):
+            answer = await rule(waiting, into, acceptor)
+            assert (answer.status_code, answer.json()["detail"]) == (404, f"there is no case {into}")
+        assert (await rule(hidden, leader, acceptor)).status_code == 404
+        assert (await rule(hidden, leader, chief)).status_code == 200
+        for who, number in ((chief, 1), (acceptor, 0)):
+            shown = await api.client.get(f"/cases/{leader}", headers=who)
+            assert shown.json()["merged_reports"] == number
+            found = await api.client.get("/cases", headers=who, params={"merged_into": leader})
+            assert len(found.json()["items"]) == number
+
+
+async def test_the_live_board_counts_what_its_client_may_see(
+    empty_database: Database, district_folder: Path, tmp_path: Path
+) -> None:
+    settings = Settings.model_validate({"CASEGRID_DISTRICT": district_folder})
+    async with served(dispatch(settings), empty_database, tmp_path) as (api, cases), listening(api) as url:
+        for asker in ASKERS:
+            if asker.role in (Role.REPORTER, Role.PARTNER):
+                continue
+            seen = {case for case, kind in cases.items() if sees(asker, kind, "dispatch")}
+            async with (
+                httpx.AsyncClient(base_url=url) as client,
+                client.stream("GET", "/board/stream", headers=asker.headers) as answer,
+            ):
+                data = (line async for line in answer.aiter_lines() if line.startswith("data: "))
+                message = json.loads((await anext(data)).removeprefix("data: "))
+            assert {one["case_id"] for one in message["assignments"]} == seen, asker
+            assert message["board"]["open"] == len(seen), asker
+
+
+def case_of(kind: Kind, cases: dict[str, Kind]) -> str:
+    return next(case for case, known in cases.items() if known == kind)
+
+
+async def steps_of(api: Running, case: str) -> list[dict[str, Any]]:
+    """The steps of that case that are accesses."""
+    rows = await api.runtime.database.fetch("SELECT body FROM events WHERE stream_id = $1 AND own", case)
+    found = [json.loads(row["body"]) for row in rows]
+    return [one for one in found if one["data"].get("step") == "accessed"]
+
+
+def test_the_page_has_the_table_that_the_declarations_give() -> None:
+    printed = page("security/reading.md")
+    missing = [row for row in reading.rows() if row not in printed]
+    assert missing == [], "`python -m tests.services.reading` prints the table"
+    assert [line for line in printed.splitlines() if line.startswith("| ") and "` | " in line and "/" in line] == [
+        row for row in reading.rows() if "/" in row
+    ]
