@@ -6,7 +6,6 @@ is; so is a partition whose position the broker does not have any more, because 
 """
 
 import asyncio
-import contextlib
 import logging
 import sys
 import time
@@ -79,6 +78,8 @@ class Tail:
         """Where the topics ended at the last look."""
         self._moved = False
         """Whether anything was read since."""
+        self.rests = True
+        """Whether another process reads them, or none."""
         self.fault: str | None = None
         """What keeps the topics from being read now; None while all is well, or another process reads them."""
 
@@ -92,8 +93,9 @@ class Tail:
 
     async def _run(self, backoff: Backoff) -> None:
         while not self._leads():
-            self.fault = None
+            self.rests, self.fault = True, None
             await asyncio.sleep(_IDLE_SECONDS)
+        self.rests = False
         kafka = AIOKafkaConsumer(
             **self._broker.options(),
             group_id=None,
@@ -112,8 +114,7 @@ class Tail:
                 await self._broker.reach(kafka.start())
             await self._follow(kafka, dict(await self._follower.positions()), backoff)
         finally:
-            with contextlib.suppress(TimeoutError, KafkaError, OSError):
-                await asyncio.wait_for(kafka.stop(), 10)
+            await _stop(kafka)
 
     async def _follow(self, kafka: AIOKafkaConsumer, positions: dict[tuple[str, int], int], backoff: Backoff) -> None:
         self._wanted, self._looked_at, self._ends, self._moved = (), 0.0, {}, False
@@ -182,3 +183,15 @@ class Tail:
     def _record(self, tp: TopicPartition, one: Any) -> Record:
         topic, partition = self._place(tp)
         return Record(topic, partition, one.offset, one.key, one.value, one.headers)
+
+
+async def _stop(kafka: AIOKafkaConsumer) -> None:
+    """Ten seconds at most. While the broker is away, aiokafka's `stop` may end as if it had been cancelled: whoever
+    awaited it would end, too, silently.
+    """
+    stopping = asyncio.ensure_future(kafka.stop())
+    done, _ = await asyncio.wait([stopping], timeout=10)
+    if not done:
+        stopping.cancel()
+    elif not stopping.cancelled() and (fault := stopping.exception()) is not None:
+        log.warning("a client of the broker did not stop cleanly: %r", fault)
