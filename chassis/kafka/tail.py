@@ -6,8 +6,8 @@ is; so is a partition whose position the broker does not have any more, because 
 """
 
 import asyncio
-import contextlib
 import logging
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 _IDLE_SECONDS = 0.5
 _LOOK_SECONDS = 10.0
 """How often the broker is asked which of the topics it has, with how many partitions."""
+_DEADLINE_SECONDS = 30.0
+"""Of a start, and of a look: a client that was connected to a broker that died may wait for ever."""
 _WAIT_MS = 2_000
 _ENOUGH_BYTES = 512 * 1024
 """The broker answers when so much is there, or after that time: a large batch costs a fraction of many small ones."""
@@ -72,6 +74,12 @@ class Tail:
         self._leads = leads
         self._wanted: Sequence[str] = ()
         self._looked_at = 0.0
+        self._ends: Mapping[TopicPartition, int] = {}
+        """Where the topics ended at the last look."""
+        self._moved = False
+        """Whether anything was read since."""
+        self.rests = True
+        """Whether another process reads them, or none."""
         self.fault: str | None = None
         """What keeps the topics from being read now; None while all is well, or another process reads them."""
 
@@ -85,8 +93,9 @@ class Tail:
 
     async def _run(self, backoff: Backoff) -> None:
         while not self._leads():
-            self.fault = None
+            self.rests, self.fault = True, None
             await asyncio.sleep(_IDLE_SECONDS)
+        self.rests = False
         kafka = AIOKafkaConsumer(
             **self._broker.options(),
             group_id=None,
@@ -101,21 +110,23 @@ class Tail:
             request_timeout_ms=40_000,
         )
         try:
-            await self._broker.reach(kafka.start())
+            async with asyncio.timeout(_DEADLINE_SECONDS):
+                await self._broker.reach(kafka.start())
             await self._follow(kafka, dict(await self._follower.positions()), backoff)
         finally:
-            with contextlib.suppress(TimeoutError, KafkaError, OSError):
-                await asyncio.wait_for(kafka.stop(), 10)
+            await _stop(kafka)
 
     async def _follow(self, kafka: AIOKafkaConsumer, positions: dict[tuple[str, int], int], backoff: Backoff) -> None:
-        self._wanted, self._looked_at = (), 0.0
+        self._wanted, self._looked_at, self._ends, self._moved = (), 0.0, {}, False
         while self._leads():
-            await self._assign(kafka, positions)
+            async with asyncio.timeout(_DEADLINE_SECONDS):
+                await self._look(kafka, positions)
             if not kafka.assignment():
                 await asyncio.sleep(_IDLE_SECONDS)
                 continue
             fetched = await self._fetch(kafka)
             if fetched:
+                self._moved = True
                 await self._follower.process([self._record(tp, one) for tp, batch in fetched.items() for one in batch])
                 for tp, batch in fetched.items():
                     positions[self._place(tp)] = batch[-1].offset + 1
@@ -130,12 +141,29 @@ class Tail:
         except Exception as fault:  # such as a header name that is not UTF-8: it must not end the process
             raise NotNow("a record on its own topics cannot be read by the Kafka client") from fault
 
-    async def _assign(self, kafka: AIOKafkaConsumer, positions: Positions) -> None:
-        """Takes all partitions of the topics, as many as there are now, each where it was left."""
+    async def _look(self, kafka: AIOKafkaConsumer, positions: Positions) -> None:
+        """Takes all partitions that there are now. Raises `NotNow` if nothing comes although there is something."""
         wanted = tuple(self._topics())
         if wanted == self._wanted and time.monotonic() - self._looked_at < _LOOK_SECONDS:
             return
-        self._wanted, self._looked_at = wanted, time.monotonic()
+        if not self._moved and any(self._position(kafka, tp) < end for tp, end in self._ends.items()):
+            raise NotNow("its own topics have records that do not come")
+        await self._assign(kafka, wanted, positions)
+        taken = list(kafka.assignment())
+        self._ends = await to_completion(kafka.end_offsets(taken)) if taken else {}
+        self._wanted, self._looked_at, self._moved = wanted, time.monotonic(), False
+
+    def _position(self, kafka: AIOKafkaConsumer, tp: TopicPartition) -> int:
+        """Where the client reads on; 0 while it does not know, and for a partition that it does not read any more the
+        end of all.
+        """
+        if tp not in kafka.assignment():
+            return sys.maxsize
+        state = kafka._subscription.subscription.assignment.state_value(tp)
+        return state.position if state is not None and state.has_valid_position else 0
+
+    async def _assign(self, kafka: AIOKafkaConsumer, wanted: Sequence[str], positions: Positions) -> None:
+        """Takes all partitions of the topics, each where it was left."""
         cluster = await to_completion(kafka._client.fetch_all_metadata())
         found = {
             TopicPartition(self._prefix + topic, number)
@@ -155,3 +183,15 @@ class Tail:
     def _record(self, tp: TopicPartition, one: Any) -> Record:
         topic, partition = self._place(tp)
         return Record(topic, partition, one.offset, one.key, one.value, one.headers)
+
+
+async def _stop(kafka: AIOKafkaConsumer) -> None:
+    """Ten seconds at most. While the broker is away, aiokafka's `stop` may end as if it had been cancelled: whoever
+    awaited it would end, too, silently.
+    """
+    stopping = asyncio.ensure_future(kafka.stop())
+    done, _ = await asyncio.wait([stopping], timeout=10)
+    if not done:
+        stopping.cancel()
+    elif not stopping.cancelled() and (fault := stopping.exception()) is not None:
+        log.warning("a client of the broker did not stop cleanly: %r", fault)

@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from contracts.homes import SENDS
 from contracts.reference import Partner
 from contracts.wire import TOPICS
 from deploy.bench.chain import PARTNER, UNIT
@@ -89,6 +90,8 @@ async def test_every_acknowledged_report_has_one_complete_chain(
             await assert_one_chain_each(connection, load.acknowledged)
             await assert_stores_agree(connection)
             await assert_each_request_has_one_answer(connection)
+            for name in READS:
+                assert await connection.fetchval(f"SELECT count(*) FROM {name}.forgeries") == 0, name
         finally:
             await connection.close()
 
@@ -119,6 +122,11 @@ async def settled(admin: str, count: int) -> Open:
             points[f"{name} not taken in"] = await connection.fetchval(
                 f"SELECT count(*) FROM audit.log l WHERE ({taken}) AND NOT EXISTS"
                 f" (SELECT 1 FROM {name}.inbox i WHERE i.source = l.source AND i.id = l.event_id)"
+            )
+            points[f"{name} not judged"] = await connection.fetchval(
+                f"SELECT count(*) FROM audit.log l WHERE topic = ANY($1) AND NOT EXISTS (SELECT FROM {name}.tail t"
+                " WHERE (t.topic, t.partition) = (l.topic, l.partition) AND t.next > l.offset)",
+                [topic.replace("*", PARTNER) for topic in SENDS[name]],
             )
         return Open(points)
     finally:
