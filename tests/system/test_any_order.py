@@ -24,6 +24,8 @@ from contracts.request import (
     AddSupplement,
     Arrive,
     FileReport,
+    Rate,
+    Reopen,
     ReportedPlace,
     Resolve,
     Return,
@@ -72,7 +74,8 @@ async def work(bus: Bus, case: str, *ends: type[Any], **more: Any) -> None:
 
 
 async def play(bus: Bus, district: Path) -> tuple[str, str]:
-    """Straight; returned once; answered twice, with a duplicate; withdrawn with work open; three units; a refusal.
+    """Straight, rated, to be reopened; returned once; answered twice, with a duplicate; withdrawn with work open; three
+    units; a refusal.
 
     Gives the duplicate and the case it is one of.
     """
@@ -81,6 +84,9 @@ async def play(bus: Bus, district: Path) -> tuple[str, str]:
     straight, returned, twice, duplicate, withdrawn, three = (case_id() for _ in range(6))
     await file(bus, straight, spots[0])
     await work(bus, straight, SetOut, Arrive, Resolve)
+    cause = bus.notice(straight, "closed").id
+    for judged in (Rate(rating=2, comment="too slow"), Reopen(reason="it tilts again")):
+        assert (await bus.ask(straight, judged, cause=cause)).data.kind == "accepted"
 
     await file(bus, returned, spots[1])
     await work(bus, returned, Return, reason="not ours")
@@ -142,10 +148,10 @@ def constraints(
                     if m > n:
                         before[m].add(n)
     first = {(r.topic, r.stream_id): n for n, r in reversed(list(enumerate(records)))}
-    report_of_duplicate = first.get(("ReportFiled", duplicate))
-    if report_of_duplicate is not None:
+    report_of_duplicate, end = first.get(("ReportFiled", duplicate)), first.get(("Evaluated", original))
+    if report_of_duplicate is not None and end is not None:  # who reads only one of the two does not compare them
         before[report_of_duplicate].add(first["ReportFiled", original])
-        before[first["Evaluated", original]].add(report_of_duplicate)
+        before[end].add(report_of_duplicate)
     return before
 
 
