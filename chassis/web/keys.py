@@ -220,7 +220,7 @@ def _keys(entries: list[Any]) -> dict[str | None, Key]:
         try:
             kid, key = _key(entry)
             found.setdefault(kid, key)
-        except (ValueError, TypeError, LookupError, jwt.PyJWTError) as fault:
+        except (ValueError, TypeError, LookupError, NotImplementedError, jwt.PyJWTError) as fault:
             log.warning("a key of the key set is left out: %s", in_words(fault))
     if not found:
         raise ValueError("no key of it is usable")

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256K1, SECP256R1
 from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_ec_key
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -36,6 +36,8 @@ OURS = Signer("ours")
 KEY_SET = key_set(OURS)
 OCT = {"kty": "oct", "alg": "HS256", "kid": "ours", "k": "YSBrZXkgb2YgdGhlIHRlc3Rz" * 2}
 RSA = generate_private_key(65537, 1024)
+BITCOINS = generate_ec_key(SECP256K1())
+"""Of a curve that no key of tokens needs."""
 UNUSABLE = [
     *("", "no JSON", "[]", "{}", '{"keys": []}', '{"keys": [{"kty": "oct"}]}', '{"keys": 7}', '{"keys": [7, null]}'),
     json.dumps({"keys": [OCT]}),
@@ -44,6 +46,7 @@ UNUSABLE = [
     json.dumps({"keys": [{**OURS.public, "kid": ["ours"]}]}),
     json.dumps({"keys": [{**OURS.public, "alg": "HS256"}]}),
     json.dumps({"keys": [{**OURS.public, "alg": "none"}]}),
+    json.dumps({"keys": [{**ECAlgorithm.to_jwk(BITCOINS.public_key(), as_dict=True), "kid": "ours"}]}),
     json.dumps({"keys": [{**RSAAlgorithm.to_jwk(RSA.public_key(), as_dict=True), "kid": "ours"}]}),
 ]
 
@@ -173,7 +176,8 @@ async def test_a_key_set_without_a_usable_key_is_503(
 
 async def test_one_unusable_key_of_a_set_does_not_hinder_the_others(tmp_path: Path) -> None:
     file = tmp_path / "keys.json"
-    file.write_text(json.dumps({"keys": [7, OCT, {"kty": "EC"}, {"kty": "XX"}, OURS.public]}))
+    odd = [7, OCT, {"kty": "EC"}, {"kty": "XX"}, {**OURS.public, "alg": "none"}, {**OURS.public, "kid": []}]
+    file.write_text(json.dumps({"keys": [*odd, OURS.public]}))
     assert (await asked(OURS.headers(), CASEGRID_JWKS=str(file))).status_code == 200
     forged = jwt.encode(claims_of(), jwt.PyJWK.from_dict(OCT).key, "HS256", headers={"kid": "ours"})
     assert (await asked(bearer(forged), CASEGRID_JWKS=str(file))).status_code == 401
