@@ -1,8 +1,9 @@
 """Who calls: bearer tokens (JWT) of people, client keys of partner systems.
 
 A token's claims: `iss`, `aud`, `sub`, `exp`, and of choice `nbf`, `iat`, `roles` (list; names that are no role of ours
-are ignored), `unit`, `areas` (list of area path prefixes; what they mean, and what none means, depends on the roles: contracts.reading);
-chassis.web.claims has the rules. A client key goes in the header `X-Client-Key`; only its SHA-256 is kept, with the partner's entry.
+are ignored), `unit`, `areas` (list of area path prefixes; what they mean, and what none means, depends on the roles:
+contracts.reading); chassis.web.claims has the rules. A client key goes in the header `X-Client-Key`; only its SHA-256
+is kept, with the partner's entry.
 """
 
 import hashlib

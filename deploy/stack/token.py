@@ -35,7 +35,7 @@ def issue(
     areas: Iterable[str] = (),
     ttl_seconds: int = 43_200,
 ) -> str:
-    """A signed token (Ed25519). `areas` are area path prefixes; what they mean depends on the roles (contracts.reading).
+    """A signed token (Ed25519). `areas` are area path prefixes; contracts.reading says what they mean to the roles.
 
     `key` is the private one, as the stack's secrets have it. Raises `Problem` naming a role that no token may bear, or
     another claim that no service would take.

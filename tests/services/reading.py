@@ -6,7 +6,7 @@
 from collections.abc import Iterator
 from importlib import import_module
 
-from chassis.web.application import ACCESS, OPERATIONS, PARKED
+from chassis.web.application import ACCESS, OPERATIONS, PARKED, READS
 from chassis.web.roles import ANYONE, SIGNED_IN, Access, Bound, Route
 from contracts.roles import Role, Sees
 from contracts.status import SERVICES
@@ -28,7 +28,7 @@ def declared(service: str) -> dict[Route, Access]:
 
 def shared() -> dict[Route, Access]:
     """The routes of every service, or of every one that decides."""
-    return {**OPERATIONS.roles, **PARKED.roles, **ACCESS.roles}
+    return {**OPERATIONS.roles, **READS.roles, **PARKED.roles, **ACCESS.roles}
 
 
 def rows() -> Iterator[str]:
