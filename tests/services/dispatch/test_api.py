@@ -197,7 +197,7 @@ async def test_every_route_is_closed_to_those_it_is_not_for(dispatch: Running) -
     for (method, path), access in ROLES.items():
         url = path.format(assignment_id=f"{case}.1.1", case_id=case)
         assert (await dispatch.client.request(method, url)).status_code == 401, path
-        everybody_else = {"reporter", "handling_unit", "dispatcher", "auditor", "partner"} - access.roles
+        everybody_else = {"reporter", "handling_unit", "dispatcher", "auditor"} - access.roles
         refused = await dispatch.client.request(method, url, headers=token("x", *everybody_else))
         assert refused.status_code == 403, path
 
