@@ -3,7 +3,9 @@
 application.py  the FastAPI application
 gate.py         what every request passes first: trace, body limit, caller, rate
 identity.py     bearer tokens and client keys -> callers
-roles.py        route -> roles; unknown query parameters
+roles.py        route -> roles, and how it is bound; unknown query parameters
+reading.py      the rule of reading, as routes apply it
+access.py       exceptional access to one case
 requests.py     what routes ask of a request and of the process
 bodies.py       what the bodies of all requests and answers have in common
 paging.py       pages and cursors

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -202,7 +203,9 @@ def test_a_route_without_roles_and_roles_without_a_route_do_not_start() -> None:
     unbound = dict.fromkeys(known, ANYONE)
     for roles in ({}, unbound, {**known, ("GET", "/caes"): Access(ANYONE, Bound.NOTHING)}):
         service = replace(TALLY, routes=replace(TALLY.routes, roles=roles))
-        with pytest.raises(RuntimeError, match="routes without a declaration of access, or declarations without a route"):
+        with pytest.raises(
+            RuntimeError, match="routes without a declaration of access, or declarations without a route"
+        ):
             application(Runtime(service, Settings()))
 
 
