@@ -10,6 +10,7 @@ changes.py     which cases changed, for live views
 derived.py     what follows from stored events, made anew
 locks.py       locks between the workers of a service
 checksums.py   whether a rebuilt table is as before
+accesses.py    who may read which case by exception
 migrations.py  numbered changes of the schema
 rights.py      what a service's role may do
 reads.py       who read the bytes of which records

@@ -6,7 +6,9 @@ headers.py      the headers of every answer
 identity.py     bearer tokens and client keys -> callers
 claims.py       the rules that a token must keep
 keys.py         what verifies tokens: the key set of a file or a server
-roles.py        route -> roles; unknown query parameters
+roles.py        route -> roles, and how it is bound; unknown query parameters
+reading.py      the rule of reading, as routes apply it
+access.py       exceptional access to one case
 requests.py     what routes ask of a request and of the process
 bodies.py       what the bodies of all requests and answers have in common
 paging.py       pages and cursors

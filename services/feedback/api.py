@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Query, Response
 
 from chassis.engine.commands import CommandRequest
+from chassis.engine.decider import Unknown
 from chassis.web.actions import ActionList, Actions, actions_answer
 from chassis.web.errors import Json
 from chassis.web.filters import require_area, require_categories, require_status, require_unit
@@ -184,12 +185,14 @@ async def list_actions(case_id: CasePath, reader: ReaderDep, by: ByDep, commands
     the same rules. Rules about what is entered are not asked.
     """
     stream, inputs = await commands.consider(case_id, CommandRequest(reader.caller.subject))
-    asked = matter(stream.state) if reader.scope.staff else None
-    if asked is not None:
+    asked = matter(stream.state)
+    if asked is None:
+        raise Unknown(_unknown(case_id))
+    if reader.scope.staff:  # of a private person only intake knows what they filed
         await reader.sight(case_id, asked, _unknown(case_id))
-    offered = Actions(router, ROLES, reader)
+    offered, judged = Actions(router, ROLES, reader), asked if reader.scope.staff else None
     found = actions(by, stream.state, inputs)
-    items = [offered.item(_OPERATIONS[action], refused, asked, case_id=case_id) for action, refused in found.items()]
+    items = [offered.item(_OPERATIONS[action], refused, judged, case_id=case_id) for action, refused in found.items()]
     return actions_answer(case_id, stream.version, items)
 
 
