@@ -1,8 +1,11 @@
-"""Calls that a cancellation must not interrupt."""
+"""Calls of aiokafka that a cancellation must not interrupt, or that must not end their caller."""
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from typing import Any, TypeVar
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -23,3 +26,20 @@ async def to_completion(call: Coroutine[Any, Any, T]) -> T:
             if not one.cancelled():
                 one.exception()  # retrieved, or asyncio would log that nobody did
         raise
+
+
+async def stopped(stop: Coroutine[Any, Any, None], seconds: float) -> None:
+    """Waits for a client's `stop`, so many seconds at most; what goes wrong with it is logged.
+
+    While the broker is away, aiokafka's `stop` may end as if it had been cancelled: whoever awaited it would end, too,
+    silently.
+    """
+    stopping = asyncio.ensure_future(stop)
+    try:
+        await asyncio.wait([stopping], timeout=seconds)
+    finally:
+        unfinished = stopping.cancel()
+    if unfinished:
+        log.warning("a client of the broker did not stop in %g seconds", seconds)
+    elif not stopping.cancelled() and (fault := stopping.exception()) is not None:
+        log.warning("a client of the broker did not stop cleanly: %r", fault)

@@ -18,7 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
-from chassis.kafka.completion import to_completion
+from chassis.kafka.completion import stopped, to_completion
 from chassis.kafka.connection import Connection, why
 from chassis.kafka.records import Record
 from chassis.retry import Backoff, in_short, in_words, keep_running
@@ -138,10 +138,7 @@ class Consumer:
 
     async def _close(self, client: AIOKafkaConsumer | AIOKafkaAdminClient) -> None:
         stop = client.stop if isinstance(client, AIOKafkaConsumer) else client.close
-        try:
-            await asyncio.wait_for(stop(), 10)
-        except (TimeoutError, KafkaError, OSError) as fault:
-            log.warning("a client of the broker did not stop cleanly: %r", fault)
+        await stopped(stop(), 10)
 
     async def _subscribe(self, kafka: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> None:
         wanted = [self._prefix + topic for topic in self._wanted()]

@@ -18,7 +18,7 @@ import asyncpg
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from chassis.kafka.completion import to_completion
+from chassis.kafka.completion import stopped, to_completion
 from chassis.kafka.connection import Connection, why
 from chassis.kafka.partitions import Partitioner
 from chassis.retry import Backoff, in_words, keep_running
@@ -164,10 +164,7 @@ class Relay:
 
     async def _close(self, connection: asyncpg.Connection | None, producer: AIOKafkaProducer | None) -> None:
         if producer is not None:
-            try:
-                await asyncio.wait_for(producer.stop(), 5)
-            except (TimeoutError, KafkaError, OSError) as fault:
-                log.warning("the producer did not stop cleanly: %r", fault)
+            await stopped(producer.stop(), 5)
         if connection is not None:
             try:
                 await connection.close(timeout=5)

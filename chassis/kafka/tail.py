@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from chassis.kafka.completion import to_completion
+from chassis.kafka.completion import stopped, to_completion
 from chassis.kafka.connection import why
 from chassis.kafka.consumer import Reading
 from chassis.kafka.records import Record
@@ -114,7 +114,7 @@ class Tail:
                 await self._broker.reach(kafka.start())
             await self._follow(kafka, dict(await self._follower.positions()), backoff)
         finally:
-            await _stop(kafka)
+            await stopped(kafka.stop(), 10)
 
     async def _follow(self, kafka: AIOKafkaConsumer, positions: dict[tuple[str, int], int], backoff: Backoff) -> None:
         self._wanted, self._looked_at, self._ends, self._moved = (), 0.0, {}, False
@@ -183,15 +183,3 @@ class Tail:
     def _record(self, tp: TopicPartition, one: Any) -> Record:
         topic, partition = self._place(tp)
         return Record(topic, partition, one.offset, one.key, one.value, one.headers)
-
-
-async def _stop(kafka: AIOKafkaConsumer) -> None:
-    """Ten seconds at most. While the broker is away, aiokafka's `stop` may end as if it had been cancelled: whoever
-    awaited it would end, too, silently.
-    """
-    stopping = asyncio.ensure_future(kafka.stop())
-    done, _ = await asyncio.wait([stopping], timeout=10)
-    if not done:
-        stopping.cancel()
-    elif not stopping.cancelled() and (fault := stopping.exception()) is not None:
-        log.warning("a client of the broker did not stop cleanly: %r", fault)
