@@ -4,6 +4,7 @@ The dependencies are async, or FastAPI would run each of them in a thread.
 """
 
 import hashlib
+import hmac
 import re
 from dataclasses import replace
 from typing import Annotated, Any, Protocol, cast
@@ -130,8 +131,10 @@ async def creating_request(
         raise Unusable("Idempotency-Key", "must be 1 to 200 printable characters of ASCII, with no space at either end")
     fingerprint = ""
     if idempotency_key is not None:
-        body = await request.body()
-        fingerprint = hashlib.sha256(f"{request.method} {request.url.path}\n".encode() + body).hexdigest()
+        text = f"{request.method} {request.url.path}\n".encode() + await request.body()
+        # Keyed, because a body may name a person: whoever reads the table could otherwise test guesses of it.
+        secret = (await process_of(request)).settings.pseudonym_key.encode()
+        fingerprint = hmac.new(secret, text, hashlib.sha256).hexdigest()
     caller: Caller = request.state.caller
     return CommandRequest(caller.subject, caller.believed, idempotency_key, fingerprint)
 

@@ -108,7 +108,7 @@ async def city(
         yield City(services, database, kafka, topics, [])
 
 
-async def say_everything(city: City, *, urging: bool) -> dict[str, Any]:
+async def say_everything(city: City) -> dict[str, Any]:
     """A private person files, adds, urges, withdraws; the work is done all the same; they rate it and ask to reopen it.
 
     Gives the report as they see it in the end.
@@ -119,8 +119,7 @@ async def say_everything(city: City, *, urging: bool) -> dict[str, Any]:
     report, assignment = f"/reports/{case}", f"/assignments/{case}.1.1"
     await city.post("intake", f"{report}/supplements", LI, {"text": "it rings, too"})
     await city.post("dispatch", f"{assignment}/acknowledge", WORKER, {})
-    if urging:
-        await city.post("dispatch", f"{assignment}/urge", LI, {"reason": "children play there"})
+    await city.post("dispatch", f"{assignment}/urge", LI, {"reason": "children play there"})
     for step in ("on-scene", "resolve"):
         await city.post("dispatch", f"{assignment}/{step}", WORKER, {})
     await city.post("intake", f"{report}/rating", LI, {"rating": 2, "comment": "too slow"})
@@ -138,21 +137,12 @@ async def say_everything(city: City, *, urging: bool) -> dict[str, Any]:
     return await city.get("intake", report, LI)
 
 
-URGING = pytest.param(
-    True,
-    marks=pytest.mark.xfail(
-        strict=True, reason="dispatch does not know intake's reference, and names the hash instead"
-    ),
-)
-
-
-@pytest.mark.parametrize("urging", [False, URGING])
 async def test_a_login_and_its_hash_stand_nowhere_but_in_one_row_of_intake(
-    city: City, caplog: pytest.LogCaptureFixture, urging: bool
+    city: City, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
     hashed = (await city.services["intake"].client.get("/me", headers=LI)).json()["subject"]
-    reference = (await say_everything(city, urging=urging))["reporter_ref"]
+    reference = (await say_everything(city))["reporter_ref"]
     await city.get("intake", f"/reporters/{reference}", LI)
 
     def standing(found: list[tuple[str, str]], *words: str) -> set[str]:
