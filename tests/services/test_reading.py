@@ -440,6 +440,21 @@ async def test_the_live_board_counts_what_its_client_may_see(
             assert message["board"]["open"] == len(seen), asker
 
 
+async def test_a_role_that_only_reads_does_not_widen_where_another_acts(
+    empty_database: Database, district_folder: Path, tmp_path: Path
+) -> None:
+    settings = Settings.model_validate({"CASEGRID_DISTRICT": district_folder})
+    both = token("both", "auditor", "acceptor", areas=())
+    async with served(triage(settings), empty_database, tmp_path) as (api, cases):
+        case = case_of(Kind(True, True, False), cases)
+        seen = await api.client.get(f"/cases/{case}", headers=both)
+        assert seen.status_code == 200
+        url, headers = f"/cases/{case}/ruling", {**both, "if-match": seen.headers["etag"]}
+        assert (await api.client.post(url, headers=headers, json=BODIES["ruling"])).status_code == 403
+        offered = (await api.client.get(f"/cases/{case}/actions", headers=both)).json()["items"]
+        assert {one["action"]: one["rule"] for one in offered}["rule_on_case"] == "caller.scope"
+
+
 def case_of(kind: Kind, cases: dict[str, Kind]) -> str:
     return next(case for case, known in cases.items() if known == kind)
 

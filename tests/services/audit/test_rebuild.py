@@ -4,6 +4,7 @@ import asyncio
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter
@@ -110,14 +111,14 @@ async def test_what_an_older_version_writes_after_a_rebuild_is_made_anew_from_th
 
 
 async def test_the_command_line_says_whether_the_table_is_equal(
-    store: Database, database: infrastructure.Database
+    store: Database, database: infrastructure.Database, district_folder: Path
 ) -> None:
     await Log(store).process(many_cases(3))
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "services.audit", *arguments],
-            env={"DATABASE_URL": database.url("audit")},
+            env={"DATABASE_URL": database.url("audit"), "CASEGRID_DISTRICT": str(district_folder)},
             capture_output=True,
             text=True,
             check=False,
