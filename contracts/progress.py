@@ -9,9 +9,7 @@ dispatch  acknowledged, en_route, on_scene, note, extension_requested       by t
           nearly_due, overdue, escalated, offered, escalation_failed        by the clock
           joined, supplemented                                              because of another case
 feedback  checking, check_overdue, verified, failed
-any       refused (a partner's request), retried, discarded (a parked record),
-          forged (a record in its name that is not its own),
-          accessed (somebody may read the case by exception)
+any       refused (a partner's request), retried, discarded (a parked record), forged (a record), accessed (a case)
 """
 
 from collections.abc import Mapping
@@ -434,16 +432,13 @@ Progressed = Annotated[
 
 
 def _publishers(step: type[Any]) -> frozenset[str]:
-    if step is IntakeStep:
-        return frozenset({service_source("intake")})
-    for service, steps in (("triage", TriageStep), ("dispatch", DispatchStep), ("feedback", FeedbackStep)):
-        if step in get_args(steps):
+    of = (("intake", IntakeStep), ("triage", TriageStep), ("dispatch", DispatchStep), ("feedback", FeedbackStep))
+    for service, steps in of:
+        if step in (get_args(steps) or (steps,)):
             return frozenset({service_source(service)})
-    if step is Refused:
-        return TELLERS
-    if not issubclass(step, _Settled | Forged | Accessed):
+    if not issubclass(step, Refused | _Settled | Forged | Accessed):
         raise LookupError(f"{step.__name__} is a step of nobody's")
-    return DECIDERS
+    return TELLERS if step is Refused else DECIDERS
 
 
 STEPS: Mapping[str, type[Any]] = {

@@ -28,7 +28,7 @@ async def to_completion(call: Coroutine[Any, Any, T]) -> T:
         raise
 
 
-async def stopped(stop: Coroutine[Any, Any, None], seconds: float) -> None:
+async def stopped(stop: Coroutine[Any, Any, None], seconds: int) -> None:
     """Waits for a client's `stop`, so many seconds at most; what goes wrong with it is logged.
 
     While the broker is away, aiokafka's `stop` may end as if it had been cancelled: whoever awaited it would end, too,
@@ -40,6 +40,6 @@ async def stopped(stop: Coroutine[Any, Any, None], seconds: float) -> None:
     finally:
         unfinished = stopping.cancel()
     if unfinished:
-        log.warning("a client of the broker did not stop in %g seconds", seconds)
+        log.warning("a client of the broker did not stop in %d seconds", seconds)
     elif not stopping.cancelled() and (fault := stopping.exception()) is not None:
         log.warning("a client of the broker did not stop cleanly: %r", fault)

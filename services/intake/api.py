@@ -1,6 +1,7 @@
-"""Intake over HTTP: reports, what is said of them later and becomes of them; and the reporters' names, which stay here.
+"""Intake over HTTP: reports, what is said of them later, and what becomes of them.
 
-What everybody may read of the district's reference files is in reference_lists.py.
+The names of reporters, which stay here, are in reporter_names.py, and what everybody may read of the district's
+reference files in reference_lists.py.
 """
 
 import logging
@@ -16,15 +17,13 @@ from fastapi.responses import Response
 from chassis.engine.commands import CommandRequest, InTransaction, Unusable
 from chassis.engine.decider import Refused
 from chassis.ids import uuid7
-from chassis.store.database import Connection, Database
-from chassis.store.reads import Read
+from chassis.store.database import Database
 from chassis.web.actions import ActionList, Actions, actions_answer
 from chassis.web.errors import Forbidden, Json, NotFound
 from chassis.web.filters import require_area, require_category, require_status
 from chassis.web.identity import Caller
 from chassis.web.paging import page
 from chassis.web.reading import Reader, ReaderDep, ScopeDep
-from chassis.web.reads import ReadsDep
 from chassis.web.requests import (
     CallerDep,
     ClockDep,
@@ -46,7 +45,7 @@ from contracts.roles import Role
 from services.intake import bodies, callers, queries, reporters
 from services.intake.callers import ByDep, OwnNameDep
 from services.intake.domain.case import Case
-from services.intake.domain.commands import AddSupplement, Command, Disclose, File, Rate, Reopen, Withdraw, actions
+from services.intake.domain.commands import AddSupplement, Command, File, Rate, Reopen, Withdraw, actions
 from services.intake.reference import District, UnknownArea
 from services.intake.views import REPORTS
 
@@ -54,8 +53,6 @@ log = logging.getLogger(__name__)
 
 FILERS = frozenset(callers.CHANNELS)
 READERS = frozenset(Role)
-NAME_READERS = frozenset({Role.ACCEPTOR, Role.SHIFT_LEADER, Role.EVALUATOR, Role.ADMINISTRATOR})
-ERASERS = frozenset({Role.ADMINISTRATOR})
 
 ROLES: dict[Route, Access] = {
     ("POST", "/reports"): Access(FILERS, Bound.NOTHING),
@@ -66,15 +63,9 @@ ROLES: dict[Route, Access] = {
     ("POST", "/reports/{case_id}/withdrawal"): Access(FILERS, Bound.CASE),
     ("POST", "/reports/{case_id}/rating"): Access(FILERS, Bound.CASE),
     ("POST", "/reports/{case_id}/reopening"): Access(FILERS, Bound.CASE),
-    ("GET", "/reporters/{reporter_ref}"): Access(frozenset({Role.REPORTER}), Bound.OWN),
-    ("POST", "/reporters/{reporter_ref}/disclosure"): Access(NAME_READERS, Bound.CASE),
-    ("DELETE", "/reporters/{reporter_ref}"): Access(ERASERS | {Role.REPORTER}, Bound.OWN),
 }
 
-TAGS = {
-    "reports": "Reports, and what becomes of them.",
-    "reporters": "The names and telephone numbers behind references, which only intake has.",
-}
+TAGS = {"reports": "Reports, and what becomes of them."}
 _OPERATIONS: Mapping[type[Command], str] = {
     AddSupplement: "add_supplement",
     Withdraw: "withdraw_report",
@@ -86,9 +77,6 @@ _OPERATIONS: Mapping[type[Command], str] = {
 CasePath = Annotated[
     str,
     Path(pattern=CASE_ID.pattern, description="The `case_id` that filing the report gave.", examples=[bodies.CASE]),
-]
-ReferencePath = Annotated[
-    str, Path(max_length=200, description="The `reporter_ref` of a report.", examples=[bodies.REPORTER])
 ]
 DistrictDep = Annotated[District, Depends(reference_of)]
 
@@ -111,7 +99,7 @@ async def _change_request(
         filed_it = state.report is not None and state.report.filed_by == actor
         return matter(state) if reader.scope.staff and not filed_it else None
 
-    return replace(request, actor=actor, permits=reader.permits(others, _no_report(case_id)))
+    return replace(request, actor=actor, permits=reader.permits(others, no_report(case_id)))
 
 
 ChangeDep = Annotated[CommandRequest, Depends(_change_request)]
@@ -287,85 +275,11 @@ async def reopen_report(
     return answer(await commands.execute(case_id, command, replace(request, claimed_at=body.at), _reopened))
 
 
-@router.get("/reporters/{reporter_ref}", tags=["reporters"], response_model=bodies.Reporter)
-async def get_reporter(
-    reporter_ref: ReferencePath, caller: CallerDep, own: OwnNameDep, database: DatabaseDep
-) -> Response:
-    """Shows reporters their own name and number. Of any other reference, and after they were erased: 404.
-
-    Staff ask with a case and a purpose: `POST /reporters/{reporter_ref}/disclosure`.
-    """
-    row = await queries.find_reporter(database, reporter_ref) if reporter_ref == own else None
-    if row is None:
-        raise NotFound(_nobody(reporter_ref))
-    return Json(dict(row))
-
-
-@router.post("/reporters/{reporter_ref}/disclosure", tags=["reporters"], response_model=bodies.DisclosedReporter)
-async def disclose_reporter(
-    reporter_ref: ReferencePath,
-    body: bodies.DisclosureBody,
-    reader: ReaderDep,
-    request: CommandRequestDep,
-    commands: CommandsDep,
-    database: DatabaseDep,
-    reads: ReadsDep,
-) -> Response:
-    """Shows who a reference stands for, to call them back, and records that: who read it, for which case, what for.
-
-    The case must bear the reference, in its report or a supplement (`disclosure.case`), and be one that the caller may
-    read. The step `disclosed` becomes part of the case's chain before the answer leaves, and its purpose stays there
-    for ever, so it must name nobody. After the person was erased: 404, and no step.
-
-    A request that is repeated with its `Idempotency-Key` adds no second step; who it is is read anew, and recorded
-    (`GET /reads`).
-    """
-    request = replace(request, permits=reader.permits(matter, _no_report(body.case_id)))
-    found: list[queries.Row] = []
-
-    async def read(connection: Connection) -> None:
-        found.append(await _find_reporter(connection, reporter_ref))
-
-    async def read_again(connection: Connection) -> None:
-        await read(connection)
-        await reads.record(Read(body.case_id, reporter_ref), connection)
-
-    command = Disclose(reporter_ref, body.purpose)
-    given = await commands.execute(body.case_id, command, request, _disclosed, read)
-    if given.repeated:
-        await database.transact(read_again)
-    # The stored answer, which outlives an erasure, holds neither name nor number.
-    return answer(replace(given, body=orjson.dumps(dict(found[-1]) | orjson.loads(given.body))))
-
-
-@router.delete("/reporters/{reporter_ref}", tags=["reporters"], status_code=204)
-async def erase_reporter(
-    reporter_ref: ReferencePath, caller: CallerDep, own: OwnNameDep, database: DatabaseDep
-) -> Response:
-    """Erases a person. Their reports and every proof stay, under a reference that stands for nobody.
-
-    Reporters may erase themselves. Who reports again gets a new reference.
-    """
-    _require_own(reporter_ref, caller, own, unless=ERASERS)
-    if not await reporters.erase(database, reporter_ref):
-        raise NotFound(_nobody(reporter_ref))
-    log.info("%s was erased", reporter_ref)
-    return Response(status_code=204)
-
-
-async def _find_reporter(connection: Connection, reporter_ref: str) -> queries.Row:
-    """Who it is. Raises `NotFound` after they were erased."""
-    row = await queries.find_reporter(connection, reporter_ref)
-    if row is None:
-        raise NotFound(_nobody(reporter_ref))
-    return row
-
-
 async def _find_readable(case_id: str, reader: Reader, own: str | None, database: Database) -> queries.Row:
     """The report. Raises `NotFound`, and `Forbidden` if the caller may not read it."""
     row = await queries.find_report(database, case_id)
     if row is None:
-        raise NotFound(_no_report(case_id))
+        raise NotFound(no_report(case_id))
     await _require_readable(row, reader, own)
     return row
 
@@ -374,7 +288,7 @@ async def _require_readable(row: queries.Row, reader: Reader, own: str | None) -
     if row["filed_by"] == own:
         return
     if not reader.scope.staff:  # that it exists is not theirs to know
-        raise NotFound(_no_report(row["case_id"]))
+        raise NotFound(no_report(row["case_id"]))
         raise Forbidden("this report is neither yours nor in your areas")
     await reader.sight(row["case_id"], _matter(row), f"there is no report {row['case_id']}")
 
@@ -390,17 +304,8 @@ def _matter(row: queries.Row) -> Matter:
     return Matter(row["area"], row["category"])
 
 
-def _no_report(case_id: str) -> str:
+def no_report(case_id: str) -> str:
     return f"there is no report {case_id}"
-
-
-def _require_own(reporter_ref: str, caller: Caller, own: str | None, *, unless: frozenset[Role]) -> None:
-    if not caller.roles & unless and reporter_ref != own:
-        raise NotFound(_nobody(reporter_ref))
-
-
-def _nobody(reporter_ref: str) -> str:
-    return f"nobody is known under {reporter_ref}"
 
 
 def _reporter(
@@ -445,12 +350,6 @@ def _change(status: int, state: Case, events: Sequence[Event[Any]]) -> tuple[int
         "supplement_count": state.supplement_count,
         "withdrawal_requested": state.withdrawal_requested,
     }
-
-
-def _disclosed(_: Case, events: Sequence[Event[Any]]) -> tuple[int, Any]:
-    """The answer to a disclosure, without what was disclosed."""
-    event = events[0]
-    return 200, {"case_id": event.subject, "event_id": event.id}
 
 
 def _rated(_: Case, events: Sequence[Event[Any]]) -> tuple[int, Any]:

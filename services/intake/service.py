@@ -6,7 +6,7 @@ from chassis.service import Service, migrations
 from chassis.settings import Settings
 from chassis.web.application import Routes
 from contracts.homes import EVERY_FROM
-from services.intake import api, reference, reference_lists, views
+from services.intake import api, reference, reference_lists, reporter_names, views
 from services.intake.context import load_context
 from services.intake.domain import decider, requests
 
@@ -27,8 +27,10 @@ def build(settings: Settings) -> Service:
             requests.command, requests.involved, requests.told, requests.answered, answers_unreadable=True
         ),
     )
-    routes = Routes(api.router, api.ROLES, api.TAGS) | Routes(
-        reference_lists.router, reference_lists.ROLES, reference_lists.TAGS
+    routes = (
+        Routes(api.router, api.ROLES, api.TAGS)
+        | Routes(reporter_names.router, reporter_names.ROLES, reporter_names.TAGS)
+        | Routes(reference_lists.router, reference_lists.ROLES, reference_lists.TAGS)
     )
     return Service(
         model=model,

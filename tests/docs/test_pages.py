@@ -92,7 +92,7 @@ def test_the_recipes_name_files_and_names_that_are_there() -> None:
 
 def test_the_page_on_security_shows_the_rules_as_they_are() -> None:
     """As `deploy.stack.access` makes them, with `<id>` for any partner."""
-    table = {spans(row["user"])[0]: row for row in rows(page("security.md")) if "groups" in row}
+    table = {spans(row["user"])[0]: row for row in rows(page("security/broker.md")) if "groups" in row}
     assert list(table) == [*SERVICES, "partner.<id>", "admin"]
     made = access(["<id>"])
     for user in (*SERVICES, "partner.<id>"):
@@ -112,7 +112,7 @@ def test_the_page_on_security_shows_the_rules_as_they_are() -> None:
 @pytest.mark.parametrize(
     ("of", "where"),
     [
-        ("security.md", ["tests/deploy/test_broker_access.py"]),
+        ("security/broker.md", ["tests/deploy/test_broker_access.py"]),
         ("security/forgeries.md", ["tests/system/test_forgeries.py", "tests/services/test_forgeries.py"]),
     ],
 )

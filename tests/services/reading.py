@@ -1,4 +1,4 @@
-"""Who may read what, as the routes declare it: for the table in docs/security/reading.md, and for its test.
+"""Who may read what, as the routes declare it: for the table in docs/security/routes.md, and for its test.
 
 `python -m tests.services.reading` prints the table.
 """
@@ -20,10 +20,11 @@ _LETTERS = {Sees.DISTRICT: "district", Sees.AREAS: "areas", Sees.UNIT: "unit", S
 
 def declared(service: str) -> dict[Route, Access]:
     """The routes of a service with their declarations, without those that every service has."""
-    module = import_module(f"services.{service}.api")
-    lists = ("intake", "triage")
-    more = import_module(f"services.{service}.reference_lists").ROLES if service in lists else {}
-    return {**module.ROLES, **more}
+    modules = {"intake": ("api", "reporter_names", "reference_lists"), "triage": ("api", "reference_lists")}
+    found: dict[Route, Access] = {}
+    for name in modules.get(service, ("api",)):
+        found |= import_module(f"services.{service}.{name}").ROLES
+    return found
 
 
 def shared() -> dict[Route, Access]:

@@ -467,7 +467,7 @@ async def steps_of(api: Running, case: str) -> list[dict[str, Any]]:
 
 
 def test_the_page_has_the_table_that_the_declarations_give() -> None:
-    printed = page("security/reading.md")
+    printed = page("security/routes.md")
     missing = [row for row in reading.rows() if row not in printed]
     assert missing == [], "`python -m tests.services.reading` prints the table"
     assert [line for line in printed.splitlines() if line.startswith("| ") and "` | " in line and "/" in line] == [

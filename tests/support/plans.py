@@ -15,7 +15,7 @@ from tests.support.services import Running
 
 CASES = 50_000
 
-BOUNDED = {"leader", "locks", "migrations", "outbox", "outdated", "propagations"}
+BOUNDED = {"leader", "locks", "migrations", "outbox", "outdated", "propagations", "tail"}
 """Tables that do not grow: what is done is removed from them, or they keep the rows that they were made with."""
 
 MANY_EVERYWHERE = """
@@ -50,6 +50,9 @@ SELECT 'person ' || n % 500, 'key ' || n, '', 200, '', 3, pg_temp.ago(n)
   FROM generate_series(1, {cases}) n;
 INSERT INTO accesses (subject, stream_id, until)
 SELECT 'person ' || n % 500, pg_temp.case_of(n), pg_temp.ago(n) FROM generate_series(1, {cases}) n;
+INSERT INTO forgeries (topic, partition, "offset", digest, stream_id, named_at)
+SELECT 'Progressed', n % 6, n, sha256(n::text::bytea), pg_temp.case_of(n), pg_temp.ago(n)
+  FROM generate_series(1, {cases}) n;
 INSERT INTO parked (status, kind, reason, stream_id, topic, partition, "offset", headers, parked_at)
 SELECT CASE WHEN n % 100 = 0 THEN 'waiting' ELSE 'discarded' END, 'invalid', 'x', pg_temp.case_of(n), 'from.x',
        0, n, '[]', pg_temp.ago(n)
