@@ -163,10 +163,12 @@ class Relay:
         )
 
     async def _close(self, connection: asyncpg.Connection | None, producer: AIOKafkaProducer | None) -> None:
-        if producer is not None:
-            await stopped(producer.stop(), 5)
-        if connection is not None:
-            try:
-                await connection.close(timeout=5)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                connection.terminate()
+        try:
+            if producer is not None:
+                await stopped(producer.stop(), 5)
+        finally:  # a process that ends meanwhile cancels the waiting
+            if connection is not None:
+                try:
+                    await connection.close(timeout=5)
+                except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                    connection.terminate()

@@ -50,10 +50,6 @@ class Conditions:
             terms.append(" AND ".join(placed))
         self._terms.append(f"({' OR '.join(terms) or 'false'})")
 
-    def not_hidden(self, scope: Scope, *, category: str = "category") -> None:
-        """The category is no sensitive one, unless the caller may see those."""
-        self._terms += self._not_hidden(scope, category)
-
     def _not_hidden(self, scope: Scope, category: str) -> list[str]:
         if scope.confidential or not scope.sensitive:
             return []

@@ -22,6 +22,8 @@ from contracts.roles import Role
 
 OPERATORS = frozenset({Role.ADMINISTRATOR, Role.SHIFT_LEADER})
 READERS = OPERATORS | {Role.AUDITOR}
+TOLD = READERS | {Role.DISPATCHER}
+"""Who is told how the parts of a process are."""
 
 ROLES: dict[Route, Access] = {
     ("GET", "/health"): Access(ANYONE, Bound.NOTHING),
@@ -86,7 +88,7 @@ async def get_health(process: ProcessDep, caller: CallerDep) -> dict[str, Any]:
 
     A dispatcher, shift leader, auditor or administrator is told how each part is.
     """
-    return process.health() if caller.roles & READERS else {"alive": True}
+    return process.health() if caller.roles & TOLD else {"alive": True}
 
 
 @router.get("/ready", responses={503: {"description": "It is not ready; those who may know are told which part."}})
@@ -99,7 +101,7 @@ async def get_ready(process: ProcessDep, caller: CallerDep) -> Any:
     if not faults:
         return {"ready": True}
     words, more = "the service is not ready", {}
-    if caller.roles & READERS:
+    if caller.roles & TOLD:
         words, more = "; ".join(f"{part}: {fault}" for part, fault in faults.items()), {"parts": faults}
     return problem(503, "Not ready", words, headers={"Retry-After": "1"}, **more)
 

@@ -99,8 +99,8 @@ async def get_case(
     answer is the case at that instant, also if some of it became known afterwards. A partner's request is in the chain
     if something in this case followed from it by then; `GET /cases/{case_id}/events` has every request. `delay_ms`
     compares recorded times; it is null if a partner's clock recorded one of them. `merged` has the first 200 merged
-    reports; `GET /cases?merged_into=` lists all, as they are now. Whether the
-    caller may read it depends on the area and the category that the case had at that instant. An access that one of the
+    reports that the caller may read; `GET /cases?merged_into=` lists all, as they are now. Whether the caller may read
+    the case depends on its area and category of today, whatever they were at that instant. An access that one of the
     services granted (`POST /access`) counts here, too.
     """
     at = query.at
@@ -109,8 +109,9 @@ async def get_case(
     unknown = f"there is no case {case_id} in the log" + (f" at {instant(at)}" if at else "")
     if case is None:
         raise NotFound(unknown)
+    today = case if at is None else (await records.folded(database, [case_id]))[case_id]
     accessed = partial(records.accessed, database, case_id, reader.caller.subject, reader.process.clock())
-    await reader.sight(case_id, Matter(case.area, case.category), unknown, accessed)
+    await reader.sight(case_id, Matter(today.area, today.category), unknown, accessed)
     chain = in_causal_order(events)
     causes = by_id(chain)
     first = _position(query.cursor, 0)

@@ -53,11 +53,11 @@ async def cases(database: Database, filters: CaseFilters, scope: Scope) -> dict[
 async def merged(database: Database, case_id: str, at: datetime | None, scope: Scope) -> list[dict[str, Any]]:
     """The first cases that were merged into this one; with `at`, by then, each as it was then.
 
-    A merged case gets no other ruling, so today's rows name all that were merged at any instant. Those that are hidden
-    from the caller are left out.
+    A merged case gets no other ruling, so today's rows name all that were merged at any instant. Those that the caller
+    may not read are left out.
     """
     wanted = Conditions(case_id, at, PAGE)
-    wanted.not_hidden(scope)
+    wanted.visible(scope)
     rows = await database.fetch(_MERGED.format(where=wanted.where), *wanted.arguments)
     if at is None:
         return [dict(row) for row in rows]

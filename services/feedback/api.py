@@ -188,11 +188,10 @@ async def list_actions(case_id: CasePath, reader: ReaderDep, by: ByDep, commands
     asked = matter(stream.state)
     if asked is None:
         raise Unknown(_unknown(case_id))
-    if reader.scope.staff:  # of a private person only intake knows what they filed
-        await reader.sight(case_id, asked, _unknown(case_id))
-    offered, judged = Actions(router, ROLES, reader), asked if reader.scope.staff else None
+    await reader.sight(case_id, asked, _unknown(case_id))
+    offered = Actions(router, ROLES, reader)
     found = actions(by, stream.state, inputs)
-    items = [offered.item(_OPERATIONS[action], refused, judged, case_id=case_id) for action, refused in found.items()]
+    items = [offered.item(_OPERATIONS[action], refused, asked, case_id=case_id) for action, refused in found.items()]
     return actions_answer(case_id, stream.version, items)
 
 

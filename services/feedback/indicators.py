@@ -7,7 +7,7 @@ Only a case that is entered long after the fact adds to them, at its claimed tim
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, get_args
 from urllib.parse import urlencode
@@ -213,9 +213,8 @@ async def behind(database: Database, filters: BehindFilters, period: Period, sco
 def _narrowed(filters: IndicatorFilters, period: Period, scope: Scope) -> tuple[Conditions, str]:
     """What members of the populations must fulfil, and the expression of the key they are grouped by."""
     wanted = Conditions(period.since, period.until, period.as_of)
-    # A sensitive case counts in a figure, whoever asks: only the lists leave it out.
     own = f"unit = ANY({wanted.place(sorted(scope.units))}::text[])" if scope.units and not scope.everywhere else None
-    wanted.visible(replace(scope, sensitive=frozenset()), own)
+    wanted.visible(scope, own)
     wanted.in_area("area", filters.area)
     wanted.below("category", filters.category)
     wanted.equals("unit", filters.unit)

@@ -68,9 +68,9 @@ async def case(database: Database, fold: Fold[Case], case_id: str) -> Stream[Cas
 
 
 async def merged_count(database: Database, case_id: str, scope: Scope) -> int:
-    """How many reports were merged into a case, without those that are hidden from the caller."""
+    """How many reports were merged into a case, without those that the caller may not read."""
     wanted = Conditions()
     wanted.equals("merged_into", case_id)
-    wanted.not_hidden(scope)
+    wanted.visible(scope)
     row = await database.fetchrow(f"SELECT count(*) FROM cases WHERE {wanted.where}", *wanted.arguments)
     return row[0] if row else 0

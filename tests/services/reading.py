@@ -27,16 +27,23 @@ def declared(service: str) -> dict[Route, Access]:
     return found
 
 
-def shared() -> dict[Route, Access]:
-    """The routes of every service, or of every one that decides."""
-    return {**OPERATIONS.roles, **READS.roles, **PARKED.roles, **ACCESS.roles}
+def shared(service: str | None = None) -> dict[Route, Access]:
+    """The routes that a service has in common with others; of all together without one."""
+    every = {**OPERATIONS.roles, **READS.roles}
+    return every if service == "audit" else {**every, **PARKED.roles, **ACCESS.roles}
 
 
 def rows() -> Iterator[str]:
     """The lines of the table."""
     yield "| route | bound | " + " | ".join(f"`{role}`" for role in Role) + " |"
     yield "|---|---|" + "---|" * len(Role)
-    for service, routes in (("every", shared()), *((one, declared(one)) for one in SERVICES)):
+    common, of_all = shared(), shared("audit")
+    deciding = {route: access for route, access in common.items() if route not in of_all}
+    for service, routes in (
+        ("every", of_all),
+        ("every deciding", deciding),
+        *((one, declared(one)) for one in SERVICES),
+    ):
         for (method, path), access in routes.items():
             cells = " | ".join(_cell(role, access, service) for role in Role)
             yield f"| {service} `{method} {path}` | {access.bound} | {cells} |"

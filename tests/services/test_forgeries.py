@@ -36,12 +36,13 @@ from contracts.reference import Partner, Partners
 from contracts.triage import Rejected
 from tests.support.facts import case_id, event_of, record_of, report
 from tests.support.rulings import WHY
-from tests.support.services import Mortal, Running, eventually, running
+from tests.support.services import Mortal, Running, eventually, running, token
 
 DECIDING = ("intake", "triage", "dispatch", "feedback")
 EACH = pytest.mark.parametrize("service", DECIDING, indirect=True)
 TRIAGE = pytest.mark.parametrize("service", ["triage"], indirect=True)
 SETTLED = Retried(parked_topic="Assigned", partition=0, offset=7, parked_because="a defect", reason="mended")
+OPERATOR = token("ops", "administrator")
 REJECTED = Rejected(why="not_reproducible", reason="nothing there", explanation=WHY)
 PARTNER = Partner(id="water", name="Water", says=("reports", "steps"), units=("dept:water",))
 PARTITIONS = 3
@@ -141,7 +142,7 @@ async def steps(started: Running) -> list[tuple[str, Forged]]:
 
 async def counts(started: Running, number: int | None) -> bool:
     """Whether the service's health says that so many are forged."""
-    return (await started.client.get("/health")).json()["tail"]["forged"] == number
+    return (await started.client.get("/health", headers=OPERATOR)).json()["tail"]["forged"] == number
 
 
 def place(step: Forged) -> Place:
@@ -187,7 +188,10 @@ async def test_what_others_write_in_a_services_name_is_named_in_its_case_and_wha
         assert {(step.event_id, step.because) for _, step in found} == {
             (json.loads(one.value or b"")["id"], "unknown") for one in false
         }
-        assert (await started.client.get("/health")).json()["tail"] == {"fault": None, "forged": len(topics)}
+        assert (await started.client.get("/health", headers=OPERATOR)).json()["tail"] == {
+            "fault": None,
+            "forged": len(topics),
+        }
 
 
 @EACH
@@ -351,7 +355,7 @@ async def test_a_record_that_the_client_cannot_read_is_a_fault_of_the_tail_and_e
         offset = await put_unreadable(stage.kafka, f"{stage.prefix}Assigned")
 
         async def faulty() -> bool:
-            parts = (await started.client.get("/ready")).json().get("parts", {})
+            parts = (await started.client.get("/ready", headers=OPERATOR)).json().get("parts", {})
             return parts == {"tail": "a record on its own topics cannot be read by the Kafka client"}
 
         await eventually(faulty, seconds=60, what="the fault of the tail")
