@@ -8,6 +8,7 @@ both     everything
 import asyncio
 import gc
 import logging
+import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -269,6 +270,7 @@ def main(service: Service) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,  # uvicorn would believe every process of this machine
         loop="uvloop",
         http="httptools",
         timeout_graceful_shutdown=10,

@@ -132,14 +132,15 @@ class Commands:
     async def _run(
         self, connection: Connection, stream_id: str, command: Any, request: CommandRequest, ending: "_Ending"
     ) -> Answer:
-        if request.idempotency_key is not None:
-            given = await self._given(connection, request)
-            if given is not None:
-                return given
+        given = await self._given(connection, request) if request.idempotency_key is not None else None
         work = await begin(self._model, connection, self._clock(), [stream_id])
         stream = work.journal.streams[stream_id]
-        if request.permits is not None:
+        if (
+            request.permits is not None
+        ):  # of a stored answer, too: who may no longer read the case is told no more of it
             request.permits(stream.state)
+        if given is not None:
+            return given
         inputs = self._inputs(work, stream_id, request)
         decide = partial(self._decided, command, stream.state, inputs)
         if request.if_match is not None and request.if_match != stream.version:

@@ -74,9 +74,11 @@ async def powers(connection: asyncpg.Connection, role: str) -> list[str]:
 
 
 async def limit(connection: asyncpg.Connection, role: str) -> None:
-    """Bounds the role's connections and its sessions."""
+    """Bounds the role's connections and its sessions; settings that it has made for itself go."""
     most = await connection.fetchval("SELECT current_setting('max_connections')::integer / $1", _SHARE)
     await connection.execute(f'ALTER ROLE "{role}" CONNECTION LIMIT {most}')
+    database = await connection.fetchval("SELECT quote_ident(current_database())")
+    await connection.execute(f'ALTER ROLE "{role}" RESET ALL; ALTER ROLE "{role}" IN DATABASE {database} RESET ALL')
     for name, value in SETTINGS.items():
         await connection.execute(f"ALTER ROLE \"{role}\" SET {name} = '{value}'")
 

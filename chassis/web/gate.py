@@ -19,13 +19,15 @@ from chassis import telemetry
 from chassis.engine.commands import Unusable
 from chassis.web.errors import NUL_RULE, Unauthenticated, failed, problem, response_to, unusable
 from chassis.web.headers import with_security
-from chassis.web.identity import NOBODY, Caller, Identity
+from chassis.web.identity import NEEDED, NOBODY, Caller, Identity
 from contracts.wire import parse_json
 
 log = logging.getLogger(__name__)
 
 MAX_BODY = 1024 * 1024
 """Of a request, in bytes."""
+BODY_SECONDS = 20
+"""How long a request's body may take to come."""
 _LENGTH = re.compile(r"[0-9]{1,19}")
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _JSON = re.compile(r"application/([^;]+\+)?json *(;.*)?", re.IGNORECASE)
@@ -103,6 +105,8 @@ class Gate:
                 receive = _bounded(receive)
                 refusal = await self._admit(scope, headers)
                 if refusal is None and method in _WITH_BODY:
+                    if scope["state"]["caller"] is NOBODY:  # no route that takes a body is for strangers
+                        raise Unauthenticated(NEEDED)
                     receive = await _read(receive, headers.get("content-type", ""))
                 async with ends:
                     await (refusal or self._app)(scope, receive, traced)
@@ -170,8 +174,8 @@ def _address(scope: Scope) -> str:
     host = (scope.get("client") or ("?",))[0]
     try:
         parsed = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
+    except ValueError:  # a proxy passed on what its client wrote
+        return "?"
     if isinstance(parsed, ipaddress.IPv4Address) or parsed.ipv4_mapped or parsed.is_loopback:
         return host
     return str(ipaddress.ip_network((parsed, 64), strict=False))
@@ -207,12 +211,16 @@ def _bounded(receive: Receive) -> Receive:
 async def _read(receive: Receive, content_type: str) -> Receive:
     """The same request once more, of which the body is known to be I-JSON, as records of topics are.
 
-    Raises `Unusable` and `contracts.wire.Invalid`. FastAPI's own reader would overlook the first of two equal names,
-    and answer 400 to some of what it cannot read.
+    Raises `Unusable`, `contracts.wire.Invalid`, and the 408 of a body that does not come. FastAPI's own reader would
+    overlook the first of two equal names, and answer 400 to some of what it cannot read.
     """
     messages = deque[Message]()
-    while not messages or messages[-1].get("more_body", False):
-        messages.append(await receive())
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while not messages or messages[-1].get("more_body", False):
+                messages.append(await receive())
+    except TimeoutError:
+        raise HTTPException(408, f"the body did not come within {BODY_SECONDS} seconds") from None
     if body := b"".join(message.get("body", b"") for message in messages):
         if not _JSON.fullmatch(content_type):
             raise Unusable("Content-Type", "must be application/json")

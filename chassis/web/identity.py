@@ -52,6 +52,8 @@ class Caller:
 
 
 NOBODY = Caller("anonymous", frozenset())
+NEEDED = "a bearer token or a client key is needed"
+"""What a stranger is told."""
 
 
 class Identity:

@@ -92,6 +92,11 @@ _RESPONSES: Mapping[int, tuple[str, str, dict[str, Any]]] = {
         _problem(403, "Forbidden", "needs one of the roles dispatcher, shift_leader"),
     ),
     404: ("NotFound", "There is no such thing.", _problem(404, "Not found", "there is no case of that id")),
+    408: (
+        "TooSlow",
+        "The request's body did not come in time.",
+        _problem(408, "Request timeout", "the body did not come within 20 seconds"),
+    ),
     409: (
         "Refused",
         "A rule forbids it; `rule` is its name.",
@@ -130,7 +135,7 @@ _RESPONSES: Mapping[int, tuple[str, str, dict[str, Any]]] = {
     ),
 }
 """Status -> the name of its component, what it means, an example."""
-GATE_STATUSES = (401, 413, 422, 429, 500, 503)
+GATE_STATUSES = (401, 408, 413, 422, 429, 500, 503)
 """What every operation can answer with: a bad token, a body that is too large, a parameter that it does not have ..."""
 
 

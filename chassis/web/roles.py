@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from chassis.engine.commands import Unusable
 from chassis.web.errors import Forbidden, Unauthenticated
-from chassis.web.identity import NOBODY, Caller
+from chassis.web.identity import NEEDED, NOBODY, Caller
 from chassis.web.requests import Process
 from contracts.homes import publisher_of
 from contracts.reading import Scope, scope_of
@@ -76,7 +76,7 @@ def require(roles: Roles) -> Callable[[HttpRequest], Awaitable[None]]:
         if access.roles == ANYONE:
             return
         if caller is NOBODY:
-            raise Unauthenticated("a bearer token or a client key is needed")
+            raise Unauthenticated(NEEDED)
         if (lacking := lacking_role(access.roles, caller)) is not None:
             raise Forbidden(lacking)
         if access.bound is Bound.WHOLE and not scope.whole:

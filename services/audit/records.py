@@ -34,8 +34,13 @@ SELECT index, topic, partition, "offset", stored_at, body FROM log
  ORDER BY index
 """
 _ACCESSES = """
-SELECT topic, body FROM log
- WHERE case_id = $1 AND valid AND topic = 'Progressed' AND kind = 'accessed' AND actor = $2 AND time > $3
+SELECT topic, body FROM log a
+ WHERE case_id = $1 AND valid AND topic = 'Progressed' AND kind = 'accessed' AND actor = $2 AND time > $3 AND time <= $4
+   AND NOT EXISTS (
+       SELECT FROM (SELECT convert_from(body, 'UTF8')::jsonb -> 'data' AS data FROM log
+                     WHERE case_id = $1 AND valid AND topic = 'Progressed' AND kind = 'forged') f
+        WHERE data ->> 'forged_topic' = a.topic AND (data ->> 'partition')::integer = a.partition
+          AND (data ->> 'offset')::bigint = a."offset")
 """
 _FACTS = """
 SELECT index, topic, case_id, body FROM log
@@ -46,9 +51,13 @@ SELECT index, topic, case_id, body FROM log
 
 
 async def accessed(database: Database, case_id: str, subject: str, now: datetime) -> bool:
-    """Whether a service has granted somebody access to the case that has not expired."""
-    rows = await database.fetch(_ACCESSES, case_id, subject, now - ACCESS_VALID)
-    return any(reread(row["topic"], row["body"]).data.until > now for row in rows)
+    """Whether a service has granted somebody access to the case that has not expired.
+
+    Nobody is let in by a step that its service calls forged, that lies ahead, or for longer than an access lasts.
+    """
+    rows = await database.fetch(_ACCESSES, case_id, subject, now - ACCESS_VALID, now)
+    steps = [reread(row["topic"], row["body"]) for row in rows]
+    return any(now < min(step.data.until, step.time + ACCESS_VALID) for step in steps)
 
 
 async def size(database: Database) -> int:

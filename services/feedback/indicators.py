@@ -19,11 +19,10 @@ from chassis.web.paging import page, position
 from contracts.fields import instant
 from contracts.reading import Scope
 from contracts.reference import Level
-from services.feedback.bodies import CaseItem
 from services.feedback.domain import formulas
 from services.feedback.domain.formulas import Formula
 from services.feedback.indicator_bodies import BehindFilters, IndicatorFilters, Population
-from services.feedback.queries import Row, own_cases, shown
+from services.feedback.queries import Row, listed, own_cases
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _DEPTH: Mapping[str, int] = {level: depth for depth, level in enumerate(get_args(Level), start=1)}
@@ -207,7 +206,7 @@ async def behind(database: Database, filters: BehindFilters, period: Period, sco
         limit=wanted.place(filters.limit + 1),
     )
     rows = await database.fetch(sql, *wanted.arguments)
-    return page([shown(row, CaseItem) for row in rows], filters.limit, lambda row: [row["case_id"]])
+    return page([listed(row, scope) for row in rows], filters.limit, lambda row: [row["case_id"]])
 
 
 def _narrowed(filters: IndicatorFilters, period: Period, scope: Scope) -> tuple[Conditions, str]:

@@ -12,7 +12,7 @@ from chassis.store.conditions import Conditions
 from chassis.store.database import Database
 from chassis.web.identity import Caller
 from chassis.web.paging import page, position
-from contracts.reading import Scope
+from contracts.reading import Matter, Scope, Sight
 from contracts.roles import Role
 from services.feedback.bodies import AssignmentDetail, CaseFilters, CaseItem, CheckFilters, CheckItem, RatingDetail
 
@@ -45,7 +45,20 @@ def part_of(found: Row, units: frozenset[str]) -> Row:
     own = [one for one in found["assignments"] if units & {one["given_to"], one["unit"]}]
     handlers = [name for name in found["handlers"] if any(name in one["handled_by"] for one in own)]
     handling = [unit for unit in found["handling_units"] if unit in units]
-    return {**found, "assignments": own, "handlers": handlers, "handling_units": handling}
+    scores = _scores_of(units, found["scores"])
+    return {**found, "assignments": own, "handlers": handlers, "handling_units": handling, "scores": scores}
+
+
+def listed(row: asyncpg.Record, scope: Scope) -> Row:
+    """A case of a list as the caller may see it: for whom only their unit brings there, with that unit's scores."""
+    item = shown(row, CaseItem)
+    if scope.sight(Matter(item["area"], item["category"])) is Sight.WHOLE:
+        return item
+    return {**item, "scores": _scores_of(scope.units, item["scores"])}
+
+
+def _scores_of(units: frozenset[str], scores: list[Row]) -> list[Row]:
+    return [score for score in scores if score.get("unit") in units]
 
 
 async def cases(database: Database, filters: CaseFilters, scope: Scope) -> Row:
@@ -65,7 +78,7 @@ async def cases(database: Database, filters: CaseFilters, scope: Scope) -> Row:
         wanted.add("(listed_at, case_id) < ({0}, {1})", *after)
     rows = await database.fetch(_CASES.format(where=wanted.where), *wanted.arguments)
     found = page(rows, filters.limit, lambda row: [row["listed_at"], row["case_id"]])
-    return {**found, "items": [shown(row, CaseItem) for row in found["items"]]}
+    return {**found, "items": [listed(row, scope) for row in found["items"]]}
 
 
 async def checks(database: Database, filters: CheckFilters, caller: Caller, scope: Scope, now: datetime) -> Row:

@@ -12,7 +12,6 @@ from fastapi.responses import Response
 from chassis.store.database import Connection
 from chassis.store.reads import Read
 from chassis.web.errors import Json, NotFound
-from chassis.web.identity import Caller
 from chassis.web.reading import ReaderDep
 from chassis.web.reads import ReadsDep
 from chassis.web.requests import CallerDep, CommandRequestDep, CommandsDep, DatabaseDep, answer
@@ -97,16 +96,24 @@ async def disclose_reporter(
 
 @router.delete("/reporters/{reporter_ref}", tags=["reporters"], status_code=204)
 async def erase_reporter(
-    reporter_ref: ReferencePath, caller: CallerDep, own: OwnNameDep, database: DatabaseDep
+    reporter_ref: ReferencePath, caller: CallerDep, own: OwnNameDep, database: DatabaseDep, reads: ReadsDep
 ) -> Response:
     """Erases a person. Their reports and every proof stay, under a reference that stands for nobody.
 
-    Reporters may erase themselves. Who reports again gets a new reference.
+    Reporters may erase themselves. Who reports again gets a new reference. Where somebody else erases them, who that
+    was is recorded (`GET /reads`).
     """
-    _require_own(reporter_ref, caller, own, unless=ERASERS)
-    if not await reporters.erase(database, reporter_ref):
+    if not caller.roles & ERASERS and reporter_ref != own:
         raise NotFound(_nobody(reporter_ref))
-    log.info("%s was erased", reporter_ref)
+
+    async def erase(connection: Connection) -> None:
+        if not await reporters.erase(connection, reporter_ref):
+            raise NotFound(_nobody(reporter_ref))
+        if reporter_ref != own:
+            await reads.record(Read(reporter_ref=reporter_ref), connection)
+
+    await database.transact(erase)
+    log.info("%s was erased by %s", reporter_ref, "themselves" if reporter_ref == own else caller.subject)
     return Response(status_code=204)
 
 
@@ -116,11 +123,6 @@ async def _find_reporter(connection: Connection, reporter_ref: str) -> queries.R
     if row is None:
         raise NotFound(_nobody(reporter_ref))
     return row
-
-
-def _require_own(reporter_ref: str, caller: Caller, own: str | None, *, unless: frozenset[Role]) -> None:
-    if not caller.roles & unless and reporter_ref != own:
-        raise NotFound(_nobody(reporter_ref))
 
 
 def _nobody(reporter_ref: str) -> str:

@@ -43,7 +43,7 @@ async def update(connection: Connection, *, reporter_ref: str, name: str | None,
     )
 
 
-async def erase(database: Database, reporter_ref: str) -> bool:
+async def erase(connection: Connection, reporter_ref: str) -> bool:
     """Deletes the row that says who a reference stands for; returns whether there was one."""
-    found = await database.fetchrow("DELETE FROM reporters WHERE reporter_ref = $1 RETURNING true", reporter_ref)
+    found = await connection.fetchrow("DELETE FROM reporters WHERE reporter_ref = $1 RETURNING true", reporter_ref)
     return found is not None

@@ -6,6 +6,7 @@ from typing import Any
 
 import asyncpg
 
+from chassis.engine.decider import Refused
 from chassis.store.database import Connection
 from chassis.store.locks import lock, lock_alone
 from contracts.envelope import Event
@@ -78,9 +79,12 @@ async def claim_target(connection: Connection, into: str, scope: Scope) -> None:
     communities = [row[0] for row in await connection.fetch(_COMMUNITIES, [into])]
     await lock(connection, communities)
     row = await connection.fetchrow("SELECT status, area, category FROM cases WHERE case_id = $1", into)
-    if row is not None and scope.sight(Matter(row["area"], row["category"])) is Sight.HIDDEN:
-        row = None
-    refuse_target(into, None if row is None else row["status"])
+    sight = Sight.HIDDEN if row is None else scope.sight(Matter(row["area"], row["category"]))
+    if sight is Sight.OUTSIDE:
+        raise Refused(
+            "merge.outside", f"case {into} lies outside the caller's areas: whoever may read both merges them"
+        )
+    refuse_target(into, None if row is None or sight is Sight.HIDDEN else row["status"])
 
 
 def _wanted(reports: Iterable[Event[NewReport]], near: Neighbourhood) -> Iterable[tuple[Any, ...]]:

@@ -37,6 +37,11 @@ class Report:
     reporter_ref: str | None
     retrospective: bool
 
+    @property
+    def private(self) -> bool:
+        """Whether a private person filed it with a login of their own, and so under their reference."""
+        return self.filed_by == self.reporter_ref
+
 
 @dataclass(frozen=True, slots=True)
 class Closing:

@@ -278,6 +278,8 @@ def _report_of_asker(by: By, state: Case, inputs: Inputs) -> Report:
 def _closed_report_of_asker(by: By, state: Case, inputs: Inputs) -> tuple[Report, Closing]:
     """The same of a closed case, with its closing."""
     report = _report_of_asker(by, state, inputs)
+    if report.private and not _filed(by, report, inputs):
+        raise NotYours("report.owner", "whoever filed the report has a login of their own, and does this themselves")
     if state.merged_into is not None or state.outcome == "duplicate":
         raise Refused("report.merged", "the report was merged into another case, whose own reporter may do this")
     if state.closing is None:
