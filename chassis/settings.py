@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     pseudonym_key: str = Field(
         default=DEVELOPMENT_PSEUDONYM_KEY, validation_alias="CASEGRID_PSEUDONYM_KEY", validate_default=True
     )
-    """Hashes the logins of private persons."""
+    """Hashes the logins of private persons, and what is kept of requests with an idempotency key."""
     partners: Path | None = Field(default=None, validation_alias="CASEGRID_PARTNERS")
     """The file of registered partners; by default `partners.json` beside the district's folder."""
     clock_file: Path | None = Field(default=None, validation_alias="CASEGRID_CLOCK_FILE")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.stack.plan import SERVICES
+from deploy.stack.problem import Problem
 from deploy.stack.token import key_set
 
 FILE = "secrets.json"
@@ -32,9 +33,14 @@ class Secrets:
 
 
 def load(run: Path) -> Secrets:
-    """What the stack in that folder uses; what is missing is generated."""
+    """What the stack in that folder uses; what is missing is generated. Raises `Problem` where that would be wrong."""
     path = run / FILE
     known: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}
+    if "postgres" not in known.get("postgres", {}) and (cluster := run.parent / "postgres").exists():
+        raise Problem(
+            f"{path} lacks the password of the database's administrator, with which {cluster} was made: put the file"
+            " back from a backup; `make reset` would drop the data and make all of it anew"
+        )
     complete = Secrets(
         token_key=known.get("token_key") or secrets.token_urlsafe(32),
         # An older stack hashed logins with its shared key of tokens; under another key nobody finds their own reports.

@@ -5,6 +5,7 @@ import os
 import socket
 import stat
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import jwt
@@ -136,6 +137,24 @@ def test_a_stack_that_had_one_key_for_both_finds_its_private_persons_again(tmp_p
     assert known.pseudonym_key == "the key that logins were hashed with"
     assert secrets.load(tmp_path) == known
     assert "jwt_key" not in (tmp_path / secrets.FILE).read_text()
+
+
+def test_new_passwords_of_the_broker_leave_the_others_and_those_of_a_database_that_is_there_are_not_made_up(
+    tmp_path: Path,
+) -> None:
+    run = tmp_path / "run"
+    first = secrets.load(run)
+    (tmp_path / "postgres").mkdir()
+    kept = json.loads((run / secrets.FILE).read_text())
+    del kept["kafka"]
+    (run / secrets.FILE).write_text(json.dumps(kept))
+    renewed = secrets.load(run)
+    assert renewed == replace(first, kafka=renewed.kafka)
+    assert not {*renewed.kafka.values()} & {*first.kafka.values()}
+    assert (secrets.passwords_folder(run) / "triage").read_text() == renewed.kafka["triage"]
+    (run / secrets.FILE).unlink()
+    with pytest.raises(Problem, match="lacks the password of the database's administrator"):
+        secrets.load(run)
 
 
 def test_a_key_set_of_the_users_own_is_passed_on(tmp_path: Path) -> None:
