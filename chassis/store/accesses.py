@@ -9,13 +9,13 @@ from chassis.store.database import Connection, Database
 
 _GRANT = """
 INSERT INTO accesses (subject, stream_id, until) VALUES ($1, $2, $3)
-ON CONFLICT (subject, stream_id) DO UPDATE SET until = greatest(accesses.until, excluded.until)
+ON CONFLICT (subject, stream_id) DO UPDATE SET until = excluded.until WHERE accesses.until <= $4 RETURNING true
 """
 
 
-async def grant(connection: Connection, subject: str, stream_id: str, until: datetime) -> None:
-    """Notes that somebody may read a case until then."""
-    await connection.execute(_GRANT, subject, stream_id, until)
+async def grant(connection: Connection, subject: str, stream_id: str, now: datetime, until: datetime) -> bool:
+    """Notes that somebody may read a case until then; False, and nothing is noted, if they may already."""
+    return await connection.fetchval(_GRANT, subject, stream_id, until, now) is not None
 
 
 async def valid(database: Database, subject: str, stream_id: str, now: datetime) -> bool:

@@ -1,15 +1,15 @@
 """`POST /access`: staff ask to read one case that the rule does not show them, with a reason, for an hour."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
 from pydantic import Field
 
 from chassis.engine.commands import Step
-from chassis.engine.decider import Inputs, Unknown
+from chassis.engine.decider import Inputs, Refused, Unknown
 from chassis.store import accesses
+from chassis.store.database import Connection
 from chassis.web.bodies import Answer, Body
 from chassis.web.requests import CallerDep, CreatingRequestDep, DecidingProcessDep, answer
 from chassis.web.roles import Access, Bound, Route
@@ -57,9 +57,11 @@ async def ask_for_access(
     """Lets the caller read one case here for an hour, whatever its area, its units and its category.
 
     That is a step of the case (`accessed`), which stays. The case is then found by its id; it is not in lists, and
-    nothing may be done with it. Audit shows it as well. The other services are asked by themselves.
+    nothing may be done with it. Audit shows it as well. The other services are asked by themselves. Who may read the
+    case by an access already is not given another one (`access.once`).
     """
-    until = process.clock() + ACCESS_VALID
+    now = process.clock()
+    until = now + ACCESS_VALID
 
     def step(state: Any, _: Inputs) -> Accessed:
         if process.matter(state) is None:
@@ -69,5 +71,8 @@ async def ask_for_access(
     def to_response(_: Any, events: Sequence[Event[Any]]) -> tuple[int, Any]:
         return 201, {"case_id": body.case_id, "event_id": events[0].id, "until": instant(until)}
 
-    grant = partial(accesses.grant, subject=caller.subject, stream_id=body.case_id, until=until)
+    async def grant(connection: Connection) -> None:
+        if not await accesses.grant(connection, caller.subject, body.case_id, now, until):
+            raise Refused("access.once", "the caller may read the case by an earlier access still")
+
     return answer(await process.commands.execute(body.case_id, Step(step), request, to_response, grant))

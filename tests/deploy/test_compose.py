@@ -87,13 +87,16 @@ def test_a_container_gains_no_rights_and_writes_to_its_volumes_and_to_memory_alo
     assert ("user" in service) == ("image" in service)
 
 
-def test_a_service_shares_a_network_with_broker_and_database_and_with_no_other_service() -> None:
+def test_a_service_shares_networks_with_broker_and_database_and_with_no_other_nor_they_with_each_other() -> None:
     networks = {name: set(service["networks"]) for name, service in COMPOSE["services"].items()}
     for name in SERVICES:
-        assert networks[name] == {name, "front"}
-        assert {other for other, its in networks.items() if name in its} == {name, "kafka", "postgres"}
-    assert networks["setup"] == {"setup"}
-    assert networks["postgres"] == {"setup", *SERVICES}, "nothing leads to the database from outside"
+        assert networks[name] == {name, f"{name}-db", "front"}
+        assert {other for other, its in networks.items() if name in its} == {name, "kafka"}
+        assert {other for other, its in networks.items() if f"{name}-db" in its} == {name, "postgres"}
+    assert networks["setup"] == {"setup", "setup-db"}
+    assert networks["postgres"] == {f"{name}-db" for name in ("setup", *SERVICES)}, (
+        "nor does partners' broker lead there"
+    )
     assert networks["kafka"] == {"setup", "partners", *SERVICES}, (
         "one network in common, so that its name means one address"
     )

@@ -109,15 +109,11 @@ def test_the_page_on_security_shows_the_rules_as_they_are() -> None:
             assert spans(table[user][head]) == allowed, f"{user} {head}"
 
 
-@pytest.mark.parametrize(
-    ("of", "where"),
-    [
-        ("security/broker.md", ["tests/deploy/test_broker_access.py"]),
-        ("security/forgeries.md", ["tests/system/test_forgeries.py", "tests/services/test_forgeries.py"]),
-    ],
-)
-def test_the_tests_that_a_page_on_security_names_are_there(of: str, where: list[str]) -> None:
-    named = [name for row in rows(page(of)) for name in spans(row.get("proven by", ""))]
-    assert named
-    for name in named:
-        assert f"def {name}(" in written(*where), name
+SECURITY = [path for path in PAGES if named(path).startswith("docs/security")]
+
+
+@pytest.mark.parametrize("path", SECURITY, ids=named)
+def test_the_tests_that_a_page_on_security_names_are_there(path: Path) -> None:
+    tests = "".join(file.read_text() for file in (ROOT / "tests").rglob("test_*.py"))
+    for name in re.findall(r"`(test_\w+)`", path.read_text()):
+        assert f"def {name}(" in tests, name

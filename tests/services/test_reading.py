@@ -327,6 +327,8 @@ async def test_an_access_lets_staff_read_one_case_for_an_hour_and_is_a_step_of_i
         )
         assert (granted.status_code, granted.json()["case_id"]) == (201, case)
         assert granted.json()["until"] == instant(NOW + timedelta(hours=1))
+        again = await api.client.post("/access", headers=CURIOUS, json={"case_id": case, "reason": "once more"})
+        assert (again.status_code, again.json()["rule"]) == (409, "access.once"), "nobody fills a case with accesses"
         assert await read() == 200
         assert await read(who=token("another", "acceptor", "dispatcher", areas=(COMMUNITY,))) == before
         assert await read(path_of(READ[service.name], another)) != 200
