@@ -46,6 +46,9 @@ class Matter:
     """As triage ruled; before that, as the reporter chose."""
     units: frozenset[str] = frozenset()
     """Those that have, had or are offered an assignment of it."""
+    told: bool = True
+    """Whether the service hears of every category. One that hears of it only when work is given out takes a case that
+    ended before for a sensitive one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class Scope:
 
     def sight(self, matter: Matter) -> Sight:
         """What the caller sees of a case."""
-        sensitive = matter.category in self.sensitive
+        sensitive = matter.category in self.sensitive or (matter.category is None and not matter.told)
         if self.covers(matter.area) and (self.confidential or not sensitive):
             return Sight.WHOLE
         if self.units & matter.units:

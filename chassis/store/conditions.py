@@ -37,23 +37,32 @@ class Conditions:
         """The area in the column is this one or lies in it."""
         self.below(column, area, "/")
 
-    def visible(self, scope: Scope, own: str | None = None, *, area: str = "area", category: str = "category") -> None:
+    def visible(
+        self,
+        scope: Scope,
+        own: str | None = None,
+        *,
+        area: str = "area",
+        category: str = "category",
+        told: bool = True,
+    ) -> None:
         """The caller may see the case, whose area and category are in these columns. `own` is a term that is true of
-        what the caller sees wherever it lies.
+        what the caller sees wherever it lies. `told` is that of `contracts.reading.Matter`.
         """
         terms = [] if own is None else [own]
         if scope.everywhere or scope.areas:
             placed = ["true"] if scope.everywhere else [self.any_area(area, scope.areas)]
             if scope.district and not scope.everywhere:
                 placed = [f"({placed[0]} OR {area} IS NULL)"]
-            placed += self._not_hidden(scope, category)
+            placed += self._not_hidden(scope, category, told)
             terms.append(" AND ".join(placed))
         self._terms.append(f"({' OR '.join(terms) or 'false'})")
 
-    def _not_hidden(self, scope: Scope, category: str) -> list[str]:
-        if scope.confidential or not scope.sensitive:
+    def _not_hidden(self, scope: Scope, category: str, told: bool) -> list[str]:
+        if scope.confidential:
             return []
-        return [f"({category} = ANY({self.place(sorted(scope.sensitive))}::text[])) IS NOT TRUE"]
+        is_one = f"({category} = ANY({self.place(sorted(scope.sensitive))}::text[]))"
+        return [f"{is_one} IS {'NOT TRUE' if told else 'FALSE'}"]
 
     def any_area(self, column: str, areas: Sequence[str]) -> str:
         """The area in the column lies in one of these, as a term to be joined with others by OR."""

@@ -92,14 +92,15 @@ class Reading:
         """
         found, version = await queries.assignment(self.database, assignment_id, self.now)
         shown = found.shown
-        matter = Matter(shown["area"], shown["category"], found.units)
+        matter = Matter(shown["area"], shown["category"], found.units, told=False)
         await self.reader.sight(shown["case_id"], matter, f"there is no assignment {assignment_id}")
         return shown, version
 
     async def case(self, case_id: str) -> tuple[dict[str, Any], int]:
         """The case with those of its assignments that the caller may see, and its version. Raises the same."""
         case, found, version = await queries.case(self.database, case_id, self.now)
-        matter = Matter(case["area"], case["category"], frozenset[str]().union(*(one.units for one in found)))
+        units = frozenset[str]().union(*(one.units for one in found))
+        matter = Matter(case["area"], case["category"], units, told=False)
         sight = await self.reader.sight(case_id, matter, f"there is no case {case_id}")
         seen = [one.shown for one in found if sight is Sight.WHOLE or self.scope.units & one.units]
         return {**case, "assignments": seen}, version
@@ -155,7 +156,8 @@ def matter(state: Case) -> Matter | None:
     if state.standing.status is None or (ruling is None and state.ended_by is None):
         return None
     area, category = (ruling.area, ruling.category) if ruling is not None else (None, None)
-    return Matter(area, category, frozenset[str]().union(*(one.readers for one in state.assignments.values())))
+    units = frozenset[str]().union(*(one.readers for one in state.assignments.values()))
+    return Matter(area, category, units, told=False)
 
 
 async def _reading(process: DecidingProcessDep, reader: ReaderDep) -> Reading:

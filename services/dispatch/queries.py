@@ -150,7 +150,7 @@ class _Wanted(Conditions):
         if filters.unit is None and units and not scope.everywhere and not scope.areas:
             self._readers = units
         elif filters.unit is None or filters.unit not in scope.units:
-            self.visible(scope, self._any_of(units) if units else None)
+            self.visible(scope, self._any_of(units) if units else None, told=False)
 
     def branches(self) -> list[str]:
         """The units have the assignment, or it is theirs otherwise: conditions that exclude each other."""

@@ -171,7 +171,7 @@ async def get_case(case_id: CasePath, reader: ReaderDep, database: DatabaseDep) 
     The ETag is what If-Match may name in a check or a forced closing.
     """
     found, units, version = await queries.case(database, case_id)
-    asked = Matter(found["area"], found["category"], units)
+    asked = Matter(found["area"], found["category"], units, told=False)
     if await reader.sight(case_id, asked, _unknown(case_id)) is Sight.PART:
         found = queries.part_of(found, reader.scope.units)
     return Json(found, headers={"ETag": etag(version)})
@@ -247,7 +247,7 @@ def matter(state: Case) -> Matter | None:
     if ruling is None and state.closing is None:
         return None
     area, category = (ruling.area, ruling.category) if ruling is not None else (None, None)
-    return Matter(area, category, units_of(state))
+    return Matter(area, category, units_of(state), told=False)
 
 
 def _unknown(case_id: str) -> str:

@@ -195,7 +195,7 @@ async def behind(database: Database, filters: BehindFilters, period: Period, sco
     """A page of the cases behind a number, newest first."""
     wanted, key = _narrowed(filters, period, scope)
     visible = Conditions(*wanted.arguments)
-    visible.visible(scope, own_cases(visible, scope))
+    visible.visible(scope, own_cases(visible, scope), told=False)
     where, wanted.arguments = wanted.where, visible.arguments
     sql = _BEHIND[filters.population].format(
         key=key,
@@ -213,7 +213,7 @@ def _narrowed(filters: IndicatorFilters, period: Period, scope: Scope) -> tuple[
     """What members of the populations must fulfil, and the expression of the key they are grouped by."""
     wanted = Conditions(period.since, period.until, period.as_of)
     own = f"unit = ANY({wanted.place(sorted(scope.units))}::text[])" if scope.units and not scope.everywhere else None
-    wanted.visible(scope, own)
+    wanted.visible(scope, own, told=False)
     wanted.in_area("area", filters.area)
     wanted.below("category", filters.category)
     wanted.equals("unit", filters.unit)

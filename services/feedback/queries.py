@@ -52,7 +52,7 @@ def part_of(found: Row, units: frozenset[str]) -> Row:
 def listed(row: asyncpg.Record, scope: Scope) -> Row:
     """A case of a list as the caller may see it: for whom only their unit brings there, with that unit's scores."""
     item = shown(row, CaseItem)
-    if scope.sight(Matter(item["area"], item["category"])) is Sight.WHOLE:
+    if scope.sight(Matter(item["area"], item["category"], told=False)) is Sight.WHOLE:
         return item
     return {**item, "scores": _scores_of(scope.units, item["scores"])}
 
@@ -64,7 +64,7 @@ def _scores_of(units: frozenset[str], scores: list[Row]) -> list[Row]:
 async def cases(database: Database, filters: CaseFilters, scope: Scope) -> Row:
     """A page of the cases that the caller may see, the latest first."""
     wanted = Conditions(filters.limit + 1)
-    wanted.visible(scope, own_cases(wanted, scope))
+    wanted.visible(scope, own_cases(wanted, scope), told=False)
     wanted.in_area("area", filters.area)
     wanted.below("category", filters.category)
     wanted.equals("lead_unit", filters.unit)
@@ -84,7 +84,7 @@ async def cases(database: Database, filters: CaseFilters, scope: Scope) -> Row:
 async def checks(database: Database, filters: CheckFilters, caller: Caller, scope: Scope, now: datetime) -> Row:
     """A page of the check queue that the caller may see, the earliest due first."""
     wanted = Conditions(filters.limit + 1)
-    wanted.visible(scope)
+    wanted.visible(scope, told=False)
     wanted.in_area("area", filters.area)
     wanted.equals("check_method", filters.method)
     wanted.add("check_due_at < {0}", filters.due_before)

@@ -1,7 +1,7 @@
 """Who may read and act on what: every role on every route of the running services, against a rule of a few lines."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,11 +18,12 @@ from chassis.store.migrations import migrate
 from chassis.web.roles import ANYONE, SIGNED_IN, Access, Bound, Route
 from contracts.dispatch import Resolved
 from contracts.fields import Place, instant
-from contracts.progress import Accessed
+from contracts.progress import Accessed, Forged
 from contracts.roles import Role
-from contracts.triage import Dispatched
+from contracts.triage import Dispatched, Rejected
 from services.audit.service import build as audit
 from services.dispatch.service import build as dispatch
+from services.feedback.service import build as feedback
 from services.triage.service import build as triage
 from tests.docs.pages import page
 from tests.services import reading
@@ -391,6 +392,104 @@ async def test_audit_honours_the_accesses_that_stand_in_its_log(
         assert shown["events"][-1]["summary"].startswith("curious was let read it by exception, until ")
         clock.advance(hours=1)
         assert await read() == 404
+
+
+async def test_audit_shows_a_case_as_it_was_to_whom_may_read_it_as_it_is(
+    empty_database: Database, district_folder: Path, tmp_path: Path
+) -> None:
+    """What was reported without a category, and turns out to be sensitive, was so all the time."""
+    service = audit(Settings.model_validate({"CASEGRID_DISTRICT": district_folder}))
+    async with served(service, empty_database, tmp_path) as (api, _):
+        case, kind = case_id(), Kind(True, True, True)
+        for fact, sequence, time in (
+            (report(category=None, place=Place(area=INSIDE)), 1, NOW),
+            (given_out(case, kind), 1, NOW + timedelta(minutes=2)),
+        ):
+            await api.runtime.worker.process([fact_record(case, fact, sequence=sequence, time=time)])
+        for query in ({}, {"at": instant(NOW + timedelta(minutes=1))}):
+            for role, status in (("dispatcher", 404), ("auditor", 200)):
+                answer = await api.client.get(f"/cases/{case}", headers=token("x", role), params=query)
+                assert answer.status_code == status, (role, query)
+
+
+async def test_audit_lets_nobody_in_by_a_step_that_is_forged_or_lies_ahead_or_lasts_for_ever(
+    empty_database: Database, district_folder: Path, tmp_path: Path
+) -> None:
+    service = audit(Settings.model_validate({"CASEGRID_DISTRICT": district_folder}))
+    clock = Hands(NOW)
+    async with served(service, empty_database, tmp_path, clock) as (api, cases):
+        hidden, who = case_of(Kind(True, False, True), cases), token("curious", "dispatcher")
+        step = Accessed(until=NOW + timedelta(days=36500), reason="for ever")
+
+        async def said(fact: Any, sequence: int, time: Any, actor: str | None) -> Any:
+            record = fact_record(hidden, fact, source="/services/dispatch", sequence=sequence, time=time, actor=actor)
+            await api.runtime.worker.process([record])
+            return record
+
+        async def read() -> int:
+            return (await api.client.get(f"/cases/{hidden}", headers=who)).status_code
+
+        await said(step, 7, NOW + timedelta(days=36400), "curious")
+        assert await read() == 404
+        record = await said(step, 8, NOW, "curious")
+        assert await read() == 200
+        clock.advance(minutes=59)
+        assert await read() == 200
+        named = Forged(forged_topic=record.topic, partition=record.partition, offset=record.offset, because="unknown")
+        await said(named, 9, NOW, None)
+        assert await read() == 404
+
+
+@pytest.mark.parametrize("build", [dispatch, feedback], ids=["dispatch", "feedback"])
+async def test_a_case_that_ended_before_it_was_given_out_is_for_district_wide_roles(
+    build: Callable[[Settings], Service], empty_database: Database, district_folder: Path, tmp_path: Path
+) -> None:
+    """These services hear of no category then, so it may be a sensitive one."""
+    async with served(
+        build(Settings.model_validate({"CASEGRID_DISTRICT": district_folder})), empty_database, tmp_path
+    ) as (
+        api,
+        _,
+    ):
+        case = case_id()
+        rejected = Rejected(why="not_ours", reason="she withdrew her words", explanation=rulings.WHY)
+        await api.runtime.inbox.process([fact_record(case, rejected)])
+        for role, status in (("dispatcher", 404), ("acceptor", 404), ("shift_leader", 200), ("auditor", 200)):
+            answer = await api.client.get(f"/cases/{case}", headers=token("x", role))
+            assert answer.status_code == status, (role, answer.text)
+            if api.runtime.service.name == "feedback":
+                items = (await api.client.get("/cases", headers=token("x", role), params={"limit": 200})).json()[
+                    "items"
+                ]
+                assert (case in {one["case_id"] for one in items}) is (status == 200), role
+
+
+async def test_a_stored_answer_is_not_given_to_who_may_no_longer_read_the_case(
+    empty_database: Database, district_folder: Path, tmp_path: Path
+) -> None:
+    settings = Settings.model_validate({"CASEGRID_DISTRICT": district_folder})
+    async with served(dispatch(settings), empty_database, tmp_path) as (api, cases):
+        url = f"/assignments/{case_of(Kind(True, True, False), cases)}.1.1/note"
+
+        async def note(*areas: str) -> int:
+            headers = {**token("li", "dispatcher", areas=areas), "idempotency-key": "once"}
+            return (await api.client.post(url, headers=headers, json={"note": "seen"})).status_code
+
+        assert [await note(COMMUNITY), await note(COMMUNITY)] == [200, 200]
+        assert [await note("CH/shengdeng"), await note()] == [403, 403]
+
+
+async def test_nobody_merges_into_a_case_outside_their_areas(
+    empty_database: Database, district_folder: Path, tmp_path: Path
+) -> None:
+    settings = Settings.model_validate({"CASEGRID_DISTRICT": district_folder})
+    async with served(triage(settings), empty_database, tmp_path) as (api, cases):
+        case, into = case_of(Kind(True, True, False), cases), case_of(Kind(False, True, False), cases)
+        who = token("wang", "acceptor", areas=(COMMUNITY,))
+        headers = {**who, "if-match": (await api.client.get(f"/cases/{case}", headers=who)).headers["etag"]}
+        body = {"merge_into": into, "reason": "the same"}
+        answer = await api.client.post(f"/cases/{case}/ruling", headers=headers, json=body)
+        assert (answer.status_code, answer.json()["rule"]) == (409, "merge.outside")
 
 
 async def test_what_is_merged_into_a_case_does_not_give_a_sensitive_one_away(
