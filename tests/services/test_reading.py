@@ -445,23 +445,17 @@ async def test_a_case_that_ended_before_it_was_given_out_is_for_district_wide_ro
     build: Callable[[Settings], Service], empty_database: Database, district_folder: Path, tmp_path: Path
 ) -> None:
     """These services hear of no category then, so it may be a sensitive one."""
-    async with served(
-        build(Settings.model_validate({"CASEGRID_DISTRICT": district_folder})), empty_database, tmp_path
-    ) as (
-        api,
-        _,
-    ):
+    service = build(Settings.model_validate({"CASEGRID_DISTRICT": district_folder}))
+    async with served(service, empty_database, tmp_path) as (api, _):
         case = case_id()
         rejected = Rejected(why="not_ours", reason="she withdrew her words", explanation=rulings.WHY)
         await api.runtime.inbox.process([fact_record(case, rejected)])
         for role, status in (("dispatcher", 404), ("acceptor", 404), ("shift_leader", 200), ("auditor", 200)):
             answer = await api.client.get(f"/cases/{case}", headers=token("x", role))
             assert answer.status_code == status, (role, answer.text)
-            if api.runtime.service.name == "feedback":
-                items = (await api.client.get("/cases", headers=token("x", role), params={"limit": 200})).json()[
-                    "items"
-                ]
-                assert (case in {one["case_id"] for one in items}) is (status == 200), role
+            if service.name == "feedback":
+                listed = await api.client.get("/cases", headers=token("x", role), params={"limit": 200})
+                assert (case in {one["case_id"] for one in listed.json()["items"]}) is (status == 200), role
 
 
 async def test_a_stored_answer_is_not_given_to_who_may_no_longer_read_the_case(
@@ -484,7 +478,8 @@ async def test_nobody_merges_into_a_case_outside_their_areas(
 ) -> None:
     settings = Settings.model_validate({"CASEGRID_DISTRICT": district_folder})
     async with served(triage(settings), empty_database, tmp_path) as (api, cases):
-        case, into = case_of(Kind(True, True, False), cases), case_of(Kind(False, True, False), cases)
+        case, into = case_id(), case_of(Kind(False, True, False), cases)
+        await api.runtime.inbox.process([fact_record(case, report("zzz", place=Place(area=INSIDE)))])
         who = token("wang", "acceptor", areas=(COMMUNITY,))
         headers = {**who, "if-match": (await api.client.get(f"/cases/{case}", headers=who)).headers["etag"]}
         body = {"merge_into": into, "reason": "the same"}
