@@ -92,7 +92,7 @@ class Runtime:
 
     def matter(self, state: Any) -> Matter | None:
         """What the rule of reading asks of a case in that state."""
-        return self.service.matter(state)
+        return self.service.matter(state) if self.service.matter is not None else None
 
     @property
     def commands(self) -> Commands:

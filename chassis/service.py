@@ -16,26 +16,22 @@ Task = Callable[[Process], Awaitable[None]]
 """What else a worker runs for as long as it lives."""
 
 
-def no_matter(_: Any) -> Matter | None:
-    """`matter` of a service that decides nothing."""
-    return None
-
-
 @dataclass(frozen=True)
 class Service:
     """A service, ready to be run by chassis.runtime.
 
     `model` says how it decides, or that it only records. `reference` is what its routes know of the district, which the
-    dependency `reference_of` gives them; `sensitive` are the categories of sensitive cases there. `matter` is what the
-    rule of reading asks of a case, if the service knows of it.
+    dependency `reference_of` gives them; `sensitive` are the categories of sensitive cases there, without a default: a
+    service that forgets them would show everybody all cases. `matter` is what the rule of reading asks of a case in
+    that state, None where the service knows of no case; a service that decides nothing has none.
     """
 
     model: Model | Recorder
     routes: Routes
     migrations: Sequence[Migration]
+    sensitive: frozenset[str]
+    matter: Callable[[Any], Matter | None] | None
     reference: Any = None
-    sensitive: frozenset[str] = frozenset()
-    matter: Callable[[Any], Matter | None] = no_matter
     tasks: Sequence[Task] = ()
 
     @property

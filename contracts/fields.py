@@ -320,7 +320,7 @@ _PUBLIC = (
     rf"^https://(?:[a-z0-9]+{_REST}\.)+[a-z][a-z0-9]*{_REST}"
     r"(?:[/?](?:[!\x24&-;=?-Z_a-z~]|%[0-9A-Fa-f]{2})*)?$"
 )
-_INTERNAL = r"^https://[^/?]*\.(?:arpa|corp|home|internal|intranet|lan|local|localdomain|localhost|private)(?:[/?]|$)"
+_INTERNAL = r"^https://[^/?]*\.(?:arpa|consul|corp|docker|home|internal|intra|intranet|lan|local|localdomain|localhost|private|svc|workgroup)(?:[/?]|$)"
 AttachmentUri = Annotated[
     str,
     Field(min_length=1, max_length=2_000),

@@ -4,7 +4,19 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from contracts.fields import Attachments, CaseId, Claimed, Flag, IntegerBetween, Line, Name, PartnerId, Place, Text
+from contracts.fields import (
+    Attachments,
+    CaseId,
+    Claimed,
+    FilledText,
+    Flag,
+    IntegerBetween,
+    Line,
+    Name,
+    PartnerId,
+    Place,
+    Text,
+)
 
 Channel = Literal["handset", "citizen", "hotline", "open311", "sensor", "partner"]
 """How a report came in: by a grid member's `handset`, from a `citizen`, by the city's `hotline`, over `open311`, by a
@@ -76,7 +88,7 @@ class Rating(_ReportFiled):
     """The event that closed the case: what is rated."""
     rating: Annotated[int, IntegerBetween(1, 5)]
     """From 1, very dissatisfied, to 5, very satisfied."""
-    comment: Text | None = None
+    comment: FilledText | None = None
     """The reporter's words."""
     unit: Name | None = None
     """The unit of whoever rates. If it handled the case, the rating counts in no figure."""

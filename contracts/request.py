@@ -97,7 +97,7 @@ class Rate(_Request):
     kind: Literal["rating"] = "rating"
     rating: Annotated[int, IntegerBetween(1, 5)]
     """From 1, very dissatisfied, to 5, very satisfied."""
-    comment: Text | None = None
+    comment: FilledText | None = None
     """The reporter's words."""
 
 

@@ -21,4 +21,5 @@ def build(settings: Settings) -> Service:
         routes=Routes(api.router, api.ROLES, api.TAGS),
         migrations=MIGRATIONS,
         sensitive=read(settings.district, Catalogue).sensitive,
+        matter=None,
     )

@@ -205,4 +205,6 @@ TALLY = Service(
     model=MODEL,
     routes=Routes(router, {("POST", "/cases/{case_id}/notes"): Access(ANYONE, Bound.NOTHING)}, {}),
     migrations=MIGRATIONS,
+    sensitive=frozenset(),
+    matter=None,
 )
