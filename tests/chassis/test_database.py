@@ -22,10 +22,11 @@ from deploy.stack.postgres import Postgres
 from tests.support.facts import case_id, fact_record, report
 from tests.support.infrastructure import PASSWORD, execute, frozen
 from tests.support.infrastructure import Database as Server
-from tests.support.services import NOWHERE, Running, eventually, running
+from tests.support.services import NOWHERE, Running, eventually, running, token
 from tests.support.tally import MIGRATIONS, MODEL, TALLY
 
 BOUND = 6.0
+WRITER = token("li", "acceptor")
 """Five seconds as promised, and one for this machine."""
 
 
@@ -237,7 +238,7 @@ async def test_a_command_that_is_sent_again_after_the_server_has_hung_takes_effe
 
     async def send() -> int:
         answer = await tally.client.post(
-            f"/cases/{case}/notes", json={"text": "seen"}, headers={"idempotency-key": "k"}
+            f"/cases/{case}/notes", json={"text": "seen"}, headers={**WRITER, "idempotency-key": "k"}
         )
         return answer.status_code
 

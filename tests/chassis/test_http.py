@@ -24,6 +24,7 @@ OPERATOR = token("ops", "administrator")
 @pytest.fixture
 async def tally(tally_database: str) -> AsyncIterator[Running]:
     async with running(TALLY, tally_database) as found:
+        found.client.headers.update(token("li", "acceptor"))
         yield found
 
 
@@ -57,7 +58,7 @@ async def test_the_trace_of_a_request_goes_on_in_its_facts(tally: Running, case:
     assert row is not None
     event = json.loads(row["body"])
     assert event["traceparent"].split("-")[1] == trace
-    assert event["actor"] == "anonymous"
+    assert event["actor"] == "li"
 
 
 async def test_the_same_key_and_body_give_the_stored_answer_and_another_body_422(tally: Running, case: str) -> None:
@@ -142,7 +143,12 @@ async def test_a_length_that_is_no_number_of_bytes_is_too_large(tally: Running) 
 
 
 async def test_roles_open_routes_and_bad_tokens_are_named(tally: Running) -> None:
+    del tally.client.headers["authorization"]
     assert (await tally.client.get("/parked")).status_code == 401
+    asked = await tally.client.post(
+        "/cases/x/notes", content=b'{"text": ', headers={"content-type": "application/json"}
+    )
+    assert asked.status_code == 401, "what a stranger sends is not read"
     forbidden = await tally.client.get("/parked", headers=token("zhang", "reporter"))
     assert forbidden.status_code == 403
     assert "administrator" in forbidden.json()["detail"]

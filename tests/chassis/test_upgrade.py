@@ -22,6 +22,7 @@ from tests.support.infrastructure import Database as Server
 from tests.support.services import NOWHERE, Running, eventually, publish, read_topic, running, token
 from tests.support.tally import MIGRATIONS, MODEL, TALLY
 
+WRITER = token("li", "acceptor")
 NEWER_MODEL = replace(MODEL, views=(GROWN,))
 NEWER: Service = replace(TALLY, model=NEWER_MODEL, migrations=(*MIGRATIONS, LENGTHS))
 
@@ -162,7 +163,7 @@ async def test_a_newer_process_takes_no_records_before_the_schema_is_migrated_an
 
         lacks = "the database's schema is older than this version: it lacks tally 0002_lengths; run `make up`"
         await eventually(lambda: said(lacks), what="the process says that the schema is older")
-        answer = await process.client.post(f"/cases/{case}/notes", json={"text": "x"})
+        answer = await process.client.post(f"/cases/{case}/notes", json={"text": "x"}, headers=WRITER)
         assert (answer.status_code, lacks in answer.json()["cause"]) == (503, True)
         assert await older.fetch("SELECT 1 FROM parked UNION ALL SELECT 1 FROM events") == []
 
@@ -232,7 +233,7 @@ async def test_a_process_of_the_version_before_starts_on_a_newer_schema(
     async with running(TALLY, empty_database.url("tally"), kafka=NOWHERE) as process:
         case = case_id()
         await process.runtime.inbox.process([fact_record(case, report())])
-        answer = await process.client.post(f"/cases/{case}/notes", json={"text": "x"})
+        answer = await process.client.post(f"/cases/{case}/notes", json={"text": "x"}, headers=WRITER)
         assert answer.status_code == 201
     assert await noted(newer) == {case}
 

@@ -20,7 +20,7 @@ from chassis.store.migrations import EVERY, STORE, Migration, read
 from chassis.store.views import View
 from chassis.web.application import Routes
 from chassis.web.requests import CommandRequestDep, CommandsDep, answer
-from chassis.web.roles import ANYONE, Access, Bound
+from chassis.web.roles import SIGNED_IN, Access, Bound
 from contracts import request as requested
 from contracts.dispatch import Resolved
 from contracts.fields import Attachment
@@ -203,7 +203,7 @@ MODEL = Model(
 MIGRATIONS = (*read("every", EVERY), *read("store", STORE), Migration("tally", 1, "0001_tables", SCHEMA))
 TALLY = Service(
     model=MODEL,
-    routes=Routes(router, {("POST", "/cases/{case_id}/notes"): Access(ANYONE, Bound.NOTHING)}, {}),
+    routes=Routes(router, {("POST", "/cases/{case_id}/notes"): Access(SIGNED_IN, Bound.NOTHING)}, {}),
     migrations=MIGRATIONS,
     sensitive=frozenset(),
     matter=None,
