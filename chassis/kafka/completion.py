@@ -32,11 +32,14 @@ async def stopped(stop: Coroutine[Any, Any, None], seconds: int) -> None:
     """Waits for a client's `stop`, so many seconds at most; what goes wrong with it is logged.
 
     While the broker is away, aiokafka's `stop` may end as if it had been cancelled: whoever awaited it would end, too,
-    silently.
+    silently. A caller that is cancelled meanwhile waits all the same, or the client's connections would stay open.
     """
     stopping = asyncio.ensure_future(stop)
     try:
         await asyncio.wait([stopping], timeout=seconds)
+    except asyncio.CancelledError:
+        await asyncio.wait([stopping], timeout=seconds)
+        raise
     finally:
         unfinished = stopping.cancel()
     if unfinished:

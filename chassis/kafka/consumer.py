@@ -121,8 +121,7 @@ class Consumer:
             await self._subscribe(kafka, admin)
             await to_completion(kafka.start())
         except BaseException:
-            await self._close(admin)
-            await self._close(kafka)
+            await asyncio.gather(self._close(admin), self._close(kafka))
             raise
         self._kafka, self._admin = kafka, admin  # from now on they may be asked
 
@@ -132,9 +131,7 @@ class Consumer:
         self._mark = None
         self._committed.clear()
         admin, self._admin = self._admin, None
-        for client in (admin, kafka):
-            if client is not None:
-                await self._close(client)
+        await asyncio.gather(*(self._close(client) for client in (admin, kafka) if client is not None))
 
     async def _close(self, client: AIOKafkaConsumer | AIOKafkaAdminClient) -> None:
         stop = client.stop if isinstance(client, AIOKafkaConsumer) else client.close

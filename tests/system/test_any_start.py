@@ -12,7 +12,7 @@ from deploy.stack.postgres import Postgres
 from deploy.stack.provision import with_database
 from tests.support.fleet import SERVICES, Fleet
 from tests.support.infrastructure import PASSWORD, execute, migrate_services
-from tests.support.services import eventually
+from tests.support.services import eventually, token
 
 
 async def test_services_wait_for_what_is_not_there_yet_and_recover_when_it_comes_back(
@@ -54,7 +54,7 @@ async def alive(fleet: Fleet, name: str) -> bool:
 
 async def ready(fleet: Fleet, name: str) -> httpx.Response:
     async with httpx.AsyncClient() as client:
-        return await client.get(fleet.url(name) + "/ready")
+        return await client.get(fleet.url(name) + "/ready", headers=token("ops", "administrator"))
 
 
 async def only_broker_missing(fleet: Fleet, name: str) -> bool:
