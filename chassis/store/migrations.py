@@ -161,7 +161,7 @@ async def require(connection: Session, migrations: Sequence[Migration], *, rebui
 
 async def _alone(connection: asyncpg.Connection) -> None:
     """Waits until no other migration runs: a comment locks its object against other comments until the transaction
-    ends, and only the owner of a database may write one, so no service's role can hold a migration up.
+    ends, and only the owner of a database may write one, so no service's role can take that lock.
     """
     (row,) = await connection.fetch(_COMMENT, "Casegrid: a schema and a role for each service")
     await connection.execute(row[0])
