@@ -176,7 +176,7 @@ async def _by_an_administrator(connection: asyncpg.Connection, schema: str) -> N
 
 async def _alone(connection: asyncpg.Connection) -> None:
     """Waits until no other migration runs: a comment locks its object against other comments until the transaction
-    ends, and only the owner of a database may write one, so no service's role can hold a migration up.
+    ends, and only the owner of a database may write one, so no service's role can take that lock.
     """
     (row,) = await connection.fetch(_COMMENT, "Casegrid: a schema and a role for each service")
     await connection.execute(row[0])
