@@ -92,7 +92,7 @@ async def postgres_admin(infrastructure_folder: Path) -> AsyncIterator[str]:
         with PostgresContainer("postgres:17-alpine", driver=None).with_command("-c max_connections=200") as container:
             yield container.get_connection_url()
     else:
-        embedded = server.Postgres(infrastructure_folder)
+        embedded = server.Postgres(infrastructure_folder / "database")
         await embedded.start()
         yield embedded.url
         await embedded.kill()
