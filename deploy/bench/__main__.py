@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
@@ -18,7 +19,7 @@ from rich.table import Table
 from chassis.kafka.connection import Connection
 from chassis.registry import version_of
 from contracts.reference import Area, Areas
-from deploy.bench import bare, usage
+from deploy.bench import bare, protection, usage
 from deploy.bench.chain import PARTNER, UNIT, Partner, Timeline, places
 from deploy.partners import Installation, Unacceptable, Wanted, passing
 from deploy.simulation.city import Addresses, City
@@ -71,7 +72,8 @@ async def _measure(city: City, broker: Connection, options: argparse.Namespace) 
         raise Problem(f"{len(line.refused)} requests were refused, the first by {line.refused[0]}")
     messages = line.messages
     produced, consumed = await bare.kafka(city.broker, messages)
-    rows = await bare.postgres(options.database, messages) if options.database else None
+    rows = await bare.postgres(options.database, messages)
+    costs = await protection.costs(city.broker, options.database, messages, secrets.load(_DATA / "run").token_key)
     return {
         "cases": options.cases,
         "offered_per_second": options.rate,
@@ -93,6 +95,7 @@ async def _measure(city: City, broker: Connection, options: argparse.Namespace) 
             for name in after
             if name in before
         },
+        "protection": [asdict(cost) for cost in costs],
         "cores": os.cpu_count(),
     }
 
@@ -172,9 +175,9 @@ def _show(found: dict[str, object]) -> None:
     for name in ("filed_to_assigned_ms", "filed_to_closed_ms"):
         spread: dict[str, float] = found[name]  # pyright: ignore[reportAssignmentType]
         table.add_row(name.replace("_", " "), "  ".join(f"{key} {value:.0f}" for key, value in spread.items()))
-    rates: dict[str, float | None] = found["bare"]  # pyright: ignore[reportAssignmentType]
+    rates: dict[str, float] = found["bare"]  # pyright: ignore[reportAssignmentType]
     for name, rate in rates.items():
-        table.add_row("bare: " + name.replace("_", " "), "not measured" if rate is None else f"{rate:.0f}")
+        table.add_row("bare: " + name.replace("_", " "), f"{rate:.0f}")
     console.print(table)
     processes: dict[str, dict[str, float]] = found["processes"]  # pyright: ignore[reportAssignmentType]
     table = Table(title="where the time goes")
@@ -182,6 +185,17 @@ def _show(found: dict[str, object]) -> None:
         table.add_column(column, justify="left" if column == "process" else "right")
     for name, figures in sorted(processes.items(), key=lambda item: -item[1]["cpu_us_per_case"]):
         table.add_row(name, f"{figures['cpu_us_per_case']:.0f}", f"{figures['memory_mib']:.0f}")
+    console.print(table)
+    _show_protection(console, found["protection"])  # pyright: ignore[reportArgumentType]
+
+
+def _show_protection(console: Console, costs: Sequence[dict[str, Any]]) -> None:
+    table = Table(title="what protection costs, of the same time")
+    for column in ("what", "CPU us", "of PostgreSQL, us"):
+        table.add_column(column, justify="left" if column == "what" else "right")
+    for cost in costs:
+        postgres = "" if cost["postgres_us"] is None else f"{cost['postgres_us']:.1f}"
+        table.add_row(cost["what"], f"{cost['service_us']:.1f}", postgres)
     console.print(table)
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -16,17 +18,22 @@ _BATCH = 500
 
 async def kafka(broker: Connection, messages: list[bytes]) -> tuple[float, float]:
     """(produced, consumed) messages a second by one idempotent producer and one consumer in one process."""
+    async with topic(broker) as name:
+        return await _produce(broker, name, messages), await _consume(broker, name, len(messages))
+
+
+@asynccontextmanager
+async def topic(broker: Connection) -> AsyncIterator[str]:
+    """The name of a topic that is gone afterwards."""
     admin = AIOKafkaAdminClient(**broker.options())
     await admin.start()
-    topic = f"{_TOPIC}-{time.time_ns()}"
+    name = f"{_TOPIC}-{time.time_ns()}"
     try:
-        await admin.create_topics([NewTopic(topic, 6, 1)])
-        produced = await _produce(broker, topic, messages)
-        consumed = await _consume(broker, topic, len(messages))
+        await admin.create_topics([NewTopic(name, 6, 1)])
+        yield name
     finally:
-        await admin.delete_topics([topic])
+        await admin.delete_topics([name])
         await admin.close()
-    return produced, consumed
 
 
 async def _produce(broker: Connection, topic: str, messages: list[bytes]) -> float:

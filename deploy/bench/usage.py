@@ -29,6 +29,11 @@ def of_stack(run: Path) -> dict[str, Usage]:
     return found
 
 
+def cpu_seconds(pid: int) -> float:
+    """CPU seconds that one process of this machine has used, to the nanosecond."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+
+
 def _children() -> dict[int, list[int]]:
     found: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
