@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -28,21 +29,25 @@ async def to_completion(call: Coroutine[Any, Any, T]) -> T:
         raise
 
 
-async def stopped(stop: Coroutine[Any, Any, None], seconds: int) -> None:
-    """Waits for a client's `stop`, so many seconds at most; what goes wrong with it is logged.
+async def stopped(*stops: Coroutine[Any, Any, None], seconds: float) -> None:
+    """Waits for the `stop` of clients, so many seconds at most; what goes wrong with them is logged.
 
     While the broker is away, aiokafka's `stop` may end as if it had been cancelled: whoever awaited it would end, too,
-    silently. A caller that is cancelled meanwhile waits all the same, or the client's connections would stay open.
+    silently. A caller that is cancelled meanwhile, however often, waits all the same, or the clients' connections would
+    stay open.
     """
-    stopping = asyncio.ensure_future(stop)
-    try:
-        await asyncio.wait([stopping], timeout=seconds)
-    except asyncio.CancelledError:
-        await asyncio.wait([stopping], timeout=seconds)
-        raise
-    finally:
-        unfinished = stopping.cancel()
-    if unfinished:
-        log.warning("a client of the broker did not stop in %d seconds", seconds)
-    elif not stopping.cancelled() and (fault := stopping.exception()) is not None:
-        log.warning("a client of the broker did not stop cleanly: %r", fault)
+    stopping = [asyncio.ensure_future(stop) for stop in stops]
+    until = time.monotonic() + seconds
+    cancelled: asyncio.CancelledError | None = None
+    while (left := until - time.monotonic()) > 0 and not all(one.done() for one in stopping):
+        try:
+            await asyncio.wait(stopping, timeout=left)
+        except asyncio.CancelledError as again:
+            cancelled = again
+    for one in stopping:
+        if one.cancel():
+            log.warning("a client of the broker did not stop in %g seconds", seconds)
+        elif not one.cancelled() and (fault := one.exception()) is not None:
+            log.warning("a client of the broker did not stop cleanly: %r", fault)
+    if cancelled is not None:
+        raise cancelled

@@ -33,6 +33,7 @@ _MAX_POLL_INTERVAL_MS = 300_000
 _METADATA_MS = 30_000
 _STUCK_SECONDS = 30.0
 _READ_SECONDS = 3.0
+_STOP_SECONDS = 10.0
 _LOG_APPEND_TIME = 1
 """Of a record's `timestamp_type`: the broker wrote it down when the record came."""
 _LOOK_AGAIN_SECONDS = 0.05
@@ -121,7 +122,7 @@ class Consumer:
             await self._subscribe(kafka, admin)
             await to_completion(kafka.start())
         except BaseException:
-            await asyncio.gather(self._close(admin), self._close(kafka))
+            await stopped(admin.close(), kafka.stop(), seconds=_STOP_SECONDS)
             raise
         self._kafka, self._admin = kafka, admin  # from now on they may be asked
 
@@ -131,11 +132,8 @@ class Consumer:
         self._mark = None
         self._committed.clear()
         admin, self._admin = self._admin, None
-        await asyncio.gather(*(self._close(client) for client in (admin, kafka) if client is not None))
-
-    async def _close(self, client: AIOKafkaConsumer | AIOKafkaAdminClient) -> None:
-        stop = client.stop if isinstance(client, AIOKafkaConsumer) else client.close
-        await stopped(stop(), 10)
+        if kafka is not None and admin is not None:
+            await stopped(admin.close(), kafka.stop(), seconds=_STOP_SECONDS)
 
     async def _subscribe(self, kafka: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> None:
         wanted = [self._prefix + topic for topic in self._wanted()]

@@ -165,7 +165,7 @@ class Relay:
     async def _close(self, connection: asyncpg.Connection | None, producer: AIOKafkaProducer | None) -> None:
         try:
             if producer is not None:
-                await stopped(producer.stop(), 5)
+                await stopped(producer.stop(), seconds=5)
         finally:  # a process that ends meanwhile cancels the waiting
             if connection is not None:
                 try:

@@ -114,7 +114,7 @@ class Tail:
                 await self._broker.reach(kafka.start())
             await self._follow(kafka, dict(await self._follower.positions()), backoff)
         finally:
-            await stopped(kafka.stop(), 10)
+            await stopped(kafka.stop(), seconds=10)
 
     async def _follow(self, kafka: AIOKafkaConsumer, positions: dict[tuple[str, int], int], backoff: Backoff) -> None:
         self._wanted, self._looked_at, self._ends, self._moved = (), 0.0, {}, False
