@@ -55,6 +55,23 @@ VERSION = 1
 UPCASTERS: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """Superseded type -> a function that turns the `data` of that version into the next; empty while all are v1."""
 
+
+def _as_rating(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Feedback published ratings as its own step `rated`, before intake took them, which knows who filed."""
+    said = attributes["data"]
+    data = {"kind": "rating", "verdict_id": attributes["causationid"], "rating": said["rating"]}
+    if (said.get("comment") or "").strip():
+        data["comment"] = said["comment"]
+    return {**attributes, "type": "casegrid.ReportFiled.v1", "data": {**data, "time_doubtful": said["time_doubtful"]}}
+
+
+MOVED: Mapping[tuple[str, str, str], Callable[[dict[str, Any]], dict[str, Any]]] = {
+    ("casegrid.Progressed.v1", "/services/feedback", "rated"): _as_rating,
+}
+"""Type, source and step that the source says no more -> a function that turns the attributes into those of the fact
+that says the same now, which may be of another type. Nobody writes such records; stores, logs and topics hold them.
+"""
+
 ADAPTERS: Mapping[str, TypeAdapter[Any]] = {
     name: TypeAdapter(PartnerEvent[data] if name == "Request" else Event[data])  # pyright: ignore[reportInvalidTypeForm]  built per type
     for name, data in TYPES.items()
@@ -78,6 +95,10 @@ class Invalid(Exception):
     def __init__(self, words: str, kind: Literal["invalid", "forged"] = "invalid") -> None:
         super().__init__(words)
         self.kind = kind
+
+
+class Unreadable(Exception):
+    """A record in a store of our own cannot be read: a defect, or data of another version. The message names it."""
 
 
 class TooLarge(ValueError):
@@ -189,6 +210,10 @@ def parse(topic: str, raw: bytes) -> Any:
 
     Its type says what it is, the topic which type that must be and who may say it. Raises `Invalid`.
     """
+    return _parsed(topic, raw, None)
+
+
+def _parsed(topic: str, raw: bytes, context: Any) -> Any:
     if len(raw) > MAX_BYTES:
         raise Invalid(f"the record has {len(raw)} bytes, more than {MAX_BYTES}")
     attributes = read_json(raw)
@@ -200,10 +225,10 @@ def parse(topic: str, raw: bytes) -> Any:
     name = name_on(topic)
     kind = attributes.get("type")
     try:
-        if isinstance(kind, str) and kind != type_of(name):
-            event = ADAPTERS[name].validate_json(orjson.dumps(_upcast(name, kind, attributes)), extra="ignore")
-        else:
-            event = ADAPTERS[name].validate_json(raw, extra="ignore")
+        if isinstance(kind, str) and (kind != type_of(name) or _move(attributes) is not None):
+            name, attributes = _upcast(name, kind, attributes)
+            raw = orjson.dumps(attributes)
+        event = ADAPTERS[name].validate_json(raw, extra="ignore", context=context)
     except ValidationError as error:
         raise Invalid(explain(error, tagged=name in _TAGGED)) from None
     if name == "Progressed" and event.source not in PUBLISHERS[event.data.step]:
@@ -214,13 +239,31 @@ def parse(topic: str, raw: bytes) -> Any:
 
 
 def reread(topic: str, raw: bytes) -> Any:
-    """The event in bytes that `parse` took before, or `build` made: read from a store of our own, at half the cost."""
+    """The event in bytes that `parse` took before, or `build` made: read from a store of our own, at half the cost.
+
+    Raises `Unreadable`.
+    """
     name = name_on(topic)
     try:
         event = ADAPTERS[name].validate_json(raw, extra="ignore", context=KEPT)
+        if event.type == type_of(name):
+            return event
     except ValidationError:
-        return parse(topic, raw)  # of a superseded type
-    return event if event.type == type_of(name) else parse(topic, raw)
+        pass  # of a superseded form
+    try:
+        return _parsed(topic, raw, KEPT)
+    except Invalid as fault:
+        raise Unreadable(f"a stored record on {topic} cannot be read ({_which(raw)}): {fault}") from fault
+
+
+def _which(raw: bytes) -> str:
+    """The event in a record that may be none, for whoever is to look for it."""
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        value = None
+    names = {name: value.get(name) for name in ("source", "id", "subject")} if is_object(value) else {}
+    return ", ".join(f"{name} {str(one)[:100]}" for name, one in names.items()) or f"of {len(raw)} bytes, not JSON"
 
 
 def read_json(raw: bytes) -> Any:
@@ -378,15 +421,29 @@ def _refused(word: str) -> Any:
     raise Invalid(f"record: {word} is no JSON number")
 
 
-def _upcast(name: str, kind: str, attributes: dict[str, Any]) -> dict[str, Any]:
-    """The attributes of a superseded type, brought up to date. Raises `Invalid` where the type is unknown."""
-    if kind not in UPCASTERS or kind.rpartition(".v")[0] != f"casegrid.{name}":
+def _move(attributes: Mapping[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
+    """What turns a fact that its source says no more into the one that says the same now; None for any other."""
+    data = attributes.get("data")
+    names = (attributes.get("type"), attributes.get("source"), data.get("step") if is_object(data) else None)
+    return MOVED.get(names) if all(isinstance(name, str) for name in names) else None  # pyright: ignore[reportArgumentType]
+
+
+def _upcast(name: str, kind: str, attributes: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """A superseded event, brought up to date: the name of its type, and its attributes. Raises `Invalid` where its type
+    is unknown.
+    """
+    move = _move(attributes)
+    if move is None and (kind not in UPCASTERS or kind.rpartition(".v")[0] != f"casegrid.{name}"):
         raise Invalid(f"type: {kind[:100]} is not known here; expected {type_of(name)}")
     try:
+        if move is not None:
+            attributes = move(attributes)
+            kind = attributes["type"]
+            name = kind.split(".")[1]
         while kind != type_of(name):
             attributes["data"] = UPCASTERS[kind](attributes["data"])
             base, _, version = kind.rpartition(".v")
             attributes["type"] = kind = f"{base}.v{int(version) + 1}"
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as fault:
         raise Invalid(f"data: is not what {kind} says: {fault!r}") from None
-    return attributes
+    return name, attributes
