@@ -77,8 +77,6 @@ CAUSES: Mapping[str, tuple[str, ...]] = {
     "failed": ("checking",),
     "closed": ("verified", *_RULINGS),
     "rework": ("failed",),
-    # a rating, as feedback said it before intake did (contracts.wire.MOVED)
-    "rated": ("closed",),
     # what is answered
     "refused": ("request",),
     # operators name the parked event where it can be read, else its coordinates in the fact itself
