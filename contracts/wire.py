@@ -23,7 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 from contracts.dispatch import Resolved
 from contracts.envelope import Event, PartnerEvent
 from contracts.feedback import Evaluated
-from contracts.fields import CASE_ID, FROM, KEPT, MAX_INTEGER, TO, Fact, instant, is_list, is_object
+from contracts.fields import CASE_ID, FROM, KEPT, MAX_INTEGER, TO, Attachments, Fact, instant, is_list, is_object
 from contracts.homes import DECIDERS, HOMES, TELLERS, partner_source
 from contracts.intake import REPORT_BYTES, ReportFiled
 from contracts.notice import Notice
@@ -167,8 +167,10 @@ class Circumstances:
 def build(data: Fact, around: Circumstances) -> tuple[Any, bytes]:
     """The event, and the exact bytes that are stored, sent, hashed and replayed from now on.
 
-    Raises `TooLarge`, and `ValidationError` where an attribute breaks the contract (a defect of the caller).
+    Raises `TooLarge`, and `ValidationError` where an attribute breaks the contract (a defect of the caller). Links that
+    the rule came later than are left out: readers would refuse all of the fact for them.
     """
+    data = _without_old_links(data)
     attributes: dict[str, Any] = {
         "specversion": "1.0",
         "source": around.source,
@@ -200,6 +202,14 @@ def build(data: Fact, around: Circumstances) -> tuple[Any, bytes]:
     if len(raw) > most_bytes(data.name):
         raise TooLarge(f"data: the event has {len(raw)} bytes, more than {most_bytes(data.name)}")
     return event, raw
+
+
+def _without_old_links(data: Fact) -> Fact:
+    for name in ("attachments", "evidence"):
+        links: Attachments = getattr(data, name, ())
+        if kept := [one for one in links if not one.lasts]:
+            data = data.model_copy(update={name: tuple(one for one in links if one not in kept)})
+    return data
 
 
 _PARTNER_ENVELOPE: TypeAdapter[PartnerEvent[Any]] = TypeAdapter(PartnerEvent[Any])

@@ -50,14 +50,15 @@ SELECT relname || '.' || attname FROM pg_attribute
  WHERE nspname = current_schema() AND relname = ANY($1::text[]) AND attnum > 0 AND NOT attisdropped
 """
 _PATIENCE_SECONDS = 75
-"""How long a migration waits for a lock: longer than the server lets a session of a role do nothing in a transaction."""
+"""How long a migration waits for a lock: longer than the server lets a role's session sit idle in a transaction."""
 _HOLDERS = """
 SELECT a.pid, a.usename AS role FROM pg_stat_activity a
  WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
    AND coalesce(a.xact_start, '-infinity') < now() - $2 * interval '1 second'
    AND EXISTS (SELECT FROM pg_locks l LEFT JOIN pg_class c ON c.oid = l.relation
-                WHERE l.pid = a.pid AND l.granted AND (
-                      c.relnamespace = to_regnamespace(quote_ident($1)) OR a.usename = $1 AND l.locktype = 'transactionid'))
+                WHERE l.pid = a.pid AND l.granted
+                  AND (c.relnamespace = to_regnamespace(quote_ident($1))
+                       OR a.usename = $1 AND l.locktype = 'transactionid'))
  ORDER BY 1
 """
 """The sessions of so old a transaction that hold a lock in the schema, or have changed something as its role. How old

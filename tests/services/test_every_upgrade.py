@@ -72,7 +72,7 @@ async def fill(service: Service, server: Database) -> None:
         rows, versions = [], dict[str, int]()
         for topic, event, raw in facts():
             own, case = event["source"] == model.source, event["subject"]
-            if own or topic in model.topics and Reader(model).read(record_of(raw, case, topic)):
+            if own or (topic in model.topics and Reader(model).read(record_of(raw, case, topic))):
                 versions[case] = versions.get(case, 0) + 1
                 rows.append((case, versions[case], own, topic, event["id"], aged(raw)))
         columns = ("stream_id", "version", "own", "topic", "event_id", "body")
