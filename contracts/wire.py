@@ -12,7 +12,7 @@ what its type's published JSON Schema says, exactly.
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, get_origin
@@ -23,12 +23,13 @@ from pydantic import TypeAdapter, ValidationError
 from contracts.dispatch import Resolved
 from contracts.envelope import Event, PartnerEvent
 from contracts.feedback import Evaluated
-from contracts.fields import CASE_ID, FROM, KEPT, MAX_INTEGER, TO, Attachments, Fact, instant, is_list, is_object
+from contracts.fields import CASE_ID, FROM, KEPT, MAX_INTEGER, TO, Fact, instant, is_list, is_object
 from contracts.homes import DECIDERS, HOMES, TELLERS, partner_source
 from contracts.intake import REPORT_BYTES, ReportFiled
 from contracts.notice import Notice
 from contracts.progress import PUBLISHERS, Progressed
 from contracts.request import Request
+from contracts.superseded import is_moved, upcast, without_old_links
 from contracts.triage import Assigned
 
 MAX_BYTES = 256 * 1024
@@ -51,26 +52,6 @@ TOPICS = ("ReportFiled", "Assigned", "Resolved", "Evaluated", "Progressed")
 """The topics that are there in every installation; each holds the type of its name. Partners have two more each."""
 
 VERSION = 1
-
-UPCASTERS: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
-"""Superseded type -> a function that turns the `data` of that version into the next; empty while all are v1."""
-
-
-def _as_rating(attributes: dict[str, Any]) -> dict[str, Any]:
-    """Feedback published ratings as its own step `rated`, before intake took them, which knows who filed."""
-    said = attributes["data"]
-    data = {"kind": "rating", "verdict_id": attributes["causationid"], "rating": said["rating"]}
-    if (said.get("comment") or "").strip():
-        data["comment"] = said["comment"]
-    return {**attributes, "type": "casegrid.ReportFiled.v1", "data": {**data, "time_doubtful": said["time_doubtful"]}}
-
-
-MOVED: Mapping[tuple[str, str, str], Callable[[dict[str, Any]], dict[str, Any]]] = {
-    ("casegrid.Progressed.v1", "/services/feedback", "rated"): _as_rating,
-}
-"""Type, source and step that the source says no more -> a function that turns the attributes into those of the fact
-that says the same now, which may be of another type. Nobody writes such records; stores, logs and topics hold them.
-"""
 
 ADAPTERS: Mapping[str, TypeAdapter[Any]] = {
     name: TypeAdapter(PartnerEvent[data] if name == "Request" else Event[data])  # pyright: ignore[reportInvalidTypeForm]  built per type
@@ -170,7 +151,7 @@ def build(data: Fact, around: Circumstances) -> tuple[Any, bytes]:
     Raises `TooLarge`, and `ValidationError` where an attribute breaks the contract (a defect of the caller). Links that
     the rule came later than are left out: readers would refuse all of the fact for them.
     """
-    data = _without_old_links(data)
+    data = without_old_links(data)
     attributes: dict[str, Any] = {
         "specversion": "1.0",
         "source": around.source,
@@ -204,14 +185,6 @@ def build(data: Fact, around: Circumstances) -> tuple[Any, bytes]:
     return event, raw
 
 
-def _without_old_links(data: Fact) -> Fact:
-    for name in ("attachments", "evidence"):
-        links: Attachments = getattr(data, name, ())
-        if kept := [one for one in links if not one.lasts]:
-            data = data.model_copy(update={name: tuple(one for one in links if one not in kept)})
-    return data
-
-
 _PARTNER_ENVELOPE: TypeAdapter[PartnerEvent[Any]] = TypeAdapter(PartnerEvent[Any])
 
 
@@ -235,12 +208,14 @@ def _parsed(topic: str, raw: bytes, context: Any) -> Any:
     name = name_on(topic)
     kind = attributes.get("type")
     try:
-        if isinstance(kind, str) and (kind != type_of(name) or _move(attributes) is not None):
-            name, attributes = _upcast(name, kind, attributes)
+        if isinstance(kind, str) and (kind != type_of(name) or is_moved(attributes)):
+            name, attributes = upcast(name, kind, attributes, type_of)
             raw = orjson.dumps(attributes)
         event = ADAPTERS[name].validate_json(raw, extra="ignore", context=context)
     except ValidationError as error:
         raise Invalid(explain(error, tagged=name in _TAGGED)) from None
+    except ValueError as fault:
+        raise Invalid(str(fault)) from None
     if name == "Progressed" and event.source not in PUBLISHERS[event.data.step]:
         raise Invalid(f"source: {event.source} does not say {event.data.step}", "forged")
     if name == "Notice" and event.data.to != partner_of(topic):
@@ -429,31 +404,3 @@ def _bounded(digits: str) -> int:
 
 def _refused(word: str) -> Any:
     raise Invalid(f"record: {word} is no JSON number")
-
-
-def _move(attributes: Mapping[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
-    """What turns a fact that its source says no more into the one that says the same now; None for any other."""
-    data = attributes.get("data")
-    names = (attributes.get("type"), attributes.get("source"), data.get("step") if is_object(data) else None)
-    return MOVED.get(names) if all(isinstance(name, str) for name in names) else None  # pyright: ignore[reportArgumentType]
-
-
-def _upcast(name: str, kind: str, attributes: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """A superseded event, brought up to date: the name of its type, and its attributes. Raises `Invalid` where its type
-    is unknown.
-    """
-    move = _move(attributes)
-    if move is None and (kind not in UPCASTERS or kind.rpartition(".v")[0] != f"casegrid.{name}"):
-        raise Invalid(f"type: {kind[:100]} is not known here; expected {type_of(name)}")
-    try:
-        if move is not None:
-            attributes = move(attributes)
-            kind = attributes["type"]
-            name = kind.split(".")[1]
-        while kind != type_of(name):
-            attributes["data"] = UPCASTERS[kind](attributes["data"])
-            base, _, version = kind.rpartition(".v")
-            attributes["type"] = kind = f"{base}.v{int(version) + 1}"
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as fault:
-        raise Invalid(f"data: is not what {kind} says: {fault!r}") from None
-    return name, attributes

@@ -8,7 +8,7 @@ ALL_TOPICS = (*TOPICS, EVERY_FROM, EVERY_TO)
 """The five topics, and those of every partner of the registry."""
 
 _SAID_BEFORE = {"rated": ("closed",)}
-"""Labels in the log of what is read as another fact now (contracts.wire.MOVED)."""
+"""Labels in the log of what is read as another fact now (contracts.superseded.MOVED)."""
 
 ALLOWED = [
     f"{label} < {cause}"

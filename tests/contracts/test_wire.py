@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from chassis.kafka.records import Record, read
-from contracts import wire
+from contracts import superseded, wire
 from contracts.dispatch import Resolved
 from contracts.envelope import CONTENT_TYPE
 from contracts.export.examples import scenario
@@ -224,7 +224,7 @@ def test_a_superseded_version_is_read_through_its_upcasters(monkeypatch: pytest.
 
     upcasters = {"casegrid.Resolved.v1": name_the_unit, "casegrid.Resolved.v2": name_the_outcome}
     monkeypatch.setattr(wire, "VERSION", 3)
-    monkeypatch.setattr(wire, "UPCASTERS", upcasters)
+    monkeypatch.setattr(superseded, "UPCASTERS", upcasters)
     old = attributes()
     old["data"] = {**orjson.loads(orjson.dumps(END)), "resolve_by": "2026-05-09T12:00:00Z", "done": True}
     old["data"]["team"] = old["data"].pop("unit")
