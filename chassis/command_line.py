@@ -15,6 +15,7 @@ from chassis.store.database import TRANSIENT_ERRORS, Database
 from chassis.store.derived import rebuild
 from chassis.store.migrations import MigrationError
 from chassis.worker import derived_of
+from contracts.wire import Unreadable
 
 _TELL_SECONDS = 2.0
 
@@ -32,7 +33,7 @@ def main(build: Callable[[Settings], Service]) -> None:
         return
     try:
         tables = asyncio.run(_rebuild(service, settings))
-    except (*TRANSIENT_ERRORS, MigrationError) as fault:
+    except (*TRANSIENT_ERRORS, MigrationError, Unreadable) as fault:
         raise SystemExit(f"{service.name} could not be rebuilt: {in_words(fault)}") from None
     for table in tables:
         words = "equal" if table.equal else f"differs: it was {table.before.digest}, {table.before.rows} rows"

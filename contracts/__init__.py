@@ -12,6 +12,7 @@ request.py    Request       what a partner says on from.<partner>
 notice.py     Notice        what a partner may know, on to.<partner>
 homes.py      who writes which topic
 wire.py       bytes <-> events; the tables of types and topics
+superseded.py what is written so no more, and is read still
 causes.py     what each fact's cause is
 status.py     the public status of a case
 times.py      which instant counts

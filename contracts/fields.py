@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, TypeGuard
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Strict
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Strict, ValidationError
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticCustomError, core_schema
 
@@ -349,6 +349,15 @@ class Attachment(Shape):
     """The SHA-256 of its bytes, hexadecimal."""
     media_type: MediaType | None = None
     """What it is: `image/jpeg`."""
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it may be said again: one that was kept from before there was the rule may break it."""
+        try:
+            type(self).model_validate(dict(self))
+        except ValidationError:
+            return False
+        return True
 
 
 Attachments = Annotated[tuple[Attachment, ...], Field(max_length=50)]

@@ -12,7 +12,7 @@ what its type's published JSON Schema says, exactly.
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, get_origin
@@ -29,6 +29,7 @@ from contracts.intake import REPORT_BYTES, ReportFiled
 from contracts.notice import Notice
 from contracts.progress import PUBLISHERS, Progressed
 from contracts.request import Request
+from contracts.superseded import is_moved, upcast, without_old_links
 from contracts.triage import Assigned
 
 MAX_BYTES = 256 * 1024
@@ -51,9 +52,6 @@ TOPICS = ("ReportFiled", "Assigned", "Resolved", "Evaluated", "Progressed")
 """The topics that are there in every installation; each holds the type of its name. Partners have two more each."""
 
 VERSION = 1
-
-UPCASTERS: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
-"""Superseded type -> a function that turns the `data` of that version into the next; empty while all are v1."""
 
 ADAPTERS: Mapping[str, TypeAdapter[Any]] = {
     name: TypeAdapter(PartnerEvent[data] if name == "Request" else Event[data])  # pyright: ignore[reportInvalidTypeForm]  built per type
@@ -78,6 +76,10 @@ class Invalid(Exception):
     def __init__(self, words: str, kind: Literal["invalid", "forged"] = "invalid") -> None:
         super().__init__(words)
         self.kind = kind
+
+
+class Unreadable(Exception):
+    """A record in a store of our own cannot be read: a defect, or data of another version. The message names it."""
 
 
 class TooLarge(ValueError):
@@ -146,8 +148,10 @@ class Circumstances:
 def build(data: Fact, around: Circumstances) -> tuple[Any, bytes]:
     """The event, and the exact bytes that are stored, sent, hashed and replayed from now on.
 
-    Raises `TooLarge`, and `ValidationError` where an attribute breaks the contract (a defect of the caller).
+    Raises `TooLarge`, and `ValidationError` where an attribute breaks the contract (a defect of the caller). Links that
+    the rule came later than are left out: readers would refuse all of the fact for them.
     """
+    data = without_old_links(data)
     attributes: dict[str, Any] = {
         "specversion": "1.0",
         "source": around.source,
@@ -189,6 +193,10 @@ def parse(topic: str, raw: bytes) -> Any:
 
     Its type says what it is, the topic which type that must be and who may say it. Raises `Invalid`.
     """
+    return _parsed(topic, raw, None)
+
+
+def _parsed(topic: str, raw: bytes, context: Any) -> Any:
     if len(raw) > MAX_BYTES:
         raise Invalid(f"the record has {len(raw)} bytes, more than {MAX_BYTES}")
     attributes = read_json(raw)
@@ -200,12 +208,14 @@ def parse(topic: str, raw: bytes) -> Any:
     name = name_on(topic)
     kind = attributes.get("type")
     try:
-        if isinstance(kind, str) and kind != type_of(name):
-            event = ADAPTERS[name].validate_json(orjson.dumps(_upcast(name, kind, attributes)), extra="ignore")
-        else:
-            event = ADAPTERS[name].validate_json(raw, extra="ignore")
+        if isinstance(kind, str) and (kind != type_of(name) or is_moved(attributes)):
+            name, attributes = upcast(name, kind, attributes, type_of)
+            raw = orjson.dumps(attributes)
+        event = ADAPTERS[name].validate_json(raw, extra="ignore", context=context)
     except ValidationError as error:
         raise Invalid(explain(error, tagged=name in _TAGGED)) from None
+    except ValueError as fault:
+        raise Invalid(str(fault)) from None
     if name == "Progressed" and event.source not in PUBLISHERS[event.data.step]:
         raise Invalid(f"source: {event.source} does not say {event.data.step}", "forged")
     if name == "Notice" and event.data.to != partner_of(topic):
@@ -214,13 +224,31 @@ def parse(topic: str, raw: bytes) -> Any:
 
 
 def reread(topic: str, raw: bytes) -> Any:
-    """The event in bytes that `parse` took before, or `build` made: read from a store of our own, at half the cost."""
+    """The event in bytes that `parse` took before, or `build` made: read from a store of our own, at half the cost.
+
+    Raises `Unreadable`.
+    """
     name = name_on(topic)
     try:
         event = ADAPTERS[name].validate_json(raw, extra="ignore", context=KEPT)
+        if event.type == type_of(name):
+            return event
     except ValidationError:
-        return parse(topic, raw)  # of a superseded type
-    return event if event.type == type_of(name) else parse(topic, raw)
+        pass  # of a superseded form
+    try:
+        return _parsed(topic, raw, KEPT)
+    except Invalid as fault:
+        raise Unreadable(f"a stored record on {topic} cannot be read ({_which(raw)}): {fault}") from fault
+
+
+def _which(raw: bytes) -> str:
+    """The event in a record that may be none, for whoever is to look for it."""
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        value = None
+    names = {name: value.get(name) for name in ("source", "id", "subject")} if is_object(value) else {}
+    return ", ".join(f"{name} {str(one)[:100]}" for name, one in names.items()) or f"of {len(raw)} bytes, not JSON"
 
 
 def read_json(raw: bytes) -> Any:
@@ -376,17 +404,3 @@ def _bounded(digits: str) -> int:
 
 def _refused(word: str) -> Any:
     raise Invalid(f"record: {word} is no JSON number")
-
-
-def _upcast(name: str, kind: str, attributes: dict[str, Any]) -> dict[str, Any]:
-    """The attributes of a superseded type, brought up to date. Raises `Invalid` where the type is unknown."""
-    if kind not in UPCASTERS or kind.rpartition(".v")[0] != f"casegrid.{name}":
-        raise Invalid(f"type: {kind[:100]} is not known here; expected {type_of(name)}")
-    try:
-        while kind != type_of(name):
-            attributes["data"] = UPCASTERS[kind](attributes["data"])
-            base, _, version = kind.rpartition(".v")
-            attributes["type"] = kind = f"{base}.v{int(version) + 1}"
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as fault:
-        raise Invalid(f"data: is not what {kind} says: {fault!r}") from None
-    return attributes

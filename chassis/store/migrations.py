@@ -49,6 +49,21 @@ SELECT relname || '.' || attname FROM pg_attribute
   JOIN pg_class ON pg_class.oid = attrelid JOIN pg_namespace ON pg_namespace.oid = relnamespace
  WHERE nspname = current_schema() AND relname = ANY($1::text[]) AND attnum > 0 AND NOT attisdropped
 """
+_PATIENCE_SECONDS = 75
+"""How long a migration waits for a lock: longer than the server lets a role's session sit idle in a transaction."""
+_HOLDERS = """
+SELECT a.pid, a.usename AS role FROM pg_stat_activity a
+ WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
+   AND coalesce(a.xact_start, '-infinity') < now() - $2 * interval '1 second'
+   AND EXISTS (SELECT FROM pg_locks l LEFT JOIN pg_class c ON c.oid = l.relation
+                WHERE l.pid = a.pid AND l.granted
+                  AND (c.relnamespace = to_regnamespace(quote_ident($1))
+                       OR a.usename = $1 AND l.locktype = 'transactionid'))
+ ORDER BY 1
+"""
+"""The sessions of so old a transaction that hold a lock in the schema, or have changed something as its role. How old
+a transaction of another role is not every administrator may see.
+"""
 _COMMENT = "SELECT format('COMMENT ON DATABASE %I IS %L', current_database(), $1::text)"
 
 REBUILDS = "casegrid.rebuilds"
@@ -105,19 +120,28 @@ def read(component: str, folder: Path) -> list[Migration]:
     return found
 
 
-async def migrate(admin_url: str, name: str, password: str | None, migrations: Sequence[Migration]) -> Migrated:
+async def migrate(
+    admin_url: str,
+    name: str,
+    password: str | None,
+    migrations: Sequence[Migration],
+    *,
+    patience_seconds: float = _PATIENCE_SECONDS,
+) -> Migrated:
     """Makes role and schema `name` if need be, and applies the migrations that are not applied yet, all or none.
 
     Idempotent, and safe to run twice at the same time. Raises `MigrationError` where an applied migration was edited,
     where the schema is newer than these migrations, or where the role is more than a service's. With `password` None
     its password stays as it is. The connection's user must own the database and create roles, else `MigrationError`,
     too. The SQL runs as that user with search_path set to the schema; the role gets what chassis.store.rights says.
+    A transaction that holds a lock for longer than `patience_seconds` is a `MigrationError` that names its session.
     """
     connection = await asyncpg.connect(admin_url, timeout=10)
     try:
         async with connection.transaction():
             await _by_an_administrator(connection, name)
             await _alone(connection)
+            await connection.execute(f"SET LOCAL lock_timeout = {round(patience_seconds * 1000)}")
             await _role(connection, name, password)
             await _schema(connection, name)
             await connection.execute(f'SET LOCAL search_path TO "{name}"')
@@ -138,6 +162,8 @@ async def migrate(admin_url: str, name: str, password: str | None, migrations: S
             await rights.grant(connection, name)
             rebuild = await connection.fetchval("SELECT NOT coalesce(bool_and(rebuilt), true) FROM migrations")
             return Migrated(tuple(one.name for one in pending), rebuild)
+    except asyncpg.LockNotAvailableError as fault:
+        raise MigrationError(await _held_up(connection, name, patience_seconds)) from fault
     except asyncpg.InsufficientPrivilegeError as fault:
         raise MigrationError(
             f"schema {name}: the administrator lacks a right in the database: {fault.args[0]}"
@@ -180,6 +206,15 @@ async def _alone(connection: asyncpg.Connection) -> None:
     """
     (row,) = await connection.fetch(_COMMENT, "Casegrid: a schema and a role for each service")
     await connection.execute(row[0])
+
+
+async def _held_up(connection: asyncpg.Connection, schema: str, seconds: float) -> str:
+    holders = await connection.fetch(_HOLDERS, schema, seconds)
+    named = ", ".join(f"process {one['pid']} of role {one['role']}" for one in holders) or "a session that is gone"
+    return (
+        f"schema {schema}: held up for {seconds:g} seconds by {named}, whose transaction is open; nothing was changed:"
+        " end it with SELECT pg_terminate_backend(<process>), and migrate again"
+    )
 
 
 async def _role(connection: asyncpg.Connection, name: str, password: str | None) -> None:

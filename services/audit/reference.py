@@ -7,5 +7,12 @@ from contracts.wire import TOPICS
 ALL_TOPICS = (*TOPICS, EVERY_FROM, EVERY_TO)
 """The five topics, and those of every partner of the registry."""
 
-ALLOWED = [f"{label} < {cause}" for label, causes in {**CAUSES, "request": REQUEST_CAUSES}.items() for cause in causes]
+_SAID_BEFORE = {"rated": ("closed",)}
+"""Labels in the log of what is read as another fact now (contracts.superseded.MOVED)."""
+
+ALLOWED = [
+    f"{label} < {cause}"
+    for label, causes in {**CAUSES, **_SAID_BEFORE, "request": REQUEST_CAUSES}.items()
+    for cause in causes
+]
 """`effect < cause` for each pair of labels that contracts.causes allows; the cause `any` stands for all."""

@@ -135,6 +135,24 @@ async def test_data_from_before_there_were_migrations_are_named_with_what_to_do(
         await migrate(empty_database.admin_url, "tally", PASSWORD, MIGRATIONS)
 
 
+@pytest.mark.parametrize(
+    "left_open", ["SELECT FROM tally.tallies", "ALTER ROLE tally SET work_mem = '1MB'", "LOCK TABLE tally.streams"]
+)
+async def test_a_session_that_holds_up_a_migration_is_named_and_nothing_waits_for_ever(
+    empty_database: Server, left_open: str
+) -> None:
+    """It may have no time-out: a role sets its own."""
+    later = replace(LENGTHS, sql=f"{LENGTHS.sql}\nALTER TABLE streams ADD COLUMN more text")
+    await migrate(empty_database.admin_url, "tally", PASSWORD, MIGRATIONS)
+    holder = await asyncpg.connect(empty_database.url("tally"))
+    await holder.execute(f"SET idle_in_transaction_session_timeout = 0; BEGIN; {left_open}")
+    named = f"schema tally: held up for 0.3 seconds by process {holder.get_server_pid()} of role tally, whose"
+    with pytest.raises(MigrationError, match=named):
+        await migrate(empty_database.admin_url, "tally", PASSWORD, (*MIGRATIONS, later), patience_seconds=0.3)
+    await holder.close()
+    assert (await migrate(empty_database.admin_url, "tally", PASSWORD, (*MIGRATIONS, later))).applied
+
+
 async def test_a_migration_of_comments_alone_is_applied(empty_database: Server) -> None:
     """A number that was given to something which then was not needed."""
     remark = Migration("tally", 2, "0002_remark", "-- rebuild\n/* what the views hold has changed, no table */")

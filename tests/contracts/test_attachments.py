@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from contracts.fields import Attachment
-from contracts.wire import Invalid, parse, reread
+from contracts.wire import Circumstances, Invalid, build, parse, reread
 from tests.contracts.mutations import EXAMPLES, whole
 from tests.contracts.oracle import faults
 from tests.support.attachments import ELSEWHERE, MEDIA_TYPES, NO_MEDIA_TYPES, PUBLIC
@@ -72,3 +72,18 @@ def test_no_service_publishes_one_that_points_elsewhere(uri: str) -> None:
 def test_what_was_taken_before_there_was_the_rule_is_still_read_from_a_store_of_our_own() -> None:
     topic, raw = attached("ReportFiled.new", uri="s3://photos/7.jpg", media_type="jpeg")
     assert reread(topic, raw).data.attachments[0].uri == "s3://photos/7.jpg"
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_a_fact_that_follows_from_what_was_taken_before_there_was_the_rule_is_read_without_the_link(title: str) -> None:
+    """A case that was open then goes on: the work is given out again, and partners are told."""
+    field = TITLES[title]
+    topic, raw = attached(title, uri="urn:casegrid:attachment:burst")
+    kept = reread(topic, raw)
+    links = (*getattr(kept.data, field), Attachment(uri=PUBLIC[0]))
+    told, said = build(
+        kept.data.model_copy(update={field: links}),
+        Circumstances(kept.id, kept.source, kept.subject, kept.time, kept.recordedtime, 1, kept.id),
+    )
+    assert parse(topic, said) == told
+    assert [one.uri for one in getattr(told.data, field)] == [PUBLIC[0]]

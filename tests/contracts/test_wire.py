@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from chassis.kafka.records import Record, read
-from contracts import wire
+from contracts import superseded, wire
 from contracts.dispatch import Resolved
 from contracts.envelope import CONTENT_TYPE
 from contracts.export.examples import scenario
 from contracts.export.schemas import nodes
 from contracts.fields import MAX_INTEGER, Attachment
-from contracts.intake import REPORT_BYTES, NewReport, Supplement
+from contracts.intake import REPORT_BYTES, NewReport, Rating, Supplement
 from contracts.request import Arrive
 from contracts.wire import MAX_BYTES, TOPICS, TYPES, Circumstances, Invalid, TooLarge, build, identity, parse, reread
 from tests.contracts import strategies
@@ -224,7 +224,7 @@ def test_a_superseded_version_is_read_through_its_upcasters(monkeypatch: pytest.
 
     upcasters = {"casegrid.Resolved.v1": name_the_unit, "casegrid.Resolved.v2": name_the_outcome}
     monkeypatch.setattr(wire, "VERSION", 3)
-    monkeypatch.setattr(wire, "UPCASTERS", upcasters)
+    monkeypatch.setattr(superseded, "UPCASTERS", upcasters)
     old = attributes()
     old["data"] = {**orjson.loads(orjson.dumps(END)), "resolve_by": "2026-05-09T12:00:00Z", "done": True}
     old["data"]["team"] = old["data"].pop("unit")
@@ -236,6 +236,38 @@ def test_a_superseded_version_is_read_through_its_upcasters(monkeypatch: pytest.
     assert event.data == Resolved(**END, outcome="fixed")
     old["data"]["assignment_id"] = "?"
     assert "data.assignment_id" in refusal("Resolved", old)
+
+
+RATED = {"time_doubtful": False, "step": "rated", "rating": 4, "comment": "water is back"}
+
+
+def rated(**more: Any) -> dict[str, Any]:
+    """As feedback published a rating before intake did."""
+    found = {**attributes("Progressed.verified.v1.json"), "causationid": CASE, "data": {**RATED, **more}}
+    return {**found, "source": "/services/feedback"}
+
+
+@pytest.mark.parametrize(("comment", "kept"), [("water is back", "water is back"), (" ", None), (None, None)])
+def test_a_rating_that_feedback_published_is_read_as_one_of_intakes(comment: str | None, kept: str | None) -> None:
+    raw = orjson.dumps(rated(comment=comment))
+    event = parse("Progressed", raw)
+    assert event == reread("Progressed", raw)
+    assert event.data == Rating(verdict_id=CASE, rating=4, comment=kept)
+    assert (event.source, event.type) == ("/services/feedback", "casegrid.ReportFiled.v1")
+
+
+def test_nobody_else_says_that_a_case_was_rated() -> None:
+    told = refusal("Progressed", {**rated(), "source": "/services/triage"})
+    assert told.startswith("data.step: must be one of")
+    assert "data" in refusal("Progressed", rated(rating=None))
+    assert "data" in refusal("Progressed", {**rated(), "causationid": None})
+
+
+@pytest.mark.parametrize("raw", [b"", b"[]", b"{", orjson.dumps(rated(rating=6)), orjson.dumps(rated(step="gone"))])
+def test_a_stored_record_that_cannot_be_read_is_named(raw: bytes) -> None:
+    with pytest.raises(wire.Unreadable, match="a stored record on Progressed cannot be read") as told:
+        reread("Progressed", raw)
+    assert (rated()["id"] in str(told.value)) == (len(raw) > 2)
 
 
 @pytest.mark.parametrize("topic", [*TOPICS, "from.fire", "to.fire"])

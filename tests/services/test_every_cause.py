@@ -8,13 +8,16 @@ from typing import Any
 
 import asyncpg
 import httpx
+import orjson
 import pytest
 
+from chassis.engine.model import Model
 from chassis.runtime import Runtime, application
 from chassis.service import Service
 from chassis.settings import Settings
 from chassis.store.migrations import migrate
 from tests.services.every import ask, operations
+from tests.support.facts import case_id
 from tests.support.infrastructure import PASSWORD, Database
 from tests.support.services import NOWHERE, Running, eventually, running, token
 
@@ -100,3 +103,30 @@ async def test_a_database_without_its_tables_is_not_quoted(api: Running, empty_d
             found.add(answer.status_code)
             assert_silent(answer, answer.status_code) if answer.status_code == 503 else None
     assert 503 in found
+
+
+STORED = """
+INSERT INTO events (stream_id, version, own, topic, event_id, body, recorded_at)
+VALUES ($1, 1, true, 'Progressed', $2, $3, now())
+"""
+LOGGED = """
+INSERT INTO log (index, topic, partition, "offset", headers, body, valid, case_id, event_id)
+VALUES (0, 'Progressed', 0, 0, '[]', $3, true, $1, $2)
+"""
+
+
+async def test_a_stored_record_that_cannot_be_read_is_no_fault_of_whoever_asks_and_is_named_in_the_log(
+    api: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after an upgrade that does not know what was stored before it."""
+    case, event = case_id(), case_id()
+    body = orjson.dumps({"source": "/services/x", "id": event, "subject": case, "data": {"step": "hidden"}})
+    decides = isinstance(api.runtime.service.model, Model)
+    await api.runtime.database.fetch(STORED if decides else LOGGED, case, event, body)
+    if decides:
+        answer = await api.client.post("/access", headers=OPERATOR, json={"case_id": case, "reason": "x"})
+    else:
+        answer = await api.client.get("/log/0", headers=OPERATOR)
+    assert_silent(answer, 500)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert f"id {event}, subject {case}" in caplog.text

@@ -116,6 +116,32 @@ async def test_the_role_of_a_service_is_denied_to(
         await session.execute(ATTEMPTS[attempt].format_map(names))
 
 
+SHADOW = """
+BEGIN; CREATE TEMPORARY TABLE log (index bigint); INSERT INTO pg_temp.log VALUES (6);
+INSERT INTO audit.log (index, topic, partition, "offset", headers, valid) VALUES (7, 'x', 0, 0, '[]', true)
+"""
+
+
+@pytest.mark.parametrize("service", ["audit"])
+@pytest.mark.parametrize("first", ["", "SET search_path = pg_temp, audit;"])
+async def test_a_table_of_the_session_does_not_stand_in_for_the_log(session: asyncpg.Connection, first: str) -> None:
+    with pytest.raises(asyncpg.CheckViolationError, match="the log is gapless: indexes 7 to 7"):
+        await session.execute(first + SHADOW)
+
+
+async def test_functions_of_a_service_look_for_tables_where_no_session_can_put_one(
+    service: str, session: asyncpg.Connection
+) -> None:
+    """Those that look for none need no path."""
+    rows = await session.fetch(
+        "SELECT proname, proconfig::text AS settings FROM pg_proc"
+        " WHERE pronamespace = $1::regnamespace AND prosrc ~* '\\y(from|into|update|join)\\y'",
+        service,
+    )
+    assert {row["proname"] for row in rows} == ({"refuse_gap"} if service == "audit" else set())
+    assert [row["settings"] for row in rows] == [f'{{"search_path={service}, pg_temp"}}' for _ in rows]
+
+
 RIGHTS = """
 SELECT t.tablename, array_agg(DISTINCT g.privilege_type) FILTER (WHERE g.privilege_type IS NOT NULL) AS whole,
        ARRAY(SELECT DISTINCT c.privilege_type || ' ' || c.column_name FROM information_schema.column_privileges c
@@ -243,6 +269,26 @@ async def test_rights_that_somebody_added_are_taken_back_at_the_next_migration(
     session = await asyncpg.connect(empty_database.url("triage"))
     assert (await granted(session, "triage"))["events"] == {"SELECT", "INSERT"}
     assert await session.fetchval("SHOW statement_timeout") == SETTINGS["statement_timeout"]
+    await session.close()
+
+
+@pytest.mark.parametrize("where", ["", " IN DATABASE {database}"])
+async def test_what_a_role_has_set_for_its_sessions_is_gone_after_the_next_migration(
+    empty_database: infrastructure.Database, where: str
+) -> None:
+    """Whoever has its password can stop the service so, until `make up`; the password is set again, too."""
+    own, admin = empty_database.url("triage"), empty_database.admin_url
+    await migrate(admin, "triage", PASSWORD, migrations_of("triage"))
+    setting = f"ALTER ROLE triage{where.format(database=empty_database.name)} SET"
+    for value in ("default_transaction_read_only = on", "search_path = nowhere", "statement_timeout = 0"):
+        await execute(own, f"BEGIN READ WRITE; {setting} {value}; COMMIT")
+    await execute(own, "BEGIN READ WRITE; ALTER ROLE triage PASSWORD 'another'; COMMIT")
+    with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+        await execute(empty_database.url("triage", "another"), "DELETE FROM triage.outdated")
+    await migrate(admin, "triage", PASSWORD, migrations_of("triage"))
+    session = await asyncpg.connect(own)
+    await session.execute("DELETE FROM triage.outdated")
+    assert {name: await session.fetchval(f"SHOW {name}") for name in SETTINGS} == SETTINGS
     await session.close()
 
 

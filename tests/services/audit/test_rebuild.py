@@ -133,4 +133,11 @@ async def test_the_command_line_says_whether_the_table_is_equal(
     done = await asyncio.to_thread(run, "rebuild")
     assert re.fullmatch(r"audit\.cases: 3 rows, checksum \S+, differs: it was \S+, 3 rows\n", done.stdout)
     assert [row["title"] for row in await store.fetch(ROWS)] == ["leak 0", "leak 1", "leak 2"]
+    await store.fetch(
+        'INSERT INTO log (index, topic, partition, "offset", headers, body, valid, case_id)'
+        " SELECT 3, topic, partition, 99, headers, '{}', true, case_id FROM log WHERE index = 2"
+    )
+    done = await asyncio.to_thread(run, "rebuild")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("audit could not be rebuilt: Unreadable: a stored record on ")
     assert (await asyncio.to_thread(run, "rebuilt")).returncode == 2
