@@ -143,16 +143,14 @@ def _ruled(case: Case, event: Event[Any]) -> Changes:
         changes["units"] = {**{assignment.id: (assignment.unit, 0) for assignment in data.plan}, **case.units}
     if sequence <= case.ruling_sequence:
         return changes
-    changes |= {"ruling_sequence": sequence, "ruled_at": event.time, "merged_into": None}
+    changes |= {"ruling_sequence": sequence, "ruled_at": event.time}
+    changes["merged_into"] = data.into if isinstance(data, Merged) else None
     match data:
         case Dispatched():
             changes |= {"priority": data.priority, "ruled_category": data.category, "ruled_area": data.area}
-        case Merged():
-            changes["merged_into"] = data.into
+        case Merged() | Rejected() | Withdrawn():
             changes["ruled_category"] = data.category or case.ruled_category
             changes["ruled_area"] = data.area or case.ruled_area
-        case Rejected() | Withdrawn():
-            pass
         case _:
             assert_never(data)
     return changes
