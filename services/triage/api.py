@@ -124,8 +124,8 @@ async def rule_on_case(
     To dispatch, name what the rules could not find: the category (`ruling.category`), the area (`ruling.area`), or,
     after a return, the units, if none is left above (`ruling.units`). Units that are named must take over all returned
     work (`ruling.incomplete`), and only such work (`ruling.replaces`). A case cannot be merged into itself
-    (`merge.self`), nor into one that is over (`merge.target`) or that the caller may not read (`merge.outside`). What is
-    merged into a sensitive case takes its category, and is hidden from whom that case is hidden from.
+    (`merge.self`), nor into one that is over (`merge.target`) or that the caller may not read (`merge.outside`).
+    What is merged into a sensitive case takes its category, and is hidden as that case is.
     """
     if body.area is not None:
         reader.require_area(body.area)

@@ -19,16 +19,19 @@ from chassis.store.migrations import migrate
 from chassis.web.roles import ANYONE, SIGNED_IN, Access, Bound, Route
 from chassis.worker import Recorder
 from contracts.dispatch import Resolved
+from contracts.feedback import Evaluated
 from contracts.fields import Fact, Place, instant
 from contracts.progress import Accessed, Forged
 from contracts.roles import Role
 from contracts.triage import Dispatched, Rejected, Withdrawn
 from services.audit.service import build as audit
 from services.dispatch.service import build as dispatch
+from services.intake.service import build as intake
 from services.triage.service import build as triage
 from tests.docs.pages import page
 from tests.services import reading
 from tests.services.dispatch.desk import listening, partner, register
+from tests.services.every import serving
 from tests.support import rulings
 from tests.support.facts import case_id, fact_record, report
 from tests.support.infrastructure import PASSWORD, Database
@@ -570,6 +573,45 @@ async def test_what_is_merged_into_a_case_does_not_give_a_sensitive_one_away(
             assert shown.json()["merged_reports"] == number
             found = await api.client.get("/cases", headers=who, params={"merged_into": leader})
             assert len(found.json()["items"]) == number
+        other = case_of(Kind(True, False, True), cases)
+        assert (await rule(waiting, other, chief)).json()["ruling"]["category"] == SENSITIVE
+        assert (await api.client.get(f"/cases/{waiting}", headers=acceptor)).status_code == 404
+
+
+async def test_a_merged_report_does_not_tell_of_a_case_that_its_reader_may_not_read(
+    empty_database: Database, district_folder: Path
+) -> None:
+    """Whoever filed it hears what became of that case, and not what it is about."""
+    district = Settings.model_validate({"CASEGRID_DISTRICT": district_folder})
+    chief, filer = token("chief", "shift_leader"), token("li", "reporter")
+    acceptor = token("wang", "acceptor", areas=(COMMUNITY,))
+    async with serving(intake(district), empty_database) as api:
+        for kind, said in (
+            (Kind(True, True, True), {"category": SENSITIVE}),
+            (Kind(True, True, True), {}),  # it is found to be sensitive only after the merger
+            (Kind(False, True, False), {}),
+        ):
+            leader, between = [await reported(api, INSIDE) for _ in range(2)]
+            body = {"title": "noise", "place": {"area": INSIDE}, "category": OPEN_TO_ALL}
+            case = (await api.client.post("/reports", headers=filer, json=body)).json()["case_id"]
+            await heard(api, between, rulings.merged(leader))
+            duplicate = Evaluated(verdict="closed", outcome="duplicate", reason=f"it is {between}")
+            await heard(api, case, rulings.merged(between, **said), duplicate)
+            await heard(api, leader, given_out(leader, kind), Evaluated(verdict="closed", outcome="fixed"))
+            for who, outcomes in (
+                (chief, [("fixed", said.get("category", OPEN_TO_ALL), between)] * 2),
+                (filer, [("fixed", None if said else OPEN_TO_ALL, between)] * 2),
+                (acceptor, [] if said else [("duplicate", OPEN_TO_ALL, None if kind.sensitive else between)] * 2),
+            ):
+                one = await api.client.get(f"/reports/{case}", headers=who)
+                page = await api.client.get("/reports", headers=who)
+                found = [each for each in (one.json(), *page.json()["items"]) if each.get("case_id") == case]
+                assert [(each["outcome"], each["category"], each["merged_into"]) for each in found] == outcomes, kind
+                assert [each["reason"] for each in found] == [None] * len(found)
+            reporter = (await api.client.get(f"/reports/{case}", headers=chief)).json()["reporter_ref"]
+            body = {"case_id": case, "purpose": "call back"}
+            asked = await api.client.post(f"/reporters/{reporter}/disclosure", headers=acceptor, json=body)
+            assert asked.status_code == (404 if said else 200), kind
 
 
 async def test_the_live_board_counts_what_its_client_may_see(
