@@ -501,7 +501,7 @@ async def test_a_case_is_read_as_what_it_turned_out_to_be_with_all_that_was_befo
         due = [expected(asker, later, "triage") for asker in STAFF]
         assert await statuses(api, case, *STAFF) == due, later
         for asker, status in zip(STAFF, due, strict=True):
-            for minutes in (1, 3) if name == "audit" else ():
+            for minutes in (1, 3) if name == "audit" else ():  # before and after
                 at = {"at": instant(NOW + timedelta(minutes=minutes))}
                 answer = await api.client.get(f"/cases/{case}", headers=asker.headers, params=at)
                 assert answer.status_code == status, (asker, later, minutes)
