@@ -21,6 +21,7 @@ from chassis.worker import Recorder
 from contracts.dispatch import Resolved
 from contracts.feedback import Evaluated
 from contracts.fields import Fact, Place, instant
+from contracts.intake import Rating
 from contracts.progress import Accessed, Forged
 from contracts.roles import Role
 from contracts.triage import Dispatched, Rejected, Withdrawn
@@ -434,12 +435,15 @@ ENDINGS: dict[str, Callable[..., Fact]] = {
 }
 
 
+SAID = NOW - timedelta(hours=1)
+
+
 async def heard(api: Running, case: str, *facts: Fact) -> None:
-    """A service takes in what others said of a case, a minute between two of them."""
+    """A service takes in what others said of a case since `SAID`, each a minute later."""
     model = api.runtime.service.model
     worker = api.runtime.worker if isinstance(model, Recorder) else api.runtime.inbox
     for n, fact in enumerate(facts, start=1):
-        await worker.process([fact_record(case, fact, sequence=n, time=NOW + timedelta(minutes=n))])
+        await worker.process([fact_record(case, fact, sequence=n, time=SAID + timedelta(minutes=n))])
 
 
 async def reported(api: Running, area: str, category: str | None = None) -> str:
@@ -478,15 +482,23 @@ async def test_a_case_that_ended_before_it_was_given_out_is_read_by_its_place_an
         await heard(api, case, ruled(category=kind.category, area=kind.area))
         due = [expected(asker, kind, "triage") for asker in STAFF]
         assert await statuses(api, case, *STAFF) == due, (ending, kind)
-        for asker in STAFF if name != "dispatch" else ():
-            found = await api.client.get(LISTS[name], headers=asker.headers, params={"limit": 200})
+        lists: dict[str, dict[str, str]] = {LISTS[name]: {}} if name != "dispatch" else {}
+        if name == "feedback":
+            await heard(api, case, Rating(rating=2, verdict_id=case_id()))
+            lists["/indicators/cases"] = {"population": "rated", "by": "category", "key": kind.category}
+        for asker, (path, query) in product(STAFF, lists.items()):
+            found = await api.client.get(path, headers=asker.headers, params={"limit": 200, **query})
             shown = case in {one["case_id"] for one in found.json()["items"]}
-            assert shown is sees(asker, kind, "triage"), (ending, asker, kind)
+            assert shown is sees(asker, kind, "triage"), (ending, asker, kind, path)
     if name in ("dispatch", "feedback"):
         for ending, ruled in ENDINGS.items():
             await heard(api, old := case_id(), ruled())
             whole = [asker.role != "dispatcher" and asker.areas != (COMMUNITY,) for asker in STAFF]
             assert [status == 200 for status in await statuses(api, old, *STAFF)] == whole, ending
+
+
+LATER = (Kind(True, True, True), Kind(False, True, False))
+"""What a case may turn out to be: sensitive, or elsewhere."""
 
 
 async def test_a_case_is_read_as_what_it_turned_out_to_be_with_all_that_was_before(api: Running) -> None:
@@ -495,14 +507,14 @@ async def test_a_case_is_read_as_what_it_turned_out_to_be_with_all_that_was_befo
     if name == "triage":
         pytest.skip("a state holds the latest ruling alone")
     first = Kind(True, True, False)
-    for later in (Kind(True, True, True), Kind(False, True, False)):
+    for later in LATER:
         case = await reported(api, first.area)
         await heard(api, case, given_out(case, first), given_out(case, later, round=2))
         due = [expected(asker, later, "triage") for asker in STAFF]
         assert await statuses(api, case, *STAFF) == due, later
         for asker, status in zip(STAFF, due, strict=True):
             for minutes in (1, 3) if name == "audit" else ():  # before and after
-                at = {"at": instant(NOW + timedelta(minutes=minutes))}
+                at = {"at": instant(SAID + timedelta(minutes=minutes))}
                 answer = await api.client.get(f"/cases/{case}", headers=asker.headers, params=at)
                 assert answer.status_code == status, (asker, later, minutes)
             for number in ("1.1", "2.1") if name == "dispatch" else ():
@@ -576,6 +588,21 @@ async def test_what_is_merged_into_a_case_does_not_give_a_sensitive_one_away(
         other = case_of(Kind(True, False, True), cases)
         assert (await rule(waiting, other, chief)).json()["ruling"]["category"] == SENSITIVE
         assert (await api.client.get(f"/cases/{waiting}", headers=acceptor)).status_code == 404
+
+
+async def test_audit_shows_of_what_was_merged_into_a_case_what_its_reader_may_read(
+    empty_database: Database, district_folder: Path
+) -> None:
+    district = Settings.model_validate({"CASEGRID_DISTRICT": district_folder})
+    async with serving(audit(district), empty_database) as api:
+        leader, followers = await reported(api, INSIDE), [await reported(api, INSIDE) for _ in range(3)]
+        for case, kind in zip(followers, (Kind(True, True, False), *LATER), strict=True):
+            await heard(api, case, rulings.merged(leader, category=kind.category, area=kind.area))
+        for role, areas, number in (("dispatcher", (COMMUNITY,), 1), ("dispatcher", ("CH",), 2), ("auditor", (), 3)):
+            for query in ({}, {"at": instant(NOW)}):
+                answer = await api.client.get(f"/cases/{leader}", headers=token("x", role, areas=areas), params=query)
+                shown = [one["case_id"] for one in answer.json()["merged"]]
+                assert len(shown) == number, (role, areas, query)
 
 
 async def test_a_merged_report_does_not_tell_of_a_case_that_its_reader_may_not_read(
