@@ -45,12 +45,6 @@ HOMES: Mapping[str, str] = {
     "Evaluated": service_source("feedback"),
 }
 """Topic -> the one source that writes it."""
-DECIDERS = frozenset(HOMES.values())
-"""The services that decide. On Progressed each writes its own steps, what became of a record parked with it, and which
-records bear its name but are not its own. One that is the home of no topic is added here."""
-TELLERS = frozenset({HOMES["ReportFiled"], HOMES["Resolved"]})
-"""Who takes partners' requests and writes `to.<partner>`."""
-
 SENDS: Mapping[str, Sequence[str]] = {
     "intake": ("ReportFiled", "Progressed", EVERY_TO),
     "triage": ("Assigned", "Progressed"),
@@ -60,6 +54,18 @@ SENDS: Mapping[str, Sequence[str]] = {
     "partner": (EVERY_FROM,),
 }
 """Who writes what; `partner` stands for each, on its own topic only."""
+
+
+def _senders(topic: str) -> frozenset[str]:
+    return frozenset(service_source(who) for who, topics in SENDS.items() if topic in topics)
+
+
+DECIDERS = _senders("Progressed")
+"""The services that decide. On Progressed each writes its own steps, what became of a record parked with it, and which
+records bear its name but are not its own."""
+TELLERS = _senders(EVERY_TO)
+"""Who takes partners' requests and writes `to.<partner>`."""
+
 RECEIVES: Mapping[str, Sequence[str]] = {
     "intake": ("Assigned", "Evaluated", EVERY_FROM),
     "triage": ("ReportFiled", "Resolved", "Evaluated"),

@@ -47,8 +47,8 @@ class Matter:
     units: frozenset[str] = frozenset()
     """Those that have, had or are offered an assignment of it."""
     told: bool = True
-    """Whether the service hears of every category. One that hears of it only when work is given out takes a case that
-    ended before for a sensitive one."""
+    """Whether the service hears of every category. One that hears of it by rulings alone takes a case whose rulings do
+    not say it for a sensitive one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,16 +122,21 @@ class Dispatched(_Assigned):
     """Why the ruling is what it is."""
 
 
-class Merged(_Assigned):
-    """The report is about what case `into` is about already."""
+class _Ended(_Assigned):
+    """A ruling that gives out no work. What it is about tells its readers who may read the case."""
+
+    category: Name | None = None
+    """What it is about, by the catalogue, as far as triage knows."""
+    area: AreaPath | None = None
+    """Where it is, as far as triage knows."""
+
+
+class Merged(_Ended):
+    """The report is about what case `into` is about already. If that case is sensitive, `category` is that case's."""
 
     ruling: Literal["merged"] = "merged"
     into: CaseId
     """The case that it joins."""
-    category: Name | None = None
-    """What it is about, by the catalogue."""
-    area: AreaPath | None = None
-    """Where it is."""
     said: Line | None = None
     """The report's title, for whoever works on the leader."""
     explanation: Explanation
@@ -144,7 +149,7 @@ does not say enough.
 """
 
 
-class Rejected(_Assigned):
+class Rejected(_Ended):
     """The report is not filed as a case."""
 
     ruling: Literal["rejected"] = "rejected"
@@ -155,7 +160,7 @@ class Rejected(_Assigned):
     """Why the ruling is what it is."""
 
 
-class Withdrawn(_Assigned):
+class Withdrawn(_Ended):
     """The reporter took the report back, and triage agreed; open assignments are to be cancelled."""
 
     ruling: Literal["withdrawn"] = "withdrawn"

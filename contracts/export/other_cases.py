@@ -180,7 +180,8 @@ def _withdrawn(told: Story) -> None:
 
     asked = told.request("11:12:00", "hotline", case, Withdraw(reason="车主已挪车"), cause=ruled, actor=_AGENT)
     back = told.take(asked, "intake", Withdrawal(reason="车主已挪车"))
-    agreed = told.fact("11:12:02", "triage", case, Withdrawn(reason="车主已挪车"), cause=back)
+    withdrawn = Withdrawn(reason="车主已挪车", category=round_.category, area=AREA)
+    agreed = told.fact("11:12:02", "triage", case, withdrawn, cause=back)
     _ruled(told, agreed)
     for part in (lead, police, grid):
         stop = Resolved(
@@ -375,6 +376,8 @@ def _not_reproducible(told: Story) -> None:
     no = Rejected(
         why="not_reproducible",
         reason="现场核实路灯正常",
+        category=look.category,
+        area=AREA,
         explanation=because("a grid member looked, and did not find it"),
     )
     rejected = told.fact("13:41:00", "triage", case, no, cause=looking, actor=COLLECTOR)

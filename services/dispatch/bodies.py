@@ -263,7 +263,9 @@ class AssignmentPage(Answer):
 
 
 class CaseDetail(Answer):
-    """A case as dispatch knows it. What describes it is null if it was never assigned."""
+    """A case as dispatch knows it. What describes it is null if it was never assigned; category and area if no ruling
+    says them.
+    """
 
     case_id: str = Field(description="The case.", examples=[CASE])
     status: CaseStatus = Field(description="The case's status, as far as dispatch can tell.", examples=["on_scene"])

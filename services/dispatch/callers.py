@@ -92,17 +92,16 @@ class Reading:
         """
         found, version = await queries.assignment(self.database, assignment_id, self.now)
         shown = found.shown
-        matter = Matter(shown["area"], shown["category"], found.units, told=False)
-        await self.reader.sight(shown["case_id"], matter, f"there is no assignment {assignment_id}")
+        await self.reader.sight(shown["case_id"], found.matter, f"there is no assignment {assignment_id}")
         return shown, version
 
     async def case(self, case_id: str) -> tuple[dict[str, Any], int]:
         """The case with those of its assignments that the caller may see, and its version. Raises the same."""
         case, found, version = await queries.case(self.database, case_id, self.now)
-        units = frozenset[str]().union(*(one.units for one in found))
+        units = frozenset[str]().union(*(one.matter.units for one in found))
         matter = Matter(case["area"], case["category"], units, told=False)
         sight = await self.reader.sight(case_id, matter, f"there is no case {case_id}")
-        seen = [one.shown for one in found if sight is Sight.WHOLE or self.scope.units & one.units]
+        seen = [one.shown for one in found if sight is Sight.WHOLE or self.scope.units & one.matter.units]
         return {**case, "assignments": seen}, version
 
 
@@ -147,17 +146,15 @@ def matter_of(assignment_id: str, state: Case) -> Matter | None:
     if assignment is None:
         return None
     # Who was offered it and came too late hears that it is taken.
-    return Matter(assignment.ruling.area, assignment.ruling.category, frozenset(assignment.candidates_ever))
+    return Matter(state.area, state.category, frozenset(assignment.candidates_ever), told=False)
 
 
 def matter(state: Case) -> Matter | None:
     """What the rule asks of a case that is read; None if triage has not ruled on it."""
-    ruling = state.ruling
-    if state.standing.status is None or (ruling is None and state.ended_by is None):
+    if state.standing.status is None or (state.ruling is None and state.ended_by is None):
         return None
-    area, category = (ruling.area, ruling.category) if ruling is not None else (None, None)
     units = frozenset[str]().union(*(one.readers for one in state.assignments.values()))
-    return Matter(area, category, units, told=False)
+    return Matter(state.area, state.category, units, told=False)
 
 
 async def _reading(process: DecidingProcessDep, reader: ReaderDep) -> Reading:

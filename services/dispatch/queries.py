@@ -12,7 +12,7 @@ from chassis.store.conditions import Conditions
 from chassis.store.database import Database
 from chassis.web.paging import PageQuery, page, position
 from contracts.dispatch import Outcome
-from contracts.reading import Scope
+from contracts.reading import Matter, Scope
 from contracts.status import Stage
 from services.dispatch.bodies import AssignmentFilters, QueueFilters, UnitFilters
 from services.dispatch.lights import LIGHT, Light
@@ -36,10 +36,10 @@ _UNITS = "ARRAY(SELECT o.unit FROM offers o WHERE o.assignment_id = a.assignment
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An assignment as the API shows it, and the units whose people may read it."""
+    """An assignment as the API shows it, and what the rule of reading asks of it."""
 
     shown: dict[str, Any]
-    units: frozenset[str]
+    matter: Matter
 
 
 async def assignments(database: Database, filters: AssignmentFilters, scope: Scope, now: datetime) -> dict[str, Any]:
@@ -86,7 +86,7 @@ async def assignments_of(
 async def assignment(database: Database, assignment_id: str, now: datetime) -> tuple[Found, int]:
     """An assignment, and the version of its case. Raises `Unknown`."""
     row = await database.fetchrow(
-        f"SELECT a.yellow_at, a.red_at, a.item, s.version, {_UNITS} FROM assignments a"
+        f"SELECT a.area, a.category, a.yellow_at, a.red_at, a.item, s.version, {_UNITS} FROM assignments a"
         " JOIN streams s ON s.stream_id = a.case_id WHERE a.assignment_id = $1",
         assignment_id,
     )
@@ -201,7 +201,8 @@ async def _page(database: Database, wanted: _Wanted, query: PageQuery, now: date
 
 def _found(row: Any, now: datetime) -> Found:
     shown = _shown(row, now)
-    return Found(shown, frozenset((shown["unit"], *row["others"])))
+    units = frozenset((shown["unit"], *row["others"]))
+    return Found(shown, Matter(row["area"], row["category"], units, told=False))
 
 
 def _shown(row: Any, now: datetime) -> dict[str, Any]:

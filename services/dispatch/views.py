@@ -36,7 +36,7 @@ _OFFER_COLUMNS = {
 
 # What rows and items copy from the ruling, the plan, the case, and the assignment itself.
 _OF_RULING = ("title", "category", "condition", "priority", "area", "round", "retrospective")
-_OF_CASE = ("ended_by", "verdict", "outcome")
+_OF_CASE = ("category", "area", "ended_by", "verdict", "outcome")
 _OF_PLAN = ("lead", "task", "member", "backups", "replaces")
 _OF_ASSIGNMENT = (
     *("status", "unit", "started_at", "acknowledge_by", "resolve_by", "acknowledged_at", "en_route_at", "arrived_at"),
@@ -114,6 +114,7 @@ def _assignment_rows(case_id: str, case: Case, clock: DeadlineClock) -> Iterable
         acknowledged = assignment.holder is not None or assignment.end is not None
         row = {
             **shown,
+            **_copied(case, "category", "area"),  # it is read as what the case is now, whatever its round says
             "partner": assignment.notified.get(assignment.unit, ""),
             "due_at": assignment.resolve_by if acknowledged else assignment.acknowledge_by,
             "supervised": assignment.supervision is not None,

@@ -243,11 +243,9 @@ async def list_formulas() -> Response:
 
 def matter(state: Case) -> Matter | None:
     """What the rule of reading asks of a case; None if feedback knows of none, or only of ends and extensions."""
-    ruling = state.ruling
-    if ruling is None and state.closing is None:
+    if state.ruling is None and state.closing is None:
         return None
-    area, category = (ruling.area, ruling.category) if ruling is not None else (None, None)
-    return Matter(area, category, units_of(state), told=False)
+    return Matter(state.area, state.category, units_of(state), told=False)
 
 
 def _unknown(case_id: str) -> str:

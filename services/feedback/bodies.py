@@ -170,7 +170,7 @@ class CaseItem(Answer):
     ]
     category: Annotated[
         Name | None,
-        Field(description="What the case is; null if it was never filed.", examples=[examples.WATER_MAIN]),
+        Field(description="What the case is; null if no ruling says so.", examples=[examples.WATER_MAIN]),
     ]
     condition: Annotated[
         Name | None,
@@ -181,7 +181,7 @@ class CaseItem(Answer):
         Field(description="From 1, an emergency, to 4, which can wait; null if never filed.", examples=[1]),
     ]
     area: Annotated[
-        AreaPath | None, Field(description="Where it lies; null if it was never filed.", examples=[examples.GRID])
+        AreaPath | None, Field(description="Where it lies; null if no ruling says so.", examples=[examples.GRID])
     ]
     retrospective: Annotated[
         bool,

@@ -110,7 +110,8 @@ ended AS (
      WHERE a.ended_at >= $1 AND a.ended_at < $2 AND a.ended_at <= $3 AND a.outcome <> 'cancelled'
 ),
 rated AS (
-    SELECT given.case_id, r.category, r.area, c.lead_unit AS unit, given.rating
+    SELECT given.case_id, coalesce(r.category, c.category) AS category, coalesce(r.area, c.area) AS area,
+           c.lead_unit AS unit, given.rating
       FROM ratings given JOIN cases c USING (case_id)
       LEFT JOIN rulings r ON r.case_id = given.case_id AND {_in_force("given.rated_at")}
      WHERE given.rated_at >= $1 AND given.rated_at < $2 AND given.rated_at <= $3

@@ -40,7 +40,7 @@ from chassis.web.roles import Access, Bound, Route
 from contracts.envelope import Event
 from contracts.fields import CASE_ID, instant
 from contracts.intake import NewReport, Rating, Reopening, Supplement, Withdrawal
-from contracts.reading import Matter
+from contracts.reading import Matter, Scope, Sight
 from contracts.roles import Role
 from services.intake import bodies, callers, queries, reporters
 from services.intake.callers import ByDep, OwnNameDep
@@ -167,7 +167,7 @@ async def list_reports(
     require_area(filters.area, district.areas.by_path)
     rows = await queries.list_reports(database, filters, own, scope)
     leaders = await queries.find_leaders(database, rows)
-    items = [_item(row, leaders[row["case_id"]]) for row in rows]
+    items = [_item(row, leaders[row["case_id"]], scope, own) for row in rows]
     return Json(page(items, filters.limit, lambda item: [item["reported_at"], item["case_id"]]))
 
 
@@ -175,13 +175,13 @@ async def list_reports(
 async def get_report(case_id: CasePath, reader: ReaderDep, own: OwnNameDep, database: DatabaseDep) -> Response:
     """Shows a report with all its words, and what became of it.
 
-    A report that was merged has the status and outcome of the case it was merged into, directly or through others. Only
-    whoever filed it and staff of its area may read it.
+    A report that was merged has the status and outcome of the case it was merged into, directly or through others, for
+    whoever filed it and for who may read that case, too. Only whoever filed it and staff of its area may read it.
     """
     row = await _find_readable(case_id, reader, own, database)
     leaders = await queries.find_leaders(database, [row])
     words = _words(row, await queries.find_facts(database, case_id))
-    return Json(_item(row, leaders[case_id]) | words, headers={"ETag": etag(row["version"])})
+    return Json(_item(row, leaders[case_id], reader.scope, own) | words, headers={"ETag": etag(row["version"])})
 
 
 @router.get("/reports/{case_id}/actions", tags=["reports"], response_model=ActionList)
@@ -369,13 +369,18 @@ def _reopened(state: Case, events: Sequence[Event[Any]]) -> tuple[int, Any]:
     return 202, receipt.model_dump()
 
 
-def _item(row: queries.Row, leader: queries.Row) -> dict[str, Any]:
-    """A report with the status and outcome of its leader."""
+def _item(row: queries.Row, leaders: Sequence[queries.Row], scope: Scope, own: str | None) -> dict[str, Any]:
+    """A report with the status and outcome of its leader, for whoever filed it or may read what it was merged into."""
     item = {name: row[name] for name in REPORTS.columns} | {"own_status": row["status"]}
-    if leader["case_id"] == row["case_id"]:
+    if not leaders:
         return item
-    # The leader's reason stays out: it may quote the leader's reporter.
-    return item | {name: leader[name] for name in ("status", "outcome", "closed_at")} | {"reason": None}
+    filed_it, seen = row["filed_by"] == own, {scope.sight(_matter(leader)) for leader in leaders}
+    if row["category"] in scope.sensitive and not scope.confidential:
+        item["category"] = None  # it may be the leader's, which whoever filed the report is not told
+    if filed_it or seen == {Sight.WHOLE}:
+        # The leader's reason stays out: it may quote the leader's reporter.
+        return item | {name: leaders[-1][name] for name in ("status", "outcome", "closed_at")} | {"reason": None}
+    return item | {"reason": None} | ({"merged_into": None} if Sight.HIDDEN in seen else {})
 
 
 def _words(row: queries.Row, facts: Sequence[Event[Any]]) -> dict[str, Any]:

@@ -21,16 +21,16 @@ _COLUMNS = ", ".join(REPORTS.columns)
 
 _FACTS = "SELECT body FROM events WHERE stream_id = $1 AND topic = 'ReportFiled' ORDER BY version"
 
-# Of each report the last case on its way through merges. The limit of hops ends a circle of merges.
+# The limit of hops ends a circle of merges.
 _LEADERS = """
 WITH RECURSIVE way AS (
-    SELECT case_id AS report, case_id, merged_into, status, outcome, closed_at, 0 AS hop
+    SELECT case_id AS report, merged_into, 0 AS hop, status, outcome, closed_at, area, category
       FROM reports WHERE case_id = ANY($1::text[])
     UNION ALL
-    SELECT w.report, r.case_id, r.merged_into, r.status, r.outcome, r.closed_at, w.hop + 1
+    SELECT w.report, r.merged_into, w.hop + 1, r.status, r.outcome, r.closed_at, r.area, r.category
       FROM way w JOIN reports r ON r.case_id = w.merged_into
      WHERE w.hop < 20)
-SELECT DISTINCT ON (report) report, case_id, status, outcome, closed_at FROM way ORDER BY report, hop DESC
+SELECT * FROM way WHERE hop > 0 ORDER BY report, hop
 """
 
 
@@ -72,14 +72,12 @@ async def find_facts(database: Database, case_id: str) -> list[Event[Any]]:
     return [reread("ReportFiled", row["body"]) for row in await database.fetch(_FACTS, case_id)]
 
 
-async def find_leaders(database: Database, reports: Sequence[Row]) -> dict[str, Row]:
-    """Report -> its leader, the case it was merged into, directly or through others; the report itself if it was not
-    merged.
-    """
-    found = {row["case_id"]: row for row in reports}
+async def find_leaders(database: Database, reports: Sequence[Row]) -> dict[str, list[Row]]:
+    """Report -> the cases that it was merged into, directly and through others; its leader is the last of them."""
+    found: dict[str, list[Row]] = {row["case_id"]: [] for row in reports}
     merged = [row["case_id"] for row in reports if row["merged_into"] is not None]
-    if merged:
-        found |= {row["report"]: row for row in await database.fetch(_LEADERS, merged)}
+    for row in await database.fetch(_LEADERS, merged) if merged else ():
+        found[row["report"]].append(row)
     return found
 
 

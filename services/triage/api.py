@@ -113,6 +113,7 @@ async def rule_on_case(
     by: ByDep,
     request: CommandRequestDep,
     commands: CommandsDep,
+    database: DatabaseDep,
     rules: Rules,
 ) -> Response:
     """Rules on a case that waits: dispatches it, merges it into another, or rejects it.
@@ -124,10 +125,13 @@ async def rule_on_case(
     after a return, the units, if none is left above (`ruling.units`). Units that are named must take over all returned
     work (`ruling.incomplete`), and only such work (`ruling.replaces`). A case cannot be merged into itself
     (`merge.self`), nor into one that is over (`merge.target`) or that the caller may not read (`merge.outside`).
+    What is merged into a sensitive case takes its category, and is hidden as that case is.
     """
     if body.area is not None:
         reader.require_area(body.area)
     command = _command(body, rules, by)
+    if isinstance(command, Merge):
+        command = replace(command, category=await queries.category_of(database, command.into))
     permits = reader.permits(matter, _unknown(case_id))
     request = replace(request, claimed_at=body.at, match_required=True, permits=permits)
     in_transaction = (

@@ -112,6 +112,21 @@ def test_a_case_was_filed_at_the_earliest_time_that_any_of_its_rounds_says() -> 
     assert alone.filed_at == later
 
 
+def test_what_triage_finds_before_it_rules_counts_until_the_ruling_in_whatever_order_the_log_has_it() -> None:
+    """Who may read a case that waits for a person depends on it."""
+    story = Story()
+    report = story.report(category=None, place=Place(area=ELSEWHERE))
+    found = AwaitingRuling(queue="no_unit", category=STREETLIGHT, area=AREA, note="none is left", due_at=BEGIN)
+    story.publish(found, cause=report)
+    assert (story.folded.category, story.folded.area) == (STREETLIGHT, AREA)
+    story.publish(Rejected(why="not_ours", reason="another district's", category=BURST, area=ELSEWHERE), cause=report)
+    reported, waiting, ruled = story.events
+    for order in ((reported, waiting, ruled), (ruled, waiting, reported)):
+        case = fold((event, 0) for event in order)
+        assert case is not None
+        assert (case.category, case.area) == (BURST, ELSEWHERE)
+
+
 def _rulings() -> list[AnyEvent]:
     """Two rulings; the later one has another category and merges the case."""
     story = Story()
@@ -220,7 +235,8 @@ def test_a_step_changes_nothing_of_the_row_but_the_standing_and_where_the_log_en
 
 ONLY_COUNTED = {
     "disclosed",
-    *("supplement", "withdrawal", "upheld", "verifying", "verified_before_filing", "awaiting_ruling", "ruling_overdue"),
+    *("supplement", "withdrawal", "upheld", "verified_before_filing", "ruling_overdue"),
+    "awaiting_ruling",  # of these none says what was found
     *("joined", "supplemented", "en_route", "on_scene", "note", "urged", "supervised", "extension_requested"),
     *("extended", "extension_refused", "nearly_due", "overdue", "escalated", "offered", "escalation_failed"),
     *(

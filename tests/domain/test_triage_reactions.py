@@ -134,7 +134,7 @@ def test_a_report_may_be_taken_back_where_all_that_was_entered_as_done_failed_at
     for number in (1, 2, 3):
         story.end(f"{CASE}.1.{number}", "fixed" if number == 1 else "cancelled")
     story.hear(rework(f"{CASE}.1.1"))
-    assert story.hear(Withdrawal(reason="dried up")) == [Withdrawn(reason="dried up")]
+    assert story.hear(Withdrawal(reason="dried up")) == [Withdrawn(reason="dried up", category=MAIN, area=GRID)]
 
 
 def test_an_upheld_withdrawal_says_why_the_case_goes_on() -> None:

@@ -247,8 +247,9 @@ def test_a_report_is_not_taken_back_once_work_was_entered_as_done_for_then_it_is
 
 def test_a_report_taken_back_before_it_is_closed_is_withdrawn() -> None:
     for story in (filed(), verifying(), waiting()):
+        known = {"category": story.state.category, "area": story.state.area}
         [fact] = story.hear(Withdrawal(reason="dried up"))
-        assert fact == Withdrawn(reason="dried up")
+        assert fact == Withdrawn(reason="dried up", **known)
         assert story.status == "withdrawn"
         assert story.hear(Withdrawal(reason="again")) == []
     story = filed()
@@ -258,7 +259,8 @@ def test_a_report_taken_back_before_it_is_closed_is_withdrawn() -> None:
 
 def test_who_may_take_a_report_back_is_not_triages_to_judge() -> None:
     story = filed(reporter_ref="reporter:1")
-    assert story.hear(Withdrawal(reporter_ref="reporter:2", reason="yes")) == [Withdrawn(reason="yes")]
+    [fact] = story.hear(Withdrawal(reporter_ref="reporter:2", reason="yes"))
+    assert fact == Withdrawn(reason="yes", category=MAIN, area=GRID)
 
 
 def test_a_case_into_which_others_were_merged_goes_on_and_says_so() -> None:

@@ -215,6 +215,9 @@ def test_a_claim_from_before_the_case_waited_is_doubtful_though_the_report_is_ol
 
 
 def test_a_ruling_by_hand_says_who_gave_it_and_why() -> None:
+    [rejected] = returned_twice().ask(Reject("not_ours", "private ground", by=LEADER))
+    assert isinstance(rejected, Rejected)
+    assert (rejected.category, rejected.area) == (MAIN, GRID), "its readers tell by that who may read it"
     [rejected] = waiting().ask(Reject("incomplete", "no word can be understood"), actor="li")
     assert isinstance(rejected, Rejected)
     assert rejected.explanation is not None
@@ -240,6 +243,7 @@ def test_a_report_that_is_not_confirmed_keeps_the_rules_that_led_there(note: str
     assert fact.reason == reason
     assert fact.explanation is not None
     assert [*fact.explanation.rules] == [*led_there, "looked at by li, and not confirmed: not_ours"]
+    assert (fact.category, fact.area) == (story.state.category, GRID)
 
 
 def test_photos_of_the_place_stay_with_what_was_seen() -> None:

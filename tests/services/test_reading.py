@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -16,18 +17,22 @@ from chassis.service import Service
 from chassis.settings import Settings
 from chassis.store.migrations import migrate
 from chassis.web.roles import ANYONE, SIGNED_IN, Access, Bound, Route
+from chassis.worker import Recorder
 from contracts.dispatch import Resolved
-from contracts.fields import Place, instant
+from contracts.feedback import Evaluated
+from contracts.fields import Fact, Place, instant
+from contracts.intake import Rating
 from contracts.progress import Accessed, Forged
 from contracts.roles import Role
-from contracts.triage import Dispatched, Rejected
+from contracts.triage import Dispatched, Rejected, Withdrawn
 from services.audit.service import build as audit
 from services.dispatch.service import build as dispatch
-from services.feedback.service import build as feedback
+from services.intake.service import build as intake
 from services.triage.service import build as triage
 from tests.docs.pages import page
 from tests.services import reading
 from tests.services.dispatch.desk import listening, partner, register
+from tests.services.every import serving
 from tests.support import rulings
 from tests.support.facts import case_id, fact_record, report
 from tests.support.infrastructure import PASSWORD, Database
@@ -117,14 +122,15 @@ def allowed(asker: Asker, access: Access) -> bool:
 NOW = Hands().at
 
 
-def given_out(case: str, kind: Kind) -> Dispatched:
+def given_out(case: str, kind: Kind, **more: Any) -> Dispatched:
     return rulings.dispatched(
-        rulings.assignment(f"{case}.1.1", kind.unit, NOW),
+        rulings.assignment(f"{case}.{more.get('round', 1)}.1", kind.unit, NOW),
         area=kind.area,
         filed_at=NOW,
         category=kind.category,
         condition="a",
         place=Place(area=kind.area),
+        **more,
     )
 
 
@@ -302,7 +308,7 @@ ACT = {
     "dispatch": "/assignments/{assignment_id}/urge",
     "feedback": "/cases/{case_id}/check",
 }
-LISTS = {"intake": "/reports", "triage": "/cases", "dispatch": "/assignments", "feedback": "/cases"}
+LISTS = {"intake": "/reports", "dispatch": "/assignments", **dict.fromkeys(("triage", "feedback", "audit"), "/cases")}
 CURIOUS = token("curious", "acceptor", "dispatcher", "grid_member", areas=(COMMUNITY,))
 
 
@@ -394,24 +400,6 @@ async def test_audit_honours_the_accesses_that_stand_in_its_log(
         assert await read() == 404
 
 
-async def test_audit_shows_a_case_as_it_was_to_whom_may_read_it_as_it_is(
-    empty_database: Database, district_folder: Path, tmp_path: Path
-) -> None:
-    """What was reported without a category, and turns out to be sensitive, was so all the time."""
-    service = audit(Settings.model_validate({"CASEGRID_DISTRICT": district_folder}))
-    async with served(service, empty_database, tmp_path) as (api, _):
-        case, kind = case_id(), Kind(True, True, True)
-        for fact, sequence, time in (
-            (report(category=None, place=Place(area=INSIDE)), 1, NOW),
-            (given_out(case, kind), 1, NOW + timedelta(minutes=2)),
-        ):
-            await api.runtime.worker.process([fact_record(case, fact, sequence=sequence, time=time)])
-        for query in ({}, {"at": instant(NOW + timedelta(minutes=1))}):
-            for role, status in (("dispatcher", 404), ("auditor", 200)):
-                answer = await api.client.get(f"/cases/{case}", headers=token("x", role), params=query)
-                assert answer.status_code == status, (role, query)
-
-
 async def test_audit_lets_nobody_in_by_a_step_that_is_forged_or_lies_ahead_or_lasts_for_ever(
     empty_database: Database, district_folder: Path, tmp_path: Path
 ) -> None:
@@ -440,22 +428,105 @@ async def test_audit_lets_nobody_in_by_a_step_that_is_forged_or_lies_ahead_or_la
         assert await read() == 404
 
 
-@pytest.mark.parametrize("build", [dispatch, feedback], ids=["dispatch", "feedback"])
-async def test_a_case_that_ended_before_it_was_given_out_is_for_district_wide_roles(
-    build: Callable[[Settings], Service], empty_database: Database, district_folder: Path, tmp_path: Path
-) -> None:
-    """These services hear of no category then, so it may be a sensitive one."""
-    service = build(Settings.model_validate({"CASEGRID_DISTRICT": district_folder}))
-    async with served(service, empty_database, tmp_path) as (api, _):
+ENDINGS: dict[str, Callable[..., Fact]] = {
+    "rejected": partial(Rejected, why="not_ours", reason="she took back her words", explanation=rulings.WHY),
+    "withdrawn": partial(Withdrawn, reason="she took back her words"),
+    "merged": partial(rulings.merged, case_id()),
+}
+
+
+SAID = NOW - timedelta(hours=1)
+
+
+async def heard(api: Running, case: str, *facts: Fact) -> None:
+    """A service takes in what others said of a case since `SAID`, each a minute later."""
+    model = api.runtime.service.model
+    worker = api.runtime.worker if isinstance(model, Recorder) else api.runtime.inbox
+    for n, fact in enumerate(facts, start=1):
+        await worker.process([fact_record(case, fact, sequence=n, time=SAID + timedelta(minutes=n))])
+
+
+async def reported(api: Running, area: str, category: str | None = None) -> str:
+    """A case of which intake, where it is asked, and audit know the report."""
+    if api.runtime.service.name != "intake":
         case = case_id()
-        rejected = Rejected(why="not_ours", reason="she withdrew her words", explanation=rulings.WHY)
-        await api.runtime.inbox.process([fact_record(case, rejected)])
-        for role, status in (("dispatcher", 404), ("acceptor", 404), ("shift_leader", 200), ("auditor", 200)):
-            answer = await api.client.get(f"/cases/{case}", headers=token("x", role))
-            assert answer.status_code == status, (role, answer.text)
-            if service.name == "feedback":
-                listed = await api.client.get("/cases", headers=token("x", role), params={"limit": 200})
-                assert (case in {one["case_id"] for one in listed.json()["items"]}) is (status == 200), role
+        if api.runtime.service.name == "audit":
+            await heard(api, case, report(category=category, place=Place(area=area)))
+        return case
+    body = {"title": "it", "place": {"area": area}, "category": category}
+    answer = await api.client.post("/reports", headers=token("filer", "acceptor"), json=body)
+    assert answer.status_code == 201, answer.text
+    return answer.json()["case_id"]
+
+
+async def statuses(api: Running, case: str, *askers: Asker) -> list[int]:
+    """What each gets who reads the case."""
+    path = path_of(READ[api.runtime.service.name], case)
+    return [(await api.client.get(path, headers=asker.headers)).status_code for asker in askers]
+
+
+STAFF = [asker for asker in ASKERS if asker.role in ("dispatcher", "shift_leader", "auditor")]
+
+
+async def test_a_case_that_ended_before_it_was_given_out_is_read_by_its_place_and_kind(api: Running) -> None:
+    """What the ruling says it is, whatever was reported. A ruling of before, that does not say it, hides the case from
+    all but district-wide roles in the services that hear of no report.
+    """
+    name = api.runtime.service.name
+    if name == "triage":
+        pytest.skip("it gives the rulings")
+    for (ending, ruled), kind in product(ENDINGS.items(), KINDS):
+        if kind.own:
+            continue
+        case = await reported(api, kind.area)
+        await heard(api, case, ruled(category=kind.category, area=kind.area))
+        due = [expected(asker, kind, "triage") for asker in STAFF]
+        assert await statuses(api, case, *STAFF) == due, (ending, kind)
+        lists: dict[str, dict[str, str]] = {LISTS[name]: {}} if name != "dispatch" else {}
+        if name == "feedback":
+            await heard(api, case, Rating(rating=2, verdict_id=case_id()))
+            lists["/indicators/cases"] = {"population": "rated", "by": "category", "key": kind.category}
+        for asker, (path, query) in product(STAFF, lists.items()):
+            found = await api.client.get(path, headers=asker.headers, params={"limit": 200, **query})
+            shown = case in {one["case_id"] for one in found.json()["items"]}
+            assert shown is sees(asker, kind, "triage"), (ending, asker, kind, path)
+    if name in ("dispatch", "feedback"):
+        for ending, ruled in ENDINGS.items():
+            await heard(api, old := case_id(), ruled())
+            whole = [asker.role != "dispatcher" and asker.areas != (COMMUNITY,) for asker in STAFF]
+            assert [status == 200 for status in await statuses(api, old, *STAFF)] == whole, ending
+
+
+LATER = (Kind(True, True, True), Kind(False, True, False))
+"""What a case may turn out to be: sensitive, or elsewhere."""
+
+
+async def test_a_case_is_read_as_what_it_turned_out_to_be_with_all_that_was_before(api: Running) -> None:
+    """Audit's case at an instant, dispatch's assignments of earlier rounds."""
+    name = api.runtime.service.name
+    if name == "triage":
+        pytest.skip("a state holds the latest ruling alone")
+    first = Kind(True, True, False)
+    for later in LATER:
+        case = await reported(api, first.area)
+        await heard(api, case, given_out(case, first), given_out(case, later, round=2))
+        due = [expected(asker, later, "triage") for asker in STAFF]
+        assert await statuses(api, case, *STAFF) == due, later
+        for asker, status in zip(STAFF, due, strict=True):
+            for minutes in (1, 3) if name == "audit" else ():  # before and after
+                at = {"at": instant(SAID + timedelta(minutes=minutes))}
+                answer = await api.client.get(f"/cases/{case}", headers=asker.headers, params=at)
+                assert answer.status_code == status, (asker, later, minutes)
+            for number in ("1.1", "2.1") if name == "dispatch" else ():
+                url = f"/assignments/{case}.{number}"
+                assert (await api.client.get(url, headers=asker.headers)).status_code == status, (asker, later, number)
+                if asker.role != "auditor":
+                    urged = await api.client.post(f"{url}/urge", headers=asker.headers, json={"reason": "it rains"})
+                    assert urged.status_code in ((200, 409) if status == 200 else (status,)), (asker, later, number)
+            if name == "dispatch":
+                page = await api.client.get("/assignments", headers=asker.headers, params={"limit": 200})
+                number = sum(one["case_id"] == case for one in page.json()["items"])
+                assert number == (2 if status == 200 else 0), (asker, later)
 
 
 async def test_a_stored_answer_is_not_given_to_who_may_no_longer_read_the_case(
@@ -514,6 +585,60 @@ async def test_what_is_merged_into_a_case_does_not_give_a_sensitive_one_away(
             assert shown.json()["merged_reports"] == number
             found = await api.client.get("/cases", headers=who, params={"merged_into": leader})
             assert len(found.json()["items"]) == number
+        other = case_of(Kind(True, False, True), cases)
+        assert (await rule(waiting, other, chief)).json()["ruling"]["category"] == SENSITIVE
+        assert (await api.client.get(f"/cases/{waiting}", headers=acceptor)).status_code == 404
+
+
+async def test_audit_shows_of_what_was_merged_into_a_case_what_its_reader_may_read(
+    empty_database: Database, district_folder: Path
+) -> None:
+    district = Settings.model_validate({"CASEGRID_DISTRICT": district_folder})
+    async with serving(audit(district), empty_database) as api:
+        leader, followers = await reported(api, INSIDE), [await reported(api, INSIDE) for _ in range(3)]
+        for case, kind in zip(followers, (Kind(True, True, False), *LATER), strict=True):
+            await heard(api, case, rulings.merged(leader, category=kind.category, area=kind.area))
+        for role, areas, number in (("dispatcher", (COMMUNITY,), 1), ("dispatcher", ("CH",), 2), ("auditor", (), 3)):
+            for query in ({}, {"at": instant(NOW)}):
+                answer = await api.client.get(f"/cases/{leader}", headers=token("x", role, areas=areas), params=query)
+                shown = [one["case_id"] for one in answer.json()["merged"]]
+                assert len(shown) == number, (role, areas, query)
+
+
+async def test_a_merged_report_does_not_tell_of_a_case_that_its_reader_may_not_read(
+    empty_database: Database, district_folder: Path
+) -> None:
+    """Whoever filed it hears what became of that case, and not what it is about."""
+    district = Settings.model_validate({"CASEGRID_DISTRICT": district_folder})
+    chief, filer = token("chief", "shift_leader"), token("li", "reporter")
+    acceptor = token("wang", "acceptor", areas=(COMMUNITY,))
+    async with serving(intake(district), empty_database) as api:
+        for kind, said in (
+            (Kind(True, True, True), {"category": SENSITIVE}),
+            (Kind(True, True, True), {}),  # it is found to be sensitive only after the merger
+            (Kind(False, True, False), {}),
+        ):
+            leader, between = [await reported(api, INSIDE) for _ in range(2)]
+            body = {"title": "noise", "place": {"area": INSIDE}, "category": OPEN_TO_ALL}
+            case = (await api.client.post("/reports", headers=filer, json=body)).json()["case_id"]
+            await heard(api, between, rulings.merged(leader))
+            duplicate = Evaluated(verdict="closed", outcome="duplicate", reason=f"it is {between}")
+            await heard(api, case, rulings.merged(between, **said), duplicate)
+            await heard(api, leader, given_out(leader, kind), Evaluated(verdict="closed", outcome="fixed"))
+            for who, outcomes in (
+                (chief, [("fixed", said.get("category", OPEN_TO_ALL), between)] * 2),
+                (filer, [("fixed", None if said else OPEN_TO_ALL, between)] * 2),
+                (acceptor, [] if said else [("duplicate", OPEN_TO_ALL, None if kind.sensitive else between)] * 2),
+            ):
+                one = await api.client.get(f"/reports/{case}", headers=who)
+                page = await api.client.get("/reports", headers=who)
+                found = [each for each in (one.json(), *page.json()["items"]) if each.get("case_id") == case]
+                assert [(each["outcome"], each["category"], each["merged_into"]) for each in found] == outcomes, kind
+                assert [each["reason"] for each in found] == [None] * len(found)
+            reporter = (await api.client.get(f"/reports/{case}", headers=chief)).json()["reporter_ref"]
+            body = {"case_id": case, "purpose": "call back"}
+            asked = await api.client.post(f"/reporters/{reporter}/disclosure", headers=acceptor, json=body)
+            assert asked.status_code == (404 if said else 200), kind
 
 
 async def test_the_live_board_counts_what_its_client_may_see(

@@ -16,7 +16,7 @@ from contracts.envelope import AnyEvent, Event
 from contracts.feedback import Evaluated
 from contracts.fields import Fact
 from contracts.intake import NewReport
-from contracts.progress import Acknowledged, Discarded, Forged, HandedOn, Retried
+from contracts.progress import Acknowledged, AwaitingRuling, Discarded, Forged, HandedOn, Retried, Verifying
 from contracts.status import Standing, Status
 from contracts.triage import Dispatched, Merged, Rejected, Withdrawn
 from contracts.wire import TOPICS
@@ -37,6 +37,8 @@ class Case:
     external_ref: str | None = None
     reported_category: str | None = None
     reported_area: str | None = None
+    found_category: str | None = None
+    found_area: str | None = None
     ruling_sequence: int = 0
     ruled_at: datetime | None = None
     filed_at: datetime | None = None
@@ -65,13 +67,13 @@ class Case:
 
     @property
     def category(self) -> str | None:
-        """As triage ruled, else as the reporter chose."""
-        return self.ruled_category or self.reported_category
+        """As triage ruled, else as it found before it ruled, else as the reporter chose."""
+        return self.ruled_category or self.found_category or self.reported_category
 
     @property
     def area(self) -> str | None:
-        """As triage ruled, else as intake resolved it."""
-        return self.ruled_area or self.reported_area
+        """As triage ruled, else as it found before it ruled, else as intake resolved it."""
+        return self.ruled_area or self.found_area or self.reported_area
 
     @property
     def late(self) -> bool | None:
@@ -134,6 +136,11 @@ def _reported(case: Case, event: Event[Any]) -> Changes:
     }
 
 
+def _found(case: Case, event: Event[Any]) -> Changes:
+    step: Verifying | AwaitingRuling = event.data
+    return {"found_category": step.category or case.found_category, "found_area": step.area or case.found_area}
+
+
 def _ruled(case: Case, event: Event[Any]) -> Changes:
     data: Dispatched | Merged | Rejected | Withdrawn = event.data
     sequence = int(event.sequence)
@@ -143,16 +150,14 @@ def _ruled(case: Case, event: Event[Any]) -> Changes:
         changes["units"] = {**{assignment.id: (assignment.unit, 0) for assignment in data.plan}, **case.units}
     if sequence <= case.ruling_sequence:
         return changes
-    changes |= {"ruling_sequence": sequence, "ruled_at": event.time, "merged_into": None}
+    changes |= {"ruling_sequence": sequence, "ruled_at": event.time}
+    changes["merged_into"] = data.into if isinstance(data, Merged) else None
     match data:
         case Dispatched():
             changes |= {"priority": data.priority, "ruled_category": data.category, "ruled_area": data.area}
-        case Merged():
-            changes["merged_into"] = data.into
+        case Merged() | Rejected() | Withdrawn():
             changes["ruled_category"] = data.category or case.ruled_category
             changes["ruled_area"] = data.area or case.ruled_area
-        case Rejected() | Withdrawn():
-            pass
         case _:
             assert_never(data)
     return changes
@@ -183,6 +188,8 @@ def _evaluated(case: Case, event: Event[Any]) -> Changes:
 
 _CHANGES: Mapping[type, Callable[[Case, Event[Any]], Changes]] = {
     NewReport: _reported,
+    Verifying: _found,
+    AwaitingRuling: _found,
     Dispatched: _ruled,
     Merged: _ruled,
     Rejected: _ruled,

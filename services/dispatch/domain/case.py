@@ -39,6 +39,10 @@ class Case:
     ruling: Dispatched | None = None
     """The latest one that assigned work."""
     assignments: Mapping[str, Assignment] = field(default_factory=dict[str, Assignment])
+    category: str | None = None
+    """What the case is about, as the latest ruling that says so."""
+    area: str | None = None
+    """Where it is, in the same way."""
     ended_by: Literal["merged", "rejected", "withdrawn"] | None = None
     """The ruling after which there is no work to do."""
     merged_into: str | None = None
@@ -95,11 +99,23 @@ def _ruled(case: Case, ruling: Ruling, at: datetime) -> Case:
     match ruling:
         case Dispatched():
             assignments = {**case.assignments, **new_assignments(case, ruling, at)}
-            return replace(case, ruling=ruling, assignments=assignments, ended_by=None, merged_into=None)
-        case Merged(into=into):
-            return replace(case, ended_by="merged", merged_into=into)
-        case Rejected() | Withdrawn():
-            return replace(case, ended_by=ruling.ruling, merged_into=None)
+            return replace(
+                case,
+                ruling=ruling,
+                assignments=assignments,
+                category=ruling.category,
+                area=ruling.area,
+                ended_by=None,
+                merged_into=None,
+            )
+        case Merged() | Rejected() | Withdrawn():
+            return replace(
+                case,
+                category=ruling.category or case.category,
+                area=ruling.area or case.area,
+                ended_by=ruling.ruling,
+                merged_into=ruling.into if isinstance(ruling, Merged) else None,
+            )
         case Upheld():
             return case
         case _:

@@ -18,7 +18,7 @@ from contracts.homes import partner_subject
 from contracts.intake import Rating, Reopening
 from contracts.progress import Checking, CheckOverdue, Extended, Failed, FeedbackStep, Verified
 from contracts.status import Standing
-from contracts.triage import Because, Check, Dispatched, Merged
+from contracts.triage import Because, Check, Dispatched, Merged, Rejected, Withdrawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +152,10 @@ class Case:
 
     rulings: tuple[Ruling, ...] = ()
     """Triage's dispatching rulings, by round."""
+    category: str | None = None
+    """What the case is about, as the latest ruling that says so."""
+    area: str | None = None
+    """Where it is, in the same way."""
     merged_into: str | None = None
     assignments: Mapping[str, Assignment] = field(default_factory=dict[str, Assignment])
     reworks: int = 0
@@ -184,8 +188,13 @@ def _folded(case: Case, event: Event[Any]) -> Case:
     match event.data:
         case Dispatched() as ruling:
             return _dispatched(case, ruling, event.time)
-        case Merged(into=into):
-            return replace(case, merged_into=into)
+        case Merged() | Rejected() | Withdrawn() as ended:  # the verdict that follows says everything else
+            return replace(
+                case,
+                category=ended.category or case.category,
+                area=ended.area or case.area,
+                merged_into=ended.into if isinstance(ended, Merged) else case.merged_into,
+            )
         case Extended() as extended:
             return _extended(case, extended, event.time)
         case Resolved() as resolved:
@@ -198,7 +207,7 @@ def _folded(case: Case, event: Event[Any]) -> Case:
             return replace(case, reopening=Requested(reason, event.actor, event.time))
         case data if isinstance(data, FeedbackStep):
             return _after_step(case, data, event)
-        case _:  # a ruling that ends the case is followed by a verdict, which says everything
+        case _:  # an upheld case goes on as it was
             return case
 
 
@@ -222,7 +231,9 @@ def _dispatched(case: Case, ruling: Dispatched, at: datetime) -> Case:
             assignments[plan.id] = replace(
                 known, plan=plan, round=ruling.round, because=ruling.because, dispatched_at=at
             )
-    after = replace(case, rulings=_with_ruling(case.rulings, ruling, at), assignments=assignments)
+    rulings = _with_ruling(case.rulings, ruling, at)
+    area, category = rulings[-1].area, rulings[-1].category
+    after = replace(case, rulings=rulings, area=area, category=category, assignments=assignments)
     # Work added while the case waits for its check makes the check wait for that work.
     return after if after.checking is None or ready(after) else replace(after, checking=None)
 

@@ -169,16 +169,14 @@ def _ruled(state: Case, ruling: Ruling, event: Event[Any]) -> Case:
                 area=ruling.area,
                 filed_at=state.filed_at or ruling.filed_at,
             )
-        case Merged():
+        case Merged() | Rejected() | Withdrawn():
             return replace(
                 state,
-                ruling_reason=None,
-                merged_into=ruling.into,
+                ruling_reason=None if isinstance(ruling, Merged) else ruling.reason,
+                merged_into=ruling.into if isinstance(ruling, Merged) else None,
                 category=ruling.category or state.category,
                 area=ruling.area or state.area,
             )
-        case Rejected() | Withdrawn():
-            return replace(state, ruling_reason=ruling.reason, merged_into=None)
         case _:
             assert_never(ruling)
 

@@ -69,11 +69,12 @@ class Dispatch:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """The case is about the same matter as case `into`."""
+    """The case is about the same matter as case `into`, whose category is `category`, as far as it is known."""
 
     into: str
     reason: str | None = None
     by: By = By()
+    category: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ def decide(command: Command, state: Case, inputs: Inputs, rules: Rulebook) -> Fa
     if isinstance(command, Verify):
         waiting = may_verify(state, inputs)
         if not command.confirmed:
-            return _not_confirmed(command, waiting, inputs, rules)
+            return _not_confirmed(command, state, waiting, inputs, rules)
         return _confirmed(command, state, waiting, inputs, rules)
     report = may_rule(command.by, state, inputs)
     match command:
@@ -108,10 +109,12 @@ def decide(command: Command, state: Case, inputs: Inputs, rules: Rulebook) -> Fa
             if command.into == inputs.stream:
                 raise Refused("merge.self", "a case cannot be merged into itself")
             why = _by_hand(f"merged into case {command.into} as ruled", command.reason, inputs, rules)
-            return [planning.merged(command.into, report.data, state.category, state.area, why)]
+            # What is merged into a sensitive case is as sensitive: it would give that case away.
+            category = command.category if command.category in rules.catalogue.sensitive else state.category
+            return [planning.merged(command.into, report.data, category, state.area, why)]
         case Reject():
             why = _by_hand(f"rejected as ruled: {command.why}", None, inputs, rules)
-            return [Rejected(why=command.why, reason=command.reason, explanation=why)]
+            return [_rejected(command.why, command.reason, why, state)]
 
 
 def may_verify(state: Case, inputs: Inputs) -> Waiting:
@@ -182,10 +185,14 @@ def _confirmed(command: Verify, state: Case, waiting: Waiting, inputs: Inputs, r
     ]
 
 
-def _not_confirmed(command: Verify, waiting: Waiting, inputs: Inputs, rules: Rulebook) -> Facts:
+def _not_confirmed(command: Verify, state: Case, waiting: Waiting, inputs: Inputs, rules: Rulebook) -> Facts:
     reason = (command.note or "not found as reported")[:LINE]
     why = (*waiting.words.split("\n"), f"looked at by {inputs.actor}, and not confirmed: {command.why}")
-    return [Rejected(why=command.why, reason=reason, explanation=planning.explanation(why, rules))]
+    return [_rejected(command.why, reason, planning.explanation(why, rules), state)]
+
+
+def _rejected(kind: RejectionReason, reason: str, why: Explanation, state: Case) -> Rejected:
+    return Rejected(why=kind, reason=reason, category=state.category, area=state.area, explanation=why)
 
 
 def _first_round(command: Dispatch, state: Case, report: Event[NewReport], inputs: Inputs, rules: Rulebook) -> Facts:

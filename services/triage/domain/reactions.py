@@ -101,7 +101,7 @@ def _on_withdrawal(withdrawal: Withdrawal, state: Case, inputs: Inputs) -> Facts
         return [Upheld(reason="others reported the same and were merged into this case: it goes on")]
     if any(one.outcome == "fixed" and not one.failed for one in state.assignments.values()):
         return [Upheld(reason="work has been entered as done: it is checked, whoever reported it")]
-    return [Withdrawn(reason=withdrawal.reason)]
+    return [Withdrawn(reason=withdrawal.reason, category=state.category, area=state.area)]
 
 
 def _on_end(
