@@ -90,6 +90,11 @@ class Runtime:
         """The categories of sensitive cases."""
         return self.service.sensitive
 
+    @property
+    def root(self) -> str:
+        """The district's own area."""
+        return self.service.root
+
     def matter(self, state: Any) -> Matter | None:
         """What the rule of reading asks of a case in that state."""
         return self.service.matter(state) if self.service.matter is not None else None

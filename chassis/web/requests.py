@@ -59,6 +59,11 @@ class Process(Protocol):
         """The categories of sensitive cases."""
         ...
 
+    @property
+    def root(self) -> str:
+        """The district's own area."""
+        ...
+
     def health(self) -> dict[str, Any]:
         """How each part is, without asking anything outside the process."""
         ...
