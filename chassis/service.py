@@ -31,7 +31,7 @@ class Service:
     routes: Routes
     migrations: Sequence[Migration]
     sensitive: frozenset[str]
-    root: str
+    root: str | None
     matter: Callable[[Any], Matter | None] | None
     reference: Any = None
     tasks: Sequence[Task] = ()

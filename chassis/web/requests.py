@@ -60,7 +60,7 @@ class Process(Protocol):
         ...
 
     @property
-    def root(self) -> str:
+    def root(self) -> str | None:
         """The district's own area."""
         ...
 
@@ -70,6 +70,10 @@ class Process(Protocol):
 
     async def faults(self) -> dict[str, str]:
         """Part -> what is wrong with it; empty when ready."""
+        ...
+
+    def warnings(self) -> dict[str, str]:
+        """Part -> what will make it fail, though it is ready now."""
         ...
 
 

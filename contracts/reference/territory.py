@@ -56,9 +56,6 @@ class Areas(Reference):
         for area in self.areas:
             if area.parent is not None and area.parent not in self.by_path:
                 raise ValueError(f"areas.path: {area.path} has no parent {area.parent} in this file")
-        roots = [area.path for area in self.areas if area.parent is None]
-        if len(roots) != 1:
-            raise ValueError(f"areas.path: one area has no parent, the district; here {', '.join(roots) or 'none'}")
         return self
 
     @cached_property
@@ -66,9 +63,10 @@ class Areas(Reference):
         return {area.path: area for area in self.areas}
 
     @cached_property
-    def root(self) -> str:
-        """The area in which all others lie: the district."""
-        return next(area.path for area in self.areas if area.parent is None)
+    def root(self) -> str | None:
+        """The area in which all others lie: the district. None where there is none such."""
+        roots = [area.path for area in self.areas if area.parent is None]
+        return roots[0] if len(roots) == 1 else None
 
 
 class Unit(Reference):

@@ -12,10 +12,11 @@ POST /assignments/{assignment_id}/...   steps of the unit, and control by the ce
 from collections.abc import Iterable, Mapping
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
 from chassis.engine.commands import CommandRequest
+from chassis.web import streams
 from chassis.web.actions import ActionList, Actions, actions_answer
 from chassis.web.errors import Json
 from chassis.web.requests import etag
@@ -177,6 +178,7 @@ async def get_board(filters: Annotated[bodies.BoardFilters, Query()], reading: R
 @router.get(
     "/board/stream",
     tags=["board"],
+    dependencies=[Depends(streams.counted)],
     response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {"example": _STREAM}}}},
 )
@@ -188,7 +190,8 @@ async def stream_board(
     """Streams the board as server-sent events, as it changes.
 
     The first event is a `snapshot`: the board and the open assignments. Each `change` after it has the board and the
-    changed assignments. A comment comes when nothing has changed for 15 seconds.
+    changed assignments. A comment comes when nothing has changed for 15 seconds. A caller may have 20 streams open at
+    one process (`stream.limit`).
     """
     reading.refuse_unknown(filters)
     process = reading.process

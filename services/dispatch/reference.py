@@ -17,7 +17,7 @@ class District:
     areas: frozenset[str]
     sensitive: frozenset[str]
     """The categories of sensitive cases."""
-    root: str
+    root: str | None
     """The district's own area."""
 
 

@@ -395,6 +395,26 @@ async def test_audit_honours_the_accesses_that_stand_in_its_log(
         assert await read() == 404
 
 
+async def test_audit_reads_no_chain_for_whom_it_hides_the_case_from(
+    empty_database: Database, district_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long chain would take its time, which a case that there is not does not take."""
+    service = audit(Settings.model_validate({"CASEGRID_DISTRICT": district_folder}))
+    async with served(service, empty_database, tmp_path) as (api, cases):
+        hidden, asked = case_of(Kind(True, True, True), cases), list[str]()
+        fetch = api.runtime.database.fetch
+
+        async def noted(query: str, *arguments: Any) -> Any:
+            asked.append(query)
+            return await fetch(query, *arguments)
+
+        monkeypatch.setattr(api.runtime.database, "fetch", noted)
+        for case, asks in ((hidden, 1), (case_id(), 0)):
+            asked.clear()
+            answer = await api.client.get(f"/cases/{case}", headers=token("x", "dispatcher"))
+            assert (answer.status_code, len(asked)) == (404, asks), "an access is looked up"
+
+
 async def test_audit_shows_a_case_as_it_was_to_whom_may_read_it_as_it_is(
     empty_database: Database, district_folder: Path, tmp_path: Path
 ) -> None:
