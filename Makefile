@@ -33,6 +33,9 @@ down: $(MADE) ## stop everything, keep data
 reset: $(MADE) ## stop everything, drop data, secrets and logs; keep partners and what was downloaded
 	@$(STACK) reset
 
+rotate: $(MADE) ## new passwords on the broker for its administrator and the services: stop everything, start again what ran
+	@$(STACK) rotate
+
 status: $(MADE) ## what runs, and why something does not (JSON=1, ONLY=kafka,intake); fails unless all that was started is ready
 	@$(STACK) status $(if $(filter-out 0,$(JSON)),--json) $(if $(ONLY),--only="$$ONLY")
 
@@ -91,4 +94,4 @@ $(MADE): requirements.lock deploy/stack/environment.sh
 	@deploy/stack/environment.sh
 	@touch $@
 
-.PHONY: help up down reset status rebuild demo replay test check fix mutants bench token partner partners lock
+.PHONY: help up down reset rotate status rebuild demo replay test check fix mutants bench token partner partners lock

@@ -90,6 +90,11 @@ class Runtime:
         """The categories of sensitive cases."""
         return self.service.sensitive
 
+    @property
+    def root(self) -> str | None:
+        """The district's own area."""
+        return self.service.root
+
     def matter(self, state: Any) -> Matter | None:
         """What the rule of reading asks of a case in that state."""
         return self.service.matter(state) if self.service.matter is not None else None
@@ -192,6 +197,10 @@ class Runtime:
         self._tell(found)
         return found
 
+    def warnings(self) -> dict[str, str]:
+        """Part -> what will make it fail, though it is ready now."""
+        return {"keys": self.keys.stale} if self.serves and self.keys.stale is not None else {}
+
     def _tell(self, faults: Mapping[str, str]) -> None:
         """Logs which parts are not ready, once: strangers are not told, and what asks for readiness is one."""
         lacking = ", ".join(faults)
@@ -223,7 +232,7 @@ class Runtime:
                 "missing_topics": self.consumer.missing(),
             },
             **self.worker.health(),
-            "keys": {"fault": self.keys.fault, "version": self.keys.version},
+            "keys": {"fault": self.keys.fault, "stale": self.keys.stale, "version": self.keys.version},
             "partners": {
                 "registered": len(self.registry.partners.registered),
                 "version": self.registry.version,

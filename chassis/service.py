@@ -22,14 +22,16 @@ class Service:
 
     `model` says how it decides, or that it only records. `reference` is what its routes know of the district, which the
     dependency `reference_of` gives them; `sensitive` are the categories of sensitive cases there, without a default: a
-    service that forgets them would show everybody all cases. `matter` is what the rule of reading asks of a case in
-    that state, None where the service knows of no case; a service that decides nothing has none.
+    service that forgets them would show everybody all cases; `root` is the area in which all others lie. `matter` is
+    what the rule of reading asks of a case in that state, None where the service knows of no case; a service that
+    decides nothing has none.
     """
 
     model: Model | Recorder
     routes: Routes
     migrations: Sequence[Migration]
     sensitive: frozenset[str]
+    root: str | None
     matter: Callable[[Any], Matter | None] | None
     reference: Any = None
     tasks: Sequence[Task] = ()

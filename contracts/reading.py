@@ -59,19 +59,23 @@ class Scope:
     """Whether they may lie anywhere in the district, or in none of its areas."""
     areas: tuple[str, ...] = ()
     """Where they may lie."""
+    root: str | None = None
+    """The area in which all others of the district lie."""
     sensitive: frozenset[str] = frozenset()
     """The categories of sensitive cases."""
     confidential: bool = False
     """Whether sensitive cases are among those."""
     units: frozenset[str] = frozenset()
     """Whose assignments the caller sees beside those."""
+    own: bool = False
+    """Whether what the caller filed is among those, wherever it lies."""
     staff: bool = False
     """Whether the caller may be told that a case exists which they may not read, unless it is sensitive."""
 
     @property
     def district(self) -> bool:
         """Whether cases whose area is not known yet are among those: they lie somewhere in the district."""
-        return self.everywhere or any("/" not in area for area in self.areas)
+        return self.everywhere or self.root in self.areas
 
     @property
     def whole(self) -> bool:
@@ -96,28 +100,36 @@ class Scope:
         return Sight.OUTSIDE if self.staff and not sensitive else Sight.HIDDEN
 
 
+_ALL = ~Sees(0)
+
+
 def scope_of(
     roles: Iterable[str],
     areas: Collection[str] = (),
     units: Iterable[str] = (),
     sensitive: frozenset[str] = frozenset(),
+    root: str | None = None,
+    by: Sees = _ALL,
 ) -> Scope:
     """What a caller of these roles sees, whose token names these areas, and who works for these units. `sensitive` are
-    the categories that the catalogue says are.
+    the categories that the catalogue says are, `root` is the area in which all others lie, and `by` what of all that a
+    role sees can be seen there.
     """
-    placed, district, unit, staff = _reach(frozenset(roles))
+    placed, district, unit, staff = _reach(frozenset(roles), by)
     return Scope(
         everywhere=district and not areas,
         areas=tuple(areas) if placed else (),
+        root=root,
         sensitive=sensitive,
         confidential=district,
         units=frozenset(units) if unit else frozenset(),
+        own=Sees.OWN in by,
         staff=staff,
     )
 
 
 @cache
-def _reach(roles: frozenset[str]) -> tuple[bool, bool, bool, bool]:
+def _reach(roles: frozenset[str], by: Sees) -> tuple[bool, bool, bool, bool]:
     """Whether these roles see cases of areas, of the district, of their unit, and whether they are staff's. Every
     request asks, for one of a few sets of roles.
     """
@@ -125,5 +137,6 @@ def _reach(roles: frozenset[str]) -> tuple[bool, bool, bool, bool]:
     seen = Sees(0)
     for role in held:
         seen |= role.sees
+    seen &= by
     district = Sees.DISTRICT in seen
     return district or Sees.AREAS in seen, district, Sees.UNIT in seen, not STAFF.isdisjoint(held)

@@ -15,6 +15,8 @@ class Sees(Flag):
     """The cases in the areas that the token names, but for sensitive ones. A token that names none sees none."""
     DISTRICT = auto()
     """All cases, sensitive ones too; of a token that names areas those in them."""
+    PLACED = AREAS | DISTRICT
+    """Cases by where they lie."""
 
 
 class Role(StrEnum):

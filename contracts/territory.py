@@ -61,6 +61,7 @@ class Territory:
 
     def __init__(self, areas: Areas, places: Places) -> None:
         self.areas = areas.by_path
+        self.root = areas.root
         self._addresses = Gazetteer(areas.areas, places.places)
         leaves = [area for area in areas.areas if depth(area.path) >= GRID]
         self._paths = [area.path for area in leaves]

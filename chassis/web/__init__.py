@@ -15,6 +15,7 @@ paging.py       pages and cursors
 filters.py      filters that lists have in common
 actions.py      which actions a caller may take on a case
 openapi.py      the OpenAPI document and its page
+streams.py      how many endless answers a caller may have
 errors.py       problem+json
 reads.py        who reads raw bytes: recorded first, and listed
 operations.py   health, readiness, parked records

@@ -1,5 +1,6 @@
 """What a token says, and the rules that it must keep; each is named where it is broken."""
 
+import re
 import unicodedata
 from typing import Annotated
 
@@ -27,10 +28,23 @@ class Expired(NotValid):
     """A token was valid, and is not any more."""
 
 
+_UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+"""Letters, marks and symbols that show nothing: of Unicode's Default_Ignorable_Code_Point what Python prints, and the
+blank of Braille.
+"""
+
+
 def _subject(text: str) -> str:
-    if not text.isprintable() or text != text.strip():
+    """The name, if it has no character that is invisible, or that stands for another one (NFKC).
+
+    Letters of two alphabets may still look alike.
+    """
+    if not text.isprintable() or text != text.strip() or _UNSEEN.search(text):
         raise ValueError("must have printable characters only, and no space at either end")
-    seen = unicodedata.normalize("NFKC", text).casefold()
+    plain = unicodedata.normalize("NFKC", text)
+    if plain != text:
+        raise ValueError("must be in Unicode's form NFKC, in which names that look the same are the same")
+    seen = text.casefold()
     if seen.startswith(_RESERVED) or seen in _OTHERS:
         raise ValueError("must not be a name that facts use for somebody else")
     return text

@@ -41,6 +41,14 @@ class NotFound(Exception):
     """There is no such thing; the message names it. HTTP 404."""
 
 
+class TooMany(Exception):
+    """The caller has as many as one may have at once; the rule names of what. HTTP 429."""
+
+    def __init__(self, rule: str, words: str) -> None:
+        super().__init__(words)
+        self.rule = rule
+
+
 class Unready(Exception):
     """The service cannot do this now; try again soon. The message is for everybody, as `NotNow`'s. HTTP 503."""
 
@@ -106,6 +114,11 @@ def _unready(fault: Exception) -> Response:
     )
 
 
+def _too_many(rule: str, words: str) -> Response:
+    kind, headers = f"urn:casegrid:rule:{rule}", {"Retry-After": "5"}
+    return problem(429, "Too many requests", words, type=kind, rule=rule, headers=headers)
+
+
 def _invalid(fault: RequestValidationError) -> Response:
     return unusable(
         [
@@ -134,6 +147,7 @@ _RESPONSES: dict[type, Callable[[Any], Response]] = {
     MatchRequired: lambda f: problem(428, "Precondition required", str(f)),
     Unauthenticated: lambda f: problem(401, "Unauthenticated", str(f), headers={"WWW-Authenticate": "Bearer"}),
     Forbidden: lambda f: problem(403, "Forbidden", str(f)),
+    TooMany: lambda f: _too_many(f.rule, str(f)),
     Unusable: lambda f: unusable([{"field": f.field, "rule": f.rule}]),
     TooLarge: lambda f: unusable([{"field": "data", "rule": str(f)}]),
     RequestValidationError: _invalid,

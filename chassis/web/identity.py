@@ -23,16 +23,15 @@ from chassis.web.keys import Keys, keys_of
 from contracts.homes import partner_subject
 from contracts.roles import PEOPLE, Role
 
-__all__ = ["AUDIENCE", "NOBODY", "PRIVATE", "Caller", "Identity"]
+__all__ = ["AUDIENCE", "NOBODY", "Caller", "Identity"]
 
 _LONGEST_TOKEN = 8192
 _CLIENT_KEY = re.compile(r"[!-~]{1,200}")
 _REMEMBERED = 10_000
 """The most tokens and client keys that are known to have been valid, the last used ones."""
 _JWS = jwt.PyJWS()
-PRIVATE = frozenset({Role.REPORTER})
-"""A caller without other roles is a private person: the login is replaced by a keyed hash before any service sees it.
-"""
+_PRIVATE = frozenset({Role.REPORTER})
+"""A caller without other roles is a private person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +46,8 @@ class Caller:
     believed: bool = True
     """Whether the caller's own times count in a case entered long after the fact: those of staff, and of a partner with
     the right to it. A private person's clock may be wrong, and must not silence an emergency."""
+    private: bool = False
+    """Whether the caller is a private person, whose login is replaced by a keyed hash before any service sees it."""
     until: float | None = None
     """When the caller's token is no longer accepted, in seconds since 1970; None for a client key."""
 
@@ -141,11 +142,12 @@ class Identity:
     def _caller(self, claims: Claims) -> Caller:
         subject = claims.sub
         known = frozenset(role for role in claims.roles if role in PEOPLE)
-        private = known <= PRIVATE
+        private = known <= _PRIVATE
         if private:
             subject = "reporter:" + hmac.new(self._pseudonym_key, subject.encode(), "sha256").hexdigest()[:24]
         until = claims.exp + LEEWAY_SECONDS
-        return Caller(subject, known, claims.unit, tuple(claims.areas), believed=not private, until=until)
+        areas = tuple(claims.areas)
+        return Caller(subject, known, claims.unit, areas, believed=not private, private=private, until=until)
 
     def _remember(self, digest: bytes, version: int, caller: Caller) -> None:
         self._verified[digest] = version, caller

@@ -60,6 +60,11 @@ class Keys(Protocol):
         ...
 
     @property
+    def stale(self) -> str | None:
+        """That the keys of before serve, and why. None where they are fresh, or there are none."""
+        ...
+
+    @property
     def version(self) -> int:
         """Another one with every change: what was verified under an earlier version is to be verified again."""
         ...
@@ -92,6 +97,7 @@ class SharedKey:
     """One key for all tokens, which also signs them."""
 
     fault = None
+    stale = None
     version = 0
 
     def __init__(self, key: str) -> None:
@@ -132,6 +138,12 @@ class KeySet:
         if time.monotonic() < self._serves_until:
             return None
         return self._fault or "the key set has not been read yet"
+
+    @property
+    def stale(self) -> str | None:
+        if self._fault is None or time.monotonic() >= self._serves_until:
+            return None
+        return f"{self._fault}; the keys before it serve"
 
     async def current(self) -> int:
         """The version. A set that is due is read meanwhile; the caller waits for it only where no keys serve."""

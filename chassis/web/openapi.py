@@ -120,7 +120,7 @@ _RESPONSES: Mapping[int, tuple[str, str, dict[str, Any]]] = {
     428: ("MatchRequired", "If-Match is missing.", _problem(428, "Precondition required", _MATCH)),
     429: (
         "TooMany",
-        "The caller sends more than the rate allows; Retry-After says when to try again.",
+        "The caller sends more than the rate allows, or has too many streams open; Retry-After says when to try again.",
         _problem(429, "Too many requests", "li sends more than the rate allows"),
     ),
     500: (

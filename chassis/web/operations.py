@@ -95,11 +95,13 @@ async def get_health(process: ProcessDep, caller: CallerDep) -> dict[str, Any]:
 async def get_ready(process: ProcessDep, caller: CallerDep) -> Any:
     """200 when the database answers, and in a worker the broker does, partitions are assigned and none is stuck.
 
-    A dispatcher, shift leader, auditor or administrator is told which part is not ready, and why. The log says it, too.
+    A dispatcher, shift leader, auditor or administrator is told which part is not ready, and why, and by `warnings`
+    which one will not be for long. The log says it, too.
     """
     faults = await process.faults()
     if not faults:
-        return {"ready": True}
+        warnings = process.warnings() if caller.roles & TOLD else {}
+        return {"ready": True} | ({"warnings": warnings} if warnings else {})
     words, more = "the service is not ready", {}
     if caller.roles & TOLD:
         words, more = "; ".join(f"{part}: {fault}" for part, fault in faults.items()), {"parts": faults}

@@ -59,12 +59,21 @@ class Process(Protocol):
         """The categories of sensitive cases."""
         ...
 
+    @property
+    def root(self) -> str | None:
+        """The district's own area."""
+        ...
+
     def health(self) -> dict[str, Any]:
         """How each part is, without asking anything outside the process."""
         ...
 
     async def faults(self) -> dict[str, str]:
         """Part -> what is wrong with it; empty when ready."""
+        ...
+
+    def warnings(self) -> dict[str, str]:
+        """Part -> what will make it fail, though it is ready now."""
         ...
 
 

@@ -20,6 +20,7 @@ from chassis.web.identity import NEEDED, NOBODY, Caller
 from chassis.web.requests import Process
 from contracts.homes import publisher_of
 from contracts.reading import Scope, scope_of
+from contracts.roles import Sees
 
 ANYONE = frozenset({"*"})
 """The roles of a route that needs no token."""
@@ -58,6 +59,10 @@ class Access:
 
     roles: frozenset[str]
     bound: Bound
+    by: Sees = Sees.PLACED
+    """What the route asks of its caller, of all that their roles see by. By units only a service can show cases that
+    knows whose people work on them, and what the caller filed only one that knows who did.
+    """
 
 
 Roles = Mapping[Route, Access]
@@ -91,7 +96,7 @@ def scope_on(access: Access, caller: Caller, process: Process) -> Scope:
     if caller.source is not None:
         partner = process.registry.partners.by_id.get(publisher_of(caller.source))
         units = partner.units if partner is not None else ()
-    return scope_of(caller.roles & access.roles, caller.areas, units, process.sensitive)
+    return scope_of(caller.roles & access.roles, caller.areas, units, process.sensitive, process.root, access.by)
 
 
 def lacking_role(allowed: frozenset[str], caller: Caller) -> str | None:

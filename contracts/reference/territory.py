@@ -62,6 +62,12 @@ class Areas(Reference):
     def by_path(self) -> Mapping[str, Area]:
         return {area.path: area for area in self.areas}
 
+    @cached_property
+    def root(self) -> str | None:
+        """The area in which all others lie: the district. None where there is none such."""
+        roots = [area.path for area in self.areas if area.parent is None]
+        return roots[0] if len(roots) == 1 else None
+
 
 class Unit(Reference):
     """Whoever can be assigned."""

@@ -1,7 +1,8 @@
 """`python3 -m deploy.compose` makes a password or key for each secret that docker-compose.yml asks for.
 
 Each is a file in the folder .secrets. What is there already stays as it is, so running it again changes nothing; what
-an older installation has in .env is taken over. Needs nothing but Python.
+an older installation has in .env is taken over. `--renew-broker` makes the broker's passwords anew, and no others; the
+containers must be stopped. Needs nothing but Python.
 """
 
 import argparse
@@ -20,7 +21,7 @@ def files(compose: str) -> list[str]:
     return sorted(set(re.findall(r"file: \./(\.secrets/[\w-]+)$", compose, re.MULTILINE)))
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, *, renew_broker: bool = False) -> None:
     """Completes .secrets in that folder, which only its owner may enter.
 
     A file is mounted with the rights it has here, and containers run as users of their own: so everybody may read a
@@ -29,6 +30,9 @@ def main(folder: Path) -> None:
     (folder / ".secrets").mkdir(mode=0o700, exist_ok=True)
     before = _variables(folder / ".env")
     wanted = [folder / name for name in files((ROOT / "docker-compose.yml").read_text())]
+    for path in wanted if renew_broker else ():
+        if path.name.startswith("kafka-"):
+            path.unlink(missing_ok=True)
     added = [path for path in wanted if not path.exists()]
     for path in added:
         # Without a line's end, which Kafka would take for a part of it.
@@ -50,5 +54,6 @@ def _variables(path: Path) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    argparse.ArgumentParser(prog="deploy.compose", description=__doc__).parse_args()
-    main(ROOT)
+    parser = argparse.ArgumentParser(prog="deploy.compose", description=__doc__)
+    parser.add_argument("--renew-broker", action="store_true", help="make the broker's passwords anew")
+    main(ROOT, renew_broker=parser.parse_args().renew_broker)

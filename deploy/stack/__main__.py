@@ -18,7 +18,16 @@ from deploy.stack.plan import PARTS, SERVICES, Plan, from_environment, require_s
 from deploy.stack.problem import Problem
 from deploy.stack.secrets import load
 from deploy.stack.setup import setup
-from deploy.stack.token import borne, issue, lacks, read_token_key, require_known, roles_in_words, whole_district
+from deploy.stack.token import (
+    borne,
+    instead_of_areas,
+    issue,
+    lacks,
+    read_token_key,
+    require_known,
+    roles_in_words,
+    whole_district,
+)
 
 
 def main(arguments: list[str]) -> int:
@@ -36,6 +45,8 @@ def main(arguments: list[str]) -> int:
                 asyncio.run(lifecycle.up(plan))
             case "down":
                 asyncio.run(lifecycle.down(plan))
+            case "rotate":
+                asyncio.run(lifecycle.rotate(plan))
             case "reset":
                 asyncio.run(lifecycle.reset(plan))
             case "status":
@@ -82,12 +93,11 @@ def _token(plan: Plan, options: argparse.Namespace) -> int:
     unit, areas = options.unit or None, _listed(options.areas)
     if warning := require_known(plan.district, unit, areas):
         print(warning, file=sys.stderr)
-    for warning in lacks(roles, unit, areas):
+    for warning in lacks(roles, unit):
         print(warning, file=sys.stderr)
     if not areas and needs_areas(roles):
         areas = [*whole_district(plan.district)]
-        said = f"AREAS={','.join(areas)}, the whole district" if areas else "none, with which it sees no case"
-        print(f"warning: such a token needs AREAS; it gets {said}", file=sys.stderr)
+        print(instead_of_areas(roles, areas), file=sys.stderr)
     if os.environ.get("CASEGRID_JWKS"):
         print(
             "warning: only the keys that CASEGRID_JWKS names are accepted, and this token has another", file=sys.stderr
@@ -120,6 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands.add_parser("down", help="end everything, keep data")
     commands.add_parser("reset", help="end everything, drop data")
+    commands.add_parser("rotate", help="end everything, make new passwords on the broker, start what ran")
     shown = commands.add_parser("status", help="what runs, and why something is not ready", allow_abbrev=False)
     shown.add_argument("--json", action="store_true")
     shown.add_argument("--only", default="", help="of these alone, separated by commas")

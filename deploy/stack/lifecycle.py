@@ -1,4 +1,4 @@
-"""The steps of `make up`, `make down` and `make reset`, each said in a line with the time it took."""
+"""The steps of `make up`, `make down`, `make reset` and `make rotate`, each said in a line with the time it took."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ from deploy.stack import (
 from deploy.stack.plan import DATABASE, PARTS, PORTS, Plan, source_digest, unusable
 from deploy.stack.problem import Problem
 from deploy.stack.process import ROOT, Specification
-from deploy.stack.secrets import Secrets, keys_file, load, passwords_folder
+from deploy.stack.secrets import Secrets, keys_file, load, passwords_folder, renew_broker
 from deploy.stack.supervise import Supervisor
 
 CLOCK = "clock.json"
@@ -149,6 +149,29 @@ async def reset(plan: Plan, say: Say = print) -> None:
             say("after the next `make up` each of them needs a new user on the broker: `make partner NAME=...`")
     if plan.database_url or plan.kafka:
         say("DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS name servers of yours: nothing was dropped there")
+
+
+async def rotate(plan: Plan, say: Say = print) -> None:
+    """`down`, new passwords on the broker for its administrator and the services, and `up` of what ran before.
+
+    All other secrets stay, and so do partners' users. A broker of the user's has an administrator of its own, who stays
+    as well. Raises `Problem`, before anything ends where the cause is known before.
+    """
+    running = asked.read(plan.run)
+    if running is not None:
+        plan = asked.joined(replace(plan, only=running.parts), running)
+    if plan.broker == "fallback":
+        raise Problem("the fallback broker knows no users, so there are no passwords to renew")
+    load(plan.run)
+    await down(plan, say)
+    renew_broker(plan.run)
+    say("made new passwords on the broker; the database's, and the keys of tokens and pseudonyms, stay as they are")
+    if running is None:
+        say("nothing ran before: the next `make up` gives them to the broker")
+    else:
+        await up(plan, say)
+    for partner in partners.read(plan.partners).by_id:
+        say(f"the partner {partner} keeps its password: `make partner NAME={partner} ROTATE=1` gives it another")
 
 
 async def rebuild(plan: Plan, name: str) -> None:

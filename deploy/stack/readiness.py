@@ -69,32 +69,37 @@ def operator(plan: Plan) -> str:
 
 
 async def faults(client: httpx.AsyncClient, url: str, token: str) -> dict[str, str]:
-    """Part -> what is wrong with it, as the service at the URL says; empty when it is ready.
+    """Part -> what is wrong with it, as the service at the URL says; empty when it is ready."""
+    return (await told(client, url, token))[0]
 
-    A service that takes others' tokens only (CASEGRID_JWKS of the user's) tells no parts.
+
+async def told(client: httpx.AsyncClient, url: str, token: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The same, and part -> what will make it fail, though it is ready now.
+
+    A service that takes others' tokens only (CASEGRID_JWKS of the user's) tells neither.
     """
     try:
         answer = await client.get(f"{url}/ready", headers={"authorization": f"Bearer {token}"}, timeout=_SECONDS)
         if answer.status_code == 401:
             answer = await client.get(f"{url}/ready", timeout=_SECONDS)
     except httpx.TimeoutException:
-        return {ANSWER: f"GET {url}/ready gives none within {_SECONDS} s"}
+        return {ANSWER: f"GET {url}/ready gives none within {_SECONDS} s"}, {}
     except httpx.HTTPError as fault:
-        return {ANSWER: f"GET {url}/ready gives none: {fault or type(fault).__name__}"}
+        return {ANSWER: f"GET {url}/ready gives none: {fault or type(fault).__name__}"}, {}
     if answer.status_code == 200:
-        return {}
-    return _parts(answer) or {ANSWER: f"GET {url}/ready says {answer.status_code}: {answer.text[:200]}"}
+        return {}, _parts(answer, "warnings")
+    return _parts(answer, "parts") or {ANSWER: f"GET {url}/ready says {answer.status_code}: {answer.text[:200]}"}, {}
 
 
 def in_words(parts: Mapping[str, str]) -> str:
     return "; ".join(f"{part}: {fault}" for part, fault in parts.items())
 
 
-def _parts(answer: httpx.Response) -> dict[str, str]:
-    """Of the problem document; empty where the answer is none of a service's."""
+def _parts(answer: httpx.Response, member: str) -> dict[str, str]:
+    """That member of the document; empty where the answer is none of a service's."""
     try:
         document = answer.json()
     except ValueError:
         return {}
-    parts = document.get("parts") if isinstance(document, dict) else None
+    parts = document.get(member) if isinstance(document, dict) else None
     return {str(part): str(fault) for part, fault in parts.items()} if isinstance(parts, dict) else {}

@@ -56,6 +56,15 @@ def load(run: Path) -> Secrets:
     return complete
 
 
+def renew_broker(run: Path) -> Secrets:
+    """Makes new passwords of the broker's administrator and of the services there, and leaves all else as it is.
+
+    Raises `Problem`.
+    """
+    write_private(run / FILE, {**asdict(load(run)), "kafka": {}})
+    return load(run)
+
+
 def keys_file(run: Path) -> Path:
     """The key set by which the services verify the stack's tokens."""
     return run / "keys.json"

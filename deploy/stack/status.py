@@ -45,6 +45,8 @@ class Row:
     """Why it is not ready, in a line; None if it is."""
     log_says: str | None = None
     """The last warning or error of its run in its log, where the process itself can't say what is wrong."""
+    warnings: Mapping[str, str] = field(default_factory=dict)
+    """Part -> what will make it fail, though it is ready now."""
 
 
 async def rows(plan: Plan) -> list[Row]:
@@ -86,7 +88,7 @@ def print_table(plan: Plan, found: Sequence[Row]) -> None:
     if exit_status(found) == NOTHING_RUNS and asked.read(plan.run) is None:
         print(f"nothing runs in {plan.folder}: `make up` starts it")
         return
-    if exit_status(found) != ALL_READY:
+    if exit_status(found) != ALL_READY or any(row.warnings for row in found):
         print()
     for row in found:
         ended_with_manager = row.state == found[0].state == "down" and row is not found[0]
@@ -94,6 +96,10 @@ def print_table(plan: Plan, found: Sequence[Row]) -> None:
             print(f"{row.name} is {row.state}" + ("" if row.parts else f": {row.why}"))
             reasons = {**row.parts, **({"in its log": row.log_says} if row.log_says else {})}
             for part, fault in reasons.items():
+                print(f"  {part:<10}  {fault}")
+        if row.warnings:
+            print(f"{row.name} is ready, and may not be for long")
+            for part, fault in row.warnings.items():
                 print(f"  {part:<10}  {fault}")
     print(f"logs in {plan.logs}")
 
@@ -126,11 +132,11 @@ async def _process(plan: Plan, name: str, states: Mapping[str, State] | None, cl
         return Row(name, "down", None, None, None, address, str(log), why=why, log_says=says)
     uptime, memory = _measured(pid, with_children=True)
     if name in plan.services:
-        parts = await readiness.faults(client, plan.url(name), readiness.operator(plan))
+        parts, warnings = await readiness.told(client, plan.url(name), readiness.operator(plan))
     else:
-        parts = await _server_faults(plan, name)
+        parts, warnings = await _server_faults(plan, name), {}
     if not parts:
-        return Row(name, "ready", pid, uptime, memory, address, str(log))
+        return Row(name, "ready", pid, uptime, memory, address, str(log), warnings=warnings)
     says = None
     if readiness.ANSWER in parts:
         began = int(time.time() - uptime - 1) if uptime is not None else 0

@@ -118,16 +118,21 @@ def require_known(district: Path, unit: str | None, areas: Iterable[str]) -> str
     return None
 
 
-def lacks(roles: Collection[Role], unit: str | None, areas: Collection[str]) -> list[str]:
-    """A warning for each thing without which a token of these roles can do less, or more, than the role is for."""
-    found = [
+def lacks(roles: Collection[Role], unit: str | None) -> list[str]:
+    """A warning for each role that can do less without a unit than it is for."""
+    return [
         f"warning: without UNIT a {role} can work on no assignment: UNIT={example}"
         for role, example in _UNITS.items()
         if role in roles and unit is None
     ]
-    if Role.GRID_MEMBER in roles and not areas:
-        found.append(f"warning: a grid_member's AREAS should be its grids: AREAS={_GRID}")
-    return found
+
+
+def instead_of_areas(roles: Collection[Role], given: Collection[str]) -> str:
+    """The warning that a token of these roles needs areas, was to have none, and gets these."""
+    said = f"AREAS={','.join(given)}, the whole district" if given else "none, with which it sees no case"
+    if Role.GRID_MEMBER in roles:
+        return f"warning: a grid_member's AREAS should be its grids, AREAS={_GRID}; this token gets {said}"
+    return f"warning: such a token needs AREAS; it gets {said}"
 
 
 def whole_district(district: Path) -> tuple[str, ...]:

@@ -23,7 +23,6 @@ from chassis.web.reads import Reads, ReadsDep
 from chassis.web.requests import DatabaseDep, ProcessDep
 from chassis.web.roles import Access, Bound, Route
 from contracts.fields import instant
-from contracts.reading import Matter
 from contracts.roles import Role
 from contracts.status import STAGES
 from services.audit import bodies, completeness, examples, log_bodies, queries, records
@@ -104,14 +103,17 @@ async def get_case(
     services granted (`POST /access`) counts here, too.
     """
     at = query.at
+    unknown = f"there is no case {case_id} in the log" + (f" at {instant(at)}" if at else "")
+    # Before the chain is read: how long that takes would tell of a case that is hidden from the caller.
+    today = await queries.matter(database, case_id)
+    if today is None:
+        raise NotFound(unknown)
+    accessed = partial(records.accessed, database, case_id, reader.caller.subject, reader.process.clock())
+    await reader.sight(case_id, today, unknown, accessed)
     events = without_stray_requests(await records.events_of(database, case_id, at))
     case = fold((one.event, one.index) for one in events)
-    unknown = f"there is no case {case_id} in the log" + (f" at {instant(at)}" if at else "")
     if case is None:
         raise NotFound(unknown)
-    today = case if at is None else (await records.folded(database, [case_id]))[case_id]
-    accessed = partial(records.accessed, database, case_id, reader.caller.subject, reader.process.clock())
-    await reader.sight(case_id, Matter(today.area, today.category), unknown, accessed)
     chain = in_causal_order(events)
     causes = by_id(chain)
     first = _position(query.cursor, 0)

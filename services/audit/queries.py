@@ -7,7 +7,7 @@ from typing import Any
 from chassis.store.conditions import Conditions
 from chassis.store.database import Database
 from chassis.web.paging import PAGE, page, position
-from contracts.reading import Scope
+from contracts.reading import Matter, Scope
 from services.audit.bodies import CaseFilters, SummaryFilters
 from services.audit.records import SIZE, folded
 from services.audit.views import ITEM_COLUMNS
@@ -48,6 +48,12 @@ async def cases(database: Database, filters: CaseFilters, scope: Scope) -> dict[
         wanted.add("first_index > {0}", *after)
     rows = await database.fetch(_CASES.format(where=wanted.where), *wanted.arguments)
     return page([dict(row) for row in rows], filters.limit, lambda item: [item["first_index"]])
+
+
+async def matter(database: Database, case_id: str) -> Matter | None:
+    """What the rule of reading asks of a case, as it is today; None where the log knows of no such case."""
+    row = await database.fetchrow("SELECT area, category FROM cases WHERE case_id = $1", case_id)
+    return None if row is None else Matter(row["area"], row["category"])
 
 
 async def merged(database: Database, case_id: str, at: datetime | None, scope: Scope) -> list[dict[str, Any]]:

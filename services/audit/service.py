@@ -5,7 +5,7 @@ from chassis.service import Service, migrations
 from chassis.settings import Settings
 from chassis.web.application import Routes
 from chassis.worker import Recorder
-from contracts.reference import Catalogue
+from contracts.reference import Areas, Catalogue
 from services.audit import api
 from services.audit.log import Log
 from services.audit.rebuild import DERIVED
@@ -15,11 +15,12 @@ MIGRATIONS = migrations("audit", __file__, decides=False)
 
 
 def build(settings: Settings) -> Service:
-    """The service; of the district that the settings name it needs to know which categories are sensitive."""
+    """The service; of the district that the settings name it needs its own area and which categories are sensitive."""
     return Service(
         model=Recorder(name="audit", topics=ALL_TOPICS, processor=Log, derived=DERIVED),
         routes=Routes(api.router, api.ROLES, api.TAGS),
         migrations=MIGRATIONS,
         sensitive=read(settings.district, Catalogue).sensitive,
+        root=read(settings.district, Areas).root,
         matter=None,
     )

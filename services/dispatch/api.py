@@ -12,16 +12,17 @@ POST /assignments/{assignment_id}/...   steps of the unit, and control by the ce
 from collections.abc import Iterable, Mapping
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
 from chassis.engine.commands import CommandRequest
+from chassis.web import streams
 from chassis.web.actions import ActionList, Actions, actions_answer
 from chassis.web.errors import Json
 from chassis.web.requests import etag
 from chassis.web.roles import Access, Bound, Route
 from contracts.fields import AssignmentId, CaseId, case_of
-from contracts.roles import Role
+from contracts.roles import Role, Sees
 from services.dispatch import bodies, queries
 from services.dispatch.board import ENDED, LiveBoard
 from services.dispatch.bodies import AssignmentDetail, UnitFilters
@@ -40,25 +41,28 @@ from services.dispatch.callers import (
 from services.dispatch.domain import commands
 from services.dispatch.domain.permissions import By
 
+BY = Sees.PLACED | Sees.UNIT
+"""What callers see cases by here: the service knows whose people work on them."""
+
 ROLES: dict[Route, Access] = {
-    ("GET", "/assignments"): Access(READERS, Bound.LIST),
-    ("GET", "/assignments/{assignment_id}"): Access(READERS, Bound.ASSIGNMENT),
-    ("GET", "/assignments/{assignment_id}/actions"): Access(READERS, Bound.ASSIGNMENT),
-    ("GET", "/cases/{case_id}"): Access(READERS, Bound.CASE),
-    ("GET", "/cases/{case_id}/actions"): Access(READERS, Bound.CASE),
+    ("GET", "/assignments"): Access(READERS, Bound.LIST, BY),
+    ("GET", "/assignments/{assignment_id}"): Access(READERS, Bound.ASSIGNMENT, BY),
+    ("GET", "/assignments/{assignment_id}/actions"): Access(READERS, Bound.ASSIGNMENT, BY),
+    ("GET", "/cases/{case_id}"): Access(READERS, Bound.CASE, BY),
+    ("GET", "/cases/{case_id}/actions"): Access(READERS, Bound.CASE, BY),
     ("GET", "/queue"): Access(CENTRE | WATCHERS, Bound.LIST),
-    ("GET", "/board"): Access(PEOPLE, Bound.LIST),
-    ("GET", "/board/stream"): Access(PEOPLE, Bound.LIST),
-    ("POST", "/assignments/{assignment_id}/acknowledge"): Access(UNITS, Bound.ASSIGNMENT),
-    ("POST", "/assignments/{assignment_id}/en-route"): Access(UNITS, Bound.ASSIGNMENT),
-    ("POST", "/assignments/{assignment_id}/on-scene"): Access(UNITS, Bound.ASSIGNMENT),
-    ("POST", "/assignments/{assignment_id}/resolve"): Access(UNITS, Bound.ASSIGNMENT),
-    ("POST", "/assignments/{assignment_id}/return"): Access(UNITS, Bound.ASSIGNMENT),
-    ("POST", "/assignments/{assignment_id}/hand-on"): Access(UNITS | CENTRE, Bound.ASSIGNMENT),
-    ("POST", "/assignments/{assignment_id}/note"): Access(UNITS | CENTRE | {Role.ACCEPTOR}, Bound.ASSIGNMENT),
+    ("GET", "/board"): Access(PEOPLE, Bound.LIST, BY),
+    ("GET", "/board/stream"): Access(PEOPLE, Bound.LIST, BY),
+    ("POST", "/assignments/{assignment_id}/acknowledge"): Access(UNITS, Bound.ASSIGNMENT, BY),
+    ("POST", "/assignments/{assignment_id}/en-route"): Access(UNITS, Bound.ASSIGNMENT, BY),
+    ("POST", "/assignments/{assignment_id}/on-scene"): Access(UNITS, Bound.ASSIGNMENT, BY),
+    ("POST", "/assignments/{assignment_id}/resolve"): Access(UNITS, Bound.ASSIGNMENT, BY),
+    ("POST", "/assignments/{assignment_id}/return"): Access(UNITS, Bound.ASSIGNMENT, BY),
+    ("POST", "/assignments/{assignment_id}/hand-on"): Access(UNITS | CENTRE, Bound.ASSIGNMENT, BY),
+    ("POST", "/assignments/{assignment_id}/note"): Access(UNITS | CENTRE | {Role.ACCEPTOR}, Bound.ASSIGNMENT, BY),
     ("POST", "/assignments/{assignment_id}/urge"): Access(CENTRE | {Role.ACCEPTOR, Role.REPORTER}, Bound.ASSIGNMENT),
     ("POST", "/assignments/{assignment_id}/supervise"): Access(CENTRE, Bound.ASSIGNMENT),
-    ("POST", "/assignments/{assignment_id}/request-extension"): Access(UNITS, Bound.ASSIGNMENT),
+    ("POST", "/assignments/{assignment_id}/request-extension"): Access(UNITS, Bound.ASSIGNMENT, BY),
     ("POST", "/assignments/{assignment_id}/decide-extension"): Access(CENTRE, Bound.ASSIGNMENT),
 }
 TAGS = {
@@ -174,6 +178,7 @@ async def get_board(filters: Annotated[bodies.BoardFilters, Query()], reading: R
 @router.get(
     "/board/stream",
     tags=["board"],
+    dependencies=[Depends(streams.counted)],
     response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {"example": _STREAM}}}},
 )
@@ -185,7 +190,8 @@ async def stream_board(
     """Streams the board as server-sent events, as it changes.
 
     The first event is a `snapshot`: the board and the open assignments. Each `change` after it has the board and the
-    changed assignments. A comment comes when nothing has changed for 15 seconds.
+    changed assignments. A comment comes when nothing has changed for 15 seconds. A caller may have 20 streams open at
+    one process (`stream.limit`).
     """
     reading.refuse_unknown(filters)
     process = reading.process

@@ -17,6 +17,8 @@ class District:
     areas: frozenset[str]
     sensitive: frozenset[str]
     """The categories of sensitive cases."""
+    root: str | None
+    """The district's own area."""
 
 
 def load(district: Path) -> District:
@@ -24,5 +26,6 @@ def load(district: Path) -> District:
     policy = read(district, Policy)
     catalogue = read(district, Catalogue)
     clock = DeadlineClock(catalogue, read(district, Calendar), policy.yellow_percent, policy.red_percent)
-    areas = frozenset(read(district, Areas).by_path)
-    return District(Rules(clock, read(district, Units), policy), areas, catalogue.sensitive)
+    areas = read(district, Areas)
+    rules = Rules(clock, read(district, Units), policy)
+    return District(rules, frozenset(areas.by_path), catalogue.sensitive, areas.root)

@@ -38,6 +38,7 @@ def build(settings: Settings) -> Service:
         migrations=MIGRATIONS,
         reference=district,
         sensitive=district.sensitive,
+        root=district.root,
         matter=callers.matter,
         tasks=(notify_newly_responsible,),
     )

@@ -36,7 +36,7 @@ from contracts.envelope import Event
 from contracts.feedback import Evaluated
 from contracts.fields import CASE_ID
 from contracts.reading import Matter, Sight
-from contracts.roles import Role
+from contracts.roles import Role, Sees
 from services.feedback import bodies, indicator_bodies, indicators, queries
 from services.feedback.domain.case import Case, units_of
 from services.feedback.domain.commands import Action, By, FailCheck, ForceClose, PassCheck, actions
@@ -49,15 +49,18 @@ CHECKERS = frozenset({Role.GRID_MEMBER, Role.EVALUATOR})
 CENTRE = frozenset({Role.DISPATCHER, Role.SHIFT_LEADER, Role.EVALUATOR, Role.AUDITOR, Role.ADMINISTRATOR})
 READERS = CENTRE | {Role.ACCEPTOR, Role.GRID_MEMBER, Role.HANDLING_UNIT}
 
+BY = Sees.PLACED | Sees.UNIT
+"""What callers see cases by here: the service knows whose people work on them."""
+
 ROLES: dict[Route, Access] = {
-    ("GET", "/checks"): Access(CHECKERS | CENTRE, Bound.LIST),
-    ("POST", "/cases/{case_id}/check"): Access(CHECKERS, Bound.CASE),
+    ("GET", "/checks"): Access(CHECKERS | CENTRE, Bound.LIST),  # nobody checks what their unit handled
+    ("POST", "/cases/{case_id}/check"): Access(CHECKERS, Bound.CASE, BY),
     ("POST", "/cases/{case_id}/forced-closing"): Access(frozenset({Role.SHIFT_LEADER}), Bound.CASE),
-    ("GET", "/cases"): Access(READERS, Bound.LIST),
-    ("GET", "/cases/{case_id}"): Access(READERS, Bound.CASE),
-    ("GET", "/cases/{case_id}/actions"): Access(READERS, Bound.CASE),
-    ("GET", "/indicators"): Access(READERS, Bound.LIST),
-    ("GET", "/indicators/cases"): Access(READERS, Bound.LIST),
+    ("GET", "/cases"): Access(READERS, Bound.LIST, BY),
+    ("GET", "/cases/{case_id}"): Access(READERS, Bound.CASE, BY),
+    ("GET", "/cases/{case_id}/actions"): Access(READERS, Bound.CASE, BY),
+    ("GET", "/indicators"): Access(READERS, Bound.LIST, BY),
+    ("GET", "/indicators/cases"): Access(READERS, Bound.LIST, BY),
     ("GET", "/formulas"): Access(ANYONE, Bound.NOTHING),
 }
 TAGS = {

@@ -31,6 +31,7 @@ def build(settings: Settings) -> Service:
         migrations=MIGRATIONS,
         reference=district,
         sensitive=district.catalogue.sensitive,
+        root=district.areas.root,
         matter=api.matter,
     )
 

@@ -41,7 +41,7 @@ from contracts.envelope import Event
 from contracts.fields import CASE_ID, instant
 from contracts.intake import NewReport, Rating, Reopening, Supplement, Withdrawal
 from contracts.reading import Matter, Scope, Sight
-from contracts.roles import Role
+from contracts.roles import Role, Sees
 from services.intake import bodies, callers, queries, reporters
 from services.intake.callers import ByDep, OwnNameDep
 from services.intake.domain.case import Case
@@ -54,15 +54,18 @@ log = logging.getLogger(__name__)
 FILERS = frozenset(callers.CHANNELS)
 READERS = frozenset(Role)
 
+BY = Sees.PLACED | Sees.OWN
+"""What callers see reports by: the service knows who filed them."""
+
 ROLES: dict[Route, Access] = {
     ("POST", "/reports"): Access(FILERS, Bound.NOTHING),
-    ("GET", "/reports"): Access(READERS, Bound.LIST),
-    ("GET", "/reports/{case_id}"): Access(READERS, Bound.CASE),
-    ("GET", "/reports/{case_id}/actions"): Access(READERS, Bound.CASE),
-    ("POST", "/reports/{case_id}/supplements"): Access(FILERS, Bound.CASE),
-    ("POST", "/reports/{case_id}/withdrawal"): Access(FILERS, Bound.CASE),
-    ("POST", "/reports/{case_id}/rating"): Access(FILERS, Bound.CASE),
-    ("POST", "/reports/{case_id}/reopening"): Access(FILERS, Bound.CASE),
+    ("GET", "/reports"): Access(READERS, Bound.LIST, BY),
+    ("GET", "/reports/{case_id}"): Access(READERS, Bound.CASE, BY),
+    ("GET", "/reports/{case_id}/actions"): Access(READERS, Bound.CASE, BY),
+    ("POST", "/reports/{case_id}/supplements"): Access(FILERS, Bound.CASE, BY),
+    ("POST", "/reports/{case_id}/withdrawal"): Access(FILERS, Bound.CASE, BY),
+    ("POST", "/reports/{case_id}/rating"): Access(FILERS, Bound.CASE, BY),
+    ("POST", "/reports/{case_id}/reopening"): Access(FILERS, Bound.CASE, BY),
 }
 
 TAGS = {"reports": "Reports, and what becomes of them."}
@@ -309,7 +312,7 @@ def _reporter(
     caller: Caller, actor: str, person: bodies.ReporterBody | None
 ) -> tuple[str | None, InTransaction | None]:
     """The reporter's reference, and what stores who that is in the transaction of the report."""
-    private = callers.is_private(caller)
+    private = caller.private
     named = person is not None and (person.name or person.phone)
     reference = actor if private else reporters.new_reference() if named else None
     if person is None or not named or reference is None:

@@ -12,7 +12,8 @@ from fastapi import Depends
 from chassis.engine.commands import CommandRequest
 from chassis.store.database import Database
 from chassis.web.errors import Forbidden
-from chassis.web.identity import PRIVATE, Caller
+from chassis.web.identity import Caller
+from chassis.web.reading import ScopeDep
 from chassis.web.requests import CallerDep, DatabaseDep, RegistryDep, partner_behind
 from contracts.intake import Channel
 from contracts.roles import Role
@@ -44,23 +45,20 @@ def channel_of(caller: Caller, asked: Channel | None) -> Channel:
     return asked or allowed[0]
 
 
-def is_private(caller: Caller) -> bool:
-    """Whether the caller is a private person."""
-    return caller.roles == PRIVATE
-
-
 async def acting(request: CommandRequest, caller: Caller, database: Database) -> CommandRequest:
     """The request as events name its actor: a private person under their reference, which is created if need be.
 
     No dependency, because it writes: FastAPI calls dependencies even if the request's body is not valid.
     """
-    if not is_private(caller):
+    if not caller.private:
         return request
     return replace(request, actor=await reporters.open_account(database, caller.subject))
 
 
-async def _own_name(caller: CallerDep, database: DatabaseDep) -> str | None:
-    return await queries.find_account(database, caller.subject) if is_private(caller) else caller.subject
+async def _own_name(caller: CallerDep, scope: ScopeDep, database: DatabaseDep) -> str | None:
+    if not scope.own:
+        return None
+    return await queries.find_account(database, caller.subject) if caller.private else caller.subject
 
 
 async def speaks_for(caller: CallerDep, registry: RegistryDep) -> By:
@@ -72,5 +70,7 @@ async def speaks_for(caller: CallerDep, registry: RegistryDep) -> By:
 
 
 OwnNameDep = Annotated[str | None, Depends(_own_name)]
-"""The name under which the caller's reports are filed; None for a private person who has filed none."""
+"""The name under which the caller's reports are filed; None for a private person who has filed none, and where it does
+not matter who filed them.
+"""
 ByDep = Annotated[By, Depends(speaks_for)]

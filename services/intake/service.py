@@ -38,5 +38,6 @@ def build(settings: Settings) -> Service:
         migrations=MIGRATIONS,
         reference=district,
         sensitive=district.catalogue.sensitive,
+        root=district.areas.root,
         matter=api.matter,
     )

@@ -36,6 +36,7 @@ def build(settings: Settings) -> Service:
         migrations=MIGRATIONS,
         reference=rules,
         sensitive=rules.catalogue.sensitive,
+        root=rules.territory.root,
         matter=api.matter,
     )
 

@@ -28,7 +28,7 @@ from chassis.runtime import Runtime, application
 from chassis.settings import DEVELOPMENT_KEY, Settings
 from chassis.web.application import Routes
 from chassis.web.roles import SIGNED_IN, Access, Bound
-from tests.support.services import NOWHERE, eventually, token
+from tests.support.services import NOWHERE, eventually, running, token
 from tests.support.signing import Signer, bearer, claims_of, key_set, serving_keys
 from tests.support.tally import TALLY
 
@@ -288,6 +288,37 @@ async def test_while_the_server_of_the_key_set_is_out_the_keys_before_serve_at_o
 
             await eventually(asked_again, what="another try")
             assert (await client.get("/me", headers=OURS.headers())).status_code == 200
+
+
+async def test_it_shows_that_the_keys_of_before_serve(tally_database: str, tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    file.write_text(KEY_SET)
+    headers, stranger = OURS.headers(roles=["administrator"]), OURS.headers(roles=["handling_unit"])
+    async with running(TALLY, tally_database, role="api", CASEGRID_JWKS=str(file), CASEGRID_JWKS_SECONDS=0.1) as tally:
+
+        async def shown(path: str, who: dict[str, str] = headers) -> Any:
+            answer = await tally.client.get(path, headers=who)
+            assert answer.status_code == 200, answer.text
+            return answer.json()
+
+        assert await shown("/ready") == {"ready": True}
+        assert (await shown("/health"))["keys"]["stale"] is None
+        file.unlink()
+
+        async def stale() -> bool:
+            return (await shown("/health"))["keys"]["stale"] is not None
+
+        await eventually(stale, what="a look at the file")
+        words = "the key set cannot be used: FileNotFoundError; the log has the details; the keys before it serve"
+        assert (await shown("/ready")) == {"ready": True, "warnings": {"keys": words}}
+        assert (await shown("/health"))["keys"] == {"fault": None, "stale": words, "version": 1}
+        assert await shown("/ready", stranger) == {"ready": True}
+        file.write_text(KEY_SET)
+
+        async def fresh() -> bool:
+            return await shown("/ready") == {"ready": True}
+
+        await eventually(fresh, what="another look at the file")
 
 
 async def test_the_keys_before_serve_for_a_stated_time_only() -> None:

@@ -28,8 +28,8 @@ tokens = st.tuples(
 def test_two_roles_see_together_what_either_sees_and_no_more(
     roles: tuple[Role, Role], claims: tuple[tuple[str, ...], tuple[str, ...]], matter: Matter
 ) -> None:
-    alone = [scope_of({role}, *claims, SENSITIVE).sight(matter) for role in roles]
-    both = scope_of(roles, *claims, SENSITIVE).sight(matter)
+    alone = [scope_of({role}, *claims, SENSITIVE, "CH").sight(matter) for role in roles]
+    both = scope_of(roles, *claims, SENSITIVE, "CH").sight(matter)
     assert both is max(alone, key=ORDER.index)
 
 
@@ -41,9 +41,12 @@ def test_a_sensitive_case_is_never_said_to_lie_elsewhere(
     assert not (matter.category == FAMILY and sight is Sight.OUTSIDE)
 
 
-@pytest.mark.parametrize(("areas", "sees"), [((), False), ((STREET,), False), (("CH",), True), ((STREET, "CH"), True)])
+@pytest.mark.parametrize(
+    ("areas", "sees"),
+    [((), False), ((STREET,), False), (("ZZ",), False), (("CH",), True), ((STREET, "CH"), True)],
+)
 def test_a_case_that_is_not_placed_yet_is_for_who_has_the_district(areas: tuple[str, ...], sees: bool) -> None:
-    assert (scope_of({"acceptor"}, areas).sight(Matter(None)) is Sight.WHOLE) is sees
+    assert (scope_of({"acceptor"}, areas, root="CH").sight(Matter(None)) is Sight.WHOLE) is sees
     assert scope_of({"auditor"}).sight(Matter(None)) is Sight.WHOLE
 
 

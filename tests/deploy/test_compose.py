@@ -394,6 +394,11 @@ def test_every_secret_gets_a_value_of_its_own_that_stays(tmp_path: Path, capsys:
     assert [one == other for one, other in zip(first, again, strict=True)].count(False) == 1
     main(tmp_path)
     assert "complete" in capsys.readouterr().out
+    main(tmp_path, renew_broker=True)
+    renewed = {
+        name for name, before in zip(files(COMPOSE_TEXT), again, strict=True) if (tmp_path / name).read_text() != before
+    }
+    assert renewed == {f".secrets/kafka-{name}" for name in ("admin", *SERVICES)}
 
 
 def test_what_an_older_installation_has_in_its_variables_is_taken_over(

@@ -145,11 +145,8 @@ def test_new_passwords_of_the_broker_leave_the_others_and_those_of_a_database_th
     run = tmp_path / "run"
     first = secrets.load(run)
     (tmp_path / "postgres").mkdir()
-    kept = json.loads((run / secrets.FILE).read_text())
-    del kept["kafka"]
-    (run / secrets.FILE).write_text(json.dumps(kept))
-    renewed = secrets.load(run)
-    assert renewed == replace(first, kafka=renewed.kafka)
+    renewed = secrets.renew_broker(run)
+    assert secrets.load(run) == renewed == replace(first, kafka=renewed.kafka)
     assert not {*renewed.kafka.values()} & {*first.kafka.values()}
     assert (secrets.passwords_folder(run) / "triage").read_text() == renewed.kafka["triage"]
     (run / secrets.FILE).unlink()

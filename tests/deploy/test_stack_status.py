@@ -113,6 +113,15 @@ async def test_the_parts_that_a_service_names_are_shown(standing: Standing) -> N
     assert audit["why"] == "database: connection refused; consumer: stuck: Assigned/3"
 
 
+async def test_what_a_service_that_is_ready_warns_of_is_shown(standing: Standing) -> None:
+    warns = '{"ready": true, "warnings": {"keys": "the keys before it serve"}}'
+    await standing.start(audit=standing.answering("audit", 200, warns))
+    await until(lambda: standing.stack.run("status").returncode == ALL_READY)
+    shown = standing.stack.run("status").stdout
+    assert "audit is ready, and may not be for long\n  keys        the keys before it serve\n" in shown
+    assert standing.stack.rows()["audit"]["warnings"] == {"keys": "the keys before it serve"}
+
+
 async def test_an_answer_that_is_no_services_own_is_shown(standing: Standing) -> None:
     await standing.start(audit=standing.answering("audit", 404, "File not found"))
     row = await standing.row("audit", "404")

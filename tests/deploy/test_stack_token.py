@@ -106,8 +106,8 @@ def test_a_unit_or_an_area_that_the_district_lacks_is_named(
             ("grid_member",),
             [
                 "without UNIT a grid_member can work on no assignment: UNIT=grid:CH/shuangqiaozi/shuanglin/g001",
-                "a grid_member's AREAS should be its grids: AREAS=CH/shuangqiaozi/shuanglin/g001",
-                DISTRICT,
+                "a grid_member's AREAS should be its grids, AREAS=CH/shuangqiaozi/shuanglin/g001; this token gets"
+                " AREAS=CH, the whole district",
             ],
         ),
         (("handling_unit", "--unit", "dept:water"), []),

@@ -1,12 +1,14 @@
 """`up`, `status`, `down` and `reset` as a user has them, on the real broker and database."""
 
 import hashlib
+import json
 import os
 import shutil
 import signal
 import socket
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from deploy.district.__main__ import main as write_district
 from deploy.partners import read
 from deploy.stack import connections, ports, topics
 from deploy.stack.plan import MANAGER, PARTS, from_environment
+from deploy.stack.secrets import FILE
 from deploy.stack.status import ALL_READY, NOT_READY, NOTHING_RUNS
 from tests.deploy.stacks import Stack, stack_in
 from tests.deploy.waiting import until
@@ -110,6 +113,19 @@ async def test_partners_outlive_the_stack_and_find_their_topics_again(stack: Sta
     user = Connection(settings.bootstrap, "SASL_PLAINTEXT", user="partner.water", password=said["password"])
     assert await user.refusal() is None, "what was printed lets the partner in"
 
+    broker, run = connections.administrator(settings), settings.run
+    before = json.loads((run / FILE).read_text())
+    old = replace(broker, password=broker.secret())
+    rotated = stack.run("rotate")
+    assert rotated.returncode == 0, rotated.stderr
+    after = json.loads((run / FILE).read_text())
+    assert {name for name in before if before[name] != after[name]} == {"kafka"}
+    assert not {*before["kafka"].values()} & {*after["kafka"].values()}
+    assert {name: state for name, (state, _) in stack.status().items()} == {MANAGER: "ready", "kafka": "ready"}
+    assert "admin with this password" in (await old.refusal() or "")
+    assert [await one.refusal() for one in (broker, connections.of_service(settings, "triage"), user)] == [None] * 3
+    assert "the partner water keeps its password: `make partner NAME=water ROTATE=1`" in rotated.stdout
+
     reset = stack.run("reset")
     assert f"kept {file}" in reset.stdout
     assert file.read_bytes() == registered
@@ -117,7 +133,6 @@ async def test_partners_outlive_the_stack_and_find_their_topics_again(stack: Sta
     assert "the partner water has no user on this broker: `make partner NAME=water` makes one" in up.stdout
     assert file.read_bytes() == registered
     assert "water with this password" in (await user.refusal() or ""), "the broker was dropped with all its users"
-    broker = connections.administrator(settings)
     assert await topics.create(broker, topics.of_partner("water"), 6) == [], "`up` made them anew"
 
 

@@ -11,11 +11,7 @@ from chassis.web.roles import ANYONE, SIGNED_IN, Access, Bound, Route
 from contracts.roles import Role, Sees
 from contracts.status import SERVICES
 
-KNOW_UNITS = frozenset({"dispatch", "feedback"})
-"""The services that know whose people work on a case."""
-KNOW_REPORTERS = frozenset({"intake"})
-"""The one that knows who filed it."""
-_LETTERS = {Sees.DISTRICT: "district", Sees.AREAS: "areas", Sees.UNIT: "unit", Sees.OWN: "own"}
+_WORDS = {Sees.DISTRICT: "district", Sees.AREAS: "areas", Sees.UNIT: "unit", Sees.OWN: "own"}
 
 
 def declared(service: str) -> dict[Route, Access]:
@@ -45,24 +41,17 @@ def rows() -> Iterator[str]:
         *((one, declared(one)) for one in SERVICES),
     ):
         for (method, path), access in routes.items():
-            cells = " | ".join(_cell(role, access, service) for role in Role)
+            cells = " | ".join(_cell(role, access) for role in Role)
             yield f"| {service} `{method} {path}` | {access.bound} | {cells} |"
 
 
-def _cell(role: Role, access: Access, service: str) -> str:
+def _cell(role: Role, access: Access) -> str:
     if access.roles not in (ANYONE, SIGNED_IN) and role not in access.roles:
         return "–"
-    if access.bound in (Bound.LIST, Bound.CASE, Bound.ASSIGNMENT):
-        return _seen(role, service)
-    return "yes"
-
-
-def _seen(role: Role, service: str) -> str:
-    known = Sees.DISTRICT | Sees.AREAS
-    if service in KNOW_UNITS:
-        known |= Sees.UNIT
-    words = [word for sees, word in _LETTERS.items() if sees in role.sees & known]
-    if service in KNOW_REPORTERS:
+    if access.bound not in (Bound.LIST, Bound.CASE, Bound.ASSIGNMENT):
+        return "yes"
+    words = [word for sees, word in _WORDS.items() if sees in role.sees & access.by]
+    if Sees.OWN in access.by and "own" not in words:  # whoever files a report sees it
         words.append("own")
     return ", ".join(words) or "nothing"
 

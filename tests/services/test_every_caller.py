@@ -9,6 +9,7 @@ import re
 import sys
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,11 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
         for value in (None, "", " ", "\u3000", "\u200b", "li\0", "li\n", "x" * 201, 7, ["li"], {})
     ),
     *(("sub", {"sub": value}) for value in (" li", "li ", "\ud800", "li\udfff", "li\u202e", "li\u00ad")),
+    *(("sub", {"sub": f"li{value}"}) for value in "\u034f\u115f\u2060\u2800\u3164\ufe0f\uffa0\U000e0100\u0007\u2028"),
+    *(
+        ("sub", {"sub": value})
+        for value in ("\uff4c\uff49", "\ufb01", "\u212a", "e\u0301", "\u674e\uf9e1", "\u2460", "a\u00a0b", "x\u00b2")
+    ),
     *(
         ("sub", {"sub": value})
         for value in ("partner:water", "Partner:water", "ｐartner：water", "rule:r1", "reporter:5d1f")
@@ -200,12 +206,12 @@ async def test_the_page_of_the_api_loads_its_own_files_and_its_own_script_only(c
         assert again.status_code == 304
 
 
-@pytest.mark.parametrize("name", SERVICES)
-async def test_a_process_names_neither_its_server_nor_a_version(name: str, district_folder: Path) -> None:
-    """No database and no broker is there."""
+@asynccontextmanager
+async def process_of(name: str, district: Path, **settings: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a process of that service; no database and no broker is there."""
     port = free()
     nowhere = {"DATABASE_URL": f"postgresql://x@{NOWHERE}/x", "KAFKA_BOOTSTRAP_SERVERS": NOWHERE}
-    environment = {**os.environ, **nowhere, "PORT": str(port), "CASEGRID_DISTRICT": str(district_folder)}
+    environment = {**os.environ, **nowhere, "PORT": str(port), "CASEGRID_DISTRICT": str(district), **settings}
     command = (sys.executable, "-m", f"services.{name}")
     process = await asyncio.create_subprocess_exec(
         *command, env=environment, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
@@ -213,21 +219,46 @@ async def test_a_process_names_neither_its_server_nor_a_version(name: str, distr
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
 
-            async def answers() -> list[httpx.Response]:
+            async def answers() -> bool:
                 try:
-                    return [await client.get(path) for path in ("/health", "/ready", "/nowhere", "/me", "/docs")]
+                    return (await client.get("/health")).status_code == 200
                 except httpx.TransportError:
-                    return []
+                    return False
 
-            for answer in await eventually(answers, seconds=60, every=0.2, what="an answer"):
-                assert SECURITY.items() <= dict(answer.headers).items()
-                assert not {"server", "x-powered-by"} & answer.headers.keys()
-                assert "uvicorn" not in str(answer.headers).lower()
-                if answer.url.path != "/docs":
-                    assert release() not in answer.text
+            await eventually(answers, seconds=60, every=0.2, what="an answer")
+            yield client
     finally:
         process.kill()
         await process.wait()
+
+
+async def guesses(client: httpx.AsyncClient, *addresses: str) -> list[int]:
+    """What wrong tokens are answered that come from these addresses, as a header says."""
+    wrong = [{**bearer("x.y.z"), "x-forwarded-for": address} for address in addresses]
+    return [(await client.get("/me", headers=headers)).status_code for headers in wrong]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+async def test_a_process_names_neither_its_server_nor_a_version_and_believes_no_address(
+    name: str, district_folder: Path
+) -> None:
+    async with process_of(name, district_folder, CASEGRID_FAILURES_PER_MINUTE="2") as client:
+        for path in ("/health", "/ready", "/nowhere", "/me", "/docs"):
+            answer = await client.get(path)
+            assert SECURITY.items() <= dict(answer.headers).items()
+            assert not {"server", "x-powered-by"} & answer.headers.keys()
+            assert "uvicorn" not in str(answer.headers).lower()
+            if path != "/docs":
+                assert release() not in answer.text
+        assert await guesses(client, "192.0.2.1", "192.0.2.2", "192.0.2.3") == [401, 401, 429]
+
+
+async def test_a_proxy_that_the_operator_names_is_believed_as_far_as_it_names_addresses(district_folder: Path) -> None:
+    settings = {"CASEGRID_FAILURES_PER_MINUTE": "2", "FORWARDED_ALLOW_IPS": "127.0.0.1"}
+    async with process_of("intake", district_folder, **settings) as client:
+        assert await guesses(client, "192.0.2.1", "192.0.2.2", "192.0.2.3") == [401, 401, 401]
+        assert await guesses(client, "192.0.2.1", "192.0.2.1") == [401, 429]
+        assert await guesses(client, "one", "another", "a third one") == [401, 401, 429], "they are all one"
 
 
 TOLD = {"administrator", "auditor", "dispatcher", "shift_leader"}

@@ -1,7 +1,7 @@
 """Who may read and act on what: every role on every route of the running services, against a rule of a few lines."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -179,15 +179,15 @@ async def told(api: Running, kind: Kind) -> str:
 
 @asynccontextmanager
 async def served(
-    service: Service, database: Database, folder: Path, clock: Hands | None = None
+    service: Service, database: Database, folder: Path, clock: Hands | None = None, kinds: Sequence[Kind] = KINDS
 ) -> AsyncIterator[tuple[Running, dict[str, Kind]]]:
-    """A service that knows a case of each kind."""
+    """A service that knows a case of each of these kinds."""
     register(folder / "partners.json", partner("water", OWN))
     await migrate(database.admin_url, service.name, PASSWORD, service.migrations)
     url, file = database.url(service.name), folder / "partners.json"
     more = {"CASEGRID_PARTNERS": file, "CASEGRID_REQUESTS_PER_SECOND": 100_000}
     async with running(service, url, role="api", clock=clock, **more) as api:
-        cases = {await told(api, kind): kind for kind in KINDS}
+        cases = {await told(api, kind): kind for kind in kinds}
         if service.name == "dispatch":
             await api.runtime.database.fetch("UPDATE assignments SET waiting = true")
         yield api, cases
@@ -309,6 +309,7 @@ ACT = {
     "feedback": "/cases/{case_id}/check",
 }
 LISTS = {"intake": "/reports", "dispatch": "/assignments", **dict.fromkeys(("triage", "feedback", "audit"), "/cases")}
+HEARS_LATE = ("dispatch", "feedback")
 CURIOUS = token("curious", "acceptor", "dispatcher", "grid_member", areas=(COMMUNITY,))
 
 
@@ -400,6 +401,26 @@ async def test_audit_honours_the_accesses_that_stand_in_its_log(
         assert await read() == 404
 
 
+async def test_audit_reads_no_chain_for_whom_it_hides_the_case_from(
+    empty_database: Database, district_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long chain would take its time, which a case that there is not does not take."""
+    service = audit(Settings.model_validate({"CASEGRID_DISTRICT": district_folder}))
+    async with served(service, empty_database, tmp_path) as (api, cases):
+        hidden, asked = case_of(Kind(True, True, True), cases), list[str]()
+        fetch = api.runtime.database.fetch
+
+        async def noted(query: str, *arguments: Any) -> Any:
+            asked.append(query)
+            return await fetch(query, *arguments)
+
+        monkeypatch.setattr(api.runtime.database, "fetch", noted)
+        for case, asks in ((hidden, 1), (case_id(), 0)):
+            asked.clear()
+            answer = await api.client.get(f"/cases/{case}", headers=token("x", "dispatcher"))
+            assert (answer.status_code, len(asked)) == (404, asks), "an access is looked up"
+
+
 async def test_audit_lets_nobody_in_by_a_step_that_is_forged_or_lies_ahead_or_lasts_for_ever(
     empty_database: Database, district_folder: Path, tmp_path: Path
 ) -> None:
@@ -426,6 +447,35 @@ async def test_audit_lets_nobody_in_by_a_step_that_is_forged_or_lies_ahead_or_la
         named = Forged(forged_topic=record.topic, partition=record.partition, offset=record.offset, because="unknown")
         await said(named, 9, NOW, None)
         assert await read() == 404
+
+
+async def test_an_area_that_the_district_does_not_have_is_not_the_district(
+    service: Service, empty_database: Database, tmp_path: Path
+) -> None:
+    """A case that is not placed yet lies somewhere in the district, and in none of the areas that a token may name."""
+    async with served(service, empty_database, tmp_path, kinds=()) as (api, _):
+        case, unplaced = case_id(), Place(address="beyond the river")
+        match service.name:
+            case "intake":
+                body = {"title": "it", "place": {"address": "beyond the river"}, "category": OPEN_TO_ALL}
+                answer = await api.client.post("/reports", headers=token("filer", "acceptor"), json=body)
+                case = answer.json()["case_id"]
+            case "audit":
+                await api.runtime.worker.process([fact_record(case, report(place=unplaced))])
+            case "triage":
+                await api.runtime.inbox.process([fact_record(case, report(place=unplaced))])
+            case _:  # here a case has its area from the ruling that gives it out
+                rejected = Rejected(why="not_ours", reason="it is elsewhere", explanation=rulings.WHY)
+                await api.runtime.inbox.process([fact_record(case, rejected)])
+        for areas, status in ((("ZZ",), 403), ((COMMUNITY,), 403), (("ZZ", "CH"), 200)):
+            who = token("chief", "shift_leader", areas=areas)
+            answer = await api.client.get(path_of(READ[service.name], case), headers=who)
+            # Feedback and dispatch take it for a sensitive one.
+            assert answer.status_code == (404 if status == 403 and service.name in HEARS_LATE else status), areas
+            if service.name in LISTS:
+                listed = await api.client.get(LISTS[service.name], headers=who)
+                found = {item["case_id"] for item in listed.json()["items"]}
+                assert found == ({case} if status == 200 and service.name != "dispatch" else set()), areas
 
 
 ENDINGS: dict[str, Callable[..., Fact]] = {

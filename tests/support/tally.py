@@ -206,5 +206,6 @@ TALLY = Service(
     routes=Routes(router, {("POST", "/cases/{case_id}/notes"): Access(SIGNED_IN, Bound.NOTHING)}, {}),
     migrations=MIGRATIONS,
     sensitive=frozenset(),
+    root="CH",
     matter=None,
 )

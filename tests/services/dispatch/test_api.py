@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from chassis.kafka.records import Record
+from chassis.web import streams
 from contracts.feedback import Evaluated
 from contracts.intake import Supplement, Withdrawal
 from contracts.reading import Scope
@@ -568,6 +569,32 @@ async def test_the_stream_ends_in_order_with_its_callers_token(dispatch: Running
         assert "event: snapshot" in lines
         assert lines[-2:] == [": the token has expired", ""]
         assert (await client.get("/board/stream")).status_code == 401
+
+
+async def test_a_caller_has_so_many_streams_open_and_no_more(dispatch: Running) -> None:
+    async with (
+        listening(dispatch) as address,
+        httpx.AsyncClient(base_url=address, timeout=20, limits=httpx.Limits(max_connections=None)) as client,
+    ):
+
+        async def opened(headers: dict[str, str]) -> int:
+            async with client.stream("GET", "/board/stream", headers=headers) as response:
+                return response.status_code
+
+        async with AsyncExitStack() as held:
+            for _ in range(streams.MOST):
+                stream = client.stream("GET", "/board/stream", headers=CENTRE)
+                assert (await held.enter_async_context(stream)).status_code == 200
+            async with client.stream("GET", "/board/stream", headers=CENTRE) as refused:
+                assert (refused.status_code, refused.headers.get("retry-after")) == (429, "5")
+                assert json.loads(await refused.aread())["rule"] == "stream.limit"
+            assert await opened(LEADER) == 200, "of somebody else"
+            assert (await client.get("/board", headers=CENTRE)).status_code == 200
+
+        async def again() -> bool:
+            return await opened(CENTRE) == 200
+
+        await eventually(again, what="a place that is free again")
 
 
 async def test_a_silent_stream_has_a_heartbeat(dispatch: Running) -> None:
