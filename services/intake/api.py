@@ -245,8 +245,8 @@ async def rate_report(
 ) -> Response:
     """Takes a rating of how the case was handled.
 
-    Only whoever filed the report may rate it, or an acceptor or shift leader of its area on their behalf
-    (`report.owner`). The case must be closed (`report.open`), and that not longer ago than the days of the district's
+    Only whoever filed the report may rate it; what staff filed for somebody on the telephone, an acceptor or shift
+    leader of its area may, too (`report.owner`). The case must be closed (`report.open`), and that not longer ago than the days of the district's
     policy (`rating.late`); a merged report is not rated, because the case it was merged into is its own reporter's to
     rate (`report.merged`). Each verdict is rated once (`rating.once`), and not by whoever checked the case
     (`rating.separation`). A rating by whoever handled it is kept, but counts in no figure.
@@ -264,8 +264,8 @@ async def reopen_report(
     This does not reopen the case: dispatchers, shift leaders and evaluators see it in their list
     (`GET /cases?reopening_requested=true` of feedback) and file the matter anew where it must go on.
 
-    Only whoever filed the report may ask, or an acceptor or shift leader of its area on their behalf (`report.owner`).
-    The case must be closed (`report.open`), not longer ago than the days of the district's policy (`reopening.late`),
+    Only whoever filed the report may ask; for what staff filed for somebody on the telephone, an acceptor or shift
+    leader of its area may, too (`report.owner`). The case must be closed (`report.open`), not longer ago than the days of the district's policy (`reopening.late`),
     and the report not merged into another one (`report.merged`). After each verdict it may be asked for once
     (`reopening.once`).
     """

@@ -38,9 +38,9 @@ class Report:
     retrospective: bool
 
     @property
-    def private(self) -> bool:
-        """Whether a private person filed it with a login of their own, and so under their reference."""
-        return self.filed_by == self.reporter_ref
+    def for_oneself(self) -> bool:
+        """Whether whoever filed it did so with a login or key of their own, not for somebody on the telephone."""
+        return self.filed_by == self.reporter_ref or self.reported_by is not None or self.channel == "handset"
 
 
 @dataclass(frozen=True, slots=True)
