@@ -246,10 +246,10 @@ async def rate_report(
     """Takes a rating of how the case was handled.
 
     Only whoever filed the report may rate it; what staff filed for somebody on the telephone, an acceptor or shift
-    leader of its area may, too (`report.owner`). The case must be closed (`report.open`), and that not longer ago than the days of the district's
-    policy (`rating.late`); a merged report is not rated, because the case it was merged into is its own reporter's to
-    rate (`report.merged`). Each verdict is rated once (`rating.once`), and not by whoever checked the case
-    (`rating.separation`). A rating by whoever handled it is kept, but counts in no figure.
+    leader of its area may, too (`report.owner`). The case must be closed (`report.open`), and that not longer ago than
+    the days of the district's policy (`rating.late`); a merged report is not rated, because the case it was merged into
+    is its own reporter's to rate (`report.merged`). Each verdict is rated once (`rating.once`), and not by whoever
+    checked the case (`rating.separation`). A rating by whoever handled it is kept, but counts in no figure.
     """
     command = Rate(body.rating, body.comment, by)
     return answer(await commands.execute(case_id, command, replace(request, claimed_at=body.at), _rated))
@@ -265,9 +265,9 @@ async def reopen_report(
     (`GET /cases?reopening_requested=true` of feedback) and file the matter anew where it must go on.
 
     Only whoever filed the report may ask; for what staff filed for somebody on the telephone, an acceptor or shift
-    leader of its area may, too (`report.owner`). The case must be closed (`report.open`), not longer ago than the days of the district's policy (`reopening.late`),
-    and the report not merged into another one (`report.merged`). After each verdict it may be asked for once
-    (`reopening.once`).
+    leader of its area may, too (`report.owner`). The case must be closed (`report.open`), not longer ago than the days
+    of the district's policy (`reopening.late`), and the report not merged into another one (`report.merged`). After
+    each verdict it may be asked for once (`reopening.once`).
     """
     command = Reopen(body.reason, by)
     return answer(await commands.execute(case_id, command, replace(request, claimed_at=body.at), _reopened))
