@@ -60,6 +60,7 @@ async def test_who_reads_bytes_is_recorded(api: Running) -> None:
         "first": int(path.rpartition("/")[2]),
         "last": int(path.rpartition("/")[2]),
         "coordinates": "Assigned/3@17" if parked else None,
+        "reason": None,
     }
 
 

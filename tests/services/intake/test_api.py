@@ -17,6 +17,7 @@ from tests.services.intake.callers import (
     ARCHIVE,
     CHEN,
     DISPATCHER,
+    ERASURE,
     FIRE,
     FLOOD,
     HOTLINE,
@@ -229,8 +230,8 @@ async def test_a_name_is_kept_beside_the_events_and_can_be_erased(intake: Runnin
     before = await rows(intake, "SELECT body FROM events")
     assert await status_code(intake, path, LI) == 404
     assert (await intake.client.delete(path, headers=ACCEPTOR)).status_code == 403
-    assert (await intake.client.delete(path, headers=ADMINISTRATOR)).status_code == 204
-    assert (await intake.client.delete(path, headers=ADMINISTRATOR)).status_code == 404
+    assert (await intake.client.delete(path + ERASURE, headers=ADMINISTRATOR)).status_code == 204
+    assert (await intake.client.delete(path + ERASURE, headers=ADMINISTRATOR)).status_code == 404
     assert (await post(intake, f"{path}/disclosure", ACCEPTOR, purpose)).status_code == 404
     assert await rows(intake, "SELECT * FROM reporters") == []
     assert await rows(intake, "SELECT body FROM events") == before
