@@ -37,12 +37,12 @@ async def case(database: Database, case_id: str) -> tuple[Row, frozenset[str], i
     assignments = await database.fetch(_CASE_ASSIGNMENTS, case_id)
     found["assignments"] = [shown(one, AssignmentDetail) for one in assignments]
     found["ratings"] = [shown(one, RatingDetail) for one in await database.fetch(_CASE_RATINGS, case_id)]
-    return found, frozenset(unit for one in assignments for unit in (one["given_to"], one["unit"])), row["version"]
+    return found, frozenset[str]().union(*(_units_of(one) for one in found["assignments"])), row["version"]
 
 
 def part_of(found: Row, units: frozenset[str]) -> Row:
     """The case as these units see it: with their assignments, and of the handlers their own."""
-    own = [one for one in found["assignments"] if units & {one["given_to"], one["unit"]}]
+    own = [one for one in found["assignments"] if units & _units_of(one)]
     handlers = [name for name in found["handlers"] if any(name in one["handled_by"] for one in own)]
     handling = [unit for unit in found["handling_units"] if unit in units]
     return {**_measured(units, found), "assignments": own, "handlers": handlers, "handling_units": handling}
@@ -116,6 +116,11 @@ def own_cases(wanted: Conditions, scope: Scope) -> str | None:
 
 
 _HELD = ("given_to", "unit")
+"""The columns of an assignment with the units that were given it or had it in the end."""
+
+
+def _units_of(assignment: Row) -> frozenset[str]:
+    return frozenset(assignment[column] for column in _HELD)
 
 
 def shown(row: asyncpg.Record, item: type[BaseModel]) -> Row:

@@ -132,6 +132,13 @@ def test_each_verdict_is_judged_once(command: Rate | Reopen, word: str, limit: t
     assert again.verdict_id != VERDICT
 
 
+def test_a_wish_to_reopen_is_shown_until_a_later_verdict() -> None:
+    told = [event(REPORT), event(CLOSED, number=2), event(Reopening(verdict_id=VERDICT, reason="wet"), number=3)]
+    later = [event(REWORK, number=4), event(CLOSED, number=5)]
+    after = [shown(case(*told, *later[:count]))["reopening_requested"] for count in range(3)]
+    assert after == [True, False, False]
+
+
 @BOTH
 def test_it_must_arrive_within_the_days_of_the_policy(command: Rate | Reopen, word: str, limit: timedelta) -> None:
     state = case(REPORT, CLOSED)

@@ -97,6 +97,11 @@ class Case:
         return self.standing.status or "reported"
 
     @property
+    def asks_to_reopen(self) -> bool:
+        """Whether the reporter asked to reopen the case after the verdict in force; a later verdict answers that."""
+        return self.closing is not None and self.closing.verdict_id in self.reopening_requested
+
+    @property
     def closed_at(self) -> datetime | None:
         """The time of the verdict that closed it."""
         return self.closing.at if self.closing is not None else None

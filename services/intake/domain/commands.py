@@ -230,7 +230,7 @@ def may_reopen(by: By, state: Case, inputs: Inputs, rules: Rules) -> tuple[Repor
             "reopening.late",
             f"the reopening could be asked for within {rules.reopen_days} days after the case was closed; file it anew",
         )
-    if closing.verdict_id in state.reopening_requested:
+    if state.asks_to_reopen:
         raise Refused("reopening.once", "the reopening has been asked for already")
     return report, closing
 
