@@ -37,7 +37,6 @@ from chassis.store.database import TRANSIENT_ERRORS, Database
 from chassis.web.application import ACCESS, OPERATIONS, PARKED, READS, build
 from chassis.web.keys import keys_of
 from chassis.worker import DecidingWorker, RecordingWorker, Worker
-from contracts.reading import Matter
 
 log = logging.getLogger(__name__)
 
@@ -95,9 +94,9 @@ class Runtime:
         """The district's own area."""
         return self.service.root
 
-    def matter(self, state: Any) -> Matter | None:
-        """What the rule of reading asks of a case in that state."""
-        return self.service.matter(state) if self.service.matter is not None else None
+    def knows(self, state: Any) -> bool:
+        """Whether the service knows of a case in that state."""
+        return self.service.matter is not None and self.service.matter(state) is not None
 
     @property
     def commands(self) -> Commands:

@@ -91,19 +91,16 @@ class Settings(BaseSettings):
 
     @field_validator("pseudonym_key")
     @classmethod
-    def _from_file(cls, value: str, given: ValidationInfo) -> str:
-        """The text of the file that the variable of the same name with _FILE names, which stands before it."""
-        name = str(given.field_name)
-        file: Path | None = given.data.get(f"{name}_file")
+    def _of_its_file(cls, value: str, given: ValidationInfo) -> str:
+        file: Path | None = given.data.get("pseudonym_key_file")
         if file is None:
             return value
-        variable = str(cls.model_fields[name].validation_alias)
-        if value != cls.model_fields[name].default:
-            raise ValueError(f"{variable} and {variable}_FILE are both set: set one of them")
+        if value != DEVELOPMENT_PSEUDONYM_KEY:
+            raise ValueError("CASEGRID_PSEUDONYM_KEY and CASEGRID_PSEUDONYM_KEY_FILE are both set: set one of them")
         try:
             return file.read_text().strip()
         except OSError as fault:
-            raise ValueError(f"{variable}_FILE: {file} can't be read: {fault.strerror}") from None
+            raise ValueError(f"CASEGRID_PSEUDONYM_KEY_FILE: {file} can't be read: {fault.strerror}") from None
 
     @field_validator("database_password_file")
     @classmethod

@@ -21,7 +21,14 @@ from contracts.fields import Fact
 from contracts.times import Counted
 from contracts.wire import broken
 
+STEPS_A_DAY = 100
+"""The most that one caller adds to one case within 24 hours, because whoever reads a case reads all of it, for ever."""
 _TRIES = 8
+_ADDED = """
+SELECT count(*) FROM events
+ WHERE stream_id = $1 AND own AND topic NOT LIKE 'to.%' AND recorded_at > now() - interval '24 hours'
+   AND convert_from(body, 'UTF8')::json->>'actor' = $2
+"""
 
 
 class Stale(Exception):
@@ -117,12 +124,15 @@ class Commands:
                     continue
         raise NotNow(f"case {stream_id} keeps being changed by others; try again")
 
-    async def consider(self, stream_id: str, request: CommandRequest) -> tuple[Stream[Any], Inputs]:
-        """The stream and the inputs that a command of this request would be decided with now; nothing is written."""
+    async def consider(self, stream_id: str, request: CommandRequest) -> tuple[Stream[Any], Inputs, Refused | None]:
+        """The stream and the inputs that a command of this request would be decided with now, and what refuses every
+        command of its actor; nothing is written.
+        """
 
-        async def run(connection: Connection) -> tuple[Stream[Any], Inputs]:
+        async def run(connection: Connection) -> tuple[Stream[Any], Inputs, Refused | None]:
             work = await begin(self._model, connection, self._clock(), [stream_id])
-            return work.journal.streams[stream_id], self._inputs(work, stream_id, request)
+            stream = work.journal.streams[stream_id]
+            return stream, self._inputs(work, stream_id, request), await _capped(connection, stream, request.actor)
 
         return await self._database.transact(run)
 
@@ -151,6 +161,8 @@ class Commands:
         except ValidationError as fault:  # what was asked for would make a fact that breaks its contract
             field, rule = broken(fault.errors(include_url=False, include_input=False))[0]
             raise Unusable(field, rule) from None
+        if facts and (capped := await _capped(connection, stream, request.actor)) is not None:
+            raise capped
         events = work.journal.append(stream_id, facts, at=counted.at, actor=request.actor)
         if ending.in_transaction is not None:
             await ending.in_transaction(connection)
@@ -197,6 +209,13 @@ class Commands:
             answer.body,
             answer.version,
         )
+
+
+async def _capped(connection: Connection, stream: Stream[Any], actor: str) -> Refused | None:
+    """The rule that nobody floods a case, if the actor has reached its limit. Most cases are too short for it."""
+    if stream.version < STEPS_A_DAY or await connection.fetchval(_ADDED, stream.stream_id, actor) < STEPS_A_DAY:
+        return None
+    return Refused("case.daily_cap", f"one caller adds {STEPS_A_DAY} steps to a case within 24 hours at most")
 
 
 def _require_theirs(decide: Callable[[], object]) -> None:

@@ -78,8 +78,6 @@ class Tail:
         """Where the topics ended at the last look."""
         self._moved = False
         """Whether anything was read since."""
-        self.rests = True
-        """Whether another process reads them, or none."""
         self.fault: str | None = None
         """What keeps the topics from being read now; None while all is well, or another process reads them."""
 
@@ -93,9 +91,8 @@ class Tail:
 
     async def _run(self, backoff: Backoff) -> None:
         while not self._leads():
-            self.rests, self.fault = True, None
+            self.fault = None
             await asyncio.sleep(_IDLE_SECONDS)
-        self.rests = False
         kafka = AIOKafkaConsumer(
             **self._broker.options(),
             group_id=None,

@@ -10,9 +10,10 @@ from chassis.store.conditions import Conditions
 from chassis.store.database import Connection, Database
 
 _INSERT = """
-INSERT INTO reads (reader, route, case_id, reporter_ref, first, last, coordinates) VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO reads (reader, route, case_id, reporter_ref, first, last, coordinates, reason)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 """
-_COLUMNS = "read_id, read_at, reader, route, case_id, reporter_ref, first, last, coordinates"
+_COLUMNS = "read_id, read_at, reader, route, case_id, reporter_ref, first, last, coordinates, reason"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class Read:
     """Number of the first record: its index in the log, or that of a parked record."""
     last: int | None = None
     coordinates: str | None = None
+    reason: str | None = None
+    """Why a person was erased."""
 
 
 @dataclass(frozen=True, slots=True)

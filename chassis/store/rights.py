@@ -13,7 +13,7 @@ TABLES: Mapping[str, str] = {
     "migrations": "SELECT, UPDATE (rebuilt)",
     "outdated": "SELECT, INSERT, DELETE",
     "locks": "SELECT, UPDATE (number)",
-    "reads": "SELECT, INSERT (reader, route, case_id, reporter_ref, first, last, coordinates)",
+    "reads": "SELECT, INSERT (reader, route, case_id, reporter_ref, first, last, coordinates, reason)",
     "streams": "SELECT, INSERT, UPDATE",
     "events": "SELECT, INSERT",
     "inbox": "SELECT, INSERT",

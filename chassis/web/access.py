@@ -64,7 +64,7 @@ async def ask_for_access(
     until = now + ACCESS_VALID
 
     def step(state: Any, _: Inputs) -> Accessed:
-        if process.matter(state) is None:
+        if not process.knows(state):
             raise Unknown(f"there is no case {body.case_id}")
         return Accessed(until=until, reason=body.reason)
 

@@ -80,7 +80,10 @@ class ReadItem(Answer):
     ]
     reporter_ref: Annotated[
         str | None,
-        Field(description="Whose name and number were answered again to a repeated request.", examples=[None]),
+        Field(
+            description="Whose name and number were answered again to a repeated request, or who was erased.",
+            examples=[None],
+        ),
     ]
     first: Annotated[
         int | None,
@@ -91,6 +94,7 @@ class ReadItem(Answer):
         str | None,
         Field(description="Of a parked record: `<topic>/<partition>@<offset>`.", examples=["ReportFiled/0@17"]),
     ]
+    reason: Annotated[str | None, Field(description="Why somebody else erased a person.", examples=[None])]
 
 
 class ReadPage(Answer):
@@ -105,10 +109,10 @@ router = APIRouter(tags=["reads"])
 
 @router.get("/reads", response_model=ReadPage)
 async def list_reads(filters: Annotated[ReadFilters, Query()], database: DatabaseDep) -> Response:
-    """Lists who read the bytes of which records, the newest first.
+    """Lists who read the bytes of which records, and in intake who erased which person, the newest first.
 
-    An entry is written before the bytes leave; without it they are not shown. A page that holds no record has no entry.
-    Entries are never changed or removed.
+    An entry is written before the bytes leave; without it they are not shown, and nobody is erased. A page that holds
+    no record has no entry. Entries are never changed or removed.
     """
     before = position(filters.cursor, datetime, int)
     wanted = Wanted(filters.reader, filters.since, filters.until, before)

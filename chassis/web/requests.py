@@ -25,7 +25,6 @@ from chassis.web.identity import Caller
 from chassis.web.keys import Keys
 from contracts.fields import ClaimedInstant
 from contracts.homes import publisher_of
-from contracts.reading import Matter
 from contracts.reference import Partner, Says
 
 When = Annotated[
@@ -83,8 +82,8 @@ class DecidingProcess(Process, Protocol):
     commands: Commands
     inbox: Inbox
 
-    def matter(self, state: Any) -> Matter | None:
-        """What the rule of reading asks of a case in that state; None if the service knows of no case."""
+    def knows(self, state: Any) -> bool:
+        """Whether the service knows of a case in that state."""
         ...
 
 

@@ -35,22 +35,20 @@ Route = tuple[str, str]
 class Bound(StrEnum):
     """How a route is bound to what its caller may see."""
 
-    words: str
-    """What that means, in one line."""
-
-    def __new__(cls, name: str, words: str) -> "Bound":
-        bound = str.__new__(cls, name)
-        bound._value_ = name
-        bound.__doc__ = bound.words = words
-        return bound
-
-    NOTHING = "nothing", "it tells of no case that was there before"
-    LIST = "list", "it lists or counts the cases that the caller may see, and leaves out all others"
-    CASE = "case", "it is about one case, which the caller must be allowed to see"
-    ASSIGNMENT = "assignment", "it is about one assignment, which the caller must be allowed to see"
-    ACCESS = "access", "it asks to read one case beyond the rule, which becomes a step of the case"
-    OWN = "own", "it is about the caller, or about a person whom the route's own rule names"
-    WHOLE = "whole", "it is for callers who may see every case: district-wide roles whose token names no areas"
+    NOTHING = "nothing"
+    """It tells of no case that was there before."""
+    LIST = "list"
+    """It lists or counts the cases that the caller may see, and leaves out all others."""
+    CASE = "case"
+    """It is about one case, which the caller must be allowed to see."""
+    ASSIGNMENT = "assignment"
+    """It is about one assignment, which the caller must be allowed to see."""
+    ACCESS = "access"
+    """It asks to read one case beyond the rule, which becomes a step of the case."""
+    OWN = "own"
+    """It is about the caller, or about a person whom the route's own rule names."""
+    WHOLE = "whole"
+    """It is for callers who may see every case: district-wide roles whose token names no areas."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -333,8 +333,8 @@ async def supervise_assignment(
 async def _actions(case_id: str, assignment_ids: Iterable[str], reading: Reading, by: By) -> Response:
     """What the caller may do with these assignments of the case."""
     request = CommandRequest(reading.reader.caller.subject)
-    stream, inputs = await reading.process.commands.consider(case_id, request)
-    offered = Actions(router, ROLES, reading.reader)
+    stream, inputs, capped = await reading.process.commands.consider(case_id, request)
+    offered = Actions(router, ROLES, reading.reader, capped)
     items = [
         offered.item(OPERATIONS[command], refused, matter_of(name, stream.state), assignment_id=name)
         for name in assignment_ids

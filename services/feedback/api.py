@@ -169,7 +169,8 @@ async def get_case(case_id: CasePath, reader: ReaderDep, database: DatabaseDep) 
     """Shows a case with its assignments, its verdict and its ratings.
 
     Who sees the case only because their unit works on it sees only the assignments that the unit was given or had, as
-    far as feedback has heard, and of those who handled the case only their own.
+    far as feedback has heard, and of those who handled the case only their own. Of the scores they see their unit's,
+    and of the lead's lateness nothing unless their unit leads; in lists, too.
 
     The ETag is what If-Match may name in a check or a forced closing.
     """
@@ -187,12 +188,12 @@ async def list_actions(case_id: CasePath, reader: ReaderDep, by: ByDep, commands
     Whoever may read the case may ask. The commands themselves are decided by
     the same rules. Rules about what is entered are not asked.
     """
-    stream, inputs = await commands.consider(case_id, CommandRequest(reader.caller.subject))
+    stream, inputs, capped = await commands.consider(case_id, CommandRequest(reader.caller.subject))
     asked = matter(stream.state)
     if asked is None:
         raise Unknown(_unknown(case_id))
     await reader.sight(case_id, asked, _unknown(case_id))
-    offered = Actions(router, ROLES, reader)
+    offered = Actions(router, ROLES, reader, capped)
     found = actions(by, stream.state, inputs)
     items = [offered.item(_OPERATIONS[action], refused, asked, case_id=case_id) for action, refused in found.items()]
     return actions_answer(case_id, stream.version, items)
@@ -210,9 +211,8 @@ async def list_indicators(
 
     Each number names its formula and the lists of the cases behind it. Of a district-wide role the cases in the areas
     of the token count, or all; of an area role those in the areas; of a unit's people those that the unit answers for.
-    Sensitive cases count in these figures, although not everybody may see them in the lists behind. The period is
-    half-open, and what had happened by `as_of` counts: name it to get the same answer on any day, except for cases that
-    are entered long after the fact.
+    Cases that the caller may not read do not count. The period is half-open, and what had happened by `as_of` counts:
+    name it to get the same answer on any day, except for cases that are entered long after the fact.
     """
     _require_known(filters, district)
     return Json(await indicators.figures(database, filters, Period.of(filters, clock()), scope))

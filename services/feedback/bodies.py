@@ -42,7 +42,8 @@ RatedAt = Annotated[Instant, Field(description="When the rating was given.", exa
 LateBy = Annotated[
     int | None,
     Field(
-        description="How many seconds after its deadline the work ended: 0 in time, null while it is open.",
+        description="How many seconds after its deadline the work ended: 0 in time, null while it is open and where it"
+        " is another unit's.",
         examples=[0],
         ge=0,
     ),
@@ -216,7 +217,10 @@ class CaseItem(Answer):
     ]
     done_at: Annotated[
         Instant | None,
-        Field(description="When the lead's work was done; null while it is not.", examples=[examples.DONE]),
+        Field(
+            description="When the lead's work was done; null while it is not, and for the people of another unit.",
+            examples=[examples.DONE],
+        ),
     ]
     late_by_seconds: LateBy
     check_method: Annotated[
@@ -251,7 +255,8 @@ class CaseItem(Answer):
     scores: Annotated[
         list[Score],
         Field(
-            description="The scores of the verdict, by the formulas of `GET /formulas`; none while it is open.",
+            description="The scores of the verdict, by the formulas of `GET /formulas`; none while it is open. A unit's"
+            " people see their unit's.",
             examples=[examples.SCORES],
         ),
     ]

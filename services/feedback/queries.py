@@ -37,28 +37,34 @@ async def case(database: Database, case_id: str) -> tuple[Row, frozenset[str], i
     assignments = await database.fetch(_CASE_ASSIGNMENTS, case_id)
     found["assignments"] = [shown(one, AssignmentDetail) for one in assignments]
     found["ratings"] = [shown(one, RatingDetail) for one in await database.fetch(_CASE_RATINGS, case_id)]
-    return found, frozenset(unit for one in assignments for unit in (one["given_to"], one["unit"])), row["version"]
+    return found, frozenset[str]().union(*(_units_of(one) for one in found["assignments"])), row["version"]
 
 
 def part_of(found: Row, units: frozenset[str]) -> Row:
     """The case as these units see it: with their assignments, and of the handlers their own."""
-    own = [one for one in found["assignments"] if units & {one["given_to"], one["unit"]}]
+    own = [one for one in found["assignments"] if units & _units_of(one)]
     handlers = [name for name in found["handlers"] if any(name in one["handled_by"] for one in own)]
     handling = [unit for unit in found["handling_units"] if unit in units]
-    scores = _scores_of(units, found["scores"])
-    return {**found, "assignments": own, "handlers": handlers, "handling_units": handling, "scores": scores}
+    return {**_measured(units, found), "assignments": own, "handlers": handlers, "handling_units": handling}
 
 
 def listed(row: asyncpg.Record, scope: Scope) -> Row:
-    """A case of a list as the caller may see it: for whom only their unit brings there, with that unit's scores."""
+    """A case of a list as the caller may see it: who sees it only because of their unit sees that unit's figures."""
     item = shown(row, CaseItem)
     if scope.sight(Matter(item["area"], item["category"], told=False)) is Sight.WHOLE:
         return item
-    return {**item, "scores": _scores_of(scope.units, item["scores"])}
+    return _measured(scope.units, item)
 
 
-def _scores_of(units: frozenset[str], scores: list[Row]) -> list[Row]:
-    return [score for score in scores if score.get("unit") in units]
+def _measured(units: frozenset[str], item: Row) -> Row:
+    """A case with what was measured of these units' work, and not of others'."""
+    leads = item["lead_unit"] in units
+    return {
+        **item,
+        "scores": [score for score in item["scores"] if score.get("unit") in units],
+        "done_at": item["done_at"] if leads else None,
+        "late_by_seconds": item["late_by_seconds"] if leads else None,
+    }
 
 
 async def cases(database: Database, filters: CaseFilters, scope: Scope) -> Row:
@@ -110,6 +116,11 @@ def own_cases(wanted: Conditions, scope: Scope) -> str | None:
 
 
 _HELD = ("given_to", "unit")
+"""The columns of an assignment with the units that were given it or had it in the end."""
+
+
+def _units_of(assignment: Row) -> frozenset[str]:
+    return frozenset(assignment[column] for column in _HELD)
 
 
 def shown(row: asyncpg.Record, item: type[BaseModel]) -> Row:

@@ -204,12 +204,12 @@ async def list_actions(
     entered are not asked.
     """
     row = await _find_readable(case_id, reader, own, database)
-    stream, inputs = await commands.consider(case_id, CommandRequest(own or caller.subject))
+    stream, inputs, capped = await commands.consider(case_id, CommandRequest(own or caller.subject))
     try:
         refusals = actions(await callers.speaks_for(caller, registry), stream.state, inputs, district.rules)
     except Forbidden as fault:
         refusals = dict.fromkeys(_OPERATIONS, Refused("partner.says", str(fault)))
-    offered, asked = Actions(router, ROLES, reader), None if row["filed_by"] == own else _matter(row)
+    offered, asked = Actions(router, ROLES, reader, capped), None if row["filed_by"] == own else _matter(row)
     items = [offered.item(name, refusals[command], asked, case_id=case_id) for command, name in _OPERATIONS.items()]
     return actions_answer(case_id, stream.version, items)
 
@@ -248,11 +248,11 @@ async def rate_report(
 ) -> Response:
     """Takes a rating of how the case was handled.
 
-    Only whoever filed the report may rate it, or an acceptor or shift leader of its area on their behalf
-    (`report.owner`). The case must be closed (`report.open`), and that not longer ago than the days of the district's
-    policy (`rating.late`); a merged report is not rated, because the case it was merged into is its own reporter's to
-    rate (`report.merged`). Each verdict is rated once (`rating.once`), and not by whoever checked the case
-    (`rating.separation`). A rating by whoever handled it is kept, but counts in no figure.
+    Only whoever filed the report may rate it; what staff filed for somebody on the telephone, an acceptor or shift
+    leader of its area may, too (`report.owner`). The case must be closed (`report.open`), and that not longer ago than
+    the days of the district's policy (`rating.late`); a merged report is not rated, because the case it was merged into
+    is its own reporter's to rate (`report.merged`). Each verdict is rated once (`rating.once`), and not by whoever
+    checked the case (`rating.separation`). A rating by whoever handled it is kept, but counts in no figure.
     """
     command = Rate(body.rating, body.comment, by)
     return answer(await commands.execute(case_id, command, replace(request, claimed_at=body.at), _rated))
@@ -267,10 +267,10 @@ async def reopen_report(
     This does not reopen the case: dispatchers, shift leaders and evaluators see it in their list
     (`GET /cases?reopening_requested=true` of feedback) and file the matter anew where it must go on.
 
-    Only whoever filed the report may ask, or an acceptor or shift leader of its area on their behalf (`report.owner`).
-    The case must be closed (`report.open`), not longer ago than the days of the district's policy (`reopening.late`),
-    and the report not merged into another one (`report.merged`). After each verdict it may be asked for once
-    (`reopening.once`).
+    Only whoever filed the report may ask; for what staff filed for somebody on the telephone, an acceptor or shift
+    leader of its area may, too (`report.owner`). The case must be closed (`report.open`), not longer ago than the days
+    of the district's policy (`reopening.late`), and the report not merged into another one (`report.merged`). After
+    each verdict it may be asked for once (`reopening.once`).
     """
     command = Reopen(body.reason, by)
     return answer(await commands.execute(case_id, command, replace(request, claimed_at=body.at), _reopened))

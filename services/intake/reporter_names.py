@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
 
+from chassis.engine.commands import Unusable
 from chassis.store.database import Connection
 from chassis.store.reads import Read
 from chassis.web.errors import Json, NotFound
@@ -17,6 +18,7 @@ from chassis.web.reads import ReadsDep
 from chassis.web.requests import CallerDep, CommandRequestDep, CommandsDep, DatabaseDep, answer
 from chassis.web.roles import Access, Bound, Route
 from contracts.envelope import Event
+from contracts.fields import Line
 from contracts.roles import Role, Sees
 from services.intake import bodies, queries, reporters
 from services.intake.api import matter, no_report
@@ -38,6 +40,13 @@ TAGS = {"reporters": "The names and telephone numbers behind references, which o
 
 ReferencePath = Annotated[
     str, Path(max_length=200, description="The `reporter_ref` of a report.", examples=[bodies.REPORTER])
+]
+ReasonQuery = Annotated[
+    Line | None,
+    Query(
+        description="Why an administrator erases somebody; it is kept, so it must name nobody.",
+        examples=["asked for in writing, letter 2026-117"],
+    ),
 ]
 
 router = APIRouter()
@@ -96,21 +105,29 @@ async def disclose_reporter(
 
 @router.delete("/reporters/{reporter_ref}", tags=["reporters"], status_code=204)
 async def erase_reporter(
-    reporter_ref: ReferencePath, caller: CallerDep, own: OwnNameDep, database: DatabaseDep, reads: ReadsDep
+    reporter_ref: ReferencePath,
+    caller: CallerDep,
+    own: OwnNameDep,
+    database: DatabaseDep,
+    reads: ReadsDep,
+    reason: ReasonQuery = None,
 ) -> Response:
     """Erases a person. Their reports and every proof stay, under a reference that stands for nobody.
 
-    Reporters may erase themselves. Who reports again gets a new reference. Where somebody else erases them, who that
-    was is recorded (`GET /reads`).
+    Reporters may erase themselves, and give no reason. Who reports again gets a new reference. Where an administrator
+    erases them, who that was, when and why is recorded (`GET /reads`).
     """
-    if not caller.roles & ERASERS and reporter_ref != own:
-        raise NotFound(_nobody(reporter_ref))
+    if reporter_ref != own:
+        if not caller.roles & ERASERS:
+            raise NotFound(_nobody(reporter_ref))
+        if reason is None:
+            raise Unusable("reason", "is missing: say why, in a line that names nobody")
 
     async def erase(connection: Connection) -> None:
         if not await reporters.erase(connection, reporter_ref):
             raise NotFound(_nobody(reporter_ref))
         if reporter_ref != own:
-            await reads.record(Read(reporter_ref=reporter_ref), connection)
+            await reads.record(Read(reporter_ref=reporter_ref, reason=reason), connection)
 
     await database.transact(erase)
     log.info("%s was erased by %s", reporter_ref, "themselves" if reporter_ref == own else caller.subject)

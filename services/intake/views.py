@@ -33,7 +33,7 @@ def _rows(case_id: str, state: Case) -> Iterable[tuple[Any, ...]]:
         state.withdrawal_requested,
         state.upheld_reason,
         state.rating,
-        bool(state.reopening_requested),
+        state.asks_to_reopen,
     )
 
 

@@ -20,6 +20,13 @@ class Count:
 
     def __init__(self) -> None:
         self.records = 0
+        self.leads = True
+        self.rested = 0
+
+    def led(self) -> bool:
+        """Asked again after it was false once, it rests: what it read with has been stopped."""
+        self.rested += not self.leads
+        return self.leads
 
     async def positions(self) -> Positions:
         return {}
@@ -33,26 +40,27 @@ async def test_it_rests_while_the_broker_is_away_and_reads_on_afterwards(own_kaf
     been cancelled, so several are tried.
     """
     await topics.create(own_kafka.administrator, TOPICS, 6)
-    leads = True
     counts = [Count() for _ in range(6)]
     reading = Reading(Connection(own_kafka.bootstrap), "", 100)
-    tails = [Tail(reading, "tail", lambda: TOPICS, count, lambda: leads) for count in counts]
+    tails = [Tail(reading, "tail", lambda: TOPICS, count, count.led) for count in counts]
     running = [asyncio.create_task(tail.run()) for tail in tails]
 
     async def all_have(number: int) -> bool:
         return all(count.records >= number for count in counts)
 
     async def all_rest() -> bool:
-        return all(tail.rests for tail in tails)
+        return all(count.rested > 1 for count in counts)
 
     try:
         await publish(own_kafka.bootstrap, "", [record_of(b"{}", case_id(), "Assigned") for _ in range(10)])
         await eventually(lambda: all_have(10), seconds=40, what="what was there before")
         await own_kafka.kill()
-        leads = False
+        for count in counts:
+            count.leads = False
         await eventually(all_rest, seconds=40, what="rest")
         await own_kafka.start()
-        leads = True
+        for count in counts:
+            count.leads = True
         await publish(own_kafka.bootstrap, "", [record_of(b"{}", case_id(), "Assigned") for _ in range(10)])
         await eventually(lambda: all_have(20), seconds=40, what="what came afterwards")
         assert not any(task.done() for task in running)

@@ -8,7 +8,7 @@ import pytest
 from chassis.engine.decider import Inputs, Refused, Unknown, decided
 from contracts.feedback import Evaluated
 from contracts.fields import Fact
-from contracts.intake import Rating, Reopening
+from contracts.intake import NewReport, Rating, Reopening
 from services.intake.domain.case import Case
 from services.intake.domain.commands import By, Rate, Reopen
 from services.intake.views import REPORTS
@@ -69,9 +69,10 @@ def test_whoever_filed_a_report_says_how_satisfied_they_are_and_of_which_verdict
     assert (row["rating"], row["reopening_requested"], row["status"]) == (2, True, "closed")
 
 
-def test_an_acceptor_rates_and_reopens_on_behalf_of_the_reporter() -> None:
-    [rated] = decide(Rate(4, by=ACCEPTOR), case(REPORT, CLOSED), "wang")
-    [again] = decide(Reopen("by phone", ACCEPTOR), case(REPORT, CLOSED), "wang")
+def test_an_acceptor_rates_and_reopens_on_behalf_of_who_reported_by_telephone() -> None:
+    state = case(event(REPORT, actor="zhao"), event(CLOSED, number=2))
+    [rated] = decide(Rate(4, by=ACCEPTOR), state, "wang")
+    [again] = decide(Reopen("by phone", ACCEPTOR), state, "wang")
     assert isinstance(rated, Rating)
     assert isinstance(again, Reopening)
     assert rated.reporter_ref == again.reporter_ref == "reporter:1"
@@ -87,6 +88,9 @@ def test_a_partner_rates_what_it_filed_and_is_named_in_the_rating() -> None:
 @pytest.mark.parametrize(
     ("filed", "actor", "by"),
     [
+        (REPORT, "wang", ACCEPTOR),
+        (THEIRS, "wang", ACCEPTOR),
+        (NewReport(channel="handset", title="water on the road"), "wang", ACCEPTOR),
         (REPORT, "reporter:2", By()),
         (REPORT, "reporter:1", By("hotline")),
         (THEIRS, "water:agent 7", By("water")),
@@ -126,6 +130,13 @@ def test_each_verdict_is_judged_once(command: Rate | Reopen, word: str, limit: t
     [again] = decide(command, case(*told, event(REWORK, number=3), event(CLOSED, number=4)))
     assert isinstance(again, Rating | Reopening)
     assert again.verdict_id != VERDICT
+
+
+def test_a_wish_to_reopen_is_shown_until_a_later_verdict() -> None:
+    told = [event(REPORT), event(CLOSED, number=2), event(Reopening(verdict_id=VERDICT, reason="wet"), number=3)]
+    later = [event(REWORK, number=4), event(CLOSED, number=5)]
+    after = [shown(case(*told, *later[:count]))["reopening_requested"] for count in range(3)]
+    assert after == [True, False, False]
 
 
 @BOTH

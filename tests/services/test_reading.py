@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from chassis.engine.commands import STEPS_A_DAY
 from chassis.service import Service
 from chassis.settings import Settings
 from chassis.store.migrations import migrate
@@ -35,7 +36,7 @@ from tests.services.dispatch.desk import listening, partner, register
 from tests.services.every import serving
 from tests.support import rulings
 from tests.support.facts import case_id, fact_record, report
-from tests.support.infrastructure import PASSWORD, Database
+from tests.support.infrastructure import PASSWORD, Database, execute
 from tests.support.services import Hands, Running, running, token
 
 OWN, OTHER = "dept:water", "dept:fire"
@@ -354,6 +355,38 @@ async def test_an_access_lets_staff_read_one_case_for_an_hour_and_is_a_step_of_i
         assert await read() == 200
         clock.advance(seconds=1)
         assert await read() == before
+
+
+REPEATED = """
+INSERT INTO {service}.events
+SELECT stream_id, version + n, own, topic, event_id, recorded_at, body
+  FROM {service}.events, generate_series(1, {times}) n
+ WHERE convert_from(body, 'UTF8') LIKE '%the mayor asks%';
+UPDATE {service}.streams SET version = version + {times}, sequence = sequence + {times} WHERE stream_id = '{case}'
+"""
+
+
+async def test_nobody_floods_a_case_with_what_each_is_allowed(
+    service: Service, empty_database: Database, tmp_path: Path
+) -> None:
+    """Accesses stand for all commands: each is asked the same."""
+    if service.name == "audit":
+        pytest.skip("audit takes no commands")
+    clock, admin = Hands(NOW), empty_database.admin_url
+    async with served(service, empty_database, tmp_path, clock) as (api, cases):
+        case = case_of(Kind(False, False, False), cases)
+
+        async def ask(who: dict[str, str], reason: str = "the mayor asks") -> tuple[int, str | None]:
+            answer = await api.client.post("/access", headers=who, json={"case_id": case, "reason": reason})
+            return answer.status_code, answer.json().get("rule")
+
+        assert await ask(CURIOUS) == (201, None)
+        await execute(admin, REPEATED.format(service=service.name, times=STEPS_A_DAY - 1, case=case))
+        clock.advance(hours=2)
+        assert await ask(CURIOUS) == (409, "case.daily_cap")
+        assert await ask(token("another", "dispatcher")) == (201, None)
+        await execute(admin, f"UPDATE {service.name}.events SET recorded_at = recorded_at - interval '1 day'")
+        assert await ask(CURIOUS) == (201, None)
 
 
 async def test_an_access_is_asked_for_by_staff_with_a_reason_and_of_a_case_that_there_is(

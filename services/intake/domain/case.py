@@ -38,9 +38,9 @@ class Report:
     retrospective: bool
 
     @property
-    def private(self) -> bool:
-        """Whether a private person filed it with a login of their own, and so under their reference."""
-        return self.filed_by == self.reporter_ref
+    def for_oneself(self) -> bool:
+        """Whether whoever filed it did so with a login or key of their own, not for somebody on the telephone."""
+        return self.filed_by == self.reporter_ref or self.reported_by is not None or self.channel == "handset"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,11 @@ class Case:
     def status(self) -> status.Status:
         """Of this report alone; for a merged report, readers show the status of the case it was merged into."""
         return self.standing.status or "reported"
+
+    @property
+    def asks_to_reopen(self) -> bool:
+        """Whether the reporter asked to reopen the case after the verdict in force; a later verdict answers that."""
+        return self.closing is not None and self.closing.verdict_id in self.reopening_requested
 
     @property
     def closed_at(self) -> datetime | None:

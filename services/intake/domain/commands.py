@@ -3,7 +3,7 @@
 File            -> NewReport
 AddSupplement   -> Supplement    by whoever filed it, or on their behalf
 Withdraw        -> Withdrawal    likewise, until a final ruling; triage rules on it
-Rate            -> Rating        likewise, once the case is closed, for some days
+Rate            -> Rating        by whoever filed it, or on behalf of somebody on the telephone, once it is closed
 Reopen          -> Reopening     likewise; it reopens nothing: people of the centre see it
 Disclose        -> Disclosed     of a reference that the case bears; who it is stands in a table beside the events
 
@@ -230,7 +230,7 @@ def may_reopen(by: By, state: Case, inputs: Inputs, rules: Rules) -> tuple[Repor
             "reopening.late",
             f"the reopening could be asked for within {rules.reopen_days} days after the case was closed; file it anew",
         )
-    if closing.verdict_id in state.reopening_requested:
+    if state.asks_to_reopen:
         raise Refused("reopening.once", "the reopening has been asked for already")
     return report, closing
 
@@ -278,8 +278,10 @@ def _report_of_asker(by: By, state: Case, inputs: Inputs) -> Report:
 def _closed_report_of_asker(by: By, state: Case, inputs: Inputs) -> tuple[Report, Closing]:
     """The same of a closed case, with its closing."""
     report = _report_of_asker(by, state, inputs)
-    if report.private and not _filed(by, report, inputs):
-        raise NotYours("report.owner", "whoever filed the report has a login of their own, and does this themselves")
+    if report.for_oneself and not _filed(by, report, inputs):
+        raise NotYours(
+            "report.owner", "whoever filed the report has a login or key of their own, and does this with it"
+        )
     if state.merged_into is not None or state.outcome == "duplicate":
         raise Refused("report.merged", "the report was merged into another case, whose own reporter may do this")
     if state.closing is None:

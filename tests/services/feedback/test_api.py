@@ -6,13 +6,17 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi.routing import APIRoute
+from pydantic import TypeAdapter
 
 from chassis.service import Service
+from chassis.web.roles import routes_of
 from contracts.fields import Fact
 from contracts.intake import Supplement, Withdrawal
 from contracts.progress import Acknowledged, Checking, Verified
 from contracts.triage import Rejected, Upheld, Withdrawn
 from contracts.wire import identity
+from services.feedback.api import router
 from services.feedback.views import VIEWS
 from tests.services.feedback.desk import (
     AUDITOR,
@@ -254,6 +258,41 @@ async def test_work_added_leaves_the_queue_until_it_is_done(feedback: Running) -
     assert (await get(feedback, "/checks", CHECKER))["items"] == []
     await take(feedback, record(case, ended(more)))
     assert [item["case_id"] for item in (await get(feedback, "/checks", CHECKER))["items"]] == [case]
+
+
+@pytest.mark.parametrize("role", ["handling_unit", "grid_member"])
+@pytest.mark.parametrize(("unit", "late", "value"), [(WATER, 60, 0.0), (FIRE, None, 1.0)], ids=["lead", "support"])
+async def test_of_what_was_measured_a_unit_sees_its_own_work_alone(
+    feedback: Running, clock: Hands, unit: str, late: int | None, value: float, role: str
+) -> None:
+    case, behind = case_id(), {"population": "ended", "key": "all", "by": "all"}
+    lead, support = assignment(case, 1, WATER), assignment(case, 2, FIRE)
+    await take(feedback, *(record(case, one) for one in (plan(lead, support), ended(support))))
+    await take(feedback, record(case, ended(lead, late_by_seconds=60)))
+    await post(feedback, f"/cases/{case}/check", CHECKER, passed=True)
+    clock.advance(hours=3)
+    measuring = {route.path for route in routes_of(router) if "'scores'" in str(schema_of(route))}
+    measuring.remove("/checks")  # what waits there has no verdict, and units do not see it as theirs
+    assert measuring == {"/cases", "/cases/{case_id}", "/indicators/cases"}
+
+    async def shown(path: str, who: dict[str, str]) -> tuple[Any, ...]:
+        found = await get(feedback, path.format(case_id=case), who, **(behind if "indicators" in path else {}))
+        [item] = found.get("items", [found])
+        return item["scores"], item["late_by_seconds"], item["done_at"]
+
+    for path in measuring:
+        scores, *lateness = await shown(path, AUDITOR)
+        assert {score.get("unit") for score in scores} == {None, WATER, FIRE}
+        assert lateness == [60, "2026-05-09T08:00:00Z"]
+        assert await shown(path, token("worker:1", role, unit=unit, areas=())) == (
+            [{"formula": "unit-on-time.v1", "value": value, "unit": unit}],
+            late,
+            late and "2026-05-09T08:00:00Z",
+        )
+
+
+def schema_of(route: APIRoute) -> Any:
+    return TypeAdapter(route.response_model).json_schema()
 
 
 async def test_a_forced_closing(feedback: Running) -> None:

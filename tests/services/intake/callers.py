@@ -19,6 +19,7 @@ ADMINISTRATOR = token("root", "administrator")
 HOTLINE = {"x-client-key": "hotline-key"}
 FIRE = {"x-client-key": "fire-key"}
 ARCHIVE = {"x-client-key": "archive-key"}
+ERASURE = "?reason=asked+for+in+writing"
 FLOOD = {"title": "water on the road"}
 
 

@@ -32,6 +32,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "rating": {"rating": 1, "comment": "too slow"},
     "reopening": {"reason": "wet again"},
 }
+DONE = {"rating": 201, "reopening": 202}
 BOTH = pytest.mark.parametrize("what", BODIES)
 
 
@@ -97,18 +98,36 @@ async def test_the_fact_names_the_verdict_as_its_cause_and_its_reporter_by_refer
 
 
 @BOTH
-async def test_an_acceptor_speaks_for_the_reporter_and_a_colleague_does_not(intake: Running, what: str) -> None:
-    case = await closed_case(intake)
+async def test_an_acceptor_speaks_for_who_reported_by_telephone_and_a_colleague_does_not(
+    intake: Running, what: str
+) -> None:
+    case = (await file(intake, token("zhao", "acceptor"), place={"area": GRID}, reporter={"name": "Li Na"}))["case_id"]
+    await told(intake, case, CLOSED)
     refused = await post(intake, f"/reports/{case}/{what}", MEMBER, BODIES[what])
     assert (refused.status_code, refused.json()["rule"]) == (409, "report.owner")
     refused = await post(intake, f"/reports/{case}/{what}", ADMINISTRATOR, BODIES[what])
     assert refused.status_code == 403
     elsewhere = token("he", "acceptor", areas=(GRID[:-1] + "2",))
     assert (await post(intake, f"/reports/{case}/{what}", elsewhere, BODIES[what])).status_code == 403
-    assert (await post(intake, f"/reports/{case}/{what}", ACCEPTOR, BODIES[what])).status_code in (201, 202)
+    assert (await post(intake, f"/reports/{case}/{what}", ACCEPTOR, BODIES[what])).status_code == DONE[what]
     said = (await events_of(intake, case))[-1]
     assert said["actor"] == "wang"
     assert said["data"]["reporter_ref"].startswith("reporter:")
+
+
+@BOTH
+@pytest.mark.parametrize("filer", [LI, MEMBER, HOTLINE], ids=["private", "handset", "partner"])
+async def test_nobody_speaks_for_a_filer_with_a_login_whose_own_word_still_counts(
+    intake: Running, what: str, filer: dict[str, str]
+) -> None:
+    case = (await file(intake, filer, place={"area": GRID}))["case_id"]
+    await told(intake, case, Evaluated(verdict="closed", outcome="fixed"))
+    for who in (ACCEPTOR, token("leader:1", "shift_leader")):
+        refused = await post(intake, f"/reports/{case}/{what}", who, BODIES[what])
+        assert (refused.status_code, refused.json()["rule"]) == (409, "report.owner")
+        offered = {one["path"]: one["rule"] for one in (await get(intake, f"/reports/{case}/actions", who))["items"]}
+        assert offered[f"/reports/{case}/{what}"] == "report.owner"
+    assert (await post(intake, f"/reports/{case}/{what}", filer, BODIES[what])).status_code == DONE[what]
 
 
 @BOTH
@@ -127,7 +146,7 @@ async def test_only_a_case_that_is_closed_and_its_own_is_judged_once_and_not_too
     assert await rule(merged) == "report.merged"
     late = await closed_case(intake)
     await told(intake, case, CLOSED)
-    assert (await post(intake, f"/reports/{case}/{what}", LI, BODIES[what])).status_code in (201, 202)
+    assert (await post(intake, f"/reports/{case}/{what}", LI, BODIES[what])).status_code == DONE[what]
     assert await rule(case) == f"{what}.once"
     clock.advance(days=8)
     assert await rule(late) == f"{what}.late"

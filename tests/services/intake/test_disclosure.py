@@ -6,11 +6,13 @@ from typing import Any
 import httpx
 import pytest
 
+from chassis.engine.commands import STEPS_A_DAY
 from tests.services.intake.callers import (
     ACCEPTOR,
     ADMINISTRATOR,
     CHEN,
     DISPATCHER,
+    ERASURE,
     HOTLINE,
     LI,
     MEMBER,
@@ -29,6 +31,7 @@ from tests.support.services import Running, token
 PERSON = {"name": "Li Na", "phone": "+86 28 5555 0101"}
 WHY = "call back: is the water on again?"
 KEY = {"idempotency-key": "k"}
+ERASING = "DELETE /reporters/{reporter_ref}"
 LEADER, EVALUATOR = token("leader:1", "shift_leader"), token("eva", "evaluator")
 INSIDE = token("wang", "acceptor", areas=("CH/shuangqiaozi",))
 OUTSIDE = token("wang", "acceptor", areas=("CH/shengdeng",))
@@ -136,27 +139,60 @@ async def test_the_purpose_is_a_line_of_text(intake: Running, purpose: str) -> N
 async def test_whoever_was_erased_is_not_disclosed_and_no_step_says_so(intake: Running) -> None:
     case, reference = await filed(intake)
     assert (await ask(intake, reference, case, headers=KEY)).status_code == 200
-    assert (await intake.client.delete(f"/reporters/{reference}", headers=ADMINISTRATOR)).status_code == 204
+    assert (await intake.client.delete(f"/reporters/{reference}{ERASURE}", headers=ADMINISTRATOR)).status_code == 204
     for headers in ({}, KEY, {"idempotency-key": "l"}):
         gone = await ask(intake, reference, case, headers=headers)
         assert gone.status_code == 404
         assert "Li Na" not in gone.text
     assert len(await steps(intake, case)) == 1
-    assert await recorded(intake) == []
+    assert [one["route"] for one in await recorded(intake)] == [ERASING]
+
+
+async def test_whoever_erases_somebody_else_says_why_and_both_are_recorded_for_good(
+    intake: Running, empty_database: Database
+) -> None:
+    (_, theirs), (_, own) = await filed(intake), await filed(intake, LI)
+    for query in ("", "?reason=", "?reason=%20"):
+        refused = await intake.client.delete(f"/reporters/{theirs}{query}", headers=ADMINISTRATOR)
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "reason")
+    assert (await intake.client.delete(f"/reporters/{theirs}{ERASURE}", headers=ADMINISTRATOR)).status_code == 204
+    assert (await intake.client.delete(f"/reporters/{own}", headers=LI)).status_code == 204
+    [entry] = await recorded(intake)  # who erases themselves is named nowhere
+    assert (entry["reader"], entry["route"], entry["reporter_ref"]) == ("root", ERASING, theirs)
+    assert entry["reason"] == "asked for in writing"
+    (_, third) = await filed(intake)
+    await execute(empty_database.admin_url, "REVOKE ALL ON intake.reads FROM intake")
+    answer = await intake.client.delete(f"/reporters/{third}{ERASURE}", headers=ADMINISTRATOR)
+    assert answer.status_code == 503
+    assert await rows(intake, "SELECT reporter_ref FROM reporters") == [(third,)]
 
 
 async def test_as_many_steps_as_readings_also_while_somebody_is_erased(intake: Running) -> None:
     case, reference = await filed(intake)
 
     async def erase() -> httpx.Response:
-        return await intake.client.delete(f"/reporters/{reference}", headers=ADMINISTRATOR)
+        return await intake.client.delete(f"/reporters/{reference}{ERASURE}", headers=ADMINISTRATOR)
 
     before = [ask(intake, reference, case) for _ in range(5)]
     answers = await asyncio.gather(*before, erase(), *(ask(intake, reference, case) for _ in range(5)))
-    assert {answer.status_code for answer in answers} <= {200, 204, 404}
+    codes = [answer.status_code for answer in answers]
+    assert codes.pop(5) == 204
+    assert set(codes) <= {200, 404}
     told = [answer for answer in answers if answer.status_code == 200]
     assert all(answer.json()["name"] == PERSON["name"] for answer in told)
     assert len(await steps(intake, case)) == len(told)
+
+
+async def test_a_caller_reads_the_names_of_one_case_so_often_a_day_and_then_no_more(intake: Running) -> None:
+    case, reference = await filed(intake)
+    assert (await ask(intake, reference, case, headers=KEY)).status_code == 200
+    for _ in range(STEPS_A_DAY - 2):  # the report is a step of theirs, too
+        assert (await ask(intake, reference, case)).status_code == 200
+    refused = await ask(intake, reference, case)
+    assert (refused.status_code, refused.json()["rule"]) == (409, "case.daily_cap")
+    assert (await ask(intake, reference, case, headers=KEY)).status_code == 200, "it adds no step"
+    assert (await ask(intake, reference, case, LEADER)).status_code == 200
+    assert len(await steps(intake, case)) == STEPS_A_DAY
 
 
 async def test_nothing_is_read_where_the_step_cannot_be_written(intake: Running, empty_database: Database) -> None:

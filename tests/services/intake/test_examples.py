@@ -50,11 +50,6 @@ async def _judged_report(intake: Running) -> Prepared:
     return Prepared(LI, {"case_id": case})
 
 
-async def _person(intake: Running) -> Prepared:
-    filed = await file(intake, ACCEPTOR, reporter={"name": "Li Na", "phone": "+86 28 5555 0101"})
-    return Prepared(ADMINISTRATOR, {"reporter_ref": filed["reporter_ref"]})
-
-
 async def _own_person(intake: Running) -> Prepared:
     return Prepared(LI, {"reporter_ref": (await file(intake, LI, reporter={"name": "Li Na"}))["reporter_ref"]})
 
@@ -78,7 +73,7 @@ PREPARATIONS: Preparations = {
     "reopen_report": _closed_report,
     "get_reporter": _own_person,
     "disclose_reporter": _reporter_of_the_example,
-    "erase_reporter": _person,
+    "erase_reporter": _own_person,
     "list_categories": _by_anyone,
     "list_areas": _by_anyone,
     "get_area_polygons": _by_anyone,

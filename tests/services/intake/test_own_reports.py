@@ -8,7 +8,7 @@ import pytest
 
 from contracts.feedback import Evaluated
 from services.intake import api
-from tests.services.intake.callers import ADMINISTRATOR, ARCHIVE, CHEN, HOTLINE, LI, file, post, rows, told
+from tests.services.intake.callers import ADMINISTRATOR, ARCHIVE, CHEN, HOTLINE, LI, MEMBER, file, post, rows, told
 from tests.support.facts import case_id
 from tests.support.services import Running, token
 
@@ -83,6 +83,9 @@ async def test_every_route_of_a_report_is_tried() -> None:
 
 
 async def test_staff_sees_whose_report_it_is(intake: Running) -> None:
-    case = (await file(intake, LI))["case_id"]
-    assert (await ask(intake, "GET", f"/reports/{case}", ADMINISTRATOR)).status_code == 200
+    for who, name in ((LI, None), (HOTLINE, "partner:hotline"), (MEMBER, "member:7")):
+        filed = await file(intake, who)
+        case = filed["case_id"]
+        shown = await ask(intake, "GET", f"/reports/{case}", ADMINISTRATOR)
+        assert (shown.status_code, shown.json()["filed_by"]) == (200, name or filed["reporter_ref"])
     assert (await post(intake, f"/reports/{case}/rating", ADMINISTRATOR, {"rating": 5})).status_code == 403
