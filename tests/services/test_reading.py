@@ -36,6 +36,7 @@ from tests.services.dispatch.desk import listening, partner, register
 from tests.services.every import serving
 from tests.support import rulings
 from tests.support.facts import case_id, fact_record, report
+from tests.support.fleet import SERVICES
 from tests.support.infrastructure import PASSWORD, Database, execute
 from tests.support.services import Hands, Running, running, token
 
@@ -311,15 +312,18 @@ ACT = {
 }
 LISTS = {"intake": "/reports", "dispatch": "/assignments", **dict.fromkeys(("triage", "feedback", "audit"), "/cases")}
 HEARS_LATE = ("dispatch", "feedback")
+DECIDING = pytest.mark.parametrize("service", [name for name in SERVICES if name != "audit"], indirect=True)
+"""Audit takes no commands, and grants no access."""
+HEARING = pytest.mark.parametrize("service", [name for name in SERVICES if name != "triage"], indirect=True)
+"""Triage gives the rulings, and a state of it holds the latest alone."""
 CURIOUS = token("curious", "acceptor", "dispatcher", "grid_member", areas=(COMMUNITY,))
 
 
+@DECIDING
 @pytest.mark.parametrize("kind", [Kind(False, False, False), Kind(True, False, True)], ids=["elsewhere", "sensitive"])
 async def test_an_access_lets_staff_read_one_case_for_an_hour_and_is_a_step_of_it(
     service: Service, empty_database: Database, tmp_path: Path, kind: Kind
 ) -> None:
-    if service.name == "audit":
-        pytest.skip("audit grants none: the next test")
     clock = Hands(NOW)
     async with served(service, empty_database, tmp_path, clock) as (api, cases):
         case = next(case for case, known in cases.items() if known == kind)
@@ -366,12 +370,11 @@ UPDATE {service}.streams SET version = version + {times}, sequence = sequence + 
 """
 
 
+@DECIDING
 async def test_nobody_floods_a_case_with_what_each_is_allowed(
     service: Service, empty_database: Database, tmp_path: Path
 ) -> None:
     """Accesses stand for all commands: each is asked the same."""
-    if service.name == "audit":
-        pytest.skip("audit takes no commands")
     clock, admin = Hands(NOW), empty_database.admin_url
     async with served(service, empty_database, tmp_path, clock) as (api, cases):
         case = case_of(Kind(False, False, False), cases)
@@ -389,11 +392,10 @@ async def test_nobody_floods_a_case_with_what_each_is_allowed(
         assert await ask(CURIOUS) == (201, None)
 
 
+@DECIDING
 async def test_an_access_is_asked_for_by_staff_with_a_reason_and_of_a_case_that_there_is(
     service: Service, empty_database: Database, tmp_path: Path
 ) -> None:
-    if service.name == "audit":
-        pytest.skip("audit grants none")
     async with served(service, empty_database, tmp_path) as (api, cases):
         case = next(iter(cases))
         for who, body, status in (
@@ -551,13 +553,12 @@ async def statuses(api: Running, case: str, *askers: Asker) -> list[int]:
 STAFF = [asker for asker in ASKERS if asker.role in ("dispatcher", "shift_leader", "auditor")]
 
 
+@HEARING
 async def test_a_case_that_ended_before_it_was_given_out_is_read_by_its_place_and_kind(api: Running) -> None:
     """What the ruling says it is, whatever was reported. A ruling of before, that does not say it, hides the case from
     all but district-wide roles in the services that hear of no report.
     """
     name = api.runtime.service.name
-    if name == "triage":
-        pytest.skip("it gives the rulings")
     for (ending, ruled), kind in product(ENDINGS.items(), KINDS):
         if kind.own:
             continue
@@ -584,11 +585,10 @@ LATER = (Kind(True, True, True), Kind(False, True, False))
 """What a case may turn out to be: sensitive, or elsewhere."""
 
 
+@HEARING
 async def test_a_case_is_read_as_what_it_turned_out_to_be_with_all_that_was_before(api: Running) -> None:
     """Audit's case at an instant, dispatch's assignments of earlier rounds."""
     name = api.runtime.service.name
-    if name == "triage":
-        pytest.skip("a state holds the latest ruling alone")
     first = Kind(True, True, False)
     for later in LATER:
         case = await reported(api, first.area)

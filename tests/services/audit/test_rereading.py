@@ -9,7 +9,7 @@ import pytest
 from chassis.kafka.records import Record
 from chassis.store import derived
 from chassis.store.derived import rebuild
-from contracts import wire
+from contracts import superseded
 from contracts.intake import Supplement
 from contracts.notice import RefusalNotice
 from contracts.progress import OnScene, Retried
@@ -38,7 +38,7 @@ def of_version_0(record: Record) -> Record:
 def upgrade(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     """From now on version 0 of these types can be read."""
     same = {f"casegrid.{name}{SUPERSEDED.decode()}": lambda data: data for name in names}
-    monkeypatch.setattr(wire, "UPCASTERS", {**wire.UPCASTERS, **same})
+    monkeypatch.setattr(superseded, "UPCASTERS", {**superseded.UPCASTERS, **same})
 
 
 def with_a_defect(monkeypatch: pytest.MonkeyPatch, title: str) -> None:
