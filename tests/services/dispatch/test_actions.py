@@ -131,6 +131,6 @@ async def test_nobody_may_ask_about_what_lies_elsewhere_or_is_no_unit_of_theirs(
         await get(dispatch, path, PARTNER, 404)
     for path in (f"/cases/{case_id()}/actions", f"/assignments/{case}.1.3/actions"):
         await get(dispatch, path, status=404)
-    known = {"category": "component.public-facilities.manhole", "area": f"{ELSEWHERE}/g001"}
+    known: dict[str, Any] = {"category": "component.public-facilities.manhole", "area": f"{ELSEWHERE}/g001"}
     await take(dispatch, rejected, Rejected(why="not_ours", reason="private ground", **known))
     assert (await get(dispatch, f"/cases/{rejected}/actions"))["items"] == []

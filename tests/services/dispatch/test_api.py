@@ -430,7 +430,7 @@ async def told_to_water(dispatch: Running) -> list[Any]:
 
 
 async def test_a_case_that_was_never_given_out_is_shown_with_its_ruling(dispatch: Running) -> None:
-    case, known = case_id(), {"category": "component.public-facilities.manhole", "area": f"{ELSEWHERE}/g001"}
+    case, known = case_id(), dict[str, Any](category="component.public-facilities.manhole", area=f"{ELSEWHERE}/g001")
     await take(dispatch, case, Rejected(why="not_ours", reason="private ground", **known))
     shown = await get(dispatch, f"/cases/{case}")
     assert (shown["status"], shown["title"], shown["assignments"]) == ("rejected", None, [])

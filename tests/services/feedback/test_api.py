@@ -114,7 +114,7 @@ async def test_nobody_acts_on_a_case_outside_their_areas_or_reads_it(feedback: R
     """`CH/shuangqiaozi/shuangqiaolu` begins like the case's community, and is another."""
     case = await waiting(feedback)
     elsewhere, rejected = (FAR_COMMUNITY, NEAR_COMMUNITY.removesuffix("bei")), case_id()
-    known = {"category": "event.emergency.water-main", "area": f"{NEAR_COMMUNITY}/g001"}
+    known: dict[str, Any] = {"category": "event.emergency.water-main", "area": f"{NEAR_COMMUNITY}/g001"}
     await take(feedback, record(rejected, Rejected(why="incomplete", reason="no place", **known)))
     for one in (case, rejected):
         for path, role, body in (
