@@ -282,24 +282,19 @@ class ReopeningReceipt(Answer):
 
 
 class ReportItem(Answer):
-    """A report in a list."""
+    """A report in a list. Of a merged one, who may not hear of the case it was merged into is shown its own status and
+    outcome, and neither a sensitive category nor the id of a case that is hidden from them.
+    """
 
     case_id: CaseOut
     status: Annotated[
         Status,
-        Field(
-            description="The status; if it was merged, that of the case it was merged into, where the caller may hear"
-            " of it.",
-            examples=["closed"],
-        ),
+        Field(description="The status; if it was merged, that of the case it was merged into.", examples=["closed"]),
     ]
     own_status: Annotated[Status, Field(description="The status of this report alone.", examples=["merged"])]
     outcome: Annotated[
         CaseOutcome | None,
-        Field(
-            description="How it was closed; if it was merged, how that case was, where the caller may hear of it.",
-            examples=["fixed"],
-        ),
+        Field(description="How it was closed; if it was merged, how that case was.", examples=["fixed"]),
     ]
     reason: Annotated[
         str | None,
@@ -311,27 +306,13 @@ class ReportItem(Answer):
     ]
     closed_at: Annotated[
         datetime | None,
-        Field(
-            description="When it was closed; if it was merged, when that case was, where the caller may hear of it.",
-            examples=[_CLOSED],
-        ),
+        Field(description="When it was closed; if it was merged, when that case was.", examples=[_CLOSED]),
     ]
-    merged_into: Annotated[
-        str | None,
-        Field(
-            description="The case it was merged into. Null, too, where that is not for staff to know.",
-            examples=[LEADER],
-        ),
-    ]
+    merged_into: Annotated[str | None, Field(description="The case it was merged into.", examples=[LEADER])]
     channel: ChannelOut
     title: Annotated[str, Field(description="What is wrong, in one line.", examples=[_TITLE])]
     category: Annotated[
-        str | None,
-        Field(
-            description="The category as ruled; before a ruling as reported. Of a merged report whoever filed it is not"
-            " told a sensitive one.",
-            examples=[_CATEGORY],
-        ),
+        str | None, Field(description="The category as ruled; before a ruling as reported.", examples=[_CATEGORY])
     ]
     area: Annotated[str | None, Field(description="The area as ruled; before a ruling as located.", examples=[_AREA])]
     external_ref: Annotated[str | None, Field(description="Its number in the system it came from.", examples=["H-42"])]

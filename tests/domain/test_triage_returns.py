@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 from itertools import permutations
-from typing import Any
 
 import pytest
 
@@ -248,9 +247,9 @@ def test_a_report_is_not_taken_back_once_work_was_entered_as_done_for_then_it_is
 
 def test_a_report_taken_back_before_it_is_closed_is_withdrawn() -> None:
     for story in (filed(), verifying(), waiting()):
-        known: dict[str, Any] = {"category": story.state.category, "area": story.state.area}
+        category, area = story.state.category, story.state.area
         [fact] = story.hear(Withdrawal(reason="dried up"))
-        assert fact == Withdrawn(reason="dried up", **known)
+        assert fact == Withdrawn(reason="dried up", category=category, area=area)
         assert story.status == "withdrawn"
         assert story.hear(Withdrawal(reason="again")) == []
     story = filed()
