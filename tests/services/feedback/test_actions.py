@@ -93,7 +93,8 @@ async def test_who_asks_decides_as_it_does_for_the_command(
 
 async def test_what_the_case_waits_for_decides_too(feedback: Running) -> None:
     case, merged = await waiting(feedback), case_id()
-    await take(feedback, record(merged, rulings.merged(case)))
+    known = rulings.merged(case, category="event.emergency.water-main", area=f"{FAR_COMMUNITY}/g001")
+    await take(feedback, record(merged, known))
     assert await rules(feedback, merged) == ["case.closed", "case.closed"]
     await post(feedback, f"/cases/{case}/check", EVALUATOR, passed=True)
     assert await rules(feedback, case) == ["case.closed", "case.closed"]
