@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -18,16 +18,23 @@ from chassis.retry import NotNow
 from chassis.store.database import Conflict, Connection, Database
 from chassis.store.streams import Stream
 from contracts.fields import Fact
+from contracts.intake import Supplement
+from contracts.progress import Accessed, Disclosed, Noted
 from contracts.times import Counted
 from contracts.wire import broken
 
-STEPS_A_DAY = 100
-"""The most that one caller adds to one case within 24 hours, because whoever reads a case reads all of it, for ever."""
+WORDS_A_DAY = 100
+"""The most that one caller says in one case within 24 hours, because who reads a case reads all of it, for ever."""
+WORDS = (Noted, Supplement, Accessed, Disclosed)
+"""Facts that say something and change nothing. What a case waits for is done however much its people have said."""
 _TRIES = 8
-_ADDED = """
-SELECT count(*) FROM events
- WHERE stream_id = $1 AND own AND topic NOT LIKE 'to.%' AND recorded_at > now() - interval '24 hours'
-   AND convert_from(body, 'UTF8')::json->>'actor' = $2
+_KINDS = [fact.model_fields["kind" if fact is Supplement else "step"].default for fact in WORDS]
+_TOPICS = ["Progressed", "ReportFiled"]
+_SAID = """
+SELECT count(*)
+  FROM events, LATERAL (SELECT convert_from(body, 'UTF8')::json AS event) AS read
+ WHERE stream_id = $1 AND own AND topic = ANY($4::text[]) AND event->>'actor' = $2
+   AND (event->>'recordedtime')::timestamptz > $3 AND coalesce(event->'data'->>'step', event->'data'->>'kind') = ANY($5)
 """
 
 
@@ -124,17 +131,22 @@ class Commands:
                     continue
         raise NotNow(f"case {stream_id} keeps being changed by others; try again")
 
-    async def consider(self, stream_id: str, request: CommandRequest) -> tuple[Stream[Any], Inputs, Refused | None]:
-        """The stream and the inputs that a command of this request would be decided with now, and what refuses every
-        command of its actor; nothing is written.
-        """
+    async def consider(self, stream_id: str, request: CommandRequest) -> tuple[Stream[Any], Inputs]:
+        """The stream and the inputs that a command of this request would be decided with now; nothing is written."""
 
-        async def run(connection: Connection) -> tuple[Stream[Any], Inputs, Refused | None]:
+        async def run(connection: Connection) -> tuple[Stream[Any], Inputs]:
             work = await begin(self._model, connection, self._clock(), [stream_id])
-            stream = work.journal.streams[stream_id]
-            return stream, self._inputs(work, stream_id, request), await _capped(connection, stream, request.actor)
+            return work.journal.streams[stream_id], self._inputs(work, stream_id, request)
 
         return await self._database.transact(run)
+
+    async def speechless(self, stream: Stream[Any], actor: str) -> Refused | None:
+        """The rule that nobody floods a case, if it forbids the actor to add words to this one now."""
+        try:
+            await self._database.read(lambda connection: _require_few(connection, stream, actor, self._clock()))
+        except Refused as refused:
+            return refused
+        return None
 
     def _inputs(self, work: UnitOfWork[Any], stream_id: str, request: CommandRequest) -> Inputs:
         return work.inputs(stream_id, actor=request.actor, claimed=request.claimed_at, believed=request.believed)
@@ -161,8 +173,8 @@ class Commands:
         except ValidationError as fault:  # what was asked for would make a fact that breaks its contract
             field, rule = broken(fault.errors(include_url=False, include_input=False))[0]
             raise Unusable(field, rule) from None
-        if facts and (capped := await _capped(connection, stream, request.actor)) is not None:
-            raise capped
+        if any(isinstance(fact, WORDS) for fact in facts):
+            await _require_few(connection, stream, request.actor, work.journal.now)
         events = work.journal.append(stream_id, facts, at=counted.at, actor=request.actor)
         if ending.in_transaction is not None:
             await ending.in_transaction(connection)
@@ -211,11 +223,13 @@ class Commands:
         )
 
 
-async def _capped(connection: Connection, stream: Stream[Any], actor: str) -> Refused | None:
-    """The rule that nobody floods a case, if the actor has reached its limit. Most cases are too short for it."""
-    if stream.version < STEPS_A_DAY or await connection.fetchval(_ADDED, stream.stream_id, actor) < STEPS_A_DAY:
-        return None
-    return Refused("case.daily_cap", f"one caller adds {STEPS_A_DAY} steps to a case within 24 hours at most")
+async def _require_few(connection: Connection, stream: Stream[Any], actor: str, now: datetime) -> None:
+    """Raises `Refused` where the actor has added all the words that a day allows. Most cases are too short for it."""
+    if stream.version < WORDS_A_DAY:
+        return
+    since = now - timedelta(hours=24)
+    if await connection.fetchval(_SAID, stream.stream_id, actor, since, _TOPICS, _KINDS) >= WORDS_A_DAY:
+        raise Refused("case.daily_cap", f"one caller adds {WORDS_A_DAY} remarks to a case within 24 hours at most")
 
 
 def _require_theirs(decide: Callable[[], object]) -> None:

@@ -59,12 +59,11 @@ class ActionList(BaseModel):
 
 @dataclass(frozen=True)
 class Actions:
-    """The actions that the routes of a router are, as one caller may take them, unless `capped` refuses all."""
+    """The actions that the routes of a router are, as one caller may take them."""
 
     router: APIRouter
     roles: Roles
     reader: Reader
-    capped: Refused | None
 
     @cached_property
     def _routes(self) -> Mapping[str, APIRoute]:
@@ -79,7 +78,6 @@ class Actions:
         route = self._routes[name]
         method = next(iter(route.methods or ()))
         access, caller = self.roles[method, route.path], self.reader.caller
-        refused = refused or self.capped
         lacking = lacking_role(access.roles, caller)
         if lacking is not None:
             refused = Refused("caller.role", lacking)

@@ -17,7 +17,7 @@ from fastapi.responses import StreamingResponse
 
 from chassis.engine.commands import CommandRequest
 from chassis.web import streams
-from chassis.web.actions import ActionList, Actions, actions_answer
+from chassis.web.actions import ActionItem, ActionList, Actions, actions_answer
 from chassis.web.errors import Json
 from chassis.web.requests import etag
 from chassis.web.roles import Access, Bound, Route
@@ -333,13 +333,15 @@ async def supervise_assignment(
 async def _actions(case_id: str, assignment_ids: Iterable[str], reading: Reading, by: By) -> Response:
     """What the caller may do with these assignments of the case."""
     request = CommandRequest(reading.reader.caller.subject)
-    stream, inputs, capped = await reading.process.commands.consider(case_id, request)
-    offered = Actions(router, ROLES, reading.reader, capped)
-    items = [
-        offered.item(OPERATIONS[command], refused, matter_of(name, stream.state), assignment_id=name)
-        for name in assignment_ids
-        for command, refused in commands.actions(
-            by, stream.state.assignments[name], inputs, reading.district.rules
-        ).items()
-    ]
+    engine = reading.process.commands
+    stream, inputs = await engine.consider(case_id, request)
+    speechless = await engine.speechless(stream, request.actor)
+    offered = Actions(router, ROLES, reading.reader)
+    items: list[ActionItem] = []
+    for name in assignment_ids:
+        known, rules = stream.state.assignments[name], reading.district.rules
+        refusals = dict(commands.actions(by, known, inputs, rules))
+        refusals[commands.Note] = refusals[commands.Note] or speechless
+        matter = matter_of(name, stream.state)
+        items += [offered.item(OPERATIONS[one], why, matter, assignment_id=name) for one, why in refusals.items()]
     return actions_answer(case_id, stream.version, items)

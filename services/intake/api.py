@@ -204,12 +204,14 @@ async def list_actions(
     entered are not asked.
     """
     row = await _find_readable(case_id, reader, own, database)
-    stream, inputs, capped = await commands.consider(case_id, CommandRequest(own or caller.subject))
+    stream, inputs = await commands.consider(case_id, CommandRequest(own or caller.subject))
     try:
         refusals = actions(await callers.speaks_for(caller, registry), stream.state, inputs, district.rules)
     except Forbidden as fault:
         refusals = dict.fromkeys(_OPERATIONS, Refused("partner.says", str(fault)))
-    offered, asked = Actions(router, ROLES, reader, capped), None if row["filed_by"] == own else _matter(row)
+    speechless = await commands.speechless(stream, own or caller.subject)
+    refusals = {**refusals, AddSupplement: refusals[AddSupplement] or speechless}
+    offered, asked = Actions(router, ROLES, reader), None if row["filed_by"] == own else _matter(row)
     items = [offered.item(name, refusals[command], asked, case_id=case_id) for command, name in _OPERATIONS.items()]
     return actions_answer(case_id, stream.version, items)
 

@@ -174,9 +174,9 @@ async def list_actions(case_id: CasePath, reader: ReaderDep, by: ByDep, commands
     Whoever may read the case may ask. The commands themselves are decided by the same rules. Rules about what is
     entered are not asked.
     """
-    stream, inputs, capped = await commands.consider(case_id, CommandRequest(reader.caller.subject))
+    stream, inputs = await commands.consider(case_id, CommandRequest(reader.caller.subject))
     await _require_readable(case_id, stream.state, reader)
-    offered, asked = Actions(router, ROLES, reader, capped), matter(stream.state)
+    offered, asked = Actions(router, ROLES, reader), matter(stream.state)
     found = actions(by, stream.state, inputs)
     items = [offered.item(_OPERATIONS[action], refused, asked, case_id=case_id) for action, refused in found.items()]
     return actions_answer(case_id, stream.version, items)

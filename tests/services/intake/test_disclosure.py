@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from chassis.engine.commands import STEPS_A_DAY
+from chassis.engine.commands import WORDS_A_DAY
 from tests.services.intake.callers import (
     ACCEPTOR,
     ADMINISTRATOR,
@@ -186,13 +186,13 @@ async def test_as_many_steps_as_readings_also_while_somebody_is_erased(intake: R
 async def test_a_caller_reads_the_names_of_one_case_so_often_a_day_and_then_no_more(intake: Running) -> None:
     case, reference = await filed(intake)
     assert (await ask(intake, reference, case, headers=KEY)).status_code == 200
-    for _ in range(STEPS_A_DAY - 2):  # the report is a step of theirs, too
+    for _ in range(WORDS_A_DAY - 1):
         assert (await ask(intake, reference, case)).status_code == 200
     refused = await ask(intake, reference, case)
     assert (refused.status_code, refused.json()["rule"]) == (409, "case.daily_cap")
     assert (await ask(intake, reference, case, headers=KEY)).status_code == 200, "it adds no step"
     assert (await ask(intake, reference, case, LEADER)).status_code == 200
-    assert len(await steps(intake, case)) == STEPS_A_DAY
+    assert len(await steps(intake, case)) == WORDS_A_DAY + 1
 
 
 async def test_nothing_is_read_where_the_step_cannot_be_written(intake: Running, empty_database: Database) -> None:
