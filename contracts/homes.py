@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from contracts.actors import PARTNER
 from contracts.fields import FROM, TO
 
 
@@ -17,7 +18,7 @@ def partner_source(name: str) -> str:
 
 def partner_subject(name: str) -> str:
     """How facts name a partner that acts itself, as the owner of its reports, too."""
-    return f"partner:{name}"
+    return f"{PARTNER}:{name}"
 
 
 def publisher_of(source: str) -> str:

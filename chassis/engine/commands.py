@@ -17,6 +17,7 @@ from chassis.engine.unit_of_work import UnitOfWork, begin
 from chassis.retry import NotNow
 from chassis.store.database import Conflict, Connection, Database
 from chassis.store.streams import Stream
+from contracts import actors
 from contracts.fields import Fact
 from contracts.intake import Supplement
 from contracts.progress import Accessed, Disclosed, Noted
@@ -59,7 +60,7 @@ class Unusable(Exception):
 class CommandRequest:
     """What a command knows of the request it came in: the actor, the headers that matter, the claimed time."""
 
-    actor: str = "anonymous"
+    actor: str = actors.NOBODY
     believed: bool = True
     """Whether the actor's own times may count in a retrospective case."""
     idempotency_key: str | None = None

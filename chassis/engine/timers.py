@@ -18,6 +18,7 @@ from chassis.retry import Backoff, in_short, in_words, keep_running, together_or
 from chassis.store.database import TRANSIENT_ERRORS, Conflict, Connection, Database
 from chassis.store.streams import Cache
 from chassis.telemetry import About, deadline_span
+from contracts import actors
 
 log = logging.getLogger(__name__)
 
@@ -132,10 +133,10 @@ class Timers:
     async def _decide_one(self, connection: Connection, work: UnitOfWork[Any], stream_id: str, until: datetime) -> None:
         decider, journal = self._model.decider, work.journal
         stream = journal.streams[stream_id]
-        inputs = work.inputs(stream_id, now=until, actor="clock")
+        inputs = work.inputs(stream_id, now=until, actor=actors.CLOCK)
         facts, due_at = decider.on_deadline(stream.state, inputs), decider.due(stream.state)
         if facts:
-            journal.append(stream_id, facts, at=journal.now, actor="clock")
+            journal.append(stream_id, facts, at=journal.now, actor=actors.CLOCK)
             return
         if due_at is not None and due_at <= until:
             log.error("case %s is due at %s, but no fact follows from it; its clock stops", stream_id, due_at)

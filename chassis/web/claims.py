@@ -6,7 +6,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from contracts import actors
 from contracts.fields import AreaPath, Name
+from contracts.homes import partner_source, service_source
 from contracts.reference.base import UnitId
 from contracts.roles import Role
 from contracts.status import SERVICES
@@ -14,10 +16,7 @@ from contracts.wire import Invalid, explain, parse_json
 
 LEEWAY_SECONDS = 30
 """How far the issuer's clock and ours may differ."""
-_RESERVED = ("partner:", "rule:", "reporter:", "/services/", "/partners/")
-"""What names begin with that facts use for somebody who bears no token."""
-_OTHERS = frozenset({"anonymous", "clock", *SERVICES})
-"""The names of nobody, of a deadline and of services, as facts use them."""
+_SOURCES = (service_source(""), partner_source(""))
 
 
 class NotValid(Exception):
@@ -45,7 +44,7 @@ def _subject(text: str) -> str:
     if plain != text:
         raise ValueError("must be in Unicode's form NFKC, in which names that look the same are the same")
     seen = text.casefold()
-    if seen.startswith(_RESERVED) or seen in _OTHERS:
+    if seen.partition(":")[0] in actors.KINDS or seen in SERVICES or seen.startswith(_SOURCES):
         raise ValueError("must not be a name that facts use for somebody else")
     return text
 

@@ -20,6 +20,7 @@ from chassis.settings import AUDIENCE, Settings
 from chassis.web.claims import LEEWAY_SECONDS, Claims, Expired, NotValid, claims_in
 from chassis.web.errors import Unauthenticated, Unready
 from chassis.web.keys import Keys, keys_of
+from contracts import actors
 from contracts.homes import partner_subject
 from contracts.roles import PEOPLE, Role
 
@@ -52,7 +53,7 @@ class Caller:
     """When the caller's token is no longer accepted, in seconds since 1970; None for a client key."""
 
 
-NOBODY = Caller("anonymous", frozenset())
+NOBODY = Caller(actors.NOBODY, frozenset())
 NEEDED = "a bearer token or a client key is needed"
 """What a stranger is told."""
 
@@ -144,7 +145,8 @@ class Identity:
         known = frozenset(role for role in claims.roles if role in PEOPLE)
         private = known <= _PRIVATE
         if private:
-            subject = "reporter:" + hmac.new(self._pseudonym_key, subject.encode(), "sha256").hexdigest()[:24]
+            pseudonym = hmac.new(self._pseudonym_key, subject.encode(), "sha256").hexdigest()[:24]
+            subject = f"{actors.PRIVATE_PERSON}:{pseudonym}"
         until = claims.exp + LEEWAY_SECONDS
         areas = tuple(claims.areas)
         return Caller(subject, known, claims.unit, areas, believed=not private, private=private, until=until)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import StringConstraints, field_validator, model_validator
 
+from contracts.actors import KINDS
 from contracts.fields import PartnerId
 from contracts.homes import partner_source
 from contracts.reference.base import Reference, Text, UnitId, unique
@@ -14,7 +15,7 @@ Says = Literal["reports", "steps"]
 """`reports`: reports and what is said of them later, which intake takes. `steps`: what its units do, for dispatch."""
 
 
-_TAKEN = frozenset({"clock", "member", "partner", "reporter", "staff"})
+_TAKEN = KINDS | {"member", "staff"}
 """What others' names begin with where facts say who acted: `member:g012-1`. A partner's people are `<id>:<name>`."""
 
 

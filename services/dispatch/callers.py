@@ -23,12 +23,12 @@ from chassis.web.requests import (
     answer,
     partner_behind,
 )
+from contracts import actors
 from contracts.fields import case_of
 from contracts.reading import Matter, Scope, Sight
 from contracts.roles import Role
 from services.dispatch import queries
 from services.dispatch.bodies import UnitFilters
-from services.dispatch.domain.assignment import REPORTER
 from services.dispatch.domain.case import Case
 from services.dispatch.domain.commands import Command, Urge
 from services.dispatch.domain.permissions import By
@@ -134,7 +134,9 @@ class Action:
 
         An idempotency key has no meaning here: all private persons are one actor.
         """
-        request = replace(self.request, actor=REPORTER, believed=False, idempotency_key=None, if_match=None)
+        request = replace(
+            self.request, actor=actors.PRIVATE_PERSON, believed=False, idempotency_key=None, if_match=None
+        )
         command = Urge(assignment_id, By(reporter=True), reason)
         with suppress(Refused):
             await self.process.commands.execute(case_of(assignment_id), command, request, lambda _, __: (202, None))

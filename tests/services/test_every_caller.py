@@ -43,7 +43,7 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
         ("sub", {"sub": value})
         for value in ("partner:water", "Partner:water", "ｐartner：water", "rule:r1", "reporter:5d1f")
     ),
-    *(("sub", {"sub": value}) for value in ("/services/intake", "/partners/water", "anonymous", "clock", *SERVICES)),
+    *(("sub", {"sub": value}) for value in ("/services/intake", "/partners/water", "Reporter", *KINDS, *SERVICES)),
     ("sub", {"sub": "water:li"}),
     *(("unit", {"unit": value}) for value in ("*", "dept:*", "grid:CH/%", "", " ", 7, ["dept:water"], "dept:water\n")),
     *(("unit", {"unit": value}) for value in ("water", "dept:\ud800", "dept:" + "x" * 200, "DEPT:water", True)),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from contracts import actors
 from contracts.dispatch import Resolved
 from contracts.envelope import AnyEvent
 from contracts.feedback import Evaluated
@@ -97,7 +98,7 @@ def author(event: AnyEvent) -> str:
         return publisher
     if event.data.name == "Request":
         return f"{publisher}:{event.actor}" if event.actor else partner_subject(publisher)
-    if event.actor == "clock":
+    if event.actor == actors.CLOCK:
         return f"{publisher}'s clock"
     return event.actor or publisher
 

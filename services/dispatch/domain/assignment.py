@@ -6,15 +6,13 @@ from datetime import datetime
 from math import ceil
 from typing import Any, Literal, assert_never
 
-from contracts import progress, triage
+from contracts import actors, progress, triage
 from contracts.dispatch import Outcome, Resolved
 from contracts.envelope import Event
 from contracts.status import Stage
 
 Status = Literal[Stage, Outcome]
 """A stage while it is open, then an outcome."""
-REPORTER = "reporter"
-"""The actor of what private persons do here: dispatch is not told who they are."""
 AssignmentFact = progress.AssignmentStep | Resolved
 """What dispatch says of one assignment."""
 
@@ -191,7 +189,7 @@ def after_step(assignment: Assignment, step: progress.AssignmentStep, event: Eve
             return _extended(assignment, due_at)
         case progress.ExtensionRefused():
             return replace(assignment, extension_request=None)
-        case progress.Urged() if event.actor == REPORTER:
+        case progress.Urged() if event.actor == actors.PRIVATE_PERSON:
             return replace(assignment, reporters_urged_at=(*assignment.reporters_urged_at, event.time))
         case progress.Urged():
             return replace(assignment, urged_at=(*assignment.urged_at, event.time))

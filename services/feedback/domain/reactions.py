@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, assert_never
 
 from chassis.engine.decider import Facts, Inputs
+from contracts import actors
 from contracts.dispatch import Resolved
 from contracts.envelope import Event
 from contracts.feedback import Evaluated, outcome_of
@@ -48,7 +49,7 @@ def _examine(case: Case) -> Facts:
     if check.method == "rule":
         against = doubt(case)
         if against is None:
-            rule = f"rule:{CHECK_RULE.id}"
+            rule = f"{actors.RULE}:{CHECK_RULE.id}"
             return (Verified(rule=rule), closed(case, "fixed", checked_by=rule))
     due_at = finished_at(case) + timedelta(minutes=check.within_minutes)
     return (Checking(due_at=due_at, reason=against),)
