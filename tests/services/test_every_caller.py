@@ -19,6 +19,7 @@ import pytest
 from chassis.runtime import Runtime, application, release
 from chassis.service import Service
 from chassis.settings import DEVELOPMENT_KEY, Settings
+from contracts.actors import KINDS
 from contracts.roles import PEOPLE
 from contracts.status import SERVICES
 from deploy.stack.ports import free
