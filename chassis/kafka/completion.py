@@ -46,7 +46,7 @@ async def stopped(*stops: Coroutine[Any, Any, None], seconds: float) -> None:
             cancelled = again
     for one in stopping:
         if one.cancel():
-            log.warning("a client of the broker did not stop in %g seconds", seconds)
+            log.warning("a client of the broker did not stop in %d seconds", seconds)
         elif not one.cancelled() and (fault := one.exception()) is not None:
             log.warning("a client of the broker did not stop cleanly: %r", fault)
     if cancelled is not None:
