@@ -66,6 +66,8 @@ class CommandRequest:
     idempotency_key: str | None = None
     fingerprint: str = ""
     """Of method, path and body: the same key with another fingerprint is refused."""
+    former_fingerprint: str = ""
+    """The same as it was made before fingerprints had a key: rows of then keep it."""
     if_match: int | None = None
     match_required: bool = False
     claimed_at: datetime | None = None
@@ -209,7 +211,7 @@ class Commands:
         )
         if row is None:
             raise Conflict("the first request with this key was rolled back meanwhile")
-        if row["fingerprint"] != request.fingerprint:
+        if row["fingerprint"] not in (request.fingerprint, request.former_fingerprint):
             raise Unusable("Idempotency-Key", "was used before with another request")
         return Answer(row["status"], row["body"], row["version"], repeated=True)
 

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis import telemetry
 from chassis.engine.commands import Unusable
-from chassis.web.errors import NUL_RULE, Unauthenticated, failed, problem, response_to, unusable
+from chassis.web.errors import NUL_RULE, Unauthenticated, Unready, failed, problem, response_to, unusable
 from chassis.web.headers import with_security
 from chassis.web.identity import NEEDED, NOBODY, Caller, Identity
 from contracts.wire import parse_json
@@ -28,6 +28,8 @@ MAX_BODY = 1024 * 1024
 """Of a request, in bytes."""
 BODY_SECONDS = 20
 """How long a request's body may take to come."""
+_FOR_STRANGERS = frozenset({"/health", "/ready"})
+"""What is answered as to a stranger while nobody's credentials can be verified: it says what is wrong."""
 _LENGTH = re.compile(r"[0-9]{1,19}")
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _JSON = re.compile(r"application/([^;]+\+)?json *(;.*)?", re.IGNORECASE)
@@ -127,7 +129,12 @@ class Gate:
             return problem(413, "Too large", f"a request may have {MAX_BODY} bytes at most")
         if "%00" in scope["path"] + scope["query_string"].decode("latin-1") or "\0" in scope["path"]:
             return unusable([{"field": "url", "rule": NUL_RULE}])
-        caller, refusal = await self._caller(scope)
+        try:
+            caller, refusal = await self._caller(scope)
+        except Unready:
+            if scope["path"] not in _FOR_STRANGERS:
+                raise
+            caller, refusal = None, None
         if refusal is not None:
             return refusal
         scope["state"]["caller"] = caller or NOBODY

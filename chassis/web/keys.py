@@ -216,6 +216,11 @@ class KeySet:
         self._unknown_from = time.monotonic() + min(_UNKNOWN_SECONDS, self._every)
 
 
+def require_usable(raw: bytes) -> None:
+    """Raises `ValueError` where a document is no key set, or none of its keys verifies tokens."""
+    _keys(_entries(raw))
+
+
 def _entries(raw: bytes) -> list[Any]:
     """The entries of a JWK set (RFC 7517, section 5). Raises `ValueError`."""
     document = orjson.loads(raw)

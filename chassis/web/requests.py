@@ -137,14 +137,15 @@ async def creating_request(
     """What a command that begins a case knows of the request. Raises `Unusable` where the key is none."""
     if idempotency_key is not None and not _KEY.fullmatch(idempotency_key):
         raise Unusable("Idempotency-Key", "must be 1 to 200 printable characters of ASCII, with no space at either end")
-    fingerprint = ""
+    fingerprint = former = ""
     if idempotency_key is not None:
         text = f"{request.method} {request.url.path}\n".encode() + await request.body()
         # Keyed, because a body may name a person: whoever reads the table could otherwise test guesses of it.
         secret = (await process_of(request)).settings.pseudonym_key.encode()
         fingerprint = hmac.new(secret, text, hashlib.sha256).hexdigest()
+        former = hashlib.sha256(text).hexdigest()
     caller: Caller = request.state.caller
-    return CommandRequest(caller.subject, caller.believed, idempotency_key, fingerprint)
+    return CommandRequest(caller.subject, caller.believed, idempotency_key, fingerprint, former)
 
 
 async def command_request(

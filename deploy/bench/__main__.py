@@ -73,7 +73,9 @@ async def _measure(city: City, broker: Connection, options: argparse.Namespace) 
     messages = line.messages
     produced, consumed = await bare.kafka(city.broker, messages)
     rows = await bare.postgres(options.database, messages)
-    costs = await protection.costs(city.broker, options.database, messages, secrets.load(_DATA / "run").token_key)
+    costs = await protection.costs(
+        city.broker, options.database, messages, secrets.load(_DATA / "run", complete=False).token_key
+    )
     return {
         "cases": options.cases,
         "offered_per_second": options.rate,
@@ -162,7 +164,7 @@ def main() -> None:
 
 
 def _own_database() -> str:
-    password = secrets.load(_DATA / "run").postgres["postgres"]
+    password = secrets.load(_DATA / "run", complete=False).postgres["postgres"]
     return f"postgresql://postgres:{password}@127.0.0.1:{os.environ.get('POSTGRES_PORT', '15432')}/casegrid"
 
 

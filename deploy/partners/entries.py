@@ -39,7 +39,7 @@ def with_entry(partners: Partners, wanted: Wanted, district: Container[str], new
     fields: dict[str, Any] = {"name": wanted.id, "units": (), "says": (), "retrospective": False}
     fields |= (known.model_dump() if known else {}) | given
     findings = [
-        *([] if fields["says"] else [f"says: '' {_RULES['says']}"]),
+        *([] if fields["says"] else [f"says: {_why_nothing(known, wanted)}"]),
         *_repeated("units", fields["units"]),
         *_repeated("says", fields["says"]),
         *_units(partners, wanted.id, fields["units"], district),
@@ -56,6 +56,12 @@ def with_entry(partners: Partners, wanted: Wanted, district: Container[str], new
     if known:
         return Partners(partners=tuple(entry if partner is known else partner for partner in partners.partners))
     return Partners(partners=(*partners.partners, entry))
+
+
+def _why_nothing(known: Partner | None, wanted: Wanted) -> str:
+    if known and wanted.says is None:
+        return f"{known.id} is registered no longer: name SAYS and UNITS (--says, --units) to register it again"
+    return f"'' {_RULES['says']}"
 
 
 def retired(partners: Partners, partner: str) -> Partners:

@@ -46,7 +46,7 @@ class Addresses:
         return cls(
             connections.administrator(plan),
             {name: plan.url(name) for name in SERVICES},
-            secrets.load(plan.run).token_key,
+            secrets.load(plan.run, complete=False).token_key,
             token.whole_district(plan.district),
         )
 

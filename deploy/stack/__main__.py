@@ -59,6 +59,11 @@ def main(arguments: list[str]) -> int:
     except Problem as fault:
         print(fault, file=sys.stderr)
         return 1
+    except OSError as fault:
+        if fault.filename is None:  # a connection's, or what reads the output has ended
+            raise
+        print(f"{fault.filename} can't be used: {fault.strerror}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     return 0
@@ -109,7 +114,7 @@ def _token(plan: Plan, options: argparse.Namespace) -> int:
 def _token_key(plan: Plan) -> str:
     """The stack's own; in a container that of the file which `CASEGRID_TOKEN_KEY_FILE` names. Raises `Problem`."""
     file = os.environ.get("CASEGRID_TOKEN_KEY_FILE")
-    return read_token_key(file) if file else load(plan.run).token_key
+    return read_token_key(file) if file else load(plan.run, complete=False).token_key
 
 
 def _listed(text: str) -> list[str]:

@@ -2,15 +2,24 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from deploy.stack.plan import INFRASTRUCTURE, KAFKA_VARIABLES, PORTS, SERVICES, Plan, from_environment
+from deploy.stack.plan import (
+    IDENTITY_VARIABLES,
+    INFRASTRUCTURE,
+    KAFKA_VARIABLES,
+    PORTS,
+    SERVICES,
+    Plan,
+    from_environment,
+)
 from deploy.stack.problem import Problem
-from deploy.stack.secrets import write_private
+from deploy.stack.secrets import unread, write_private
 
 _FILE = "asked.json"
+_KEYS = ("CASEGRID_JWT_KEY", "CASEGRID_PSEUDONYM_KEY")
 
 
 @dataclass(frozen=True)
@@ -19,27 +28,37 @@ class Asked:
 
     parts: frozenset[str]
     settings: Mapping[str, str]
-    """Variable -> value, empty where it was not set. Changing one would cut the parts off from each other or from their
-    data, so that only a stack that is down takes another value."""
+    """Variable -> value, empty where it was not set. Changing one would cut the parts off from each other, from their
+    data or from who calls, so that only a stack that is down takes another value."""
+    passed_on: Mapping[str, str] = field(default_factory=dict)
+    """What else the services are told, which a command may change."""
 
     @classmethod
     def of(cls, plan: Plan, broker: str) -> "Asked":
         """What this plan asks for. `broker` is the kind that runs: kafka or fallback."""
-        return cls(plan.only, {**_settings(plan), "CASEGRID_BROKER": broker})
+        settings = {**_settings(plan), "CASEGRID_BROKER": broker}
+        others = {name: value for name, value in plan.passed_on.items() if name not in (*settings, "CASEGRID_DATA")}
+        return cls(plan.only, settings, others)
 
 
 def read(run: Path) -> Asked | None:
-    """What was asked for; None where nothing was since the last `down`."""
+    """What was asked for; None where nothing was since the last `down`. Raises `Problem`."""
     try:
         noted = json.loads((run / _FILE).read_bytes())
+        return Asked(frozenset(noted["parts"]), {**noted["settings"]}, {**noted.get("passed_on", {})})
     except FileNotFoundError:
         return None
-    return Asked(frozenset(noted["parts"]), noted["settings"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as fault:
+        raise Problem(
+            f"{run / _FILE}, which says what runs, can't be used: {unread(fault)}: put it back from a backup, or"
+            " `make down`, and `make up` with the settings of before"
+        ) from None
 
 
 def note(run: Path, asked: Asked) -> None:
-    """For its owner only: the URL of a database may hold a password."""
-    write_private(run / _FILE, {"parts": sorted(asked.parts), "settings": dict(asked.settings)})
+    """For its owner only: the URL of a database may hold a password, and a key may be among the settings."""
+    noted = {"parts": sorted(asked.parts), "settings": dict(asked.settings), "passed_on": dict(asked.passed_on)}
+    write_private(run / _FILE, noted)
 
 
 def forget(run: Path) -> None:
@@ -52,7 +71,8 @@ def as_asked(plan: Plan) -> Plan:
     asked = read(plan.run)
     if asked is None:
         return plan
-    return from_environment({**asked.settings, "CASEGRID_DATA": str(plan.folder)}, only=",".join(asked.parts))
+    known = {**asked.passed_on, **asked.settings, "CASEGRID_DATA": str(plan.folder)}
+    return from_environment(known, only=",".join(asked.parts))
 
 
 def broker(plan: Plan) -> str:
@@ -64,10 +84,11 @@ def broker(plan: Plan) -> str:
 def joined(plan: Plan, running: Asked) -> Plan:
     """The plan for all that runs and what is asked for now.
 
-    Raises `Problem` where the plan has other settings than what runs.
+    What the services are told besides stays as well, unless it is given anew. Raises `Problem` where the plan has
+    other settings than what runs.
     """
     differing = [
-        f"  {variable} is {_shown(variable, now)} in this command, and {_shown(variable, before)} in what runs"
+        f"  {variable} is {_shown(variable, now)} in this command, and {_shown(variable, before, now)} in what runs"
         for variable, now in _settings(plan).items()
         if _concerned(variable, running) and (before := running.settings.get(variable, now)) != now
     ]
@@ -84,7 +105,8 @@ def joined(plan: Plan, running: Asked) -> Plan:
                 ]
             )
         )
-    return replace(plan, only=plan.only | running.parts, broker=kind)
+    told = {**running.passed_on, **plan.passed_on}
+    return replace(plan, only=plan.only | running.parts, broker=kind, passed_on=told)
 
 
 def require_servers(plan: Plan) -> None:
@@ -105,6 +127,7 @@ def _settings(plan: Plan) -> dict[str, str]:
         "CASEGRID_TOPIC_PREFIX": plan.topic_prefix,
         "CASEGRID_DISTRICT": str(plan.district),
         "CASEGRID_PARTNERS": str(plan.partners),
+        **{name: plan.passed_on.get(name, "") for name in IDENTITY_VARIABLES},
     }
 
 
@@ -120,8 +143,10 @@ def _concerned(variable: str, running: Asked) -> bool:
     return not running.parts.isdisjoint(SERVICES)
 
 
-def _shown(variable: str, value: str) -> str:
-    """Without the password that a URL may hold."""
+def _shown(variable: str, value: str, other: str = "") -> str:
+    """Without the password that a URL may hold, and without a key."""
     if variable == "DATABASE_URL" and value:
         return f"a server at {urlsplit(value).netloc.rpartition('@')[2]}"
+    if variable in _KEYS and value:
+        return "another one" if other else "set"
     return value or "not set"

@@ -9,11 +9,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from chassis.kafka.connection import Connection
 from chassis.settings import Settings
+from chassis.web.keys import require_usable
 from contracts.reference import Partners
 from contracts.status import SERVICES
 from deploy import partners
@@ -158,11 +160,11 @@ async def rotate(plan: Plan, say: Say = print) -> None:
     as well. Raises `Problem`, before anything ends where the cause is known before.
     """
     running = asked.read(plan.run)
-    if running is not None:
-        plan = asked.joined(replace(plan, only=running.parts), running)
+    plan = asked.as_asked(plan)
     if plan.broker == "fallback":
         raise Problem("the fallback broker knows no users, so there are no passwords to renew")
-    load(plan.run)
+    _check_settings(plan, load(plan.run))
+    registered = partners.read(plan.partners)
     await down(plan, say)
     renew_broker(plan.run)
     say("made new passwords on the broker; the database's, and the keys of tokens and pseudonyms, stay as they are")
@@ -170,7 +172,7 @@ async def rotate(plan: Plan, say: Say = print) -> None:
         say("nothing ran before: the next `make up` gives them to the broker")
     else:
         await up(plan, say)
-    for partner in partners.read(plan.partners).by_id:
+    for partner in registered.registered:
         say(f"the partner {partner} keeps its password: `make partner NAME={partner} ROTATE=1` gives it another")
 
 
@@ -178,18 +180,23 @@ async def rebuild(plan: Plan, name: str) -> None:
     """Makes the derived tables of a service anew, whether it runs or not. Raises `Problem`: what to do first."""
     if plan.database_url is None and asked.read(plan.run) is None:
         raise Problem(f"the database of {plan.folder} does not run: `make up` first, which rebuilds what it must")
-    secrets = load(plan.run)
-    url = _cluster_url(plan, secrets)
+    url = plan.database_url or _server(plan, load(plan.run, complete=False)).url()
     await postgres.answering(url, 0)
     if not await provision.has_tables(url, name):
         raise Problem(f"the database has no tables of {name}: `make up` first, which makes them")
-    await asyncio.to_thread(provision.rebuild, name, services_environment(plan, name, secrets))
+    environment = services_environment(plan, name, load(plan.run, complete=False))
+    await asyncio.to_thread(provision.rebuild, name, environment)
 
 
 def services_environment(plan: Plan, name: str, secrets: Secrets, kind: str = "kafka") -> dict[str, str]:
     """What the process of a service is told."""
     login = (name, secrets.postgres[name])
+    own_key = (
+        {} if "CASEGRID_PSEUDONYM_KEY_FILE" in plan.passed_on else {"CASEGRID_PSEUDONYM_KEY": secrets.pseudonym_key}
+    )
     return {
+        "CASEGRID_JWKS": str(keys_file(plan.run)),
+        **own_key,
         **plan.passed_on,
         "HOST": ports.LOOPBACK,
         "PORT": str(plan.ports[name]),
@@ -198,8 +205,6 @@ def services_environment(plan: Plan, name: str, secrets: Secrets, kind: str = "k
         fallback.KIND: kind,
         "CASEGRID_DISTRICT": str(plan.district),
         "CASEGRID_PARTNERS": str(plan.partners),
-        "CASEGRID_JWKS": plan.passed_on.get("CASEGRID_JWKS") or str(keys_file(plan.run)),
-        "CASEGRID_PSEUDONYM_KEY": plan.passed_on.get("CASEGRID_PSEUDONYM_KEY") or secrets.pseudonym_key,
         "CASEGRID_CLOCK_FILE": str(plan.run / CLOCK),
         "CASEGRID_SOURCE": source_digest(name),
         "PYTHONUNBUFFERED": "1",
@@ -252,9 +257,23 @@ def _check_settings(plan: Plan, secrets: Secrets) -> None:
     for name in plan.services:
         given = services_environment(plan, name, secrets)
         try:
-            Settings.model_validate({key if key.startswith("CASEGRID_") else key.lower(): given[key] for key in given})
+            known = {key if key.startswith("CASEGRID_") else key.lower(): given[key] for key in given}
+            settings = Settings.model_validate(known)
         except ValidationError as refused:
             raise Problem(unusable(refused)) from None
+        _check_keys(settings.jwks or "")
+
+
+def _check_keys(where: str) -> None:
+    """Raises `Problem` where a file of keys verifies no token. A URL is the services' to ask: it may answer later."""
+    if urlsplit(where).scheme in ("http", "https"):
+        return
+    try:
+        require_usable((ROOT / where).read_bytes())
+    except OSError as fault:
+        raise Problem(f"CASEGRID_JWKS: {where} can't be read: {fault.strerror}") from None
+    except ValueError as fault:
+        raise Problem(f"CASEGRID_JWKS: {where} is no usable key set: {fault}") from None
 
 
 async def _accounts(plan: Plan, broker: Connection, secrets: Secrets, registered: Partners, say: Say) -> None:

@@ -43,6 +43,15 @@ PORTS: Mapping[str, tuple[str, int]] = {
     "audit": ("AUDIT_PORT", 8005),
 }
 """What listens -> the variable that sets its port, and the default."""
+IDENTITY_VARIABLES = (
+    "CASEGRID_JWKS",
+    "CASEGRID_JWT_KEY",
+    "CASEGRID_ISSUER",
+    "CASEGRID_AUDIENCE",
+    "CASEGRID_PSEUDONYM_KEY",
+    "CASEGRID_PSEUDONYM_KEY_FILE",
+)
+"""By which a service knows who calls, and finds what private persons filed."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +128,9 @@ def from_environment(environment: Mapping[str, str] = os.environ, only: str = ""
         database_url=_database(environment, "DATABASE_URL"),
         broker=broker,
         only=_parts(only) if only else frozenset(PARTS),
-        passed_on={name: value for name, value in environment.items() if name.startswith(("CASEGRID_", "OTEL_"))},
+        passed_on={
+            name: value for name, value in environment.items() if value and name.startswith(("CASEGRID_", "OTEL_"))
+        },
     )
 
 

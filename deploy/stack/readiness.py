@@ -64,8 +64,9 @@ async def services(plan: Plan, supervisor: Supervisor, timeout_seconds: float = 
 
 
 def operator(plan: Plan) -> str:
-    """A token of somebody who may know how the services of this stack are."""
-    return issue(load(plan.run).token_key, subject="operator:stack", roles=[Role.ADMINISTRATOR], ttl_seconds=300)
+    """A token of somebody who may know how the services of this stack are. Raises `Problem`."""
+    key = load(plan.run, complete=False).token_key
+    return issue(key, subject="operator:stack", roles=[Role.ADMINISTRATOR], ttl_seconds=300)
 
 
 async def faults(client: httpx.AsyncClient, url: str, token: str) -> dict[str, str]:
@@ -73,13 +74,14 @@ async def faults(client: httpx.AsyncClient, url: str, token: str) -> dict[str, s
     return (await told(client, url, token))[0]
 
 
-async def told(client: httpx.AsyncClient, url: str, token: str) -> tuple[dict[str, str], dict[str, str]]:
+async def told(client: httpx.AsyncClient, url: str, token: str | None) -> tuple[dict[str, str], dict[str, str]]:
     """The same, and part -> what will make it fail, though it is ready now.
 
-    A service that takes others' tokens only (CASEGRID_JWKS of the user's) tells neither.
+    A service that takes others' tokens only (CASEGRID_JWKS of the user's), or is asked without one, tells neither.
     """
     try:
-        answer = await client.get(f"{url}/ready", headers={"authorization": f"Bearer {token}"}, timeout=_SECONDS)
+        headers = {} if token is None else {"authorization": f"Bearer {token}"}
+        answer = await client.get(f"{url}/ready", headers=headers, timeout=_SECONDS)
         if answer.status_code == 401:
             answer = await client.get(f"{url}/ready", timeout=_SECONDS)
     except httpx.TimeoutException:

@@ -132,7 +132,7 @@ async def _process(plan: Plan, name: str, states: Mapping[str, State] | None, cl
         return Row(name, "down", None, None, None, address, str(log), why=why, log_says=says)
     uptime, memory = _measured(pid, with_children=True)
     if name in plan.services:
-        parts, warnings = await readiness.told(client, plan.url(name), readiness.operator(plan))
+        parts, warnings = await _told(plan, name, client)
     else:
         parts, warnings = await _server_faults(plan, name), {}
     if not parts:
@@ -144,6 +144,16 @@ async def _process(plan: Plan, name: str, states: Mapping[str, State] | None, cl
     if history:
         parts = {**parts, "process": history}
     return Row(name, "not ready", pid, uptime, memory, address, str(log), parts, readiness.in_words(parts), says)
+
+
+async def _told(plan: Plan, name: str, client: httpx.AsyncClient) -> tuple[dict[str, str], dict[str, str]]:
+    """What a service says of itself: its faults and its warnings. Lost secrets stand beside them."""
+    try:
+        token, lost = readiness.operator(plan), {}
+    except Problem as fault:
+        token, lost = None, {"secrets": str(fault)}
+    parts, warnings = await readiness.told(client, plan.url(name), token)
+    return ({**parts, **lost}, {}) if parts else ({}, {**warnings, **lost})
 
 
 async def _given(plan: Plan, name: str) -> Row:
@@ -159,13 +169,18 @@ async def _server_faults(plan: Plan, name: str) -> dict[str, str]:
             if name == "kafka":
                 await kafka.answering(connections.administrator(plan), 0)
             else:
-                own = postgres.Server(plan.folder, plan.ports["postgres"], load(plan.run).postgres[postgres.ADMIN])
-                await postgres.answering(plan.database_url or own.url(), 0)
+                await postgres.answering(plan.database_url or _own_url(plan), 0)
     except TimeoutError:
         return {readiness.ANSWER: f"no answer within {2 * _SECONDS} s"}
     except Problem as fault:
         return {readiness.ANSWER: str(fault)}
     return {}
+
+
+def _own_url(plan: Plan) -> str:
+    """Raises `Problem` where the password is lost."""
+    password = load(plan.run, complete=False).postgres[postgres.ADMIN]
+    return postgres.Server(plan.folder, plan.ports["postgres"], password).url()
 
 
 def _history(plan: Plan, name: str, state: State | None) -> str | None:

@@ -413,6 +413,51 @@ def test_what_an_older_installation_has_in_its_variables_is_taken_over(
     assert "AUDIT_PASSWORD, POSTGRES_PASSWORD are in .secrets now" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("export AUDIT_PASSWORD=chosen", "chosen"),
+        ("  AUDIT_PASSWORD = chosen   # of audit", "chosen"),
+        ("AUDIT_PASSWORD='cho#s $en' # of audit", "cho#s $en"),
+        ('AUDIT_PASSWORD="cho\\"s#en"', 'cho"s#en'),
+        ("AUDIT_PASSWORD=cho#sen=$", "cho#sen=$"),
+        ("AUDIT_PASSWORD: chosen", "chosen"),
+        ("#AUDIT_PASSWORD=old\nAUDIT_PASSWORD=older\nAUDIT_PASSWORD=chosen", "chosen"),
+    ],
+)
+def test_variables_of_before_are_read_as_docker_compose_reads_them(tmp_path: Path, line: str, value: str) -> None:
+    (tmp_path / ".env").write_text(f"{line}\nOTHER='unfinished\n")
+    main(tmp_path)
+    assert (tmp_path / ".secrets/database-audit").read_text() == value
+
+
+@pytest.mark.parametrize("value", ["a${B}", "$B", '"a$B"', "'unfinished", '"a" b', "#a"])
+def test_a_variable_of_before_that_is_not_plain_is_named_and_nothing_is_made(tmp_path: Path, value: str) -> None:
+    (tmp_path / ".env").write_text(f"POSTGRES_PASSWORD={value}\n")
+    with pytest.raises(SystemExit, match="POSTGRES_PASSWORD is not plain: put the value itself in single quotes"):
+        main(tmp_path)
+    assert not (tmp_path / ".secrets").exists()
+
+
+@pytest.mark.parametrize("name", ["pseudonym-key", "database-admin"])
+@pytest.mark.parametrize("renew_broker", [False, True])
+def test_a_lost_secret_that_no_other_can_stand_in_for_is_not_made_up(
+    tmp_path: Path, name: str, renew_broker: bool
+) -> None:
+    main(tmp_path)
+    lost = tmp_path / ".secrets" / name
+    before = lost.read_text()
+    lost.unlink()
+    left = {path: path.read_text() for path in lost.parent.iterdir()}
+    with pytest.raises(SystemExit, match=f"{lost} is lost, and .*: put it back from a backup; nothing was changed"):
+        main(tmp_path, renew_broker=renew_broker)
+    assert {path: path.read_text() for path in lost.parent.iterdir()} == left
+    variable = {"pseudonym-key": "CASEGRID_JWT_KEY", "database-admin": "POSTGRES_PASSWORD"}[name]
+    (tmp_path / ".env").write_text(f"{variable}={before}\n")
+    main(tmp_path)
+    assert lost.read_text() == before
+
+
 def test_only_its_owner_may_read_the_secrets(tmp_path: Path) -> None:
     main(tmp_path)
     assert (tmp_path / ".secrets").stat().st_mode & 0o077 == 0

@@ -2,10 +2,11 @@
 
 import json
 import os
+import shutil
 import socket
 import stat
 import subprocess
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import jwt
@@ -15,7 +16,7 @@ from chassis.kafka.connection import Connection
 from chassis.registry import Registry
 from chassis.settings import AUDIENCE, ISSUER, Settings
 from chassis.web.identity import Identity
-from deploy.stack import asked, connections, ports, secrets
+from deploy.stack import asked, connections, ports, postgres, secrets
 from deploy.stack.lifecycle import services_environment
 from deploy.stack.plan import KAFKA_VARIABLES, Plan, from_environment
 from deploy.stack.problem import Problem
@@ -144,7 +145,7 @@ def test_new_passwords_of_the_broker_leave_the_others_and_those_of_a_database_th
 ) -> None:
     run = tmp_path / "run"
     first = secrets.load(run)
-    (tmp_path / "postgres").mkdir()
+    postgres.data_folder(tmp_path / "postgres").mkdir()
     renewed = secrets.renew_broker(run)
     assert secrets.load(run) == renewed == replace(first, kafka=renewed.kafka)
     assert not {*renewed.kafka.values()} & {*first.kafka.values()}
@@ -152,12 +153,90 @@ def test_new_passwords_of_the_broker_leave_the_others_and_those_of_a_database_th
     (run / secrets.FILE).unlink()
     with pytest.raises(Problem, match="lacks the password of the database's administrator"):
         secrets.load(run)
+    postgres.data_folder(tmp_path / "postgres").rmdir()
+
+
+def test_the_password_of_a_database_that_lies_elsewhere_is_not_made_up_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where PostgreSQL's user may not enter the project's folder, as below /root."""
+    monkeypatch.setattr(postgres, "unprivileged", lambda: (65_534, 65_534))
+    tmp_path.chmod(0o700)
+    data = postgres.data_folder(tmp_path / "postgres")
+    assert data.parent != tmp_path
+    data.mkdir()
+    try:
+        with pytest.raises(Problem, match=f"lacks the password of the database's administrator, with which {data} was"):
+            secrets.load(tmp_path / "run")
+    finally:
+        data.rmdir()
+        data.parent.rmdir()
+
+
+@pytest.mark.parametrize("left", [secrets.FILE, "keys.json", "kafka-passwords"])
+def test_a_lost_key_of_pseudonyms_is_not_made_up(tmp_path: Path, left: str) -> None:
+    """Under another key nobody would find their own reports. `left` is all that is left of the stack's secrets."""
+    known = asdict(secrets.load(tmp_path))
+    for path in [*tmp_path.iterdir()]:
+        if path.name == secrets.FILE == left:
+            path.write_text(json.dumps({**known, "pseudonym_key": ""}))
+        elif path.name != left:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(Problem, match=f"{secrets.FILE} lacks the key of pseudonyms.*put the file back from a backup"):
+        secrets.load(tmp_path)
+
+
+@pytest.mark.parametrize("spoilt", ["", "{", "[]", "7", '{"postgres": 7}', b"\xff", None])
+def test_secrets_that_cannot_be_read_are_named(tmp_path: Path, spoilt: str | bytes | None) -> None:
+    file = tmp_path / secrets.FILE
+    match spoilt:
+        case None:
+            file.mkdir()
+        case bytes():
+            file.write_bytes(spoilt)
+        case _:
+            file.write_text(spoilt)
+    for complete in (True, False):
+        with pytest.raises(Problem, match=f"{file} can't be used: .*: put it back from a backup"):
+            secrets.load(tmp_path, complete=complete)
+
+
+def test_a_key_set_of_other_bytes_is_made_anew_and_what_cannot_be_written_is_named(tmp_path: Path) -> None:
+    secrets.load(tmp_path)
+    keys = secrets.keys_file(tmp_path)
+    said = keys.read_bytes()
+    keys.write_bytes(b"\xff")
+    secrets.load(tmp_path)
+    assert keys.read_bytes() == said
+    keys.unlink()
+    keys.mkdir()
+    with pytest.raises(Problem, match=f"{keys} can't be written: Is a directory"):
+        secrets.load(tmp_path)
+
+
+def test_a_look_at_the_secrets_writes_nothing_and_names_what_is_lost(tmp_path: Path) -> None:
+    with pytest.raises(
+        Problem, match=f"{secrets.FILE} lacks token_key, pseudonym_key, postgres, kafka: `make up` makes"
+    ):
+        secrets.load(tmp_path, complete=False)
+    assert not [*tmp_path.iterdir()]
+    known = secrets.load(tmp_path)
+    secrets.keys_file(tmp_path).unlink()
+    assert secrets.load(tmp_path, complete=False) == known
+    assert not secrets.keys_file(tmp_path).exists(), "the services have lost their keys, and nobody would see it"
 
 
 def test_a_key_set_of_the_users_own_is_passed_on(tmp_path: Path) -> None:
     given = {"CASEGRID_JWKS": "https://login.example/keys", "CASEGRID_ISSUER": "https://login.example"}
     plan = from_environment({"CASEGRID_DATA": str(tmp_path), **given})
     assert given.items() <= services_environment(plan, "triage", secrets.load(plan.run)).items()
+
+
+def test_a_key_of_pseudonyms_of_the_users_own_may_lie_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("a key of one's own")
+    given = {"CASEGRID_DATA": str(tmp_path), "CASEGRID_PSEUDONYM_KEY_FILE": str(tmp_path / "key")}
+    told = services_environment(from_environment(given), "intake", secrets.load(tmp_path / "run"))
+    assert Settings.model_validate(told).pseudonym_key == "a key of one's own"
 
 
 async def test_a_service_takes_the_stacks_token(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from deploy.stack import asked, identity, status
 from deploy.stack.asked import Asked
 from deploy.stack.plan import from_environment
 from deploy.stack.process import ROOT, Specification
+from deploy.stack.secrets import FILE, keys_file, load
 from deploy.stack.status import ALL_READY, NOT_READY, NOTHING_RUNS, Row
 from deploy.stack.supervise import Supervisor
 from tests.deploy.stacks import Stack
@@ -50,6 +51,7 @@ class Standing:
         plan = from_environment(self.stack.environment, only=",".join(programs))
         self.supervisor = Supervisor(plan)
         asked.note(plan.run, Asked.of(plan, "kafka"))
+        load(plan.run)
         await self.supervisor.apply([Specification(name, (sys.executable, "-c", *it)) for name, it in programs.items()])
         await self.supervisor.start(list(programs))
 
@@ -120,6 +122,23 @@ async def test_what_a_service_that_is_ready_warns_of_is_shown(standing: Standing
     shown = standing.stack.run("status").stdout
     assert "audit is ready, and may not be for long\n  keys        the keys before it serve\n" in shown
     assert standing.stack.rows()["audit"]["warnings"] == {"keys": "the keys before it serve"}
+
+
+async def test_a_look_puts_no_lost_key_set_back_and_lost_or_damaged_secrets_are_shown(standing: Standing) -> None:
+    await standing.start(audit=standing.answering("audit", 200), triage=standing.answering("triage", 503, PARTS))
+    await standing.row("triage", "stuck")
+    run = standing.stack.folder / "run"
+    keys_file(run).unlink()
+    await until(lambda: standing.stack.run("status", "--only", "audit").returncode == ALL_READY)
+    assert not keys_file(run).exists()
+    (run / FILE).write_text("{")
+    shown = standing.stack.run("status")
+    assert (shown.returncode, shown.stderr) == (NOT_READY, "")
+    assert f"secrets     {run / FILE} can't be used: it is not what `make up` wrote" in shown.stdout
+    assert standing.stack.rows()["audit"]["state"] == "ready"
+    (run / FILE).unlink()
+    assert "lacks token_key" in standing.stack.rows()["audit"]["warnings"]["secrets"]
+    assert not (run / FILE).exists()
 
 
 async def test_an_answer_that_is_no_services_own_is_shown(standing: Standing) -> None:

@@ -20,6 +20,7 @@ from tests.deploy.stacks import Stack
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
     stack = Stack(tmp_path_factory.mktemp("stack"))
     assert write_district(["--scale", "tiny", "--out", stack.environment["CASEGRID_DISTRICT"]]) == 0
+    secrets.load(stack.folder / "run")
     return stack
 
 
@@ -59,6 +60,14 @@ def test_it_names_nobody_that_facts_use_for_somebody_else(stack: Stack) -> None:
     done = stack.run("token", "--role", "dispatcher", "--subject", "partner:water")
     assert (done.returncode, done.stdout) == (1, "")
     assert "claim sub: must not be a name that facts use for somebody else" in done.stderr
+
+
+def test_before_there_are_secrets_it_makes_none_and_says_what_does(tmp_path: Path) -> None:
+    done = Stack(tmp_path).run("token", "--role", "auditor")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "secrets.json lacks token_key" in done.stderr
+    assert "`make up` makes" in done.stderr
+    assert not [*tmp_path.iterdir()]
 
 
 def test_nobody_else_issues_one_either() -> None:

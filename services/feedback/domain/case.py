@@ -202,7 +202,10 @@ def _folded(case: Case, event: Event[Any]) -> Case:
         case Evaluated() as evaluated:
             return _evaluated(case, evaluated, event)
         case Rating() as given:
-            return replace(case, ratings={**case.ratings, event.actor or event.source: Rated(given, event.time)})
+            rater = event.actor or event.source
+            if rater in case.ratings and case.ratings[rater].given.verdict_id == given.verdict_id:
+                return case  # feedback took it itself once, of which intake does not know
+            return replace(case, ratings={**case.ratings, rater: Rated(given, event.time)})
         case Reopening(reason=reason):
             return replace(case, reopening=Requested(reason, event.actor, event.time))
         case data if isinstance(data, FeedbackStep):
