@@ -27,6 +27,10 @@ REPORT_BYTES = 128 * 1024
 """Of a report on the wire: half of what an event may have, for the plan that repeats its words needs room, too."""
 
 
+PARTNER_UNITS = 100
+"""The most units of a partner that a rating names."""
+
+
 class _ReportFiled(Claimed):
     name: ClassVar[str] = "ReportFiled"
 
@@ -94,6 +98,8 @@ class Rating(_ReportFiled):
     """The unit of whoever rates. If it handled the case, the rating counts in no figure."""
     partner: PartnerId | None = None
     """The partner whose system sent it in. If its people handled the case, the rating counts in no figure."""
+    partner_units: Annotated[tuple[Name, ...], Field(max_length=PARTNER_UNITS)] = ()
+    """The units that the partner answers for. If one of them handled the case, the rating counts in no figure."""
 
 
 class Reopening(_ReportFiled):

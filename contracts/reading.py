@@ -2,7 +2,8 @@
 
     district-wide roles   every case; of a token that names areas those in them
     area roles            the cases in the areas of the token, but for sensitive ones; without areas none
-    unit people           what their unit has, had or is offered, wherever it lies, sensitive or not
+    unit people           what their unit has, had or is offered, wherever it lies; of sensitive cases those that it
+                          works on, has done or is offered, not what it gave back or on
     partners              the same of their units
     reporters             what they filed; only intake knows that
 
@@ -46,6 +47,9 @@ class Matter:
     """As triage ruled; before that, as the reporter chose."""
     units: frozenset[str] = frozenset()
     """Those that have, had or are offered an assignment of it."""
+    working: frozenset[str] = frozenset()
+    """Those of them that work on it, have done their work, or are offered it now: not those that returned it or handed
+    it on, or whose assignment was cancelled."""
     told: bool = True
     """Whether the service hears of every category. One that hears of it by rulings alone takes a case whose rulings do
     not say it for a sensitive one."""
@@ -95,7 +99,7 @@ class Scope:
         sensitive = matter.category in self.sensitive or (matter.category is None and not matter.told)
         if self.covers(matter.area) and (self.confidential or not sensitive):
             return Sight.WHOLE
-        if self.units & matter.units:
+        if self.units & (matter.working if sensitive else matter.units):
             return Sight.PART
         return Sight.OUTSIDE if self.staff and not sensitive else Sight.HIDDEN
 

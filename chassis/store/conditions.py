@@ -54,15 +54,15 @@ class Conditions:
             placed = ["true"] if scope.everywhere else [self.any_area(area, scope.areas)]
             if scope.district and not scope.everywhere:
                 placed = [f"({placed[0]} OR {area} IS NULL)"]
-            placed += self._not_hidden(scope, category, told)
+            if not scope.confidential:
+                placed.append(self.not_sensitive(scope, category, told=told))
             terms.append(" AND ".join(placed))
         self._terms.append(f"({' OR '.join(terms) or 'false'})")
 
-    def _not_hidden(self, scope: Scope, category: str, told: bool) -> list[str]:
-        if scope.confidential:
-            return []
+    def not_sensitive(self, scope: Scope, category: str = "category", *, told: bool = True) -> str:
+        """The case is not sensitive, as a term. For where units see only the sensitive cases that they work on."""
         is_one = f"({category} = ANY({self.place(sorted(scope.sensitive))}::text[]))"
-        return [f"{is_one} IS {'NOT TRUE' if told else 'FALSE'}"]
+        return f"{is_one} IS {'NOT TRUE' if told else 'FALSE'}"
 
     def any_area(self, column: str, areas: Sequence[str]) -> str:
         """The area in the column lies in one of these, as a term to be joined with others by OR."""

@@ -18,9 +18,9 @@ from fastapi.responses import StreamingResponse
 from chassis.engine.commands import CommandRequest
 from chassis.web import streams
 from chassis.web.actions import ActionItem, ActionList, Actions, actions_answer
-from chassis.web.errors import Json
+from chassis.web.errors import Forbidden, Json
 from chassis.web.requests import etag
-from chassis.web.roles import Access, Bound, Route
+from chassis.web.roles import Access, Bound, Route, lacking_role
 from contracts.fields import AssignmentId, CaseId, case_of
 from contracts.roles import Role, Sees
 from services.dispatch import bodies, queries
@@ -31,9 +31,11 @@ from services.dispatch.callers import (
     PEOPLE,
     READERS,
     UNITS,
+    URGERS,
     WATCHERS,
     ActionDep,
     ByDep,
+    Powers,
     Reading,
     ReadingDep,
     matter_of,
@@ -60,7 +62,7 @@ ROLES: dict[Route, Access] = {
     ("POST", "/assignments/{assignment_id}/return"): Access(UNITS, Bound.ASSIGNMENT, BY),
     ("POST", "/assignments/{assignment_id}/hand-on"): Access(UNITS | CENTRE, Bound.ASSIGNMENT, BY),
     ("POST", "/assignments/{assignment_id}/note"): Access(UNITS | CENTRE | {Role.ACCEPTOR}, Bound.ASSIGNMENT, BY),
-    ("POST", "/assignments/{assignment_id}/urge"): Access(CENTRE | {Role.ACCEPTOR, Role.REPORTER}, Bound.ASSIGNMENT),
+    ("POST", "/assignments/{assignment_id}/urge"): Access(URGERS | {Role.REPORTER}, Bound.ASSIGNMENT),
     ("POST", "/assignments/{assignment_id}/supervise"): Access(CENTRE, Bound.ASSIGNMENT),
     ("POST", "/assignments/{assignment_id}/request-extension"): Access(UNITS, Bound.ASSIGNMENT, BY),
     ("POST", "/assignments/{assignment_id}/decide-extension"): Access(CENTRE, Bound.ASSIGNMENT),
@@ -312,9 +314,13 @@ async def urge_assignment(assignment_id: AssignmentPath, action: ActionDep, body
     A private person gets 202 whatever the assignment is, and also if there is none or nothing follows, so the answer
     tells nothing of it. The fact names them `reporter`.
     """
-    if not action.reader.scope.staff:
+    caller = action.reader.caller
+    if caller.private:
         await action.urge_for_reporter(body.reason, assignment_id)
         return Json({"urged": True}, 202)
+    # Staff who are reporters, too, act under their own name, by a role that watches, or not at all.
+    if (lacking := lacking_role(URGERS, caller)) is not None:
+        raise Forbidden(lacking)
     return await action.execute(commands.Urge(assignment_id, action.by, body.reason), body.at)
 
 
@@ -336,12 +342,13 @@ async def _actions(case_id: str, assignment_ids: Iterable[str], reading: Reading
     engine = reading.process.commands
     stream, inputs = await engine.consider(case_id, request)
     speechless = await engine.speechless(stream, request.actor)
-    offered = Actions(router, ROLES, reading.reader)
+    offered, powers = Actions(router, ROLES, reading.reader), Powers(reading.reader)
     items: list[ActionItem] = []
     for name in assignment_ids:
         known, rules = stream.state.assignments[name], reading.district.rules
-        refusals = dict(commands.actions(by, known, inputs, rules))
-        refusals[commands.Note] = refusals[commands.Note] or speechless
         matter = matter_of(name, stream.state)
+        able = by if matter is None else powers.on(by, matter)
+        refusals = dict(commands.actions(able, known, inputs, rules))
+        refusals[commands.Note] = refusals[commands.Note] or speechless
         items += [offered.item(OPERATIONS[one], why, matter, assignment_id=name) for one, why in refusals.items()]
     return actions_answer(case_id, stream.version, items)

@@ -13,7 +13,7 @@ from chassis.engine.commands import CommandRequest
 from chassis.engine.decider import Refused
 from chassis.store.database import Database
 from chassis.web.filters import require_area, require_unit
-from chassis.web.reading import Reader, ReaderDep
+from chassis.web.reading import Reader, ReaderDep, sees
 from chassis.web.requests import (
     CallerDep,
     CommandRequestDep,
@@ -23,6 +23,7 @@ from chassis.web.requests import (
     answer,
     partner_behind,
 )
+from chassis.web.roles import Access, Bound, scope_on
 from contracts import actors
 from contracts.fields import case_of
 from contracts.reading import Matter, Scope, Sight
@@ -38,7 +39,8 @@ from services.dispatch.views import item, with_light
 UNITS = frozenset({Role.HANDLING_UNIT, Role.GRID_MEMBER, Role.PARTNER})
 CENTRE = frozenset({Role.DISPATCHER, Role.SHIFT_LEADER})
 WATCHERS = frozenset({Role.AUDITOR, Role.ADMINISTRATOR})
-READERS = UNITS | CENTRE | WATCHERS | {Role.ACCEPTOR, Role.EVALUATOR}
+URGERS = CENTRE | {Role.ACCEPTOR}
+READERS = UNITS | URGERS | WATCHERS | {Role.EVALUATOR}
 PEOPLE = READERS - {Role.PARTNER}
 
 
@@ -99,9 +101,10 @@ class Reading:
         """The case with those of its assignments that the caller may see, and its version. Raises the same."""
         case, found, version = await queries.case(self.database, case_id, self.now)
         units = frozenset[str]().union(*(one.matter.units for one in found))
-        matter = Matter(case["area"], case["category"], units, told=False)
+        working = frozenset[str]().union(*(one.matter.working for one in found))
+        matter = Matter(case["area"], case["category"], units, working, told=False)
         sight = await self.reader.sight(case_id, matter, f"there is no case {case_id}")
-        seen = [one.shown for one in found if sight is Sight.WHOLE or self.scope.units & one.matter.units]
+        seen = [one.shown for one in found if sight is Sight.WHOLE or sees(self.scope, one.matter)]
         return {**case, "assignments": seen}, version
 
 
@@ -118,8 +121,15 @@ class Action:
         """Executes the command; answers with the assignment. Raises `NotFound`, or `Forbidden` if it is not for the
         caller.
         """
-        name, process = command.assignment_id, self.process
-        permits = self.reader.permits(partial(matter_of, name), f"there is no assignment {name}")
+        name, process, powers = command.assignment_id, self.process, Powers(self.reader)
+        permitted = self.reader.permits(partial(matter_of, name), f"there is no assignment {name}")
+
+        def permits(state: Case) -> None:
+            permitted(state)
+            matter = matter_of(name, state)
+            if matter is not None and (by := powers.on(command.by, matter)) != command.by:
+                raise _Less(by)
+
         case_id, request = case_of(name), replace(self.request, claimed_at=at, permits=permits)
         district: District = process.reference
 
@@ -127,7 +137,11 @@ class Action:
             shown = item(case_id, state.assignments[name], district.rules.clock)
             return 200, with_light(shown, shown["yellow_at"], shown["red_at"], process.clock())
 
-        return answer(await process.commands.execute(case_id, command, request, to_response))
+        while True:
+            try:
+                return answer(await process.commands.execute(case_id, command, request, to_response))
+            except _Less as less:
+                command = replace(command, by=less.by)
 
     async def urge_for_reporter(self, reason: str | None, assignment_id: str) -> None:
         """Lets a private person urge, if they may. Whether they could, and what is urged, they are not told.
@@ -142,13 +156,43 @@ class Action:
             await self.process.commands.execute(case_of(assignment_id), command, request, lambda _, __: (202, None))
 
 
+class _Less(Exception):
+    """The caller acts on this case with less power than was assumed."""
+
+    def __init__(self, by: By) -> None:
+        super().__init__(by)
+        self.by = by
+
+
+@dataclass(frozen=True, slots=True)
+class Powers:
+    """For whom a caller acts on a case: for the centre only by a role of the centre that sees the case itself. Another
+    role of theirs may show it to them, as that of a unit which has it somewhere else.
+    """
+
+    reader: Reader
+
+    def on(self, by: By, matter: Matter) -> By:
+        """The same caller, without the power that their role does not have on this case."""
+        return replace(
+            by,
+            centre=by.centre and self._sees(CENTRE, matter),
+            acceptor=by.acceptor and self._sees(frozenset({Role.ACCEPTOR}), matter),
+        )
+
+    def _sees(self, roles: frozenset[Role], matter: Matter) -> bool:
+        return sees(scope_on(Access(roles, Bound.ASSIGNMENT), self.reader.caller, self.reader.process), matter)
+
+
 def matter_of(assignment_id: str, state: Case) -> Matter | None:
     """What the rule asks of an assignment that is acted on; None if there is no such assignment."""
     assignment = state.assignments.get(assignment_id)
     if assignment is None:
         return None
     # Who was offered it and came too late hears that it is taken.
-    return Matter(state.area, state.category, frozenset(assignment.candidates_ever), told=False)
+    return Matter(
+        state.area, state.category, frozenset(assignment.candidates_ever), frozenset(assignment.workers), told=False
+    )
 
 
 def matter(state: Case) -> Matter | None:
@@ -156,7 +200,8 @@ def matter(state: Case) -> Matter | None:
     if state.standing.status is None or (state.ruling is None and state.ended_by is None):
         return None
     units = frozenset[str]().union(*(one.readers for one in state.assignments.values()))
-    return Matter(state.area, state.category, units, told=False)
+    working = frozenset[str]().union(*(one.workers for one in state.assignments.values()))
+    return Matter(state.area, state.category, units, working, told=False)
 
 
 async def _reading(process: DecidingProcessDep, reader: ReaderDep) -> Reading:

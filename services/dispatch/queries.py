@@ -30,8 +30,13 @@ _COUNTS = {
 }
 
 
-_UNITS = "ARRAY(SELECT o.unit FROM offers o WHERE o.assignment_id = a.assignment_id AND (o.open OR o.had)) AS others"
-"""The units that had an assignment or are offered it, beside the one that has it."""
+_UNITS = """
+    ARRAY(SELECT o.unit FROM offers o WHERE o.assignment_id = a.assignment_id AND (o.open OR o.had)) AS others,
+    ARRAY(SELECT o.unit FROM offers o WHERE o.assignment_id = a.assignment_id AND o.open) AS offered_to
+"""
+"""The units that had an assignment or are offered it, beside the one that has it; and those that are offered it now."""
+_GIVEN_BACK = ("returned", "cancelled")
+"""The outcomes of work that its unit did not do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +155,12 @@ class _Wanted(Conditions):
         if filters.unit is None and units and not scope.everywhere and not scope.areas:
             self._readers = units
         elif filters.unit is None or filters.unit not in scope.units:
-            self.visible(scope, self._any_of(units) if units else None, told=False)
+            own = f"({self._any_of(units)}) AND {self._at_work(scope, units)}" if units else None
+            self.visible(scope, own, told=False)
+            return
+        # The unit that is asked for, or all of the caller's: `branches` has the rest of the condition.
+        if not scope.whole:
+            self.visible(scope, self._at_work(scope, units), told=False)
 
     def branches(self) -> list[str]:
         """The units have the assignment, or it is theirs otherwise: conditions that exclude each other."""
@@ -165,6 +175,12 @@ class _Wanted(Conditions):
     def any_branch(self) -> str:
         """All conditions as one."""
         return f"{self.where} AND ({' OR '.join(self.branches())})"
+
+    def _at_work(self, scope: Scope, units: Sequence[str]) -> str:
+        """The case is not sensitive, or one of the units works on the assignment, is offered it, or has done it."""
+        has, is_offered = self._theirs(units, "open")
+        given_back = f"status = ANY({self.place(_GIVEN_BACK)}::text[])"
+        return f"({self.not_sensitive(scope, told=False)} OR ({has} AND NOT {given_back}) OR {is_offered})"
 
     def _any_of(self, units: Sequence[str]) -> str:
         return " OR ".join(self._theirs(units, _OTHERS))
@@ -202,7 +218,8 @@ async def _page(database: Database, wanted: _Wanted, query: PageQuery, now: date
 def _found(row: Any, now: datetime) -> Found:
     shown = _shown(row, now)
     units = frozenset((shown["unit"], *row["others"]))
-    return Found(shown, Matter(row["area"], row["category"], units, told=False))
+    has = () if shown["status"] in _GIVEN_BACK else (shown["unit"],)
+    return Found(shown, Matter(row["area"], row["category"], units, frozenset((*has, *row["offered_to"])), told=False))
 
 
 def _shown(row: Any, now: datetime) -> dict[str, Any]:

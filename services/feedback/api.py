@@ -38,7 +38,7 @@ from contracts.fields import CASE_ID
 from contracts.reading import Matter, Sight
 from contracts.roles import Role, Sees
 from services.feedback import bodies, indicator_bodies, indicators, queries
-from services.feedback.domain.case import Case, units_of
+from services.feedback.domain.case import Case, units_at_work, units_of
 from services.feedback.domain.commands import Action, By, FailCheck, ForceClose, PassCheck, actions
 from services.feedback.domain.formulas import FORMULAS
 from services.feedback.examples import CASE
@@ -54,7 +54,7 @@ BY = Sees.PLACED | Sees.UNIT
 
 ROLES: dict[Route, Access] = {
     ("GET", "/checks"): Access(CHECKERS | CENTRE, Bound.LIST),  # nobody checks what their unit handled
-    ("POST", "/cases/{case_id}/check"): Access(CHECKERS, Bound.CASE, BY),
+    ("POST", "/cases/{case_id}/check"): Access(CHECKERS, Bound.CASE),
     ("POST", "/cases/{case_id}/forced-closing"): Access(frozenset({Role.SHIFT_LEADER}), Bound.CASE),
     ("GET", "/cases"): Access(READERS, Bound.LIST, BY),
     ("GET", "/cases/{case_id}"): Access(READERS, Bound.CASE, BY),
@@ -170,12 +170,12 @@ async def get_case(case_id: CasePath, reader: ReaderDep, database: DatabaseDep) 
 
     Who sees the case only because their unit works on it sees only the assignments that the unit was given or had, as
     far as feedback has heard, and of those who handled the case only their own. Of the scores they see their unit's,
-    and of the lead's lateness nothing unless their unit leads; in lists, too.
+    and of the lead nothing unless their unit leads; who checked the case, why it ended, what its reporter says of it,
+    and which case it was merged into, they do not see; in lists, too.
 
     The ETag is what If-Match may name in a check or a forced closing.
     """
-    found, units, version = await queries.case(database, case_id)
-    asked = Matter(found["area"], found["category"], units, told=False)
+    found, asked, version = await queries.case(database, case_id)
     if await reader.sight(case_id, asked, _unknown(case_id)) is Sight.PART:
         found = queries.part_of(found, reader.scope.units)
     return Json(found, headers={"ETag": etag(version)})
@@ -248,7 +248,7 @@ def matter(state: Case) -> Matter | None:
     """What the rule of reading asks of a case; None if feedback knows of none, or only of ends and extensions."""
     if state.ruling is None and state.closing is None:
         return None
-    return Matter(state.area, state.category, units_of(state), told=False)
+    return Matter(state.area, state.category, units_of(state), units_at_work(state), told=False)
 
 
 def _unknown(case_id: str) -> str:

@@ -37,7 +37,9 @@ OutcomeOut = Annotated[
 ]
 Reworks = Annotated[int, Field(description="How often a check sent the case back.", examples=[0], ge=0)]
 Stars = Annotated[int, Field(description="From 1, very dissatisfied, to 5, very satisfied.", examples=[5], ge=1, le=5)]
-Comment = Annotated[FilledText | None, Field(description="What they say of it.", examples=[examples.COMMENT])]
+Comment = Annotated[
+    FilledText | None, Field(description="What they say of it; null for units.", examples=[examples.COMMENT])
+]
 RatedAt = Annotated[Instant, Field(description="When the rating was given.", examples=[examples.RATED])]
 LateBy = Annotated[
     int | None,
@@ -192,12 +194,14 @@ class CaseItem(Answer):
         ),
     ]
     merged_into: Annotated[
-        CaseId | None, Field(description="The case it was merged into; null if into none.", examples=[None])
+        CaseId | None,
+        Field(description="The case it was merged into; null if into none, and for units.", examples=[None]),
     ]
     lead_unit: Annotated[
         Name | None,
         Field(
-            description="The unit that answers for it; once it is closed, the one that answered then; null if none.",
+            description="The unit that answers for it; once it is closed, the one that answered then; null if none, and"
+            " for the people of another unit.",
             examples=[examples.WATER],
         ),
     ]
@@ -243,12 +247,14 @@ class CaseItem(Answer):
     ]
     outcome: OutcomeOut
     reason: Annotated[
-        Line | None, Field(description="Why it was closed without being fixed; otherwise null.", examples=[None])
+        Line | None,
+        Field(description="Why it was closed without being fixed; otherwise null, and for units.", examples=[None]),
     ]
     checked_by: Annotated[
         Name | None,
         Field(
-            description="The person whose check closed it, or the rule (`rule:<formula>`); null if no check did.",
+            description="The person whose check closed it, or the rule (`rule:<formula>`); null if no check did, and"
+            " for units.",
             examples=[examples.CHECKER],
         ),
     ]
@@ -265,9 +271,11 @@ class CaseItem(Answer):
         Field(description="When its reporter last asked to reopen it; null if never.", examples=[None]),
     ]
     reopening_requested_by: Annotated[
-        Name | None, Field(description="Who asked; a reporter by a reference.", examples=[None])
+        Name | None, Field(description="Who asked; a reporter by a reference; null for units.", examples=[None])
     ]
-    reopening_reason: Annotated[Line | None, Field(description="Why it is not over, in their words.", examples=[None])]
+    reopening_reason: Annotated[
+        Line | None, Field(description="Why it is not over, in their words; null for units.", examples=[None])
+    ]
 
 
 class CasePage(Answer):
@@ -366,8 +374,8 @@ class RatingDetail(Answer):
     counts: Annotated[
         bool,
         Field(
-            description="Whether it counts in figures: not if whoever gave it, their unit or their partner handled the"
-            " case.",
+            description="Whether it counts in figures: not if whoever gave it, their unit, their partner or one of its"
+            " units handled the case.",
             examples=[True],
         ),
     ]

@@ -25,8 +25,8 @@ _CASES = "SELECT * FROM cases WHERE {where} ORDER BY listed_at DESC, case_id DES
 _CHECKS = "SELECT * FROM cases WHERE checking_since IS NOT NULL AND {where} ORDER BY check_due_at, case_id LIMIT $1"
 
 
-async def case(database: Database, case_id: str) -> tuple[Row, frozenset[str], int]:
-    """A case with its assignments and ratings, the units that were given one or had it, and its version.
+async def case(database: Database, case_id: str) -> tuple[Row, Matter, int]:
+    """A case with its assignments and ratings, what the rule of reading asks of it, and its version.
 
     Raises `Unknown`.
     """
@@ -37,15 +37,21 @@ async def case(database: Database, case_id: str) -> tuple[Row, frozenset[str], i
     assignments = await database.fetch(_CASE_ASSIGNMENTS, case_id)
     found["assignments"] = [shown(one, AssignmentDetail) for one in assignments]
     found["ratings"] = [shown(one, RatingDetail) for one in await database.fetch(_CASE_RATINGS, case_id)]
-    return found, frozenset[str]().union(*(_units_of(one) for one in found["assignments"])), row["version"]
+    units = frozenset[str]().union(*(_units_of(one) for one in found["assignments"]))
+    working = frozenset(one["unit"] for one in found["assignments"] if one["outcome"] not in _GIVEN_BACK)
+    return found, Matter(found["area"], found["category"], units, working, told=False), row["version"]
 
 
 def part_of(found: Row, units: frozenset[str]) -> Row:
-    """The case as these units see it: with their assignments, and of the handlers their own."""
+    """The case as these units see it: with their assignments, of the handlers their own, and ratings without words."""
     own = [one for one in found["assignments"] if units & _units_of(one)]
-    handlers = [name for name in found["handlers"] if any(name in one["handled_by"] for one in own)]
-    handling = [unit for unit in found["handling_units"] if unit in units]
-    return {**_measured(units, found), "assignments": own, "handlers": handlers, "handling_units": handling}
+    return {
+        **_item_of(units, found),
+        "assignments": own,
+        "handlers": [name for name in found["handlers"] if any(name in one["handled_by"] for one in own)],
+        "handling_units": [unit for unit in found["handling_units"] if unit in units],
+        "ratings": [{**one, "comment": None} for one in found["ratings"]],
+    }
 
 
 def listed(row: asyncpg.Record, scope: Scope) -> Row:
@@ -53,18 +59,24 @@ def listed(row: asyncpg.Record, scope: Scope) -> Row:
     item = shown(row, CaseItem)
     if scope.sight(Matter(item["area"], item["category"], told=False)) is Sight.WHOLE:
         return item
-    return _measured(scope.units, item)
+    return _item_of(scope.units, item)
 
 
-def _measured(units: frozenset[str], item: Row) -> Row:
-    """A case with what was measured of these units' work, and not of others'."""
-    leads = item["lead_unit"] in units
-    return {
-        **item,
-        "scores": [score for score in item["scores"] if score.get("unit") in units],
-        "done_at": item["done_at"] if leads else None,
-        "late_by_seconds": item["late_by_seconds"] if leads else None,
-    }
+FOR_UNITS = frozenset(
+    {"case_id", "status", "title", "category", "condition", "priority", "area", "retrospective", "rounds", "reworks"}
+    | {"filed_at", "due_at", "check_method", "check_by", "checking_since", "check_due_at", "check_overdue"}
+    | {"closed_at", "outcome", "reopening_requested_at"}
+)
+"""What everybody sees of a case whose unit has, or had, some of its work."""
+FOR_LEADS = frozenset({"lead_unit", "done_at", "late_by_seconds"})
+"""What only the people of the unit that answers for the case see beside it."""
+
+
+def _item_of(units: frozenset[str], item: Row) -> Row:
+    """A case as these units see it: what is not named here, they do not see."""
+    shown = FOR_UNITS | FOR_LEADS if item["lead_unit"] in units else FOR_UNITS
+    own = [score for score in item["scores"] if score.get("unit") in units]
+    return {name: value if name in shown else None for name, value in item.items()} | {"scores": own}
 
 
 async def cases(database: Database, filters: CaseFilters, scope: Scope) -> Row:
@@ -107,16 +119,22 @@ async def checks(database: Database, filters: CheckFilters, caller: Caller, scop
 
 
 def own_cases(wanted: Conditions, scope: Scope) -> str | None:
-    """The term that the case was given to a unit of the caller, or was the unit's in the end."""
+    """The term that the case was given to a unit of the caller, or was the unit's in the end; a sensitive one, that the
+    unit works on it or did.
+    """
     if not scope.units or scope.everywhere:
         return None
     units = wanted.place(sorted(scope.units))
     given, had = (f"SELECT case_id FROM assignments WHERE {which} = ANY({units}::text[])" for which in _HELD)
-    return f"case_id IN ({given} UNION ALL {had})"
+    works = f"{had} AND (outcome = ANY({wanted.place(_GIVEN_BACK)}::text[])) IS NOT TRUE"
+    plain = wanted.not_sensitive(scope, told=False)
+    return f"(case_id IN ({given} UNION ALL {had}) AND ({plain} OR case_id IN ({works})))"
 
 
 _HELD = ("given_to", "unit")
 """The columns of an assignment with the units that were given it or had it in the end."""
+_GIVEN_BACK = ("returned", "cancelled")
+"""The outcomes of work that its unit did not do."""
 
 
 def _units_of(assignment: Row) -> frozenset[str]:

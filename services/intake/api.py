@@ -14,7 +14,7 @@ import orjson
 from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import Response
 
-from chassis.engine.commands import CommandRequest, InTransaction, Unusable
+from chassis.engine.commands import Answer, CommandRequest, InTransaction, Unusable
 from chassis.engine.decider import Refused
 from chassis.ids import uuid7
 from chassis.store.database import Database
@@ -129,8 +129,6 @@ async def file_report(
     """
     channel = callers.channel_of(caller, body.channel)
     require_category(body.category, district.catalogue)
-    request = await callers.acting(request, caller, database)
-    reporter_ref, in_transaction = _reporter(caller, request.actor, body.reporter)
     command = File(
         channel=channel,
         title=body.title,
@@ -140,12 +138,22 @@ async def file_report(
         attachments=body.attachments,
         base_records=body.base_records,
         external_ref=body.external_ref,
-        reporter_ref=reporter_ref,
         by=by,
     )
-    request = replace(request, claimed_at=body.at)
+    request, case_id = replace(request, claimed_at=body.at), uuid7(clock())
+
+    async def execute() -> Answer:
+        own = await queries.find_account(database, caller.subject) if caller.private else None
+        reference, in_transaction = _reporter(caller, own, body.reporter)
+        filed = replace(request, actor=reference) if caller.private and reference else request
+        named = replace(command, reporter_ref=reference)
+        return await commands.execute(case_id, named, filed, _filed, in_transaction)
+
     try:
-        given = await commands.execute(uuid7(clock()), command, request, _filed, in_transaction)
+        try:
+            given = await execute()
+        except reporters.Taken:
+            given = await execute()
     except UnknownArea as fault:
         raise Unusable(fault.rule, str(fault)) from None
     response = answer(given)
@@ -170,7 +178,8 @@ async def list_reports(
     require_area(filters.area, district.areas.by_path)
     rows = await queries.list_reports(database, filters, own, scope)
     leaders = await queries.find_leaders(database, rows)
-    items = [_item(row, leaders[row["case_id"]], scope, own) for row in rows]
+    chosen = await queries.find_choices(database, [row for row in rows if row["filed_by"] == own])
+    items = [_item(row, leaders[row["case_id"]], scope, chosen) for row in rows]
     return Json(page(items, filters.limit, lambda item: [item["reported_at"], item["case_id"]]))
 
 
@@ -179,12 +188,14 @@ async def get_report(case_id: CasePath, reader: ReaderDep, own: OwnNameDep, data
     """Shows a report with all its words, and what became of it.
 
     A report that was merged has the status and outcome of the case it was merged into, directly or through others, for
-    whoever filed it and for who may read that case, too. Only whoever filed it and staff of its area may read it.
+    whoever filed it and for who may read that case, too; `merged_into` is null for whom that case does not exist. Only
+    whoever filed it and staff of its area may read it.
     """
     row = await _find_readable(case_id, reader, own, database)
     leaders = await queries.find_leaders(database, [row])
     words = _words(row, await queries.find_facts(database, case_id))
-    return Json(_item(row, leaders[case_id], reader.scope, own) | words, headers={"ETag": etag(row["version"])})
+    chosen = {case_id: words["report_category"]} if row["filed_by"] == own else {}
+    return Json(_item(row, leaders[case_id], reader.scope, chosen) | words, headers={"ETag": etag(row["version"])})
 
 
 @router.get("/reports/{case_id}/actions", tags=["reports"], response_model=ActionList)
@@ -236,9 +247,10 @@ async def withdraw_report(
 ) -> Response:
     """Withdraws a report. Triage then rules whether the case ends or goes on.
 
-    Only whoever filed the report may withdraw it, or an acceptor or shift leader of its area on their behalf
-    (`report.owner`), once (`withdrawal.once`), and not after it has ended (`report.ended`) or was merged
-    (`report.merged`).
+    Only whoever filed the report may withdraw it; what staff filed for somebody on the telephone, an acceptor or shift
+    leader of its area may, too (`report.owner`). That is once (`withdrawal.once`), and not after it has ended
+    (`report.ended`) or was merged (`report.merged`). Once the case has been given out, nobody withdraws what their own
+    unit has, and on behalf of others only who works for no unit (`withdrawal.separation`).
     """
     command = Withdraw(body.reason, by)
     return answer(await commands.execute(case_id, command, replace(request, claimed_at=body.at), partial(_change, 202)))
@@ -311,16 +323,20 @@ def no_report(case_id: str) -> str:
 
 
 def _reporter(
-    caller: Caller, actor: str, person: bodies.ReporterBody | None
+    caller: Caller, own: str | None, person: bodies.ReporterBody | None
 ) -> tuple[str | None, InTransaction | None]:
-    """The reporter's reference, and what stores who that is in the transaction of the report."""
-    private = caller.private
-    named = person is not None and (person.name or person.phone)
-    reference = actor if private else reporters.new_reference() if named else None
-    if person is None or not named or reference is None:
-        return reference, None
-    store = reporters.update if private else reporters.remember
-    return reference, partial(store, reporter_ref=reference, name=person.name, phone=person.phone)
+    """The reporter's reference, and what stores who that is in the transaction of the report: of a report that is
+    refused nothing stays. `own` is the reference of a private person who has one.
+    """
+    name, phone = (person.name, person.phone) if person is not None else (None, None)
+    reference = own or reporters.new_reference()
+    if caller.private and own is None:
+        opened = partial(reporters.open_account, subject=caller.subject)
+        return reference, partial(opened, reporter_ref=reference, name=name, phone=phone)
+    if not name and not phone:
+        return own, None
+    store = reporters.update if caller.private else reporters.remember
+    return reference, partial(store, reporter_ref=reference, name=name, phone=phone)
 
 
 def _filed(state: Case, events: Sequence[Event[Any]]) -> tuple[int, Any]:
@@ -374,18 +390,28 @@ def _reopened(state: Case, events: Sequence[Event[Any]]) -> tuple[int, Any]:
     return 202, receipt.model_dump()
 
 
-def _item(row: queries.Row, leaders: Sequence[queries.Row], scope: Scope, own: str | None) -> dict[str, Any]:
-    """A report with the status and outcome of its leader, for whoever filed it or may read what it was merged into."""
+def _item(
+    row: queries.Row, leaders: Sequence[queries.Row], scope: Scope, chosen: Mapping[str, str | None]
+) -> dict[str, Any]:
+    """A report with the status and outcome of its leader, for whoever filed it or may read what it was merged into.
+
+    `chosen` has the reports that the caller filed, each with the category that they chose.
+    """
     item = {name: row[name] for name in REPORTS.columns} | {"own_status": row["status"]}
     if not leaders:
         return item
-    filed_it, seen = row["filed_by"] == own, {scope.sight(_matter(leader)) for leader in leaders}
-    if row["category"] in scope.sensitive and not scope.confidential:
-        item["category"] = None  # it may be the leader's, which whoever filed the report is not told
+    filed_it, seen = row["case_id"] in chosen, {scope.sight(_matter(leader)) for leader in leaders}
+    item["reason"] = None  # it may quote the leader's reporter
+    if Sight.HIDDEN in seen:
+        item["merged_into"] = None
+    # The category may be that of a leader which is sensitive. If it were hidden only then, that would tell as much.
+    if filed_it and seen != {Sight.WHOLE}:
+        item["category"] = chosen[row["case_id"]]
+    elif row["category"] in scope.sensitive and not scope.confidential:
+        item["category"] = None
     if filed_it or seen == {Sight.WHOLE}:
-        # The leader's reason stays out: it may quote the leader's reporter.
-        return item | {name: leaders[-1][name] for name in ("status", "outcome", "closed_at")} | {"reason": None}
-    return item | {"reason": None} | ({"merged_into": None} if Sight.HIDDEN in seen else {})
+        item |= {name: leaders[-1][name] for name in ("status", "outcome", "closed_at")}
+    return item
 
 
 def _words(row: queries.Row, facts: Sequence[Event[Any]]) -> dict[str, Any]:

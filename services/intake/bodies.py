@@ -283,7 +283,8 @@ class ReopeningReceipt(Answer):
 
 class ReportItem(Answer):
     """A report in a list. Of a merged one, who may not hear of the case it was merged into is shown its own status and
-    outcome, and neither a sensitive category nor the id of a case that is hidden from them.
+    outcome, and neither a sensitive category nor the id of a case that is hidden from them. Whoever filed it is shown
+    status and outcome all the same, and the category that they chose.
     """
 
     case_id: CaseOut
@@ -308,7 +309,13 @@ class ReportItem(Answer):
         datetime | None,
         Field(description="When it was closed; if it was merged, when that case was.", examples=[_CLOSED]),
     ]
-    merged_into: Annotated[str | None, Field(description="The case it was merged into.", examples=[LEADER])]
+    merged_into: Annotated[
+        str | None,
+        Field(
+            description="The case it was merged into; null if into none, or one that does not exist for the caller.",
+            examples=[LEADER],
+        ),
+    ]
     channel: ChannelOut
     title: Annotated[str, Field(description="What is wrong, in one line.", examples=[_TITLE])]
     category: Annotated[

@@ -4,20 +4,17 @@ A private person, who reports with a login of their own, appears in events only 
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Annotated
 
 from fastapi import Depends
 
-from chassis.engine.commands import CommandRequest
-from chassis.store.database import Database
 from chassis.web.errors import Forbidden
 from chassis.web.identity import Caller
 from chassis.web.reading import ScopeDep
 from chassis.web.requests import CallerDep, DatabaseDep, RegistryDep, partner_behind
 from contracts.intake import Channel
 from contracts.roles import Role
-from services.intake import queries, reporters
+from services.intake import queries
 from services.intake.domain.commands import By
 
 CHANNELS: Mapping[Role, tuple[Channel, ...]] = {
@@ -45,16 +42,6 @@ def channel_of(caller: Caller, asked: Channel | None) -> Channel:
     return asked or allowed[0]
 
 
-async def acting(request: CommandRequest, caller: Caller, database: Database) -> CommandRequest:
-    """The request as events name its actor: a private person under their reference, which is created if need be.
-
-    No dependency, because it writes: FastAPI calls dependencies even if the request's body is not valid.
-    """
-    if not caller.private:
-        return request
-    return replace(request, actor=await reporters.open_account(database, caller.subject))
-
-
 async def _own_name(caller: CallerDep, scope: ScopeDep, database: DatabaseDep) -> str | None:
     if not scope.own:
         return None
@@ -65,7 +52,7 @@ async def speaks_for(caller: CallerDep, registry: RegistryDep) -> By:
     """For whom the caller asks. Raises `Forbidden` for a partner that is not registered for reports."""
     partner = partner_behind(caller, registry, "reports")
     if partner is not None:
-        return By(partner.id)
+        return By(partner.id, partner_units=partner.units)
     return By(on_behalf=bool(caller.roles & ON_BEHALF), unit=caller.unit)
 
 

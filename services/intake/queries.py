@@ -21,6 +21,11 @@ _COLUMNS = ", ".join(REPORTS.columns)
 
 _FACTS = "SELECT body FROM events WHERE stream_id = $1 AND topic = 'ReportFiled' ORDER BY version"
 
+_REPORTED = """
+SELECT DISTINCT ON (stream_id) stream_id, body FROM events
+ WHERE stream_id = ANY($1::text[]) AND topic = 'ReportFiled' ORDER BY stream_id, version
+"""
+
 # The limit of hops ends a circle of merges.
 _LEADERS = """
 WITH RECURSIVE way AS (
@@ -70,6 +75,15 @@ async def find_report(database: Database, case_id: str) -> Row | None:
 async def find_facts(database: Database, case_id: str) -> list[Event[Any]]:
     """What was said of a report, the report first, in order."""
     return [reread("ReportFiled", row["body"]) for row in await database.fetch(_FACTS, case_id)]
+
+
+async def find_choices(database: Database, reports: Sequence[Row]) -> dict[str, str | None]:
+    """Report -> the category that whoever filed it chose. It is looked up for merged ones only: null for the others."""
+    found: dict[str, str | None] = {row["case_id"]: None for row in reports}
+    merged = [row["case_id"] for row in reports if row["merged_into"] is not None]
+    for row in await database.fetch(_REPORTED, merged) if merged else ():
+        found[row["stream_id"]] = reread("ReportFiled", row["body"]).data.category
+    return found
 
 
 async def find_leaders(database: Database, reports: Sequence[Row]) -> dict[str, list[Row]]:

@@ -5,8 +5,11 @@ Every statement writes one row, and no transaction writes two, so two writers ne
 
 import secrets
 
-from chassis.store.database import Connection, Database
-from services.intake.queries import find_account
+from chassis.store.database import Connection
+
+
+class Taken(Exception):
+    """The person with this login got another reference meanwhile, by a report that came at the same time."""
 
 
 def new_reference() -> str:
@@ -14,16 +17,20 @@ def new_reference() -> str:
     return f"reporter:{secrets.token_hex(12)}"
 
 
-async def open_account(database: Database, subject: str) -> str:
-    """The reference of the person with this login; a new one if they have none yet."""
-    known = await find_account(database, subject)
-    if known is not None:
-        return known
-    new = new_reference()
-    await database.fetch(
-        "INSERT INTO reporters (reporter_ref, subject) VALUES ($1, $2) ON CONFLICT (subject) DO NOTHING", new, subject
+async def open_account(
+    connection: Connection, *, reporter_ref: str, subject: str, name: str | None, phone: str | None
+) -> None:
+    """Stores that a new reference stands for the person with this login. Raises `Taken`."""
+    opened = await connection.fetchval(
+        "INSERT INTO reporters (reporter_ref, subject, name, phone) VALUES ($1, $2, $3, $4)"
+        " ON CONFLICT (subject) DO NOTHING RETURNING true",
+        reporter_ref,
+        subject,
+        name,
+        phone,
     )
-    return await find_account(database, subject) or new
+    if not opened:
+        raise Taken(reporter_ref)
 
 
 async def remember(connection: Connection, *, reporter_ref: str, name: str | None, phone: str | None) -> None:

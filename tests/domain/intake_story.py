@@ -94,7 +94,7 @@ def dispatched(number: int = 1, **more: Any) -> Dispatched:
     """A round with one assignment."""
     plan = Assignment(
         id=f"{CASE}.{number}.1",
-        unit="dept:water",
+        unit=more.pop("unit", "dept:water"),
         lead=True,
         task="repair",
         acknowledge_by=NOW,

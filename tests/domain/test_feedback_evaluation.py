@@ -50,11 +50,13 @@ def ratings(desk: Desk) -> list[tuple[Any, ...]]:
         ("worker:agent", {"partner": "worker"}, False),
         ("partner:worker", {"partner": "worker"}, False),
         ("partner:work", {"partner": "work"}, True),
+        ("partner:work", {"partner": "work", "partner_units": ("dept:fire", WATER)}, False),
+        ("partner:work", {"partner": "work", "partner_units": ("dept:fire",)}, True),
     ],
 )
 @pytest.mark.parametrize("early", [False, True])
 def test_a_rating_is_kept_with_its_words_and_counts_unless_its_giver_handled_the_case(
-    rater: str, given: dict[str, str], counts: bool, early: bool
+    rater: str, given: dict[str, Any], counts: bool, early: bool
 ) -> None:
     desk = Desk()
     rating = event_of(rated(1, "still wet", **given), 2, NOW, rater)

@@ -172,10 +172,50 @@ def test_whoever_filed_a_report_adds_to_it_under_their_reference() -> None:
 
 
 def test_an_acceptor_adds_on_behalf_under_no_reference_and_withdraws_under_the_reporters() -> None:
+    by_telephone = case(event(REPORT, actor="zhao"))
     added = decide(AddSupplement("more", by=ACCEPTOR), case(REPORT), "wang")
-    taken = decide(Withdraw("by phone", by=ACCEPTOR), case(REPORT), "wang")
+    taken = decide(Withdraw("by phone", by=ACCEPTOR), by_telephone, "wang")
     assert added == [Supplement(text="more")]
     assert taken == [Withdrawal(reporter_ref="reporter:1", reason="by phone")]
+
+
+@pytest.mark.parametrize("filed", [REPORT, THEIRS, NewReport(channel="handset", title="water on the road")])
+def test_nobody_withdraws_on_behalf_what_was_filed_with_a_login_or_key_of_its_own(filed: NewReport) -> None:
+    assert refused(Withdraw("over", ACCEPTOR), case(filed), "wang") == "report.owner"
+    assert decide(AddSupplement("more", by=ACCEPTOR), case(filed), "wang") == [Supplement(text="more")]
+
+
+UNIT, PARTNER = By(unit="dept:water"), By("hotline", partner_units=("dept:water",))
+ABOVE, SUPERIOR = By(unit="district:CH"), dispatched().plan[0].model_copy(update={"escalated_to": ("district:CH",)})
+
+
+@pytest.mark.parametrize(
+    ("filed", "filer", "by", "allowed"),
+    [
+        (NewReport(channel="handset", title="water"), "member:7", UNIT, NO),
+        (NewReport(channel="handset", title="water"), "member:7", ABOVE, NO),
+        (NewReport(channel="handset", title="water"), "member:7", By(unit="grid:CH/a/b/g001"), YES),
+        (THEIRS, "hotline:agent 7", PARTNER, NO),
+        (THEIRS, "hotline:agent 7", By("hotline", partner_units=("dept:fire",)), YES),
+        (REPORT, "zhao", replace(ACCEPTOR, unit="dept:water"), NO),
+        (REPORT, "zhao", replace(ACCEPTOR, unit="dept:fire"), NO),  # the work may have been handed on to it
+        (REPORT, "zhao", ACCEPTOR, YES),
+    ],
+)
+def test_once_work_is_given_out_nobody_withdraws_what_their_unit_may_have_handled(
+    filed: NewReport, filer: str, by: By, allowed: bool
+) -> None:
+    """The case would leave every figure of the unit."""
+    reported, given = event(filed, actor=filer), event(dispatched(plan=(SUPERIOR,)), number=2)
+    later = event(dispatched(2, because="returned", replaces=f"{CASE}.1.1", unit="dept:gas"), number=3)
+    asker = "wang" if by.on_behalf else filer
+    assert len(decide(Withdraw("over", by), case(reported), asker)) == 1
+    for facts in ([given], [given, later], [later, given]):
+        state = case(reported, *facts)
+        if allowed:
+            assert len(decide(Withdraw("over", by), state, asker)) == 1
+        else:
+            assert refused(Withdraw("over", by), state, asker) == "withdrawal.separation"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from chassis.engine.decider import Inputs, Refused, Unknown, decided
 from contracts.feedback import Evaluated
 from contracts.fields import Fact
-from contracts.intake import NewReport, Rating, Reopening
+from contracts.intake import PARTNER_UNITS, NewReport, Rating, Reopening
 from services.intake.domain.case import Case
 from services.intake.domain.commands import By, Rate, Reopen
 from services.intake.views import REPORTS
@@ -79,9 +79,16 @@ def test_an_acceptor_rates_and_reopens_on_behalf_of_who_reported_by_telephone() 
 
 
 def test_a_partner_rates_what_it_filed_and_is_named_in_the_rating() -> None:
-    [rated] = decide(Rate(5, by=By("hotline")), case(THEIRS, CLOSED), "hotline:agent 7")
-    assert isinstance(rated, Rating)
-    assert (rated.partner, rated.reporter_ref) == (HOTLINE.id, "hotline:9")
+    many = tuple(f"dept:{number}" for number in range(200))
+    for units, named in (((), ()), (("dept:water", "dept:fire"), ("dept:fire", "dept:water")), (many, many)):
+        by = By("hotline", partner_units=units)
+        [rated] = decide(Rate(5, by=by), case(THEIRS, dispatched(unit="dept:99"), CLOSED), "hotline:agent 7")
+        assert isinstance(rated, Rating)
+        assert (rated.partner, rated.reporter_ref) == (HOTLINE.id, "hotline:9")
+        if units is many:
+            assert (len(rated.partner_units), rated.partner_units[0]) == (PARTNER_UNITS, "dept:99")
+        else:
+            assert rated.partner_units == named
 
 
 @BOTH

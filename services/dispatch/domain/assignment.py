@@ -120,6 +120,13 @@ class Assignment:
         return frozenset(self.had) | frozenset(self.candidates_now if self.end is None else (self.unit,))
 
     @property
+    def workers(self) -> tuple[str, ...]:
+        """The units that work on it, are offered it now, or have done it; not those that gave it back or on."""
+        if self.end is None:
+            return self.candidates_now
+        return (self.unit,) if self.end.outcome == "fixed" else ()
+
+    @property
     def urged(self) -> int:
         """How often it was urged, by whomever."""
         return len(self.urged_at) + len(self.reporters_urged_at)

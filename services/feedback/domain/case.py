@@ -422,9 +422,11 @@ def handling_units(case: Case) -> frozenset[str]:
 
 
 def counts(case: Case, rater: str, given: Rating) -> bool:
-    """Whether a rating counts: not if whoever gave it, their unit or their partner handled the case."""
-    handled = handlers(case)
-    if rater in handled or given.unit in handling_units(case):
+    """Whether a rating counts: not if whoever gave it, their unit, or their partner or one of its units handled the
+    case.
+    """
+    handled, units = handlers(case), handling_units(case)
+    if rater in handled or given.unit in units or not units.isdisjoint(given.partner_units):
         return False
     if given.partner is None:
         return True
@@ -436,6 +438,15 @@ def units_of(case: Case) -> frozenset[str]:
     """The units that were given some of the work, or had it in the end."""
     return frozenset(
         unit for one in case.assignments.values() if one.plan is not None for unit in (one.plan.unit, one.unit)
+    )
+
+
+def units_at_work(case: Case) -> frozenset[str]:
+    """Those of them that work on the case or did: not those that returned the work, or for which it was cancelled."""
+    return frozenset(
+        one.unit
+        for one in case.assignments.values()
+        if one.plan is not None and (one.end is None or one.end.resolved.outcome == "fixed")
     )
 
 

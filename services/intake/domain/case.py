@@ -61,6 +61,8 @@ class Case:
     report: Report | None = None
     supplement_count: int = 0
     withdrawal_requested: bool = False
+    given_to: frozenset[str] = frozenset()
+    """The units that triage gave the work to in any round, and those above them, to which it is offered on."""
     upheld_reason: str | None = None
     """Why the case goes on although its report was withdrawn."""
     ruling_reason: str | None = None
@@ -162,6 +164,8 @@ def _after_report(state: Case, said: Said, event: Event[Any]) -> Case:
 def _ruled(state: Case, ruling: Ruling, event: Event[Any]) -> Case:
     if isinstance(ruling, Upheld):  # whatever was ruled later
         return replace(state, upheld_reason=ruling.reason)
+    if isinstance(ruling, Dispatched):
+        state = replace(state, given_to=state.given_to.union(*((one.unit, *one.escalated_to) for one in ruling.plan)))
     if not supersedes(event, state):
         return state
     match ruling:

@@ -2,8 +2,9 @@
 
 File            -> NewReport
 AddSupplement   -> Supplement    by whoever filed it, or on their behalf
-Withdraw        -> Withdrawal    likewise, until a final ruling; triage rules on it
-Rate            -> Rating        by whoever filed it, or on behalf of somebody on the telephone, once it is closed
+Withdraw        -> Withdrawal    by whoever filed it, or on behalf of somebody on the telephone, until a final ruling;
+                                 triage rules on it
+Rate            -> Rating        likewise, once it is closed
 Reopen          -> Reopening     likewise; it reopens nothing: people of the centre see it
 Disclose        -> Disclosed     of a reference that the case bears; who it is stands in a table beside the events
 
@@ -18,7 +19,7 @@ from datetime import timedelta
 from chassis.engine.decider import Facts, Inputs, NotYours, Refused, Unknown, refusal
 from contracts import times
 from contracts.fields import Attachment, Place, Point
-from contracts.intake import Channel, NewReport, Rating, Reopening, Supplement, Withdrawal
+from contracts.intake import PARTNER_UNITS, Channel, NewReport, Rating, Reopening, Supplement, Withdrawal
 from contracts.progress import Disclosed
 from contracts.reference import Policy
 from contracts.request import ReportedPlace
@@ -68,6 +69,13 @@ class By:
     """Whether the actor may speak for whoever filed a report."""
     unit: str | None = None
     """The unit of a person who has one."""
+    partner_units: tuple[str, ...] = ()
+    """The units that the partner answers for."""
+
+    @property
+    def units(self) -> frozenset[str]:
+        """Whose work is the asker's own."""
+        return frozenset(self.partner_units if self.unit is None else (self.unit, *self.partner_units))
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +179,7 @@ def decide(command: Command, state: Case, inputs: Inputs, *, rules: Rules) -> Fa
                 comment=command.comment,
                 unit=by.unit,
                 partner=by.partner,
+                partner_units=_named(by, state),
             )
             return [rating]
         case Reopen(by=by):
@@ -197,13 +206,21 @@ def may_add_supplement(by: By, state: Case, inputs: Inputs) -> Report:
 
 def may_withdraw(by: By, state: Case, inputs: Inputs) -> Report:
     """The report, if it may be withdrawn. Raises `Refused`."""
-    report = _report_of_asker(by, state, inputs)
+    report = _report_of_filer(by, state, inputs)
     if state.merged_into is not None:
         raise Refused("report.merged", "the report was merged into another case, which goes on")
     if state.status in _ENDED:
         raise Refused("report.ended", f"the report is {state.status} already")
     if state.withdrawal_requested:
         raise Refused("withdrawal.once", "the report has been withdrawn already")
+    # Intake does not hear to whom the work is handed on, so that whoever speaks for another must have no unit at all.
+    own = by.units & state.given_to if _filed(by, report, inputs) else by.units if state.given_to else ()
+    if own:
+        raise Refused(
+            "withdrawal.separation",
+            "the case has been given out: nobody withdraws what their own unit works on, and on behalf of others only"
+            " who works for no unit",
+        )
     return report
 
 
@@ -275,13 +292,19 @@ def _report_of_asker(by: By, state: Case, inputs: Inputs) -> Report:
     return report
 
 
-def _closed_report_of_asker(by: By, state: Case, inputs: Inputs) -> tuple[Report, Closing]:
-    """The same of a closed case, with its closing."""
+def _report_of_filer(by: By, state: Case, inputs: Inputs) -> Report:
+    """The same, but nobody speaks for whoever filed it for themselves."""
     report = _report_of_asker(by, state, inputs)
     if report.for_oneself and not _filed(by, report, inputs):
         raise NotYours(
             "report.owner", "whoever filed the report has a login or key of their own, and does this with it"
         )
+    return report
+
+
+def _closed_report_of_asker(by: By, state: Case, inputs: Inputs) -> tuple[Report, Closing]:
+    """The same of a closed case, with its closing."""
+    report = _report_of_filer(by, state, inputs)
     if state.merged_into is not None or state.outcome == "duplicate":
         raise Refused("report.merged", "the report was merged into another case, whose own reporter may do this")
     if state.closing is None:
@@ -295,6 +318,11 @@ def _beyond(days: int, closing: Closing, inputs: Inputs) -> bool:
     By arrival on both sides, because in a retrospective case the closing itself may lie years back.
     """
     return inputs.now > closing.arrived_at + timedelta(days=days)
+
+
+def _named(by: By, state: Case) -> tuple[str, ...]:
+    """The units of the partner that a rating names, as many as it has room for: those that have the case first."""
+    return tuple(sorted(by.partner_units, key=lambda unit: (unit not in state.given_to, unit)))[:PARTNER_UNITS]
 
 
 def _filed(by: By, report: Report, inputs: Inputs) -> bool:

@@ -19,13 +19,13 @@ def command(event: Event[Any], partner: Partner) -> Command | None:
         case request.FileReport() as asked:
             return _file(asked, partner)
         case request.AddSupplement() as asked:
-            return AddSupplement(asked.text, asked.attachments, by=By(partner.id))
+            return AddSupplement(asked.text, asked.attachments, by=_by(partner))
         case request.Withdraw() as asked:
-            return Withdraw(asked.reason, by=By(partner.id))
+            return Withdraw(asked.reason, by=_by(partner))
         case request.Rate() as asked:
-            return Rate(asked.rating, asked.comment, by=By(partner.id))
+            return Rate(asked.rating, asked.comment, by=_by(partner))
         case request.Reopen() as asked:
-            return Reopen(asked.reason, by=By(partner.id))
+            return Reopen(asked.reason, by=_by(partner))
         case _:
             return None
 
@@ -45,6 +45,10 @@ def answered(state: Case, partner: str) -> int:
     return len(state.notices.get(partner, ()))
 
 
+def _by(partner: Partner) -> By:
+    return By(partner.id, partner_units=partner.units)
+
+
 def _file(asked: request.FileReport, partner: Partner) -> File:
     return File(
         channel=asked.channel,
@@ -56,5 +60,5 @@ def _file(asked: request.FileReport, partner: Partner) -> File:
         base_records=asked.base_records,
         external_ref=asked.external_ref,
         reporter_ref=f"{partner.id}:{asked.reporter_ref}" if asked.reporter_ref is not None else None,
-        by=By(partner.id),
+        by=_by(partner),
     )

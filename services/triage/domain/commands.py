@@ -108,6 +108,9 @@ def decide(command: Command, state: Case, inputs: Inputs, rules: Rulebook) -> Fa
         case Merge():
             if command.into == inputs.stream:
                 raise Refused("merge.self", "a case cannot be merged into itself")
+            if state.category in rules.catalogue.sensitive and command.category not in rules.catalogue.sensitive:
+                # Its words reach whoever works on the leader, and whoever may read the leader sees that it is there.
+                raise Refused("merge.sensitive", "a sensitive case is merged into a sensitive one only")
             why = _by_hand(f"merged into case {command.into} as ruled", command.reason, inputs, rules)
             # What is merged into a sensitive case is as sensitive: it would give that case away.
             category = command.category if command.category in rules.catalogue.sensitive else state.category

@@ -12,6 +12,7 @@ from tests.services.dispatch.desk import (
     CENTRE,
     ELSEWHERE,
     FIRE,
+    HERE,
     WATER,
     get,
     given_out,
@@ -70,6 +71,30 @@ async def test_an_action_is_taken_or_refused_as_the_answer_says(
         else:
             assert (done.status_code, done.json()["rule"]) == (409, said["rule"])
             assert done.json()["detail"] == said["reason"]
+
+
+@pytest.mark.parametrize("areas", [(), (ELSEWHERE,), (HERE,)], ids=["no areas", "elsewhere", "its area"])
+@pytest.mark.parametrize("role", ["dispatcher", "acceptor"])
+async def test_who_sees_a_case_as_its_unit_alone_acts_for_the_unit_alone(
+    dispatch: Running, role: str, areas: tuple[str, ...]
+) -> None:
+    """A role of the centre that does not see the case gives no power over it."""
+    who = token("both", "handling_unit", role, unit="dept:water", areas=areas)
+    name = f"{await given_out(dispatch)}.1.1"
+    centre = areas == (HERE,)
+    on = {"unit": "dept:fire", "reason": "near"}
+    said = (await actions(dispatch, name, who))["hand_on_assignment"]["rule"]
+    if centre and role == "dispatcher":
+        assert said is None
+        await post(dispatch, f"/assignments/{name}/hand-on", who, **on)
+    else:
+        assert said == "hand_on.unit"
+        assert (await post(dispatch, f"/assignments/{name}/hand-on", who, 409, **on))["rule"] == "hand_on.unit"
+        await post(dispatch, f"/assignments/{name}/hand-on", CENTRE, **on)
+    await post(dispatch, f"/assignments/{name}/acknowledge", FIRE)  # from now on it is another unit's
+    said = (await actions(dispatch, name, who))["add_note"]["rule"]
+    assert said == (None if centre else "assignment.taken")
+    await post(dispatch, f"/assignments/{name}/note", who, 200 if centre else 409, note="seen")
 
 
 async def test_what_may_be_done_follows_the_work(dispatch: Running) -> None:

@@ -17,6 +17,8 @@ from contracts.progress import Acknowledged, Checking, Verified
 from contracts.triage import Rejected, Upheld, Withdrawn
 from contracts.wire import identity
 from services.feedback.api import router
+from services.feedback.bodies import CaseDetail, CaseItem
+from services.feedback.queries import FOR_LEADS, FOR_UNITS
 from services.feedback.views import VIEWS
 from tests.services.feedback.desk import (
     AUDITOR,
@@ -289,6 +291,42 @@ async def test_of_what_was_measured_a_unit_sees_its_own_work_alone(
             late,
             late and "2026-05-09T08:00:00Z",
         )
+
+
+OF_THEIR_OWN = {"scores", "assignments", "handlers", "handling_units", "ratings"}
+"""Of these, units see what is theirs, and ratings without their words."""
+NOT_FOR_UNITS = {"merged_into", "reason", "checked_by", "reopening_requested_by", "reopening_reason"}
+
+
+def test_of_each_field_of_a_case_it_is_said_whether_units_see_it() -> None:
+    shown = FOR_UNITS | FOR_LEADS | OF_THEIR_OWN
+    assert not shown & NOT_FOR_UNITS
+    for model in (CaseDetail, CaseItem):
+        assert set(model.model_fields) <= shown | NOT_FOR_UNITS
+    assert shown | NOT_FOR_UNITS == set(CaseDetail.model_fields)
+
+
+async def test_a_unit_reads_neither_who_checked_a_case_nor_what_its_reporter_says(
+    feedback: Running, clock: Hands
+) -> None:
+    case = case_id()
+    lead, support = assignment(case, 1, WATER), assignment(case, 2, FIRE)
+    await take(feedback, *(record(case, one) for one in (plan(lead, support), ended(support), ended(lead))))
+    await post(feedback, f"/cases/{case}/check", CHECKER, passed=True)
+    await rate(feedback, case, NOW, 1, comment="he came back")
+    await ask_to_reopen(feedback, case, NOW)
+    clock.advance(hours=3)
+    whole = await get(feedback, f"/cases/{case}", AUDITOR)
+    assert (whole["checked_by"], whole["ratings"][0]["comment"]) == ("member:g009-1", "he came back")
+    for unit, leads in ((WATER, WATER), (FIRE, None)):
+        who = token("worker:1", "handling_unit", unit=unit, areas=())
+        part = await get(feedback, f"/cases/{case}", who)
+        [listed] = (await get(feedback, "/cases", who))["items"]
+        assert [one["comment"] for one in part["ratings"]] == [None]
+        for shown in (part, listed):
+            assert shown["lead_unit"] == leads
+            assert {shown[name] for name in NOT_FOR_UNITS} == {None}
+            assert (shown["status"], shown["outcome"]) == ("closed", "fixed")
 
 
 def schema_of(route: APIRoute) -> Any:

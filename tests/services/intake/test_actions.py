@@ -88,7 +88,7 @@ async def test_an_action_says_where_to_send_it_and_that_it_is_allowed(intake: Ru
     ("who", "expected"),
     [
         (LI, OPEN),
-        (ACCEPTOR, OPEN | dict.fromkeys(("rate_report", "reopen_report"), "report.owner")),
+        (ACCEPTOR, dict.fromkeys(OPEN, "report.owner") | {"add_supplement": None}),
         (MEMBER, dict.fromkeys(OPEN, "report.owner")),
         (ADMINISTRATOR, dict.fromkeys(OPEN, "caller.role")),
         (AUDITOR, dict.fromkeys(OPEN, "caller.role")),

@@ -296,7 +296,7 @@ async def test_a_reporter_adds_and_takes_back_and_both_are_shown(intake: Running
 
 
 async def test_only_whoever_filed_it_or_an_acceptor_may_speak_for_a_report(intake: Running) -> None:
-    case = (await file(intake, LI))["case_id"]
+    case = (await file(intake, DISPATCHER, reporter={"name": "Li Na"}))["case_id"]
     paths = (
         (f"/reports/{case}/supplements", {"text": "more"}, 201),
         (f"/reports/{case}/withdrawal", {"reason": "dried up"}, 202),
@@ -313,7 +313,8 @@ async def test_only_whoever_filed_it_or_an_acceptor_may_speak_for_a_report(intak
 async def test_who_speaks_on_behalf_does_so_in_their_areas_only(intake: Running) -> None:
     street = GRID.rsplit("/", 2)[0]
     here, elsewhere = (token(name, "acceptor", areas=(area,)) for name, area in (("xu", street), ("he", f"{street}x")))
-    case, lost = [(await file(intake, LI, place=place))["case_id"] for place in ({"area": GRID}, {})]
+    places = ({"area": GRID}, {})
+    case, lost = [(await file(intake, DISPATCHER, place=place))["case_id"] for place in places]
     own = (await file(intake, elsewhere, place={"area": GRID}))["case_id"]
 
     async def codes(who: dict[str, str], case: str) -> list[int]:

@@ -1,13 +1,17 @@
 """What is said of a report once its case is closed, over HTTP and by a partner: ratings, and wishes to reopen it."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chassis.registry import Registry
 from chassis.service import Service
 from contracts.feedback import Evaluated
+from contracts.reference import Partners
 from contracts.request import Rate, Reopen
 from contracts.triage import Merged
 from tests.services.intake.callers import (
@@ -23,8 +27,9 @@ from tests.services.intake.callers import (
     post,
     told,
 )
-from tests.services.intake.desk import GRID, REPORT, WHY, Home, closed
+from tests.services.intake.desk import GRID, REPORT, WHY, Home, closed, registered
 from tests.support.facts import case_id
+from tests.support.rulings import assignment, dispatched
 from tests.support.services import Hands, Running, running, token
 
 CLOSED = Evaluated(verdict="closed", outcome="fixed", checked_by="member:7")
@@ -33,6 +38,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "reopening": {"reason": "wet again"},
 }
 DONE = {"rating": 201, "reopening": 202}
+WORDS = {**BODIES, "withdrawal": {"reason": "over"}}
 BOTH = pytest.mark.parametrize("what", BODIES)
 
 
@@ -115,19 +121,38 @@ async def test_an_acceptor_speaks_for_who_reported_by_telephone_and_a_colleague_
     assert said["data"]["reporter_ref"].startswith("reporter:")
 
 
-@BOTH
+@pytest.mark.parametrize("what", WORDS)
 @pytest.mark.parametrize("filer", [LI, MEMBER, HOTLINE], ids=["private", "handset", "partner"])
 async def test_nobody_speaks_for_a_filer_with_a_login_whose_own_word_still_counts(
     intake: Running, what: str, filer: dict[str, str]
 ) -> None:
     case = (await file(intake, filer, place={"area": GRID}))["case_id"]
-    await told(intake, case, Evaluated(verdict="closed", outcome="fixed"))
+    if what in BODIES:
+        await told(intake, case, Evaluated(verdict="closed", outcome="fixed"))
     for who in (ACCEPTOR, token("leader:1", "shift_leader")):
-        refused = await post(intake, f"/reports/{case}/{what}", who, BODIES[what])
+        refused = await post(intake, f"/reports/{case}/{what}", who, WORDS[what])
         assert (refused.status_code, refused.json()["rule"]) == (409, "report.owner")
         offered = {one["path"]: one["rule"] for one in (await get(intake, f"/reports/{case}/actions", who))["items"]}
         assert offered[f"/reports/{case}/{what}"] == "report.owner"
-    assert (await post(intake, f"/reports/{case}/{what}", filer, BODIES[what])).status_code == DONE[what]
+    assert (await post(intake, f"/reports/{case}/{what}", filer, WORDS[what])).status_code == DONE.get(what, 202)
+
+
+async def test_whoever_may_have_handled_a_case_does_not_withdraw_it_for_others(intake: Running) -> None:
+    """By a case that is withdrawn a unit is not measured."""
+    case = (await file(intake, token("zhao", "acceptor"), place={"area": GRID}))["case_id"]
+    worker = token("worker", "acceptor", "handling_unit", unit="dept:water")
+    path = f"/reports/{case}/withdrawal"
+
+    async def rule() -> str | None:
+        found = (await get(intake, f"/reports/{case}/actions", worker))["items"]
+        return next(one["rule"] for one in found if one["path"] == path)
+
+    assert await rule() is None
+    work = assignment(f"{case}.1.1", "dept:fire", datetime(2026, 5, 9, tzinfo=UTC))
+    await told(intake, case, dispatched(work, area=GRID, filed_at=datetime(2026, 5, 9, tzinfo=UTC)))
+    assert await rule() == "withdrawal.separation", "it may have been handed on to their unit"
+    assert (await post(intake, path, worker, WORDS["withdrawal"])).json()["rule"] == "withdrawal.separation"
+    assert (await post(intake, path, ACCEPTOR, WORDS["withdrawal"])).status_code == 202
 
 
 @BOTH
@@ -167,6 +192,26 @@ async def test_a_rating_says_whose_unit_and_which_partner_gave_it_so_that_feedba
         assert (await post(intake, f"/reports/{case}/rating", who, {"rating": 5})).status_code == 201
         data = (await events_of(intake, case))[-1]["data"]
         assert (data.get("unit"), data.get("partner")) == (unit, partner)
+
+
+async def test_a_rating_of_a_partner_names_its_units_over_http_and_on_its_topic(
+    url: str, service: Service, home: Home, tmp_path: Path
+) -> None:
+    water = registered("pwater", "reports", "steps", units=("dept:water", "dept:gas"))
+    registry = tmp_path / "partners.json"
+    registry.write_text(Partners(partners=(water,)).model_dump_json())
+    async with running(service, url, CASEGRID_PARTNERS=registry) as intake:
+        key = {"x-client-key": "pwater-key"}
+        case = await closed_case(intake, key)
+        assert (await post(intake, f"/reports/{case}/rating", key, {"rating": 5})).status_code == 201
+        data = (await events_of(intake, case))[-1]["data"]
+    assert (data["partner"], data["partner_units"]) == ("pwater", ["dept:gas", "dept:water"])
+    theirs, case = Home(replace(home.model, registry=Registry(registry)), home.database), case_id()
+    accepted = await theirs.ask(REPORT, case, partner="pwater")
+    await theirs.take(closed(case))
+    await theirs.ask(Rate(rating=5), case, partner="pwater", cause=accepted["id"])
+    [said] = [one["data"] for one in await theirs.events(case) if one["data"].get("kind") == "rating"]
+    assert said["partner_units"] == ["dept:gas", "dept:water"]
 
 
 @pytest.mark.parametrize(

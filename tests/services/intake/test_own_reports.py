@@ -1,5 +1,6 @@
 """What a private person, or a partner, learns of a report that is not theirs: nothing, not even that there is one."""
 
+import asyncio
 import itertools
 from typing import Any
 
@@ -8,7 +9,19 @@ import pytest
 
 from contracts.feedback import Evaluated
 from services.intake import api
-from tests.services.intake.callers import ADMINISTRATOR, ARCHIVE, CHEN, HOTLINE, LI, MEMBER, file, post, rows, told
+from tests.services.intake.callers import (
+    ADMINISTRATOR,
+    ARCHIVE,
+    CHEN,
+    DISPATCHER,
+    HOTLINE,
+    LI,
+    MEMBER,
+    file,
+    post,
+    rows,
+    told,
+)
 from tests.support.facts import case_id
 from tests.support.services import Running, token
 
@@ -65,6 +78,19 @@ async def test_a_reference_of_somebody_else_is_not_found_either(intake: Running,
         answers = [await ask(intake, method, f"/reporters/{one}", who) for one in (theirs, nobodys)]
         assert told_nothing_more(answers, theirs, nobodys), [answer.text for answer in answers]
     assert (await ask(intake, "GET", f"/reporters/{theirs}", LI)).json()["name"] == "Li Na"
+
+
+async def test_a_report_that_is_refused_leaves_nothing_of_the_person(intake: Running) -> None:
+    named = {"title": "x", "place": {"area": "CH/atlantis"}, "reporter": {"name": "Zhang", "phone": "1"}}
+    for who, wrong in ((NEVER_REPORTED, named), (DISPATCHER, named), (NEVER_REPORTED, {**named, "category": "no"})):
+        answer = await post(intake, "/reports", who, wrong, **{"idempotency-key": "k"})
+        assert answer.status_code == 422, answer.text
+    for table in ("reporters", "idempotency", "events"):
+        assert await rows(intake, f"SELECT * FROM {table}") == [], table
+    filed = [file(intake, NEVER_REPORTED, reporter={"name": "Zhang"}) for _ in range(4)]
+    references = {one["reporter_ref"] for one in await asyncio.gather(*filed)}
+    assert len(references) == 1, "also if a person's first reports come at the same time"
+    assert await rows(intake, "SELECT reporter_ref, name, phone FROM reporters") == [(*references, "Zhang", None)]
 
 
 async def test_an_erased_person_sees_nothing_of_what_they_reported(intake: Running) -> None:
