@@ -44,25 +44,24 @@ class Conditions:
         *,
         area: str = "area",
         category: str = "category",
-        told: bool = True,
     ) -> None:
         """The caller may see the case, whose area and category are in these columns. `own` is a term that is true of
-        what the caller sees wherever it lies. `told` is that of `contracts.reading.Matter`.
+        what the caller sees wherever it lies.
         """
         terms = [] if own is None else [own]
         if scope.everywhere or scope.areas:
             placed = ["true"] if scope.everywhere else [self.any_area(area, scope.areas)]
             if scope.district and not scope.everywhere:
                 placed = [f"({placed[0]} OR {area} IS NULL)"]
-            placed += self._not_hidden(scope, category, told)
+            placed += self._not_hidden(scope, category)
             terms.append(" AND ".join(placed))
         self._terms.append(f"({' OR '.join(terms) or 'false'})")
 
-    def _not_hidden(self, scope: Scope, category: str, told: bool) -> list[str]:
+    def _not_hidden(self, scope: Scope, category: str) -> list[str]:
         if scope.confidential:
             return []
-        is_one = f"({category} = ANY({self.place(sorted(scope.sensitive))}::text[]))"
-        return [f"{is_one} IS {'NOT TRUE' if told else 'FALSE'}"]
+        is_one = f"({category} = ANY({self.place(sorted(scope.knows.sensitive))}::text[]))"
+        return [f"{is_one} IS {'NOT TRUE' if scope.knows.categories else 'FALSE'}"]
 
     def any_area(self, column: str, areas: Sequence[str]) -> str:
         """The area in the column lies in one of these, as a term to be joined with others by OR."""

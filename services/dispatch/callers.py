@@ -99,7 +99,7 @@ class Reading:
         """The case with those of its assignments that the caller may see, and its version. Raises the same."""
         case, found, version = await queries.case(self.database, case_id, self.now)
         units = frozenset[str]().union(*(one.matter.units for one in found))
-        matter = Matter(case["area"], case["category"], units, told=False)
+        matter = Matter(case["area"], case["category"], units)
         sight = await self.reader.sight(case_id, matter, f"there is no case {case_id}")
         seen = [one.shown for one in found if sight is Sight.WHOLE or self.scope.units & one.matter.units]
         return {**case, "assignments": seen}, version
@@ -146,15 +146,7 @@ def matter_of(assignment_id: str, state: Case) -> Matter | None:
     if assignment is None:
         return None
     # Who was offered it and came too late hears that it is taken.
-    return Matter(state.area, state.category, frozenset(assignment.candidates_ever), told=False)
-
-
-def matter(state: Case) -> Matter | None:
-    """What the rule asks of a case that is read; None if triage has not ruled on it."""
-    if state.standing.status is None or (state.ruling is None and state.ended_by is None):
-        return None
-    units = frozenset[str]().union(*(one.readers for one in state.assignments.values()))
-    return Matter(state.area, state.category, units, told=False)
+    return Matter(state.area, state.category, frozenset(assignment.candidates_ever))
 
 
 async def _reading(process: DecidingProcessDep, reader: ReaderDep) -> Reading:

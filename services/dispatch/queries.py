@@ -150,7 +150,7 @@ class _Wanted(Conditions):
         if filters.unit is None and units and not scope.everywhere and not scope.areas:
             self._readers = units
         elif filters.unit is None or filters.unit not in scope.units:
-            self.visible(scope, self._any_of(units) if units else None, told=False)
+            self.visible(scope, self._any_of(units) if units else None)
 
     def branches(self) -> list[str]:
         """The units have the assignment, or it is theirs otherwise: conditions that exclude each other."""
@@ -202,7 +202,7 @@ async def _page(database: Database, wanted: _Wanted, query: PageQuery, now: date
 def _found(row: Any, now: datetime) -> Found:
     shown = _shown(row, now)
     units = frozenset((shown["unit"], *row["others"]))
-    return Found(shown, Matter(row["area"], row["category"], units, told=False))
+    return Found(shown, Matter(row["area"], row["category"], units))
 
 
 def _shown(row: Any, now: datetime) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def part_of(found: Row, units: frozenset[str]) -> Row:
 def listed(row: asyncpg.Record, scope: Scope) -> Row:
     """A case of a list as the caller may see it: who sees it only because of their unit sees that unit's figures."""
     item = shown(row, CaseItem)
-    if scope.sight(Matter(item["area"], item["category"], told=False)) is Sight.WHOLE:
+    if scope.sight(Matter(item["area"], item["category"])) is Sight.WHOLE:
         return item
     return _measured(scope.units, item)
 
@@ -70,7 +70,7 @@ def _measured(units: frozenset[str], item: Row) -> Row:
 async def cases(database: Database, filters: CaseFilters, scope: Scope) -> Row:
     """A page of the cases that the caller may see, the latest first."""
     wanted = Conditions(filters.limit + 1)
-    wanted.visible(scope, own_cases(wanted, scope), told=False)
+    wanted.visible(scope, own_cases(wanted, scope))
     wanted.in_area("area", filters.area)
     wanted.below("category", filters.category)
     wanted.equals("lead_unit", filters.unit)
@@ -90,7 +90,7 @@ async def cases(database: Database, filters: CaseFilters, scope: Scope) -> Row:
 async def checks(database: Database, filters: CheckFilters, caller: Caller, scope: Scope, now: datetime) -> Row:
     """A page of the check queue that the caller may see, the earliest due first."""
     wanted = Conditions(filters.limit + 1)
-    wanted.visible(scope, told=False)
+    wanted.visible(scope)
     wanted.in_area("area", filters.area)
     wanted.equals("check_method", filters.method)
     wanted.add("check_due_at < {0}", filters.due_before)

@@ -117,11 +117,6 @@ class Assignment:
         return self.candidates if self.holder is None else (self.holder,)
 
     @property
-    def readers(self) -> frozenset[str]:
-        """The units whose people may read it: they have it, had it, or are offered it now."""
-        return frozenset(self.had) | frozenset(self.candidates_now if self.end is None else (self.unit,))
-
-    @property
     def urged(self) -> int:
         """How often it was urged, by whomever."""
         return len(self.urged_at) + len(self.reporters_urged_at)
