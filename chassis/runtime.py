@@ -34,9 +34,10 @@ from chassis.service import Service
 from chassis.settings import Settings
 from chassis.store.changes import Changes
 from chassis.store.database import TRANSIENT_ERRORS, Database
-from chassis.web.application import ACCESS, OPERATIONS, PARKED, READS, build
+from chassis.web.application import OPERATIONS, PARKED, READS, access_to, build
 from chassis.web.keys import keys_of
 from chassis.worker import DecidingWorker, RecordingWorker, Worker
+from contracts.reading import Knows
 
 log = logging.getLogger(__name__)
 
@@ -85,18 +86,13 @@ class Runtime:
         return DecidingWorker(model, self.database, self.clock, self._reading, self._read_up_to)
 
     @property
-    def sensitive(self) -> frozenset[str]:
-        """The categories of sensitive cases."""
-        return self.service.sensitive
+    def knows(self) -> Knows:
+        """What the service knows of what the rule of reading asks."""
+        return self.service.knows
 
-    @property
-    def root(self) -> str | None:
-        """The district's own area."""
-        return self.service.root
-
-    def knows(self, state: Any) -> bool:
+    def has(self, state: Any) -> bool:
         """Whether the service knows of a case in that state."""
-        return self.service.matter is not None and self.service.matter(state) is not None
+        return self.service.has is not None and self.service.has(state)
 
     @property
     def commands(self) -> Commands:
@@ -254,7 +250,7 @@ def application(runtime: Runtime) -> FastAPI:
     service = runtime.service
     routes = OPERATIONS | READS
     if isinstance(service.model, Model):
-        routes |= PARKED | ACCESS
+        routes |= PARKED | access_to(service.routes.roles)
     if runtime.serves:
         routes |= service.routes
     return build(service.name, release(), runtime, lifespan, routes)

@@ -10,7 +10,7 @@ from chassis.store.migrations import EVERY, STORE, Migration, read
 from chassis.web.application import Routes
 from chassis.web.requests import Process
 from chassis.worker import Recorder
-from contracts.reading import Matter
+from contracts.reading import Knows
 
 Task = Callable[[Process], Awaitable[None]]
 """What else a worker runs for as long as it lives."""
@@ -21,18 +21,15 @@ class Service:
     """A service, ready to be run by chassis.runtime.
 
     `model` says how it decides, or that it only records. `reference` is what its routes know of the district, which the
-    dependency `reference_of` gives them; `sensitive` are the categories of sensitive cases there, without a default: a
-    service that forgets them would show everybody all cases; `root` is the area in which all others lie. `matter` is
-    what the rule of reading asks of a case in that state, None where the service knows of no case; a service that
-    decides nothing has none.
+    dependency `reference_of` gives them; `knows` is what the rule of reading takes from the service. `has` says whether
+    it knows of a case in that state; a service that decides nothing has none.
     """
 
     model: Model | Recorder
     routes: Routes
     migrations: Sequence[Migration]
-    sensitive: frozenset[str]
-    root: str | None
-    matter: Callable[[Any], Matter | None] | None
+    knows: Knows
+    has: Callable[[Any], bool] | None
     reference: Any = None
     tasks: Sequence[Task] = ()
 

@@ -50,23 +50,48 @@ class Matter:
     working: frozenset[str] = frozenset()
     """Those of them that work on it, have done their work, or are offered it now: not those that returned it or handed
     it on, or whose assignment was cancelled."""
-    told: bool = True
-    """Whether the service hears of every category. One that hears of it by rulings alone takes a case whose rulings do
+    own: bool = False
+    """Whether the caller filed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Knows:
+    """What a service knows of what the rule asks, once for all its routes. Nothing has a default: a service that left
+    something out would show too much.
+    """
+
+    sensitive: frozenset[str]
+    """The categories of sensitive cases."""
+    root: str | None
+    """The area in which all others of the district lie."""
+    categories: bool
+    """Whether it hears of every category. One that hears of it by rulings alone takes a case whose rulings do
     not say it for a sensitive one."""
+    units: bool
+    """Whose people work on a case."""
+    filers: bool
+    """Who filed a report."""
+
+    @property
+    def sees(self) -> Sees:
+        """What callers can see cases by in the service."""
+        return Sees.PLACED | (Sees.UNIT if self.units else Sees(0)) | (Sees.OWN if self.filers else Sees(0))
+
+    def hides(self, category: str | None) -> bool:
+        """Whether a case of that category is sensitive."""
+        return not self.categories if category is None else category in self.sensitive
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
     """The cases that a caller may see."""
 
+    knows: Knows
+    """What the service knows that applies the rule."""
     everywhere: bool = False
     """Whether they may lie anywhere in the district, or in none of its areas."""
     areas: tuple[str, ...] = ()
     """Where they may lie."""
-    root: str | None = None
-    """The area in which all others of the district lie."""
-    sensitive: frozenset[str] = frozenset()
-    """The categories of sensitive cases."""
     confidential: bool = False
     """Whether sensitive cases are among those."""
     units: frozenset[str] = frozenset()
@@ -79,7 +104,7 @@ class Scope:
     @property
     def district(self) -> bool:
         """Whether cases whose area is not known yet are among those: they lie somewhere in the district."""
-        return self.everywhere or self.root in self.areas
+        return self.everywhere or self.knows.root in self.areas
 
     @property
     def whole(self) -> bool:
@@ -96,7 +121,9 @@ class Scope:
 
     def sight(self, matter: Matter) -> Sight:
         """What the caller sees of a case."""
-        sensitive = matter.category in self.sensitive or (matter.category is None and not matter.told)
+        sensitive = self.knows.hides(matter.category)
+        if self.own and matter.own:
+            return Sight.WHOLE
         if self.covers(matter.area) and (self.confidential or not sensitive):
             return Sight.WHOLE
         if self.units & (matter.working if sensitive else matter.units):
@@ -109,38 +136,34 @@ _ALL = ~Sees(0)
 
 def scope_of(
     roles: Iterable[str],
-    areas: Collection[str] = (),
-    units: Iterable[str] = (),
-    sensitive: frozenset[str] = frozenset(),
-    root: str | None = None,
+    areas: Collection[str],
+    units: Iterable[str],
+    knows: Knows,
     by: Sees = _ALL,
 ) -> Scope:
-    """What a caller of these roles sees, whose token names these areas, and who works for these units. `sensitive` are
-    the categories that the catalogue says are, `root` is the area in which all others lie, and `by` what of all that a
-    role sees can be seen there.
+    """What a caller of these roles sees in a service that knows this, whose token names these areas, and who works for
+    these units. `by` narrows what of all that a role sees can be seen there.
     """
-    placed, district, unit, staff = _reach(frozenset(roles), by)
+    seen, staff = _reach(frozenset(roles))
+    seen &= by & knows.sees
+    district = Sees.DISTRICT in seen
+    placed = district or Sees.AREAS in seen
     return Scope(
+        knows=knows,
         everywhere=district and not areas,
         areas=tuple(areas) if placed else (),
-        root=root,
-        sensitive=sensitive,
         confidential=district,
-        units=frozenset(units) if unit else frozenset(),
-        own=Sees.OWN in by,
+        units=frozenset(units) if Sees.UNIT in seen else frozenset(),
+        own=Sees.OWN in seen,
         staff=staff,
     )
 
 
 @cache
-def _reach(roles: frozenset[str], by: Sees) -> tuple[bool, bool, bool, bool]:
-    """Whether these roles see cases of areas, of the district, of their unit, and whether they are staff's. Every
-    request asks, for one of a few sets of roles.
-    """
+def _reach(roles: frozenset[str]) -> tuple[Sees, bool]:
+    """What these roles see, and whether they are staff's. Every request asks, for one of a few sets of roles."""
     held = [Role(role) for role in roles]
     seen = Sees(0)
     for role in held:
         seen |= role.sees
-    seen &= by
-    district = Sees.DISTRICT in seen
-    return district or Sees.AREAS in seen, district, Sees.UNIT in seen, not STAFF.isdisjoint(held)
+    return seen, not STAFF.isdisjoint(held)

@@ -8,7 +8,7 @@ class Sees(Flag):
     """Which cases a role sees; contracts.reading has the rule."""
 
     OWN = auto()
-    """The reports that the caller filed."""
+    """The reports that the caller filed: of every role that files some."""
     UNIT = auto()
     """The assignments of the caller's unit, with the cases around them."""
     AREAS = auto()
@@ -41,18 +41,22 @@ class Role(StrEnum):
     )
     GRID_MEMBER = (
         "grid_member",
-        Sees.UNIT | Sees.AREAS,
+        Sees.OWN | Sees.UNIT | Sees.AREAS,
         "collects and verifies in its grid; works its assignments; checks what others handled",
     )
-    ACCEPTOR = "acceptor", Sees.AREAS, "files reports for others; rules on what waits to be filed, rejected or merged"
+    ACCEPTOR = (
+        "acceptor",
+        Sees.OWN | Sees.AREAS,
+        "files reports for others; rules on what waits to be filed, rejected or merged",
+    )
     DISPATCHER = (
         "dispatcher",
-        Sees.AREAS,
+        Sees.OWN | Sees.AREAS,
         "rules on cases and dispatches them; urges, supervises, hands on, decides on extensions",
     )
     SHIFT_LEADER = (
         "shift_leader",
-        Sees.DISTRICT,
+        Sees.OWN | Sees.DISTRICT,
         "as a dispatcher; rules on second returns, forces a closing, settles parked records",
     )
     HANDLING_UNIT = (
@@ -73,7 +77,7 @@ class Role(StrEnum):
     )
     PARTNER = (
         "partner",
-        Sees.UNIT,
+        Sees.OWN | Sees.UNIT,
         "a partner's system, with a client key: reports and acts for its units, as far as registered",
     )
 

@@ -74,6 +74,9 @@ class CommandRequest:
     """When it happened, in the words of the caller, if not now. The domain says whether that counts."""
     permits: Callable[[Any], None] | None = None
     """Raises where the actor may not act on a case in that state, before anything else is said of it."""
+    completes: Callable[[Any, Connection], Awaitable[Any]] | None = None
+    """Gives the command what it needs of other cases. It reads and locks them in the command's transaction, before the
+    command is decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +174,8 @@ class Commands:
         if request.if_match is not None and request.if_match != stream.version:
             _require_theirs(decide)
             raise Stale(f"If-Match is {request.if_match}, but the case is at version {stream.version}")
+        if request.completes is not None:
+            decide = partial(self._decided, await request.completes(command, connection), stream.state, inputs)
         try:
             counted, facts = decide()
         except ValidationError as fault:  # what was asked for would make a fact that breaks its contract

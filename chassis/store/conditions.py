@@ -44,10 +44,9 @@ class Conditions:
         *,
         area: str = "area",
         category: str = "category",
-        told: bool = True,
     ) -> None:
         """The caller may see the case, whose area and category are in these columns. `own` is a term that is true of
-        what the caller sees wherever it lies. `told` is that of `contracts.reading.Matter`.
+        what the caller sees wherever it lies.
         """
         terms = [] if own is None else [own]
         if scope.everywhere or scope.areas:
@@ -55,14 +54,14 @@ class Conditions:
             if scope.district and not scope.everywhere:
                 placed = [f"({placed[0]} OR {area} IS NULL)"]
             if not scope.confidential:
-                placed.append(self.not_sensitive(scope, category, told=told))
+                placed.append(self.not_sensitive(scope, category))
             terms.append(" AND ".join(placed))
         self._terms.append(f"({' OR '.join(terms) or 'false'})")
 
-    def not_sensitive(self, scope: Scope, category: str = "category", *, told: bool = True) -> str:
+    def not_sensitive(self, scope: Scope, category: str = "category") -> str:
         """The case is not sensitive, as a term. For where units see only the sensitive cases that they work on."""
-        is_one = f"({category} = ANY({self.place(sorted(scope.sensitive))}::text[]))"
-        return f"{is_one} IS {'NOT TRUE' if told else 'FALSE'}"
+        is_one = f"({category} = ANY({self.place(sorted(scope.knows.sensitive))}::text[]))"
+        return f"{is_one} IS {'NOT TRUE' if scope.knows.categories else 'FALSE'}"
 
     def any_area(self, column: str, areas: Sequence[str]) -> str:
         """The area in the column lies in one of these, as a term to be joined with others by OR."""

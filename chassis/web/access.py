@@ -12,14 +12,14 @@ from chassis.store import accesses
 from chassis.store.database import Connection
 from chassis.web.bodies import Answer, Body
 from chassis.web.requests import CallerDep, CreatingRequestDep, DecidingProcessDep, answer
-from chassis.web.roles import Access, Bound, Route
+from chassis.web.roles import Route
 from contracts.envelope import Event
 from contracts.fields import CaseId, Instant, Line, instant
 from contracts.progress import Accessed
 from contracts.reading import ACCESS_VALID
-from contracts.roles import STAFF
 
-ROLES: dict[Route, Access] = {("POST", "/access"): Access(STAFF, Bound.ACCESS)}
+ROUTE: Route = ("POST", "/access")
+"""Its roles follow from the service's other routes."""
 TAGS = {"access": "Reading one case beyond what the caller's roles, areas and unit allow."}
 
 router = APIRouter(tags=["access"])
@@ -64,7 +64,7 @@ async def ask_for_access(
     until = now + ACCESS_VALID
 
     def step(state: Any, _: Inputs) -> Accessed:
-        if not process.knows(state):
+        if not process.has(state):
             raise Unknown(f"there is no case {body.case_id}")
         return Accessed(until=until, reason=body.reason)
 

@@ -17,8 +17,19 @@ from chassis.web.errors import Json, handle_errors, problem
 from chassis.web.gate import Gate, Rate
 from chassis.web.identity import Identity
 from chassis.web.openapi import describe
+from chassis.web.reading import boundless
 from chassis.web.requests import Process
-from chassis.web.roles import Roles, query_parameters, refuse_unknown_parameters, require, routes_of, unlisted
+from chassis.web.roles import (
+    Access,
+    Bound,
+    Roles,
+    query_parameters,
+    refuse_unknown_parameters,
+    require,
+    routes_of,
+    unlisted,
+)
+from contracts.roles import STAFF
 from contracts.status import SERVICES, shown_by
 
 
@@ -39,8 +50,19 @@ class Routes:
 
 OPERATIONS = Routes(operations.router, operations.ROLES, operations.TAGS)
 READS = Routes(reads.router, reads.ROLES, reads.TAGS)
-ACCESS = Routes(access.router, access.ROLES, access.TAGS)
 PARKED = Routes(operations.parked_router, operations.PARKED_ROLES, operations.PARKED_TAGS)
+
+
+def access_to(roles: Roles) -> Routes:
+    """`POST /access` of a service with these routes: for the staff who may read one case there at all."""
+    readers = frozenset[str]().union(
+        *(
+            one.roles
+            for (method, _), one in roles.items()
+            if method == "GET" and one.bound in (Bound.CASE, Bound.ASSIGNMENT)
+        )
+    )
+    return Routes(access.router, {access.ROUTE: Access(readers & STAFF, Bound.ACCESS)}, access.TAGS)
 
 
 def build(
@@ -54,6 +76,8 @@ def build(
     every, roles = routes_of(routes.router), routes.roles
     if wrong := unlisted(every, roles):
         raise RuntimeError(f"routes without a declaration of access, or declarations without a route: {wrong}")
+    if wrong := boundless(every, roles):
+        raise RuntimeError(f"routes that are bound to what their caller may see, and never ask what that is: {wrong}")
     app = FastAPI(
         title=f"Casegrid {name}",
         description=getattr(sys.modules.get(f"services.{name}"), "__doc__", None) or "",

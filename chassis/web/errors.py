@@ -42,11 +42,13 @@ class NotFound(Exception):
 
 
 class TooMany(Exception):
-    """The caller has as many as one may have at once; the rule names of what. HTTP 429."""
+    """The caller has as many as one may have at once, or in a time; the rule names of what. HTTP 429."""
 
-    def __init__(self, rule: str, words: str) -> None:
+    def __init__(self, rule: str, words: str, wait_seconds: float) -> None:
+        """After `wait_seconds` it is worth asking again."""
         super().__init__(words)
         self.rule = rule
+        self.wait_seconds = wait_seconds
 
 
 class Unready(Exception):
@@ -114,9 +116,9 @@ def _unready(fault: Exception) -> Response:
     )
 
 
-def _too_many(rule: str, words: str) -> Response:
-    kind, headers = f"urn:casegrid:rule:{rule}", {"Retry-After": "5"}
-    return problem(429, "Too many requests", words, type=kind, rule=rule, headers=headers)
+def _too_many(fault: TooMany) -> Response:
+    kind, headers = f"urn:casegrid:rule:{fault.rule}", {"Retry-After": str(max(1, round(fault.wait_seconds)))}
+    return problem(429, "Too many requests", str(fault), type=kind, rule=fault.rule, headers=headers)
 
 
 def _invalid(fault: RequestValidationError) -> Response:
@@ -147,7 +149,7 @@ _RESPONSES: dict[type, Callable[[Any], Response]] = {
     MatchRequired: lambda f: problem(428, "Precondition required", str(f)),
     Unauthenticated: lambda f: problem(401, "Unauthenticated", str(f), headers={"WWW-Authenticate": "Bearer"}),
     Forbidden: lambda f: problem(403, "Forbidden", str(f)),
-    TooMany: lambda f: _too_many(f.rule, str(f)),
+    TooMany: _too_many,
     Unusable: lambda f: unusable([{"field": f.field, "rule": f.rule}]),
     TooLarge: lambda f: unusable([{"field": "data", "rule": str(f)}]),
     RequestValidationError: _invalid,

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis import telemetry
 from chassis.engine.commands import Unusable
-from chassis.web.errors import NUL_RULE, Unauthenticated, Unready, failed, problem, response_to, unusable
+from chassis.web.errors import NUL_RULE, TooMany, Unauthenticated, Unready, failed, problem, response_to, unusable
 from chassis.web.headers import with_security
 from chassis.web.identity import NEEDED, NOBODY, Caller, Identity
 from contracts.wire import parse_json
@@ -94,6 +94,8 @@ class Gate:
             async def traced(message: Message) -> None:
                 nonlocal started
                 if message["type"] == "http.response.start":
+                    if message["status"] < 300 and scope["state"].get("unasked", False):
+                        raise RuntimeError("a route about one case answers without having asked who may read it")
                     started = True
                     if (at := _end_of(message, scope["state"].get("caller", NOBODY))) is not None:
                         ends.reschedule(at)
@@ -130,37 +132,40 @@ class Gate:
         if "%00" in scope["path"] + scope["query_string"].decode("latin-1") or "\0" in scope["path"]:
             return unusable([{"field": "url", "rule": NUL_RULE}])
         try:
-            caller, refusal = await self._caller(scope)
+            caller = await self._caller(scope)
         except Unready:
             if scope["path"] not in _FOR_STRANGERS:
                 raise
-            caller, refusal = None, None
-        if refusal is not None:
-            return refusal
+            caller = None
         scope["state"]["caller"] = caller or NOBODY
         who = caller.subject if caller else _address(scope)
+        self._count(who)
+        return None
+
+    def _count(self, who: str) -> None:
+        """Raises `TooMany`."""
         wait = self._rate.take(who)
-        return _too_many(wait, f"{who} sends more than the rate allows") if wait > 0 else None
+        if wait > 0:
+            raise TooMany("requests.rate", f"{who} sends more than the rate allows", wait)
 
-    async def _caller(self, scope: Scope) -> tuple[Caller | None, Response | None]:
-        """The caller, or the 429 of an address that has sent too many wrong credentials.
+    async def _caller(self, scope: Scope) -> Caller | None:
+        """The caller; None if they say nothing of who they are.
 
-        What was valid before passes all the same. Raises `Unauthenticated` and `Unready`.
+        Raises `Unauthenticated` and `Unready`, and `TooMany` if their address has sent too many wrong credentials; what
+        was valid before passes all the same.
         """
         authorization, client_key = _only(scope, b"authorization"), _only(scope, b"x-client-key")
         if authorization is None and client_key is None:
-            return None, None
+            return None
         address = _address(scope)
         wait = self._failures.wait(address)
         if wait > 0 and not self._identity.remembers(authorization, client_key):
-            return None, _too_many(wait, "too many wrong tokens or client keys came from this address")
+            raise TooMany("credentials.rate", "too many wrong tokens or client keys came from this address", wait)
         try:
-            return await self._identity.caller(authorization, client_key), None
+            return await self._identity.caller(authorization, client_key)
         except Unauthenticated as fault:
             if fault.expired:
-                wait = self._rate.take(address)
-                if wait > 0:
-                    return None, _too_many(wait, f"{address} sends more than the rate allows")
+                self._count(address)
                 raise
             self._failures.take(address)
             if self._failures.wait(address) > 0:
@@ -186,10 +191,6 @@ def _address(scope: Scope) -> str:
     if isinstance(parsed, ipaddress.IPv4Address) or parsed.ipv4_mapped or parsed.is_loopback:
         return host
     return str(ipaddress.ip_network((parsed, 64), strict=False))
-
-
-def _too_many(wait: float, words: str) -> Response:
-    return problem(429, "Too many requests", words, headers={"Retry-After": str(max(1, round(wait)))})
 
 
 def _end_of(start: Message, caller: Caller) -> float | None:

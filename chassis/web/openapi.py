@@ -83,6 +83,7 @@ _MATCH = "send If-Match with the ETag of the version you decided on"
 _LIMIT = "limit: must be 200 or less"
 _ERRORS = [{"field": "limit", "rule": "must be 200 or less"}]
 _CAUSE = "the database has not been reached yet"
+_RATE = {"type": "urn:casegrid:rule:requests.rate", "rule": "requests.rate"}
 _RULE = {"type": "urn:casegrid:rule:case.closed", "rule": "case.closed"}
 _RESPONSES: Mapping[int, tuple[str, str, dict[str, Any]]] = {
     401: ("Unauthenticated", "No valid token or client key came.", _problem(401, "Unauthenticated", _NEEDS)),
@@ -121,7 +122,7 @@ _RESPONSES: Mapping[int, tuple[str, str, dict[str, Any]]] = {
     429: (
         "TooMany",
         "The caller sends more than the rate allows, or has too many streams open; Retry-After says when to try again.",
-        _problem(429, "Too many requests", "li sends more than the rate allows"),
+        _problem(429, "Too many requests", "li sends more than the rate allows") | _RATE,
     ),
     500: (
         "Failed",

@@ -25,6 +25,7 @@ from chassis.web.identity import Caller
 from chassis.web.keys import Keys
 from contracts.fields import ClaimedInstant
 from contracts.homes import publisher_of
+from contracts.reading import Knows
 from contracts.reference import Partner, Says
 
 When = Annotated[
@@ -54,13 +55,8 @@ class Process(Protocol):
     """What the service knows of its district."""
 
     @property
-    def sensitive(self) -> frozenset[str]:
-        """The categories of sensitive cases."""
-        ...
-
-    @property
-    def root(self) -> str | None:
-        """The district's own area."""
+    def knows(self) -> Knows:
+        """What the service knows of what the rule of reading asks."""
         ...
 
     def health(self) -> dict[str, Any]:
@@ -82,7 +78,7 @@ class DecidingProcess(Process, Protocol):
     commands: Commands
     inbox: Inbox
 
-    def knows(self, state: Any) -> bool:
+    def has(self, state: Any) -> bool:
         """Whether the service knows of a case in that state."""
         ...
 

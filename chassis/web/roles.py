@@ -57,10 +57,8 @@ class Access:
 
     roles: frozenset[str]
     bound: Bound
-    by: Sees = Sees.PLACED
-    """What the route asks of its caller, of all that their roles see by. By units only a service can show cases that
-    knows whose people work on them, and what the caller filed only one that knows who did.
-    """
+    by: Sees = ~Sees(0)
+    """What the route shows cases by, of all that the caller's roles and the service see them by."""
 
 
 Roles = Mapping[Route, Access]
@@ -76,6 +74,7 @@ def require(roles: Roles) -> Callable[[HttpRequest], Awaitable[None]]:
         access = roles.get(_route(request), _CLOSED)
         caller: Caller = request.state.caller
         request.state.scope = scope = scope_on(access, caller, request.app.state.process)
+        request.state.unasked = access.bound in (Bound.CASE, Bound.ASSIGNMENT)
         if access.roles == ANYONE:
             return
         if caller is NOBODY:
@@ -94,7 +93,7 @@ def scope_on(access: Access, caller: Caller, process: Process) -> Scope:
     if caller.source is not None:
         partner = process.registry.partners.by_id.get(publisher_of(caller.source))
         units = partner.units if partner is not None else ()
-    return scope_of(caller.roles & access.roles, caller.areas, units, process.sensitive, process.root, access.by)
+    return scope_of(caller.roles & access.roles, caller.areas, units, process.knows, access.by)
 
 
 def lacking_role(allowed: frozenset[str], caller: Caller) -> str | None:

@@ -10,13 +10,15 @@ from chassis.web.requests import CallerDep
 
 MOST = 20
 """The streams of one caller."""
+_WAIT_SECONDS = 5.0
 
 
 async def counted(request: HttpRequest, caller: CallerDep) -> AsyncIterator[None]:
     """The dependency of a route that streams: it counts the answer until it has ended. Raises `TooMany`."""
     opened: Counter[str] = request.app.state.streams
     if opened[caller.subject] >= MOST:
-        raise TooMany("stream.limit", f"{caller.subject} has {MOST} streams open, the most that a caller may have")
+        words = f"{caller.subject} has {MOST} streams open, the most that a caller may have"
+        raise TooMany("stream.limit", words, _WAIT_SECONDS)
     opened[caller.subject] += 1
     try:
         yield

@@ -32,7 +32,7 @@ from chassis.store.streams import Cache
 from chassis.web.identity import Identity
 from chassis.web.keys import KeySet
 from contracts.homes import partner_source, service_source
-from contracts.reading import Matter, scope_of
+from contracts.reading import Knows, Matter, scope_of
 from contracts.roles import Role
 from contracts.wire import identity
 from deploy.bench import bare, usage
@@ -201,11 +201,12 @@ async def _public(key: str) -> bytes:
 
 async def _ruled() -> Cost:
     """Who may read a case: the caller's scope, and what they see of one."""
-    case, sensitive = Matter(_GRID, "event.appearance.waste", frozenset({"dept:water"})), frozenset({"dispute.family"})
+    case = Matter(_GRID, "event.appearance.waste", frozenset({"dept:water"}))
+    knows = Knows(frozenset({"dispute.family"}), "CH", categories=False, units=True, filers=False)
 
     async def ask() -> None:
         for _ in range(_TIMES):
-            scope_of([Role.DISPATCHER], [_GRID], ["dept:water"], sensitive).sight(case)
+            scope_of([Role.DISPATCHER], [_GRID], ["dept:water"], knows).sight(case)
 
     return await _measured("a request's right to a case", _TIMES, ask)
 

@@ -5,6 +5,7 @@ from chassis.service import Service, migrations
 from chassis.settings import Settings
 from chassis.web.application import Routes
 from chassis.worker import Recorder
+from contracts.reading import Knows
 from contracts.reference import Areas, Catalogue
 from services.audit import api
 from services.audit.log import Log
@@ -20,7 +21,12 @@ def build(settings: Settings) -> Service:
         model=Recorder(name="audit", topics=ALL_TOPICS, processor=Log, derived=DERIVED),
         routes=Routes(api.router, api.ROLES, api.TAGS),
         migrations=MIGRATIONS,
-        sensitive=read(settings.district, Catalogue).sensitive,
-        root=read(settings.district, Areas).root,
-        matter=None,
+        knows=Knows(
+            sensitive=read(settings.district, Catalogue).sensitive,
+            root=read(settings.district, Areas).root,
+            categories=True,
+            units=False,
+            filers=False,
+        ),
+        has=None,
     )

@@ -22,7 +22,7 @@ from chassis.web.errors import Forbidden, Json
 from chassis.web.requests import etag
 from chassis.web.roles import Access, Bound, Route, lacking_role
 from contracts.fields import AssignmentId, CaseId, case_of
-from contracts.roles import Role, Sees
+from contracts.roles import Role
 from services.dispatch import bodies, queries
 from services.dispatch.board import ENDED, LiveBoard
 from services.dispatch.bodies import AssignmentDetail, UnitFilters
@@ -43,28 +43,25 @@ from services.dispatch.callers import (
 from services.dispatch.domain import commands
 from services.dispatch.domain.permissions import By
 
-BY = Sees.PLACED | Sees.UNIT
-"""What callers see cases by here: the service knows whose people work on them."""
-
 ROLES: dict[Route, Access] = {
-    ("GET", "/assignments"): Access(READERS, Bound.LIST, BY),
-    ("GET", "/assignments/{assignment_id}"): Access(READERS, Bound.ASSIGNMENT, BY),
-    ("GET", "/assignments/{assignment_id}/actions"): Access(READERS, Bound.ASSIGNMENT, BY),
-    ("GET", "/cases/{case_id}"): Access(READERS, Bound.CASE, BY),
-    ("GET", "/cases/{case_id}/actions"): Access(READERS, Bound.CASE, BY),
+    ("GET", "/assignments"): Access(READERS, Bound.LIST),
+    ("GET", "/assignments/{assignment_id}"): Access(READERS, Bound.ASSIGNMENT),
+    ("GET", "/assignments/{assignment_id}/actions"): Access(READERS, Bound.ASSIGNMENT),
+    ("GET", "/cases/{case_id}"): Access(READERS, Bound.CASE),
+    ("GET", "/cases/{case_id}/actions"): Access(READERS, Bound.CASE),
     ("GET", "/queue"): Access(CENTRE | WATCHERS, Bound.LIST),
-    ("GET", "/board"): Access(PEOPLE, Bound.LIST, BY),
-    ("GET", "/board/stream"): Access(PEOPLE, Bound.LIST, BY),
-    ("POST", "/assignments/{assignment_id}/acknowledge"): Access(UNITS, Bound.ASSIGNMENT, BY),
-    ("POST", "/assignments/{assignment_id}/en-route"): Access(UNITS, Bound.ASSIGNMENT, BY),
-    ("POST", "/assignments/{assignment_id}/on-scene"): Access(UNITS, Bound.ASSIGNMENT, BY),
-    ("POST", "/assignments/{assignment_id}/resolve"): Access(UNITS, Bound.ASSIGNMENT, BY),
-    ("POST", "/assignments/{assignment_id}/return"): Access(UNITS, Bound.ASSIGNMENT, BY),
-    ("POST", "/assignments/{assignment_id}/hand-on"): Access(UNITS | CENTRE, Bound.ASSIGNMENT, BY),
-    ("POST", "/assignments/{assignment_id}/note"): Access(UNITS | CENTRE | {Role.ACCEPTOR}, Bound.ASSIGNMENT, BY),
+    ("GET", "/board"): Access(PEOPLE, Bound.LIST),
+    ("GET", "/board/stream"): Access(PEOPLE, Bound.LIST),
+    ("POST", "/assignments/{assignment_id}/acknowledge"): Access(UNITS, Bound.ASSIGNMENT),
+    ("POST", "/assignments/{assignment_id}/en-route"): Access(UNITS, Bound.ASSIGNMENT),
+    ("POST", "/assignments/{assignment_id}/on-scene"): Access(UNITS, Bound.ASSIGNMENT),
+    ("POST", "/assignments/{assignment_id}/resolve"): Access(UNITS, Bound.ASSIGNMENT),
+    ("POST", "/assignments/{assignment_id}/return"): Access(UNITS, Bound.ASSIGNMENT),
+    ("POST", "/assignments/{assignment_id}/hand-on"): Access(UNITS | CENTRE, Bound.ASSIGNMENT),
+    ("POST", "/assignments/{assignment_id}/note"): Access(UNITS | CENTRE | {Role.ACCEPTOR}, Bound.ASSIGNMENT),
     ("POST", "/assignments/{assignment_id}/urge"): Access(URGERS | {Role.REPORTER}, Bound.ASSIGNMENT),
     ("POST", "/assignments/{assignment_id}/supervise"): Access(CENTRE, Bound.ASSIGNMENT),
-    ("POST", "/assignments/{assignment_id}/request-extension"): Access(UNITS, Bound.ASSIGNMENT, BY),
+    ("POST", "/assignments/{assignment_id}/request-extension"): Access(UNITS, Bound.ASSIGNMENT),
     ("POST", "/assignments/{assignment_id}/decide-extension"): Access(CENTRE, Bound.ASSIGNMENT),
 }
 TAGS = {
@@ -192,7 +189,8 @@ async def stream_board(
     """Streams the board as server-sent events, as it changes.
 
     The first event is a `snapshot`: the board and the open assignments. Each `change` after it has the board and the
-    changed assignments. A comment comes when nothing has changed for 15 seconds. A caller may have 20 streams open at
+    changed assignments, if the caller sees or saw one of them, or other numbers than before: what they may not see says
+    nothing. A comment comes when nothing has changed for 15 seconds. A caller may have 20 streams open at
     one process (`stream.limit`).
     """
     reading.refuse_unknown(filters)
@@ -316,6 +314,7 @@ async def urge_assignment(assignment_id: AssignmentPath, action: ActionDep, body
     """
     caller = action.reader.caller
     if caller.private:
+        action.reader.asked()
         await action.urge_for_reporter(body.reason, assignment_id)
         return Json({"urged": True}, 202)
     # Staff who are reporters, too, act under their own name, by a role that watches, or not at all.

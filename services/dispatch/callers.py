@@ -102,7 +102,7 @@ class Reading:
         case, found, version = await queries.case(self.database, case_id, self.now)
         units = frozenset[str]().union(*(one.matter.units for one in found))
         working = frozenset[str]().union(*(one.matter.working for one in found))
-        matter = Matter(case["area"], case["category"], units, working, told=False)
+        matter = Matter(case["area"], case["category"], units, working)
         sight = await self.reader.sight(case_id, matter, f"there is no case {case_id}")
         seen = [one.shown for one in found if sight is Sight.WHOLE or sees(self.scope, one.matter)]
         return {**case, "assignments": seen}, version
@@ -190,18 +190,7 @@ def matter_of(assignment_id: str, state: Case) -> Matter | None:
     if assignment is None:
         return None
     # Who was offered it and came too late hears that it is taken.
-    return Matter(
-        state.area, state.category, frozenset(assignment.candidates_ever), frozenset(assignment.workers), told=False
-    )
-
-
-def matter(state: Case) -> Matter | None:
-    """What the rule asks of a case that is read; None if triage has not ruled on it."""
-    if state.standing.status is None or (state.ruling is None and state.ended_by is None):
-        return None
-    units = frozenset[str]().union(*(one.readers for one in state.assignments.values()))
-    working = frozenset[str]().union(*(one.workers for one in state.assignments.values()))
-    return Matter(state.area, state.category, units, working, told=False)
+    return Matter(state.area, state.category, frozenset(assignment.candidates_ever), frozenset(assignment.workers))
 
 
 async def _reading(process: DecidingProcessDep, reader: ReaderDep) -> Reading:

@@ -156,11 +156,11 @@ class _Wanted(Conditions):
             self._readers = units
         elif filters.unit is None or filters.unit not in scope.units:
             own = f"({self._any_of(units)}) AND {self._at_work(scope, units)}" if units else None
-            self.visible(scope, own, told=False)
+            self.visible(scope, own)
             return
         # The unit that is asked for, or all of the caller's: `branches` has the rest of the condition.
         if not scope.whole:
-            self.visible(scope, self._at_work(scope, units), told=False)
+            self.visible(scope, self._at_work(scope, units))
 
     def branches(self) -> list[str]:
         """The units have the assignment, or it is theirs otherwise: conditions that exclude each other."""
@@ -180,7 +180,7 @@ class _Wanted(Conditions):
         """The case is not sensitive, or one of the units works on the assignment, is offered it, or has done it."""
         has, is_offered = self._theirs(units, "open")
         given_back = f"status = ANY({self.place(_GIVEN_BACK)}::text[])"
-        return f"({self.not_sensitive(scope, told=False)} OR ({has} AND NOT {given_back}) OR {is_offered})"
+        return f"({self.not_sensitive(scope)} OR ({has} AND NOT {given_back}) OR {is_offered})"
 
     def _any_of(self, units: Sequence[str]) -> str:
         return " OR ".join(self._theirs(units, _OTHERS))
@@ -219,7 +219,7 @@ def _found(row: Any, now: datetime) -> Found:
     shown = _shown(row, now)
     units = frozenset((shown["unit"], *row["others"]))
     has = () if shown["status"] in _GIVEN_BACK else (shown["unit"],)
-    return Found(shown, Matter(row["area"], row["category"], units, frozenset((*has, *row["offered_to"])), told=False))
+    return Found(shown, Matter(row["area"], row["category"], units, frozenset((*has, *row["offered_to"]))))
 
 
 def _shown(row: Any, now: datetime) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from chassis.web.application import Routes
 from contracts.envelope import AnyEvent
 from contracts.homes import EVERY_FROM
 from contracts.intake import Supplement
-from services.dispatch import api, callers
+from contracts.reading import Knows
+from services.dispatch import api
 from services.dispatch.domain import decider, requests
 from services.dispatch.newly_responsible import notify_newly_responsible
 from services.dispatch.reference import load
@@ -37,9 +38,14 @@ def build(settings: Settings) -> Service:
         routes=Routes(api.router, api.ROLES, api.TAGS),
         migrations=MIGRATIONS,
         reference=district,
-        sensitive=district.sensitive,
-        root=district.root,
-        matter=callers.matter,
+        knows=Knows(
+            sensitive=district.sensitive,
+            root=district.root,
+            categories=False,
+            units=True,
+            filers=False,
+        ),
+        has=lambda case: case.known,
         tasks=(notify_newly_responsible,),
     )
 

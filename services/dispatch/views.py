@@ -101,7 +101,7 @@ def _offered_to(assignment: Assignment) -> tuple[str, ...]:
 
 def _case_rows(case_id: str, case: Case) -> Iterable[tuple[Any, ...]]:
     ruling, status = case.ruling, case.standing.status
-    if status is None or (ruling is None and case.ended_by is None):
+    if not case.known:
         return
     described = _copied(ruling, *_OF_RULING, "filed_at") if ruling is not None else {}
     row = {"case_id": case_id, "status": status, **described, **_copied(case, *_OF_CASE)}

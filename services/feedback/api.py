@@ -49,18 +49,15 @@ CHECKERS = frozenset({Role.GRID_MEMBER, Role.EVALUATOR})
 CENTRE = frozenset({Role.DISPATCHER, Role.SHIFT_LEADER, Role.EVALUATOR, Role.AUDITOR, Role.ADMINISTRATOR})
 READERS = CENTRE | {Role.ACCEPTOR, Role.GRID_MEMBER, Role.HANDLING_UNIT}
 
-BY = Sees.PLACED | Sees.UNIT
-"""What callers see cases by here: the service knows whose people work on them."""
-
 ROLES: dict[Route, Access] = {
-    ("GET", "/checks"): Access(CHECKERS | CENTRE, Bound.LIST),  # nobody checks what their unit handled
+    ("GET", "/checks"): Access(CHECKERS | CENTRE, Bound.LIST, Sees.PLACED),  # nobody checks what their unit handled
     ("POST", "/cases/{case_id}/check"): Access(CHECKERS, Bound.CASE),
     ("POST", "/cases/{case_id}/forced-closing"): Access(frozenset({Role.SHIFT_LEADER}), Bound.CASE),
-    ("GET", "/cases"): Access(READERS, Bound.LIST, BY),
-    ("GET", "/cases/{case_id}"): Access(READERS, Bound.CASE, BY),
-    ("GET", "/cases/{case_id}/actions"): Access(READERS, Bound.CASE, BY),
-    ("GET", "/indicators"): Access(READERS, Bound.LIST, BY),
-    ("GET", "/indicators/cases"): Access(READERS, Bound.LIST, BY),
+    ("GET", "/cases"): Access(READERS, Bound.LIST),
+    ("GET", "/cases/{case_id}"): Access(READERS, Bound.CASE),
+    ("GET", "/cases/{case_id}/actions"): Access(READERS, Bound.CASE),
+    ("GET", "/indicators"): Access(READERS, Bound.LIST),
+    ("GET", "/indicators/cases"): Access(READERS, Bound.LIST),
     ("GET", "/formulas"): Access(ANYONE, Bound.NOTHING),
 }
 TAGS = {
@@ -211,8 +208,9 @@ async def list_indicators(
 
     Each number names its formula and the lists of the cases behind it. Of a district-wide role the cases in the areas
     of the token count, or all; of an area role those in the areas; of a unit's people those that the unit answers for.
-    Cases that the caller may not read do not count. The period is half-open, and what had happened by `as_of` counts:
-    name it to get the same answer on any day, except for cases that are entered long after the fact.
+    Cases that the caller may not read today do not count. The period is half-open, and what had happened by `as_of`
+    counts: name it to get the same answer on any day, except for cases that are entered long after the fact, and of
+    those that turn out to be what the caller may not read.
     """
     _require_known(filters, district)
     return Json(await indicators.figures(database, filters, Period.of(filters, clock()), scope))
@@ -228,8 +226,8 @@ async def list_indicator_cases(
 ) -> Response:
     """Lists the cases behind one number of the figures, as they are now, the latest first.
 
-    `cases` and `part_cases` of an indicator are these lists: follow them as they are. They leave out what the caller
-    may not read, so a list may be shorter than its number says.
+    `cases` and `part_cases` of an indicator are these lists: follow them as they are. Numbers and lists leave out the
+    same cases: those that the caller may not read today. A case stands in the list once, however often it counts.
     """
     _require_known(filters, district)
     return Json(await indicators.behind(database, filters, Period.of(filters, clock()), scope))
@@ -246,9 +244,7 @@ async def list_formulas() -> Response:
 
 def matter(state: Case) -> Matter | None:
     """What the rule of reading asks of a case; None if feedback knows of none, or only of ends and extensions."""
-    if state.ruling is None and state.closing is None:
-        return None
-    return Matter(state.area, state.category, units_of(state), units_at_work(state), told=False)
+    return Matter(state.area, state.category, units_of(state), units_at_work(state)) if state.known else None
 
 
 def _unknown(case_id: str) -> str:

@@ -3,7 +3,8 @@
 Every number is a count, a sum or a distribution over a population; the list behind it is that same population, from
 the same SQL. A population holds only what had happened by `as_of`, and a member counts under the category, the area and
 the unit of the instant that counts for it, all by the events' own times. So a period gives the same numbers on any day.
-Only a case that is entered long after the fact adds to them, at its claimed times.
+Only a case that is entered long after the fact adds to them, at its claimed times; and what the caller may not read
+today counts no more, whatever it was.
 """
 
 from collections.abc import Mapping
@@ -165,7 +166,7 @@ _BEHIND: Mapping[Population, str] = {
 WITH {_FACTS}
 SELECT * FROM cases
  WHERE case_id IN (SELECT case_id FROM {table} WHERE {which} AND {{where}} AND {{key}} = {{wanted}})
-   AND {{visible}} AND {{after}} ORDER BY case_id DESC LIMIT {{limit}}
+   AND {{after}} ORDER BY case_id DESC LIMIT {{limit}}
 """
     for population, (table, which) in _POPULATIONS.items()
 }
@@ -195,13 +196,9 @@ async def figures(database: Database, filters: IndicatorFilters, period: Period,
 async def behind(database: Database, filters: BehindFilters, period: Period, scope: Scope) -> Row:
     """A page of the cases behind a number, newest first."""
     wanted, key = _narrowed(filters, period, scope)
-    visible = Conditions(*wanted.arguments)
-    visible.visible(scope, own_cases(visible, scope), told=False)
-    where, wanted.arguments = wanted.where, visible.arguments
     sql = _BEHIND[filters.population].format(
         key=key,
-        where=where,
-        visible=visible.where,
+        where=wanted.where,
         wanted=wanted.place(filters.key),
         after=_beyond(wanted, "case_id < ", filters.cursor),
         limit=wanted.place(filters.limit + 1),
@@ -214,7 +211,12 @@ def _narrowed(filters: IndicatorFilters, period: Period, scope: Scope) -> tuple[
     """What members of the populations must fulfil, and the expression of the key they are grouped by."""
     wanted = Conditions(period.since, period.until, period.as_of)
     own = f"unit = ANY({wanted.place(sorted(scope.units))}::text[])" if scope.units and not scope.everywhere else None
-    wanted.visible(scope, own, told=False)
+    wanted.visible(scope, own)
+    if not scope.whole:  # as what the case is today, too: a number would tell of what the list behind it hides
+        today = Conditions(*wanted.arguments)
+        today.visible(scope, own_cases(today, scope))
+        wanted.arguments = today.arguments
+        wanted.add(f"case_id IN (SELECT case_id FROM cases WHERE {today.where})")
     wanted.in_area("area", filters.area)
     wanted.below("category", filters.category)
     wanted.equals("unit", filters.unit)

@@ -39,7 +39,7 @@ async def case(database: Database, case_id: str) -> tuple[Row, Matter, int]:
     found["ratings"] = [shown(one, RatingDetail) for one in await database.fetch(_CASE_RATINGS, case_id)]
     units = frozenset[str]().union(*(_units_of(one) for one in found["assignments"]))
     working = frozenset(one["unit"] for one in found["assignments"] if one["outcome"] not in _GIVEN_BACK)
-    return found, Matter(found["area"], found["category"], units, working, told=False), row["version"]
+    return found, Matter(found["area"], found["category"], units, working), row["version"]
 
 
 def part_of(found: Row, units: frozenset[str]) -> Row:
@@ -57,7 +57,7 @@ def part_of(found: Row, units: frozenset[str]) -> Row:
 def listed(row: asyncpg.Record, scope: Scope) -> Row:
     """A case of a list as the caller may see it: who sees it only because of their unit sees that unit's figures."""
     item = shown(row, CaseItem)
-    if scope.sight(Matter(item["area"], item["category"], told=False)) is Sight.WHOLE:
+    if scope.sight(Matter(item["area"], item["category"])) is Sight.WHOLE:
         return item
     return _item_of(scope.units, item)
 
@@ -82,7 +82,7 @@ def _item_of(units: frozenset[str], item: Row) -> Row:
 async def cases(database: Database, filters: CaseFilters, scope: Scope) -> Row:
     """A page of the cases that the caller may see, the latest first."""
     wanted = Conditions(filters.limit + 1)
-    wanted.visible(scope, own_cases(wanted, scope), told=False)
+    wanted.visible(scope, own_cases(wanted, scope))
     wanted.in_area("area", filters.area)
     wanted.below("category", filters.category)
     wanted.equals("lead_unit", filters.unit)
@@ -102,7 +102,7 @@ async def cases(database: Database, filters: CaseFilters, scope: Scope) -> Row:
 async def checks(database: Database, filters: CheckFilters, caller: Caller, scope: Scope, now: datetime) -> Row:
     """A page of the check queue that the caller may see, the earliest due first."""
     wanted = Conditions(filters.limit + 1)
-    wanted.visible(scope, told=False)
+    wanted.visible(scope)
     wanted.in_area("area", filters.area)
     wanted.equals("check_method", filters.method)
     wanted.add("check_due_at < {0}", filters.due_before)
@@ -127,7 +127,7 @@ def own_cases(wanted: Conditions, scope: Scope) -> str | None:
     units = wanted.place(sorted(scope.units))
     given, had = (f"SELECT case_id FROM assignments WHERE {which} = ANY({units}::text[])" for which in _HELD)
     works = f"{had} AND (outcome = ANY({wanted.place(_GIVEN_BACK)}::text[])) IS NOT TRUE"
-    plain = wanted.not_sensitive(scope, told=False)
+    plain = wanted.not_sensitive(scope)
     return f"(case_id IN ({given} UNION ALL {had}) AND ({plain} OR case_id IN ({works})))"
 
 

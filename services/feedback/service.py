@@ -8,6 +8,7 @@ from contracts.envelope import AnyEvent
 from contracts.homes import service_source
 from contracts.intake import Rating, Reopening
 from contracts.progress import Extended
+from contracts.reading import Knows
 from services.feedback import api, views
 from services.feedback.domain import decider
 from services.feedback.reference import load
@@ -30,9 +31,14 @@ def build(settings: Settings) -> Service:
         routes=Routes(api.router, api.ROLES, api.TAGS),
         migrations=MIGRATIONS,
         reference=district,
-        sensitive=district.catalogue.sensitive,
-        root=district.areas.root,
-        matter=api.matter,
+        knows=Knows(
+            sensitive=district.catalogue.sensitive,
+            root=district.areas.root,
+            categories=False,
+            units=True,
+            filers=False,
+        ),
+        has=lambda case: case.known,
     )
 
 

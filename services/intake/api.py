@@ -4,7 +4,6 @@ The names of reporters, which stay here, are in reporter_names.py, and what ever
 reference files in reference_lists.py.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -41,7 +40,7 @@ from contracts.envelope import Event
 from contracts.fields import CASE_ID, instant
 from contracts.intake import NewReport, Rating, Reopening, Supplement, Withdrawal
 from contracts.reading import Matter, Scope, Sight
-from contracts.roles import Role, Sees
+from contracts.roles import Role
 from services.intake import bodies, callers, queries, reporters
 from services.intake.callers import ByDep, OwnNameDep
 from services.intake.domain.case import Case
@@ -49,23 +48,18 @@ from services.intake.domain.commands import AddSupplement, Command, File, Rate, 
 from services.intake.reference import District, UnknownArea
 from services.intake.views import REPORTS
 
-log = logging.getLogger(__name__)
-
 FILERS = frozenset(callers.CHANNELS)
 READERS = frozenset(Role)
 
-BY = Sees.PLACED | Sees.OWN
-"""What callers see reports by: the service knows who filed them."""
-
 ROLES: dict[Route, Access] = {
     ("POST", "/reports"): Access(FILERS, Bound.NOTHING),
-    ("GET", "/reports"): Access(READERS, Bound.LIST, BY),
-    ("GET", "/reports/{case_id}"): Access(READERS, Bound.CASE, BY),
-    ("GET", "/reports/{case_id}/actions"): Access(READERS, Bound.CASE, BY),
-    ("POST", "/reports/{case_id}/supplements"): Access(FILERS, Bound.CASE, BY),
-    ("POST", "/reports/{case_id}/withdrawal"): Access(FILERS, Bound.CASE, BY),
-    ("POST", "/reports/{case_id}/rating"): Access(FILERS, Bound.CASE, BY),
-    ("POST", "/reports/{case_id}/reopening"): Access(FILERS, Bound.CASE, BY),
+    ("GET", "/reports"): Access(READERS, Bound.LIST),
+    ("GET", "/reports/{case_id}"): Access(READERS, Bound.CASE),
+    ("GET", "/reports/{case_id}/actions"): Access(READERS, Bound.CASE),
+    ("POST", "/reports/{case_id}/supplements"): Access(FILERS, Bound.CASE),
+    ("POST", "/reports/{case_id}/withdrawal"): Access(FILERS, Bound.CASE),
+    ("POST", "/reports/{case_id}/rating"): Access(FILERS, Bound.CASE),
+    ("POST", "/reports/{case_id}/reopening"): Access(FILERS, Bound.CASE),
 }
 
 TAGS = {"reports": "Reports, and what becomes of them."}
@@ -87,20 +81,15 @@ router = APIRouter()
 
 
 async def _change_request(
-    case_id: CasePath, request: CommandRequestDep, reader: ReaderDep, own: OwnNameDep, database: DatabaseDep
+    case_id: CasePath, request: CommandRequestDep, reader: ReaderDep, own: OwnNameDep
 ) -> CommandRequest:
     """The request to change a report, as events name its actor.
 
     Whoever did not file it needs to be allowed to read it, which is judged when the command is decided; private persons
     and partners are not.
     """
-    actor = own or request.actor
-
-    def others(state: Case) -> Matter | None:
-        filed_it = state.report is not None and state.report.filed_by == actor
-        return None if filed_it else matter(state)
-
-    return replace(request, actor=actor, permits=reader.permits(others, no_report(case_id)))
+    permits = reader.permits(partial(matter, own=own), no_report(case_id))
+    return replace(request, actor=own or request.actor, permits=permits)
 
 
 ChangeDep = Annotated[CommandRequest, Depends(_change_request)]
@@ -222,7 +211,7 @@ async def list_actions(
         refusals = dict.fromkeys(_OPERATIONS, Refused("partner.says", str(fault)))
     speechless = await commands.speechless(stream, own or caller.subject)
     refusals = {**refusals, AddSupplement: refusals[AddSupplement] or speechless}
-    offered, asked = Actions(router, ROLES, reader), None if row["filed_by"] == own else _matter(row)
+    offered, asked = Actions(router, ROLES, reader), _matter(row, own)
     items = [offered.item(name, refusals[command], asked, case_id=case_id) for command, name in _OPERATIONS.items()]
     return actions_answer(case_id, stream.version, items)
 
@@ -295,27 +284,24 @@ async def _find_readable(case_id: str, reader: Reader, own: str | None, database
     row = await queries.find_report(database, case_id)
     if row is None:
         raise NotFound(no_report(case_id))
-    await _require_readable(row, reader, own)
+    await reader.sight(case_id, _matter(row, own), no_report(case_id))
     return row
 
 
-async def _require_readable(row: queries.Row, reader: Reader, own: str | None) -> None:
-    if row["filed_by"] == own:
-        return
-    if not reader.scope.staff:  # that it exists is not theirs to know
-        raise NotFound(no_report(row["case_id"]))
-    await reader.sight(row["case_id"], _matter(row), no_report(row["case_id"]))
-
-
-def matter(state: Case) -> Matter | None:
-    """What the rule of reading asks of a case; None if there is no report of it."""
+def matter(state: Case, own: str | None = None) -> Matter | None:
+    """What the rule of reading asks of a case; None if there is no report of it. `own` is the name under which the
+    caller's reports are filed.
+    """
     report = state.report
-    return None if report is None else Matter(state.area or report.area, state.category or report.category)
+    if report is None:
+        return None
+    area, category = state.area or report.area, state.category or report.category
+    return Matter(area, category, own=own is not None and report.filed_by == own)
 
 
-def _matter(row: queries.Row) -> Matter:
+def _matter(row: queries.Row, own: str | None) -> Matter:
     """What the rule of reading asks of a report. Whose people work on it counts in dispatch and feedback."""
-    return Matter(row["area"], row["category"])
+    return Matter(row["area"], row["category"], own=own is not None and row["filed_by"] == own)
 
 
 def no_report(case_id: str) -> str:
@@ -400,14 +386,14 @@ def _item(
     item = {name: row[name] for name in REPORTS.columns} | {"own_status": row["status"]}
     if not leaders:
         return item
-    filed_it, seen = row["case_id"] in chosen, {scope.sight(_matter(leader)) for leader in leaders}
+    filed_it, seen = row["case_id"] in chosen, {scope.sight(_matter(leader, None)) for leader in leaders}
     item["reason"] = None  # it may quote the leader's reporter
     if Sight.HIDDEN in seen:
         item["merged_into"] = None
     # The category may be that of a leader which is sensitive. If it were hidden only then, that would tell as much.
     if filed_it and seen != {Sight.WHOLE}:
         item["category"] = chosen[row["case_id"]]
-    elif row["category"] in scope.sensitive and not scope.confidential:
+    elif row["category"] in scope.knows.sensitive and not scope.confidential:
         item["category"] = None
     if filed_it or seen == {Sight.WHOLE}:
         item |= {name: leaders[-1][name] for name in ("status", "outcome", "closed_at")}

@@ -19,7 +19,7 @@ from chassis.web.requests import CallerDep, CommandRequestDep, CommandsDep, Data
 from chassis.web.roles import Access, Bound, Route
 from contracts.envelope import Event
 from contracts.fields import Line
-from contracts.roles import Role, Sees
+from contracts.roles import Role
 from services.intake import bodies, queries, reporters
 from services.intake.api import matter, no_report
 from services.intake.callers import OwnNameDep
@@ -32,9 +32,9 @@ NAME_READERS = frozenset({Role.ACCEPTOR, Role.SHIFT_LEADER, Role.EVALUATOR, Role
 ERASERS = frozenset({Role.ADMINISTRATOR})
 
 ROLES: dict[Route, Access] = {
-    ("GET", "/reporters/{reporter_ref}"): Access(frozenset({Role.REPORTER}), Bound.OWN, Sees.OWN),
+    ("GET", "/reporters/{reporter_ref}"): Access(frozenset({Role.REPORTER}), Bound.OWN),
     ("POST", "/reporters/{reporter_ref}/disclosure"): Access(NAME_READERS, Bound.CASE),
-    ("DELETE", "/reporters/{reporter_ref}"): Access(ERASERS | {Role.REPORTER}, Bound.OWN, Sees.OWN),
+    ("DELETE", "/reporters/{reporter_ref}"): Access(ERASERS | {Role.REPORTER}, Bound.OWN),
 }
 TAGS = {"reporters": "The names and telephone numbers behind references, which only intake has."}
 

@@ -6,6 +6,7 @@ from chassis.service import Service, migrations
 from chassis.settings import Settings
 from chassis.web.application import Routes
 from contracts.homes import EVERY_FROM
+from contracts.reading import Knows
 from services.intake import api, reference, reference_lists, reporter_names, views
 from services.intake.context import load_context
 from services.intake.domain import decider, requests
@@ -37,7 +38,12 @@ def build(settings: Settings) -> Service:
         routes=routes,
         migrations=MIGRATIONS,
         reference=district,
-        sensitive=district.catalogue.sensitive,
-        root=district.areas.root,
-        matter=api.matter,
+        knows=Knows(
+            sensitive=district.catalogue.sensitive,
+            root=district.areas.root,
+            categories=True,
+            units=False,
+            filers=True,
+        ),
+        has=lambda case: case.report is not None,
     )

@@ -113,7 +113,6 @@ async def rule_on_case(
     by: ByDep,
     request: CommandRequestDep,
     commands: CommandsDep,
-    database: DatabaseDep,
     rules: Rules,
 ) -> Response:
     """Rules on a case that waits: dispatches it, merges it into another, or rejects it.
@@ -124,20 +123,18 @@ async def rule_on_case(
     To dispatch, name what the rules could not find: the category (`ruling.category`), the area (`ruling.area`), or,
     after a return, the units, if none is left above (`ruling.units`). Units that are named must take over all returned
     work (`ruling.incomplete`), and only such work (`ruling.replaces`). A case cannot be merged into itself
-    (`merge.self`), nor into one that is over (`merge.target`) or that the caller may not read (`merge.outside`).
+    (`merge.self`), nor into one that is over (`merge.target`) or that the caller may not read (403, 404).
     What is merged into a sensitive case takes its category, and is hidden as that case is.
     """
     if body.area is not None:
         reader.require_area(body.area)
     command = _command(body, rules, by)
-    if isinstance(command, Merge):
-        command = replace(command, category=await queries.category_of(database, command.into))
     permits = reader.permits(matter, _unknown(case_id))
     request = replace(request, claimed_at=body.at, match_required=True, permits=permits)
-    in_transaction = (
-        partial(claim_target, into=command.into, scope=reader.scope) if isinstance(command, Merge) else None
-    )
-    return answer(await commands.execute(case_id, command, request, partial(_case_change, case_id), in_transaction))
+    if isinstance(command, Merge):
+        require = partial(reader.require, unknown=_unknown(command.into))
+        request = replace(request, completes=partial(claim_target, require=require))
+    return answer(await commands.execute(case_id, command, request, partial(_case_change, case_id)))
 
 
 @router.get("/cases", response_model=CasePage)

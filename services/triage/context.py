@@ -1,20 +1,20 @@
 """What decisions need of other cases: the open cases near the reports of a batch, and the target of a merge."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import asyncpg
 
-from chassis.engine.decider import Refused
 from chassis.store.database import Connection
 from chassis.store.locks import lock, lock_alone
 from contracts.envelope import Event
 from contracts.fields import Point
 from contracts.intake import NewReport, Withdrawal
-from contracts.reading import Matter, Scope, Sight
+from contracts.reading import Matter
 from contracts.territory import COMMUNITY, GRID, around, upto
-from services.triage.domain.commands import refuse_target
+from services.triage.domain.commands import Merge, refuse_target
 from services.triage.domain.neighbours import Neighbourhood, OpenCase
 from services.triage.domain.rulebook import Rulebook
 
@@ -71,20 +71,20 @@ async def load_context(
     return near
 
 
-async def claim_target(connection: Connection, into: str, scope: Scope) -> None:
-    """Makes sure until the transaction ends that a case can be merged into: it exists, is open, and is not being merged
-    or withdrawn elsewhere. One that is hidden from the caller does not exist. Raises `Refused`.
+async def claim_target(command: Merge, connection: Connection, require: Callable[[Matter], None]) -> Merge:
+    """The command with its target's category. Until the transaction ends the target is as it is found here: it exists,
+    is open, and is not being merged or withdrawn elsewhere. Raises `Unknown` and `Refused`, and whatever `require`
+    raises of a target that the caller may not see.
     """
+    into = command.into
     await lock_alone(connection)
     communities = [row[0] for row in await connection.fetch(_COMMUNITIES, [into])]
     await lock(connection, communities)
     row = await connection.fetchrow("SELECT status, area, category FROM cases WHERE case_id = $1", into)
-    sight = Sight.HIDDEN if row is None else scope.sight(Matter(row["area"], row["category"]))
-    if sight is Sight.OUTSIDE:
-        raise Refused(
-            "merge.outside", f"case {into} lies outside the caller's areas: whoever may read both merges them"
-        )
-    refuse_target(into, None if row is None or sight is Sight.HIDDEN else row["status"])
+    if row is not None:
+        require(Matter(row["area"], row["category"]))
+    refuse_target(into, None if row is None else row["status"])
+    return replace(command, category=None if row is None else row["category"])
 
 
 def _wanted(reports: Iterable[Event[NewReport]], near: Neighbourhood) -> Iterable[tuple[Any, ...]]:

@@ -67,12 +67,6 @@ async def case(database: Database, fold: Fold[Case], case_id: str) -> Stream[Cas
     return (await database.read(lambda connection: load(connection, fold, [case_id])))[case_id]
 
 
-async def category_of(database: Database, case_id: str) -> str | None:
-    """What a case is about, as far as it is known."""
-    row = await database.fetchrow("SELECT category FROM cases WHERE case_id = $1", case_id)
-    return row["category"] if row else None
-
-
 async def merged_count(database: Database, case_id: str, scope: Scope) -> int:
     """How many reports were merged into a case, without those that the caller may not read."""
     wanted = Conditions()

@@ -8,6 +8,7 @@ from chassis.settings import Settings
 from chassis.web.application import Routes
 from contracts.envelope import AnyEvent
 from contracts.intake import Rating, Reopening
+from contracts.reading import Knows
 from services.triage import api, reference_lists
 from services.triage.context import load_context
 from services.triage.domain import decider
@@ -35,9 +36,14 @@ def build(settings: Settings) -> Service:
         routes=Routes(api.router, api.ROLES, api.TAGS) | lists,
         migrations=MIGRATIONS,
         reference=rules,
-        sensitive=rules.catalogue.sensitive,
-        root=rules.territory.root,
-        matter=api.matter,
+        knows=Knows(
+            sensitive=rules.catalogue.sensitive,
+            root=rules.territory.root,
+            categories=True,
+            units=False,
+            filers=False,
+        ),
+        has=lambda case: case.report is not None,
     )
 
 

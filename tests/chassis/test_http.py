@@ -8,17 +8,23 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from fastapi import APIRouter, Response
 
 from chassis.engine.inbox import Inbox
 from chassis.runtime import Runtime, application
 from chassis.settings import Settings
+from chassis.web.application import Routes
 from chassis.web.paging import encode_cursor
+from chassis.web.reading import ReaderDep
 from chassis.web.roles import ANYONE, Access, Bound
+from contracts.reading import Matter
+from contracts.roles import STAFF
 from tests.support.facts import case_id, fact_record, record_of, report
 from tests.support.services import Running, running, token
 from tests.support.tally import TALLY
 
 OPERATOR = token("ops", "administrator")
+NOTES = ("POST", "/cases/{case_id}/notes")
 
 
 @pytest.fixture
@@ -165,6 +171,10 @@ async def test_who_sends_too_much_is_told_when_to_come_again(tally_database: str
         answers = [await slow.client.get("/health") for _ in range(4)]
     assert [answer.status_code for answer in answers] == [200, 200, 429, 429]
     assert int(answers[-1].headers["retry-after"]) >= 1
+    assert (answers[-1].json()["rule"], answers[-1].json()["type"]) == (
+        "requests.rate",
+        "urn:casegrid:rule:requests.rate",
+    )
 
 
 async def test_parked_records_are_listed_shown_retried_and_discarded_over_http(tally: Running, case: str) -> None:
@@ -213,6 +223,36 @@ def test_a_route_without_roles_and_roles_without_a_route_do_not_start() -> None:
             RuntimeError, match="routes without a declaration of access, or declarations without a route"
         ):
             application(Runtime(service, Settings()))
+
+
+CARELESS = APIRouter()
+
+
+@CARELESS.get("/cases/{case_id}/notes", status_code=200)
+async def overlook(case_id: str, _: ReaderDep) -> Response:
+    return Response("all of it")
+
+
+@CARELESS.get("/cases/{case_id}/facts", status_code=200)
+async def ask_first(case_id: str, reader: ReaderDep) -> Response:
+    await reader.sight(case_id, Matter("CH"), "there is no such case")
+    return Response("all of it")
+
+
+async def test_a_route_about_a_case_answers_nothing_before_it_has_asked_who_may_read(tally_database: str) -> None:
+    roles = {("GET", f"/cases/{{case_id}}/{one}"): Access(STAFF, Bound.CASE) for one in ("notes", "facts")}
+    service = replace(TALLY, routes=TALLY.routes | Routes(CARELESS, roles, {}))
+    async with running(service, tally_database, role="api") as careless:
+        for one, status in (("notes", 500), ("facts", 200)):
+            answer = await careless.client.get(f"/cases/x/{one}", headers=token("au", "auditor"))
+            assert (answer.status_code, "all of it" in answer.text) == (status, status == 200)
+
+
+@pytest.mark.parametrize("bound", [Bound.LIST, Bound.CASE, Bound.ASSIGNMENT])
+def test_a_route_that_is_bound_and_never_asks_by_what_does_not_start(bound: Bound) -> None:
+    service = replace(TALLY, routes=replace(TALLY.routes, roles={NOTES: Access(STAFF, bound)}))
+    with pytest.raises(RuntimeError, match="bound to what their caller may see, and never ask what that is"):
+        application(Runtime(service, Settings()))
 
 
 async def test_a_parameter_that_the_route_does_not_have_is_refused_and_named(tally: Running) -> None:

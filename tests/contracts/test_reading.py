@@ -6,18 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.reading import Matter, Sight, scope_of
+from contracts.reading import Knows, Matter, Sight, scope_of
 from contracts.roles import Role, needs_areas
 
 STREET = "CH/shuangqiaozi"
 FAMILY = "dispute.family.violence"
-SENSITIVE = frozenset({FAMILY})
+KNOWS = Knows(frozenset({FAMILY}), "CH", categories=True, units=True, filers=True)
 ORDER = (Sight.HIDDEN, Sight.OUTSIDE, Sight.PART, Sight.WHOLE)
 matters = st.builds(
     Matter,
     st.sampled_from([None, "CH", STREET, f"{STREET}/shuanglin/g001", "CH/shuangqiao", "CH/shengdeng"]),
     st.sampled_from([None, FAMILY, "event.emergency.water-main"]),
     st.frozensets(st.sampled_from(["dept:water", "dept:fire"])),
+    st.booleans(),
 )
 tokens = st.tuples(
     st.sampled_from([(), (STREET,), ("CH",), ("CH/shengdeng", STREET)]), st.sampled_from([(), ("dept:water",)])
@@ -28,8 +29,8 @@ tokens = st.tuples(
 def test_two_roles_see_together_what_either_sees_and_no_more(
     roles: tuple[Role, Role], claims: tuple[tuple[str, ...], tuple[str, ...]], matter: Matter
 ) -> None:
-    alone = [scope_of({role}, *claims, SENSITIVE, "CH").sight(matter) for role in roles]
-    both = scope_of(roles, *claims, SENSITIVE, "CH").sight(matter)
+    alone = [scope_of({role}, *claims, KNOWS).sight(matter) for role in roles]
+    both = scope_of(roles, *claims, KNOWS).sight(matter)
     assert both is max(alone, key=ORDER.index)
 
 
@@ -37,7 +38,7 @@ def test_two_roles_see_together_what_either_sees_and_no_more(
 def test_a_sensitive_case_is_never_said_to_lie_elsewhere(
     role: Role, claims: tuple[tuple[str, ...], tuple[str, ...]], matter: Matter
 ) -> None:
-    sight = scope_of({role}, *claims, SENSITIVE).sight(matter)
+    sight = scope_of({role}, *claims, KNOWS).sight(matter)
     assert not (matter.category == FAMILY and sight is Sight.OUTSIDE)
 
 
@@ -46,12 +47,12 @@ def test_a_sensitive_case_is_never_said_to_lie_elsewhere(
     [((), False), ((STREET,), False), (("ZZ",), False), (("CH",), True), ((STREET, "CH"), True)],
 )
 def test_a_case_that_is_not_placed_yet_is_for_who_has_the_district(areas: tuple[str, ...], sees: bool) -> None:
-    assert (scope_of({"acceptor"}, areas, root="CH").sight(Matter(None)) is Sight.WHOLE) is sees
-    assert scope_of({"auditor"}).sight(Matter(None)) is Sight.WHOLE
+    assert (scope_of({"acceptor"}, areas, (), KNOWS).sight(Matter(None)) is Sight.WHOLE) is sees
+    assert scope_of({"auditor"}, (), (), KNOWS).sight(Matter(None)) is Sight.WHOLE
 
 
 def test_a_path_that_begins_alike_is_another_area() -> None:
-    assert scope_of({"dispatcher"}, ("CH/shuangqiao",)).sight(Matter(STREET)) is Sight.OUTSIDE
+    assert scope_of({"dispatcher"}, ("CH/shuangqiao",), (), KNOWS).sight(Matter(STREET)) is Sight.OUTSIDE
 
 
 @pytest.mark.parametrize(

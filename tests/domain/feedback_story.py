@@ -149,6 +149,15 @@ class Desk:
     def verdicts(self) -> list[Evaluated]:
         return [fact for fact in self.published if isinstance(fact, Evaluated)]
 
+    @property
+    def verdict_id(self) -> str:
+        """The event that is its latest verdict."""
+        return [event.id for event in self.events if isinstance(event.data, Evaluated)][-1]
+
+    def publish(self, *facts: Fact, at: datetime = NOW) -> None:
+        """Facts of its own, as if it had decided so."""
+        self._publish(facts, at, "somebody", at)
+
     def steps(self) -> list[str]:
         return [fact.step for fact in self.published if fact.name == "Progressed"]  # pyright: ignore[reportAttributeAccessIssue]
 

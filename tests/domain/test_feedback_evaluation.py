@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from contracts.feedback import Evaluated
 from contracts.intake import Reopening
 from contracts.triage import Assignment
 from services.feedback.domain.commands import PassCheck
@@ -13,7 +14,6 @@ from services.feedback.views import VIEWS
 from tests.domain.feedback_story import (
     CASE,
     CHECKER,
-    CLOSING,
     HOUR,
     LEAD,
     NOW,
@@ -73,11 +73,28 @@ def test_a_rating_is_kept_with_its_words_and_counts_unless_its_giver_handled_the
 
 def test_a_wish_to_reopen_is_shown_and_changes_no_status() -> None:
     desk = closed()
-    desk.hear(event_of(Reopening(verdict_id=CLOSING, reason="wet again"), 2, NOW + HOUR, "reporter:1"))
+    desk.hear(event_of(Reopening(verdict_id=desk.verdict_id, reason="wet again"), 2, NOW + HOUR, "reporter:1"))
     shown = row(desk, "cases")
     wish = [shown[f"reopening_{what}"] for what in ("requested_at", "requested_by", "reason")]
     assert wish == [NOW + HOUR, "reporter:1", "wet again"]
     assert (shown["status"], desk.steps(), len(desk.verdicts())) == ("closed", ["checking", "verified"], 1)
+
+
+def test_a_wish_to_reopen_is_shown_until_another_verdict() -> None:
+    desk = closed()
+    first = desk.verdict_id
+    desk.hear(event_of(Reopening(verdict_id=first, reason="wet again"), 2, NOW + HOUR, "reporter:1"))
+    for later in (
+        Evaluated(verdict="rework", reason="still wet", failed=(LEAD.id,)),
+        Evaluated(verdict="closed", outcome="forced", reason="pulled down"),
+    ):
+        desk.publish(later)
+        assert row(desk, "cases")["reopening_requested_at"] is None
+    assert row(desk, "cases")["outcome"] == "forced"
+    desk.hear(event_of(Reopening(verdict_id=first, reason="late"), 3, NOW + HOUR, "reporter:1"))
+    assert row(desk, "cases")["reopening_requested_at"] is None, "of the verdict before"
+    desk.hear(event_of(Reopening(verdict_id=desk.verdict_id, reason="again"), 4, NOW + HOUR, "reporter:1"))
+    assert row(desk, "cases")["reopening_reason"] == "again"
 
 
 def test_scores_of_a_case_with_a_late_support() -> None:

@@ -1,21 +1,26 @@
 """Who may read and act on what: every role on every route of the running services, against a rule of a few lines."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
 from chassis.engine.commands import WORDS_A_DAY
 from chassis.service import Service
 from chassis.settings import Settings
+from chassis.store.conditions import Conditions
+from chassis.store.database import Connection
+from chassis.store.locks import lock_alone
 from chassis.store.migrations import migrate
 from chassis.web.roles import ANYONE, SIGNED_IN, Access, Bound, Route
 from chassis.worker import Recorder
@@ -24,10 +29,16 @@ from contracts.feedback import Evaluated
 from contracts.fields import Fact, Place, instant
 from contracts.intake import Rating
 from contracts.progress import Accessed, Forged
-from contracts.roles import Role
+from contracts.reading import Knows, Matter, Sight, scope_of
+from contracts.roles import STAFF as STAFF_ROLES
+from contracts.roles import Role, Sees
 from contracts.triage import Dispatched, Rejected, Withdrawn
 from services.audit.service import build as audit
+from services.dispatch.board import LiveBoard
+from services.dispatch.bodies import UnitFilters
 from services.dispatch.service import build as dispatch
+from services.feedback.service import build as feedback
+from services.intake.callers import CHANNELS
 from services.intake.service import build as intake
 from services.triage.service import build as triage
 from tests.docs.pages import page
@@ -38,7 +49,7 @@ from tests.support import rulings
 from tests.support.facts import case_id, fact_record, report
 from tests.support.fleet import SERVICES
 from tests.support.infrastructure import PASSWORD, Database, execute
-from tests.support.services import Hands, Running, running, token
+from tests.support.services import Hands, Running, eventually, running, token
 
 OWN, OTHER = "dept:water", "dept:fire"
 COMMUNITY = "CH/shuangqiaozi/shuanglin"
@@ -239,7 +250,7 @@ async def test_every_role_reads_and_acts_where_the_declarations_say_and_nowhere_
     wrong: list[str] = []
     async with served(service, empty_database, tmp_path) as (api, cases):
         name = service.name
-        routes = {**reading.declared(name), **reading.shared(name)}
+        routes = {**reading.declared(service), **reading.shared(service)}
         some = next(iter(cases))
         for (route, access), asker in product(routes.items(), ASKERS):
             method, path = route
@@ -412,6 +423,25 @@ async def test_an_access_is_asked_for_by_staff_with_a_reason_and_of_a_case_that_
         assert await steps_of(api, case) == []
         rows = await api.runtime.database.fetch("SELECT FROM streams")
         assert len(rows) == len(cases)
+
+
+@DECIDING
+async def test_who_is_granted_an_access_can_use_it_and_nobody_else_is(
+    service: Service, empty_database: Database, tmp_path: Path
+) -> None:
+    hidden = Kind(False, False, True)
+    async with served(service, empty_database, tmp_path, kinds=[hidden]) as (api, cases):
+        case = case_of(hidden, cases)
+        granted: set[str] = set()
+        for role in STAFF_ROLES:
+            who = token(f"curious {role}", role, areas=(COMMUNITY,))
+            answer = await api.client.post("/access", headers=who, json={"case_id": case, "reason": "the mayor asks"})
+            assert answer.status_code in (201, 403), answer.text
+            read = await api.client.get(path_of(READ[service.name], case), headers=who)
+            assert (read.status_code == 200) is (answer.status_code == 201), role
+            granted |= {role} if answer.status_code == 201 else set()
+        assert STAFF_ROLES - granted == ({Role.HANDLING_UNIT} if service.name == "triage" else set())
+        assert len(await steps_of(api, case)) == len(granted)
 
 
 async def test_audit_honours_the_accesses_that_stand_in_its_log(
@@ -678,6 +708,43 @@ async def test_of_a_case_that_turned_out_to_be_sensitive_a_unit_sees_only_what_i
             assert open_now.status_code == (404 if how == "cancelled" and service.name == "dispatch" else 200), how
 
 
+@pytest.mark.parametrize("later", LATER, ids=["sensitive", "elsewhere"])
+async def test_a_figure_counts_no_case_that_its_list_hides_today(
+    empty_database: Database, district_folder: Path, tmp_path: Path, later: Kind
+) -> None:
+    """Whatever the case was when it was returned, due or rated."""
+    first, case, clock = Kind(True, True, False), case_id(), Hands(SAID + timedelta(days=1))
+    settings = Settings.model_validate({"CASEGRID_DISTRICT": district_folder})
+    async with served(feedback(settings), empty_database, tmp_path, clock, kinds=[]) as (api, _):
+        rounds = [(given_out(case, first, round=n), ended(case, first, "returned", f"{n}.1")) for n in (1, 2)]
+        await heard(
+            api,
+            case,
+            *(fact for facts in rounds for fact in facts),
+            given_out(case, first, round=3),
+            Rating(rating=2, verdict_id=case_id()),
+        )
+
+        async def figures(who: dict[str, str], **query: Any) -> dict[str, tuple[int, int]]:
+            """Indicator -> its number, and how many cases its list has."""
+            answer = await api.client.get("/indicators", headers=who, params={"by": "all", **query})
+            found: dict[str, tuple[int, int]] = {}
+            for group in answer.json()["items"]:
+                for name in ("closing_rate", "dispatch_accuracy", "satisfaction"):
+                    one = group["indicators"][name]
+                    behind = await api.client.get(one["cases"], headers=who)
+                    found[name] = (one["of"], len(behind.json()["items"]))
+            return found
+
+        dispatcher, chief = token("x", "dispatcher", areas=(COMMUNITY,)), token("chief", "shift_leader")
+        everything = {"closing_rate": (1, 1), "dispatch_accuracy": (2, 1), "satisfaction": (1, 1)}
+        assert await figures(dispatcher) == everything
+        await heard(api, case, *(given_out(case, first, round=n) for n in (1, 2, 3)), given_out(case, later, round=4))
+        assert await figures(dispatcher) == {}
+        assert await figures(dispatcher, by="area", level="grid") == {}
+        assert (await figures(chief))["dispatch_accuracy"] == (2, 1)
+
+
 async def test_a_stored_answer_is_not_given_to_who_may_no_longer_read_the_case(
     empty_database: Database, district_folder: Path, tmp_path: Path
 ) -> None:
@@ -704,7 +771,34 @@ async def test_nobody_merges_into_a_case_outside_their_areas(
         headers = {**who, "if-match": (await api.client.get(f"/cases/{case}", headers=who)).headers["etag"]}
         body = {"merge_into": into, "reason": "the same"}
         answer = await api.client.post(f"/cases/{case}/ruling", headers=headers, json=body)
-        assert (answer.status_code, answer.json()["rule"]) == (409, "merge.outside")
+        assert (answer.status_code, answer.json()["title"]) == (403, "Forbidden")
+
+
+async def test_what_is_merged_takes_the_kind_that_its_target_has_at_that_moment(
+    empty_database: Database, district_folder: Path, tmp_path: Path
+) -> None:
+    """The target is classified by another transaction while the ruling waits for it."""
+    settings = Settings.model_validate({"CASEGRID_DISTRICT": district_folder})
+    async with served(triage(settings), empty_database, tmp_path, kinds=[Kind(True, False, False)]) as (api, cases):
+        case, [into], chief = case_id(), cases, token("chief", "shift_leader")
+        await api.runtime.inbox.process([fact_record(case, report("zzz", place=Place(area=INSIDE)))])
+        headers = {**chief, "if-match": (await api.client.get(f"/cases/{case}", headers=chief)).headers["etag"]}
+        body = {"merge_into": into, "reason": "the same"}
+        ruling = api.client.post(f"/cases/{case}/ruling", headers=headers, json=body)
+
+        async def classified(connection: Connection) -> asyncio.Task[httpx.Response]:
+            await lock_alone(connection)
+            ruled = asyncio.create_task(ruling)
+            await eventually(waits_for_a_lock, what="the ruling at the lock")
+            await connection.execute("UPDATE cases SET category = $1 WHERE case_id = $2", SENSITIVE, into)
+            return ruled
+
+        async def waits_for_a_lock() -> bool:
+            row = await api.runtime.database.fetchrow("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            return row is not None and row[0] > 0
+
+        answer = await (await api.runtime.database.transact(classified))
+        assert answer.json()["ruling"]["category"] == SENSITIVE
 
 
 async def test_what_is_merged_into_a_case_does_not_give_a_sensitive_one_away(
@@ -817,6 +911,94 @@ async def test_the_live_board_counts_what_its_client_may_see(
             assert message["board"]["open"] == len(seen), asker
 
 
+async def test_the_live_board_says_nothing_of_cases_that_its_client_may_not_see(
+    empty_database: Database, district_folder: Path, tmp_path: Path
+) -> None:
+    settings = Settings.model_validate({"CASEGRID_DISTRICT": district_folder})
+    ordinary, hidden = Kind(True, True, False), Kind(True, True, True)
+    async with served(dispatch(settings), empty_database, tmp_path, kinds=[ordinary, hidden]) as (api, cases):
+        runtime, case, secret = api.runtime, case_of(ordinary, cases), case_of(hidden, cases)
+        scope = scope_of([Role.DISPATCHER], [COMMUNITY], [], runtime.knows)
+        board = LiveBoard(runtime.database, runtime.changes, runtime.clock, UnitFilters(), scope)
+        chief = token("chief", "shift_leader")
+
+        async def note(of: str) -> None:
+            url = f"/assignments/{of}.1.1/note"
+            assert (await api.client.post(url, headers=chief, json={"note": "seen"})).status_code == 200
+
+        async with aclosing(board.messages()) as parts:
+            assert await anext(parts) == b"retry: 1000\n\n"
+            assert (await anext(parts)).startswith(b"id: 1\nevent: snapshot")
+            waiting = asyncio.ensure_future(anext(parts))
+            async with runtime.changes.listen() as changes:
+                for _ in range(3):
+                    await note(secret)
+                    assert await asyncio.wait_for(changes.get(), 20) == {secret}
+                    assert not waiting.done()
+            await note(case)
+            said = await asyncio.wait_for(waiting, 20)
+            assert said.startswith(b"id: 2\nevent: change")
+            assert [one["case_id"] for one in json.loads(said.split(b"data: ")[1])["assignments"]] == [case]
+            waiting = asyncio.ensure_future(anext(parts))
+            await runtime.inbox.process([fact_record(case, given_out(case, hidden, round=2), sequence=2)])
+            said = await asyncio.wait_for(waiting, 20)
+            data = json.loads(said.split(b"data: ")[1])
+            assert (data["assignments"], data["board"]["open"]) == ([], 0), "it is gone, and that is seen"
+
+
+def test_the_roles_that_file_reports_are_those_that_see_what_they_filed() -> None:
+    assert {role for role in Role if Sees.OWN in role.sees} == CHANNELS.keys()
+
+
+COMBINED = [
+    (roles, areas, units, by)
+    for roles in ((), *combinations(Role, 1), (Role.DISPATCHER, Role.HANDLING_UNIT), (Role.REPORTER, Role.ACCEPTOR))
+    for areas in ((), (COMMUNITY,), ("CH/shuangqiaozi",), ("CH",), ("CH", "CH/shengdeng"))
+    for units in ((), (OWN,))
+    for by in (~Sees(0), Sees.PLACED)
+]
+
+
+async def test_the_rule_in_sql_finds_the_cases_that_the_rule_shows(empty_database: Database) -> None:
+    """Of every kind of row, for every kind of caller, in services of every knowledge."""
+    values = product(
+        (None, "CH", "CH/shuangqiaozi", COMMUNITY, f"{COMMUNITY}x", INSIDE, OUTSIDE, "CH/shengdeng"),
+        (None, OPEN_TO_ALL, SENSITIVE),
+        ((), (OWN,), (OTHER,)),
+        (False, True),
+        (False, True),
+    )
+    matters = [
+        Matter(area, kind, frozenset(units), frozenset(units if works else ()), own)
+        for area, kind, units, works, own in values
+    ]
+    connection = await asyncpg.connect(empty_database.admin_url)
+    try:
+        await connection.execute(
+            "CREATE TEMP TABLE known (n int, area text, category text, unit text, works boolean, own boolean)"
+        )
+        rows = [
+            (n, one.area, one.category, next(iter(one.units), None), bool(one.working), one.own)
+            for n, one in enumerate(matters)
+        ]
+        await connection.copy_records_to_table("known", records=rows)
+        for told, units, filers in product((True, False), repeat=3):
+            knows = Knows(frozenset({SENSITIVE}), "CH", categories=told, units=units, filers=filers)
+            for roles, areas, theirs, by in COMBINED:
+                scope = scope_of(roles, areas, theirs, knows, by)
+                wanted = Conditions()
+                own = ["own"] if scope.own else []
+                if scope.units:
+                    plain = wanted.not_sensitive(scope)
+                    own.append(f"unit = ANY({wanted.place(sorted(scope.units))}::text[]) AND (works OR {plain})")
+                wanted.visible(scope, " OR ".join(own) or None)
+                found = await connection.fetch(f"SELECT n FROM known WHERE {wanted.where}", *wanted.arguments)
+                due = {n for n, one in enumerate(matters) if scope.sight(one) in (Sight.WHOLE, Sight.PART)}
+                assert {row["n"] for row in found} == due, (roles, areas, theirs, by, knows)
+    finally:
+        await connection.close()
+
+
 async def test_a_role_that_only_reads_does_not_widen_where_another_acts(
     empty_database: Database, district_folder: Path, tmp_path: Path
 ) -> None:
@@ -843,10 +1025,10 @@ async def steps_of(api: Running, case: str) -> list[dict[str, Any]]:
     return [one for one in found if one["data"].get("step") == "accessed"]
 
 
-def test_the_page_has_the_table_that_the_declarations_give() -> None:
-    printed = page("security/routes.md")
-    missing = [row for row in reading.rows() if row not in printed]
+def test_the_page_has_the_table_that_the_declarations_give(district_folder: Path) -> None:
+    printed, rows = page("security/routes.md"), [*reading.rows(district_folder)]
+    missing = [row for row in rows if row not in printed]
     assert missing == [], "`python -m tests.services.reading` prints the table"
     assert [line for line in printed.splitlines() if line.startswith("| ") and "` | " in line and "/" in line] == [
-        row for row in reading.rows() if "/" in row
+        row for row in rows if "/" in row
     ]

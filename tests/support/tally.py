@@ -27,6 +27,7 @@ from contracts.fields import Attachment
 from contracts.intake import NewReport, Supplement, Withdrawal
 from contracts.notice import AcceptanceNotice
 from contracts.progress import CheckOverdue, Failed, Verified
+from contracts.reading import Knows
 from contracts.reference import Partner
 from contracts.times import Counted, counted
 
@@ -205,7 +206,6 @@ TALLY = Service(
     model=MODEL,
     routes=Routes(router, {("POST", "/cases/{case_id}/notes"): Access(SIGNED_IN, Bound.NOTHING)}, {}),
     migrations=MIGRATIONS,
-    sensitive=frozenset(),
-    root="CH",
-    matter=None,
+    knows=Knows(frozenset(), "CH", categories=True, units=False, filers=False),
+    has=None,
 )

@@ -115,11 +115,6 @@ class Assignment:
         return self.candidates if self.holder is None else (self.holder,)
 
     @property
-    def readers(self) -> frozenset[str]:
-        """The units whose people may read it: they have it, had it, or are offered it now."""
-        return frozenset(self.had) | frozenset(self.candidates_now if self.end is None else (self.unit,))
-
-    @property
     def workers(self) -> tuple[str, ...]:
         """The units that work on it, are offered it now, or have done it; not those that gave it back or on."""
         if self.end is None:

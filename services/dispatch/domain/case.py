@@ -57,6 +57,11 @@ class Case:
     partners: Mapping[str, PartnerRecord] = field(default_factory=dict[str, PartnerRecord])
 
     @property
+    def known(self) -> bool:
+        """Whether triage has ruled on it: what comes before that makes no case here."""
+        return self.standing.status is not None and (self.ruling is not None or self.ended_by is not None)
+
+    @property
     def closed(self) -> bool:
         """Whether feedback's last verdict closed it."""
         return self.verdict == "closed"

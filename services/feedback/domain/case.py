@@ -116,6 +116,8 @@ class OpenCheck:
 class Closing:
     """The verdict that ended the case."""
 
+    verdict_id: str
+    """The event that says so."""
     outcome: CaseOutcome
     at: datetime
     recorded_at: datetime
@@ -141,6 +143,8 @@ class Rated:
 class Requested:
     """The wish of whoever reported it that the closed case be taken up again."""
 
+    verdict_id: str
+    """The verdict that it doubts."""
     reason: str
     by: str | None
     at: datetime
@@ -163,8 +167,8 @@ class Case:
     closing: Closing | None = None
     ratings: Mapping[str, Rated] = field(default_factory=dict[str, Rated])
     """Person -> rating."""
-    reopening: Requested | None = None
-    """The latest wish to reopen the case."""
+    requested: Requested | None = None
+    """The latest wish to reopen the case, whatever became of the case since."""
     standing: Standing = field(default_factory=Standing)
     """What the public status follows from."""
 
@@ -172,6 +176,18 @@ class Case:
     def ruling(self) -> Ruling | None:
         """The dispatching ruling in force: that of the newest round."""
         return self.rulings[-1] if self.rulings else None
+
+    @property
+    def reopening(self) -> Requested | None:
+        """The wish to reopen the case, while the verdict that it doubts is the closing."""
+        if self.requested is None or self.closing is None:
+            return None
+        return self.requested if self.requested.verdict_id == self.closing.verdict_id else None
+
+    @property
+    def known(self) -> bool:
+        """Whether it is known as a case: not only ends and extensions are."""
+        return self.ruling is not None or self.closing is not None
 
     @property
     def retrospective(self) -> bool:
@@ -206,8 +222,8 @@ def _folded(case: Case, event: Event[Any]) -> Case:
             if rater in case.ratings and case.ratings[rater].given.verdict_id == given.verdict_id:
                 return case  # feedback took it itself once, of which intake does not know
             return replace(case, ratings={**case.ratings, rater: Rated(given, event.time)})
-        case Reopening(reason=reason):
-            return replace(case, reopening=Requested(reason, event.actor, event.time))
+        case Reopening(verdict_id=verdict_id, reason=reason):
+            return replace(case, requested=Requested(verdict_id, reason, event.actor, event.time))
         case data if isinstance(data, FeedbackStep):
             return _after_step(case, data, event)
         case _:  # an upheld case goes on as it was
@@ -289,11 +305,13 @@ def _evaluated(case: Case, evaluated: Evaluated, event: Event[Any]) -> Case:
     if evaluated.verdict == "rework":
         failed = [_assignment(case, name) for name in evaluated.failed]
         marked = {one.assignment_id: replace(one, failed_at=one.failed_at or event.time) for one in failed}
-        return replace(case, checking=None, assignments={**case.assignments, **marked}, reworks=case.reworks + 1)
+        assignments = {**case.assignments, **marked}
+        return replace(case, checking=None, closing=None, assignments=assignments, reworks=case.reworks + 1)
     if evaluated.outcome is None or case.closing is not None:
         return case
     answers = lead(case)
     closing = Closing(
+        verdict_id=event.id,
         outcome=evaluated.outcome,
         at=event.time,
         recorded_at=event.recordedtime,

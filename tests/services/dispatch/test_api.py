@@ -358,7 +358,7 @@ async def test_what_nobody_acknowledges_is_offered_waits_in_the_queue_and_is_han
     clock.advance(minutes=10)
     await eventually(lambda: offered(dispatch, name), what="the offer")
     assert [one["assignment_id"] for one in await items(dispatch, f"/assignments?unit={CENTRAL}", DISTRICT)] == [name]
-    both = Scope(units=frozenset({"dept:water", CENTRAL}))
+    both = Scope(dispatch.runtime.knows, units=frozenset({"dept:water", CENTRAL}))
     found = await assignments(dispatch.runtime.database, AssignmentFilters(status="open"), both, clock())
     assert sorted(one["assignment_id"] for one in found["items"]) == sorted([name, f"{other}.1.1"])
     board = await get(dispatch, "/board")
@@ -601,7 +601,7 @@ async def test_a_caller_has_so_many_streams_open_and_no_more(dispatch: Running) 
 async def test_a_silent_stream_has_a_heartbeat(dispatch: Running) -> None:
     async def heartbeat() -> bool:
         runtime = dispatch.runtime
-        board = LiveBoard(runtime.database, runtime.changes, runtime.clock, UnitFilters(), Scope())
+        board = LiveBoard(runtime.database, runtime.changes, runtime.clock, UnitFilters(), Scope(runtime.knows))
         async with aclosing(board.messages(heartbeat_seconds=0.05)) as parts:
             async for part in parts:
                 if part.startswith(b": heartbeat"):

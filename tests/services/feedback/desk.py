@@ -77,7 +77,11 @@ async def rate(feedback: Running, case: str, at: datetime, rating: int, by: str 
 
 async def ask_to_reopen(feedback: Running, case: str, at: datetime, reason: str = "wet again") -> None:
     """Intake says that its reporter asks to reopen the case."""
-    await take(feedback, record(case, Reopening(verdict_id=CLOSING, reason=reason), at, actor="reporter:1"))
+    last = "SELECT event_id FROM events WHERE stream_id = $1 AND own AND topic = 'Evaluated' ORDER BY version DESC"
+    row = await feedback.runtime.database.fetchrow(last, case)
+    assert row is not None
+    wish = Reopening(verdict_id=row["event_id"], reason=reason)
+    await take(feedback, record(case, wish, at, actor="reporter:1"))
 
 
 async def waiting(feedback: Running, at: datetime = NOW, **more: Any) -> str:
