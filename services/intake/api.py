@@ -384,9 +384,11 @@ def _item(
     `chosen` has the reports that the caller filed, each with the category that they chose.
     """
     item = {name: row[name] for name in REPORTS.columns} | {"own_status": row["status"]}
-    if not leaders:
+    if row["merged_into"] is None:
         return item
     filed_it, seen = row["case_id"] in chosen, {scope.sight(_matter(leader, None)) for leader in leaders}
+    if not leaders and not scope.whole:  # it is not known here, and may be sensitive
+        seen = {Sight.HIDDEN}
     item["reason"] = None  # it may quote the leader's reporter
     if Sight.HIDDEN in seen:
         item["merged_into"] = None
@@ -395,7 +397,7 @@ def _item(
         item["category"] = chosen[row["case_id"]]
     elif row["category"] in scope.knows.sensitive and not scope.confidential:
         item["category"] = None
-    if filed_it or seen == {Sight.WHOLE}:
+    if leaders and (filed_it or seen == {Sight.WHOLE}):
         item |= {name: leaders[-1][name] for name in ("status", "outcome", "closed_at")}
     return item
 

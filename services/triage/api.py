@@ -124,7 +124,8 @@ async def rule_on_case(
     after a return, the units, if none is left above (`ruling.units`). Units that are named must take over all returned
     work (`ruling.incomplete`), and only such work (`ruling.replaces`). A case cannot be merged into itself
     (`merge.self`), nor into one that is over (`merge.target`) or that the caller may not read (403, 404).
-    What is merged into a sensitive case takes its category, and is hidden as that case is.
+    A sensitive case is merged into a sensitive one only (`merge.sensitive`); what is merged into one takes its
+    category, and is hidden as that case is.
     """
     if body.area is not None:
         reader.require_area(body.area)

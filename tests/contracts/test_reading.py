@@ -18,6 +18,7 @@ matters = st.builds(
     st.sampled_from([None, "CH", STREET, f"{STREET}/shuanglin/g001", "CH/shuangqiao", "CH/shengdeng"]),
     st.sampled_from([None, FAMILY, "event.emergency.water-main"]),
     st.frozensets(st.sampled_from(["dept:water", "dept:fire"])),
+    st.frozensets(st.sampled_from(["dept:water", "dept:fire"])),
     st.booleans(),
 )
 tokens = st.tuples(
@@ -49,6 +50,14 @@ def test_a_sensitive_case_is_never_said_to_lie_elsewhere(
 def test_a_case_that_is_not_placed_yet_is_for_who_has_the_district(areas: tuple[str, ...], sees: bool) -> None:
     assert (scope_of({"acceptor"}, areas, (), KNOWS).sight(Matter(None)) is Sight.WHOLE) is sees
     assert scope_of({"auditor"}, (), (), KNOWS).sight(Matter(None)) is Sight.WHOLE
+
+
+@pytest.mark.parametrize(("category", "sight"), [(FAMILY, Sight.HIDDEN), ("dispute.neighbour.quarrel", Sight.PART)])
+def test_who_gave_back_the_work_of_a_sensitive_case_does_not_see_it(category: str, sight: Sight) -> None:
+    units = frozenset({"dept:water", "dept:fire"})
+    matter = Matter(STREET, category, units, working=frozenset({"dept:fire"}))
+    for unit, seen in (("dept:water", sight), ("dept:fire", Sight.PART)):
+        assert scope_of({"partner"}, (), [unit], KNOWS).sight(matter) is seen
 
 
 def test_a_path_that_begins_alike_is_another_area() -> None:
