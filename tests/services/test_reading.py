@@ -960,7 +960,7 @@ COMBINED = [
 
 
 async def test_the_rule_in_sql_finds_the_cases_that_the_rule_shows(empty_database: Database) -> None:
-    """Of every kind of row, for every kind of caller, in services of every knowledge."""
+    """Of every kind of row, for every kind of caller, where every category is heard of and where not."""
     values = product(
         (None, "CH", "CH/shuangqiaozi", COMMUNITY, f"{COMMUNITY}x", INSIDE, OUTSIDE, "CH/shengdeng"),
         (None, OPEN_TO_ALL, SENSITIVE),
@@ -982,8 +982,8 @@ async def test_the_rule_in_sql_finds_the_cases_that_the_rule_shows(empty_databas
             for n, one in enumerate(matters)
         ]
         await connection.copy_records_to_table("known", records=rows)
-        for told, units, filers in product((True, False), repeat=3):
-            knows = Knows(frozenset({SENSITIVE}), "CH", categories=told, units=units, filers=filers)
+        for told in (True, False):
+            knows = Knows(frozenset({SENSITIVE}), "CH", categories=told, units=True, filers=True)
             for roles, areas, theirs, by in COMBINED:
                 scope = scope_of(roles, areas, theirs, knows, by)
                 wanted = Conditions()
