@@ -103,7 +103,7 @@ def _token(plan: Plan, options: argparse.Namespace) -> int:
     if not areas and needs_areas(roles):
         areas = [*whole_district(plan.district)]
         print(instead_of_areas(roles, areas), file=sys.stderr)
-    if os.environ.get("CASEGRID_JWKS"):
+    if plan.passed_on.get("CASEGRID_JWKS"):
         print(
             "warning: only the keys that CASEGRID_JWKS names are accepted, and this token has another", file=sys.stderr
         )

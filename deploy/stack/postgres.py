@@ -185,10 +185,21 @@ def data_folder(wanted: Path) -> Path:
     return _elsewhere(wanted) / wanted.name
 
 
-def _elsewhere(wanted: Path) -> Path:
+def existing_data(wanted: Path) -> Path | None:
+    """The data folder, if there is one. Makes nothing."""
+    user = unprivileged()
+    here = user is None or _reaches(wanted.parent, user)
+    data = wanted if here else _place(wanted) / wanted.name
+    return data if data.exists() else None
+
+
+def _place(wanted: Path) -> Path:
     """The same at every start, and for this folder only."""
-    name = f"casegrid-{hashlib.sha256(str(wanted).encode()).hexdigest()[:12]}"
-    folder = Path("/var/tmp") / name
+    return Path("/var/tmp") / f"casegrid-{hashlib.sha256(str(wanted).encode()).hexdigest()[:12]}"
+
+
+def _elsewhere(wanted: Path) -> Path:
+    folder = _place(wanted)
     folder.mkdir(mode=0o755, exist_ok=True)
     if folder.stat().st_uid != os.getuid() or folder.is_symlink():
         raise Problem(f"{folder} belongs to somebody else: remove it, or move the project out of {Path.home()}")

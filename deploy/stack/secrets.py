@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.stack.plan import SERVICES
-from deploy.stack.postgres import ADMIN, data_folder
+from deploy.stack.postgres import ADMIN, existing_data
 from deploy.stack.problem import Problem
 from deploy.stack.token import key_set
 
@@ -89,7 +89,7 @@ def _missing(known: Mapping[str, Any]) -> list[str]:
 def _refuse_to_invent(run: Path, known: Mapping[str, Any]) -> None:
     """Raises `Problem` where something is lost that must be as it was."""
     lost, path = "put the file back from a backup", run / FILE
-    if ADMIN not in known.get("postgres", {}) and (cluster := data_folder(run.parent / "postgres")).exists():
+    if ADMIN not in known.get("postgres", {}) and (cluster := existing_data(run.parent / "postgres")):
         raise Problem(
             f"{path} lacks the password of the database's administrator, with which {cluster} was made: {lost};"
             " `make reset` would drop the data and make all of it anew"

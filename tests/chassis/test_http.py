@@ -1,6 +1,7 @@
 """Commands over HTTP: decided once per idempotency key, refused by name, guarded by role, limited in size and rate."""
 
 import asyncio
+import hashlib
 import json
 import re
 from collections.abc import AsyncIterator
@@ -77,6 +78,19 @@ async def test_the_same_key_and_body_give_the_stored_answer_and_another_body_422
     assert again.headers["idempotency-replayed"] == "true"
     assert other.json()["errors"][0]["field"] == "Idempotency-Key"
     assert (await tally.client.post(f"/cases/{case}/notes", json={"text": "c"})).json()["notes"] == 3
+
+
+async def test_a_request_that_was_stored_before_fingerprints_had_a_key_is_known_by_its_own(
+    tally: Running, case: str
+) -> None:
+    path, headers = f"/cases/{case}/notes", {"idempotency-key": "k1"}
+    request = tally.client.build_request("POST", path, json={"text": "a"}, headers=headers)
+    former = hashlib.sha256(f"POST {path}\n".encode() + request.content).hexdigest()
+    row = "INSERT INTO idempotency (caller, key, fingerprint, status, body, version) VALUES ('li', 'k1', $1, 201, $2, 7)"
+    await tally.runtime.database.transact(lambda connection: connection.execute(row, former, b'{"stored": true}'))
+    again = await tally.client.send(request)
+    assert (again.status_code, again.json(), again.headers["etag"]) == (201, {"stored": True}, '"7"')
+    assert (await tally.client.post(path, json={"text": "b"}, headers=headers)).status_code == 422
 
 
 async def test_a_stored_answer_keeps_the_version_it_was_given_with(tally: Running, case: str) -> None:

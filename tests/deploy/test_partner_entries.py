@@ -107,6 +107,11 @@ def test_a_partner_that_is_registered_no_longer_may_say_nothing_for_nobody_and_t
     assert after.by_id["hotline"] == two.by_id["hotline"]
     assert retired(two, "stranger") is two
     assert retired(after, "water") is after
+    with pytest.raises(Unacceptable) as raised:
+        with_entry(after, Wanted("water"), UNITS, KEY)
+    words = "says: water is registered no longer: name SAYS and UNITS (--says, --units) to register it again"
+    assert raised.value.findings == (words,)
+    assert with_entry(after, WATER, UNITS, KEY).by_id["water"].units == WATER.units
 
 
 async def test_a_file_that_is_not_there_registers_nobody(tmp_path: Path) -> None:

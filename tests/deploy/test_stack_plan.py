@@ -145,7 +145,8 @@ def test_new_passwords_of_the_broker_leave_the_others_and_those_of_a_database_th
 ) -> None:
     run = tmp_path / "run"
     first = secrets.load(run)
-    postgres.data_folder(tmp_path / "postgres").mkdir()
+    data = postgres.data_folder(tmp_path / "postgres")
+    data.mkdir()
     renewed = secrets.renew_broker(run)
     assert secrets.load(run) == renewed == replace(first, kafka=renewed.kafka)
     assert not {*renewed.kafka.values()} & {*first.kafka.values()}
@@ -153,7 +154,9 @@ def test_new_passwords_of_the_broker_leave_the_others_and_those_of_a_database_th
     (run / secrets.FILE).unlink()
     with pytest.raises(Problem, match="lacks the password of the database's administrator"):
         secrets.load(run)
-    postgres.data_folder(tmp_path / "postgres").rmdir()
+    data.rmdir()
+    if data.parent != tmp_path:
+        data.parent.rmdir()
 
 
 def test_the_password_of_a_database_that_lies_elsewhere_is_not_made_up_either(

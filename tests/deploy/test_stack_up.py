@@ -176,6 +176,12 @@ def test_a_busy_port_stops_up_before_anything_runs(stack: Stack) -> None:
         ),
         ("postgres", {"DATABASE_URL": "postgresql://me:secret@127.0.0.1:1/x"}, "PostgreSQL at 127.0.0.1:1 does not"),
         ("postgres,intake", {"CASEGRID_BATCH": "lots"}, "CASEGRID_BATCH is 'lots': "),
+        ("postgres,intake", {"CASEGRID_JWKS": "/nowhere.json"}, "CASEGRID_JWKS: /nowhere.json can't be read: No such"),
+        (
+            "postgres,intake",
+            {"CASEGRID_JWKS": "{folder}/broken/policy.json"},
+            "broken/policy.json is no usable key set: ",
+        ),
         (
             "postgres,intake",
             {"CASEGRID_DISTRICT": "/nowhere"},
@@ -239,5 +245,7 @@ def test_only_adds_and_what_fails_at_its_start_is_named_with_the_reason(stack: S
     assert refused.stderr == "CASEGRID_POOL is '1000': must be 100 or less\n"
     refused = stack.run("up", CASEGRID_LOG_LEVEL="verbose")
     assert refused.stderr.startswith("CASEGRID_LOG_LEVEL is 'verbose': must be one of DEBUG, INFO")
+    refused = stack.run("up", CASEGRID_PSEUDONYM_KEY="another key of pseudonyms, for all it is worth")
+    assert "CASEGRID_PSEUDONYM_KEY is set in this command, and not set in what runs" in refused.stderr
     assert stack.run("up", INTAKE_PORT=str(ports.free())).returncode == 1
     assert stack.status() == running

@@ -69,6 +69,8 @@ def test_a_rating_is_kept_with_its_words_and_counts_unless_its_giver_handled_the
         desk.hear(rating)
     assert ratings(desk) == [(rater, 1, "still wet", counts)]
     assert desk.published == before, "no verdict follows from it"
+    desk.hear(event_of(rated(5, "dry", **given), 3, NOW + HOUR, rater))
+    assert ratings(desk) == [(rater, 1, "still wet", counts)], "feedback took the first itself, before intake did"
 
 
 def test_a_wish_to_reopen_is_shown_and_changes_no_status() -> None:

@@ -74,6 +74,13 @@ async def test_a_key_set_that_cannot_be_had_is_not_located(
     where = where.format(folder=tmp_path)
     async with lost(service, hidden(tmp_path, CASEGRID_JWKS=where)) as client:
         answer = await client.get("/me", headers=token("li", "dispatcher"))
+        for who in (OPERATOR, {}):
+            ready = await client.get("/ready", headers=who)
+            assert_silent(ready)
+            assert ready.json()["parts"].keys() == {"keys"}, "nobody can show that they may know more"
+            assert ready.json()["parts"]["keys"].startswith("the key set cannot be used")
+            alive = await client.get("/health", headers=who)
+            assert (alive.status_code, alive.json()) == (200, {"alive": True})
     assert_silent(answer)
     assert answer.json()["cause"].startswith("the key set cannot be used")
     assert where in caplog.text
