@@ -5,7 +5,7 @@ is held back. What the facts mean together is derived when it is asked for.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, assert_never
 
@@ -17,6 +17,7 @@ from contracts.fields import EARLIEST, LATEST
 from contracts.homes import partner_subject
 from contracts.intake import Rating, Reopening
 from contracts.progress import Checking, CheckOverdue, Extended, Failed, FeedbackStep, Verified
+from contracts.states import altered
 from contracts.status import Standing
 from contracts.triage import Because, Check, Dispatched, Merged, Rejected, Withdrawn
 
@@ -54,7 +55,7 @@ class Extension:
     due_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Assignment:
     """An assignment, as far as it is known: its plan may come after its extensions and its end."""
 
@@ -103,7 +104,7 @@ class Assignment:
         return self.end.resolved.late_by_seconds if self.end is not None else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class OpenCheck:
     """The work is done and waits for its check since then; in a retrospective case since the work was done."""
 
@@ -146,7 +147,7 @@ class Requested:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Case:
     """Everything feedback decides and answers by."""
 
@@ -181,7 +182,8 @@ class Case:
 
 def evolve(case: Case, event: Event[Any]) -> Case:
     """The case after an event; an event that says nothing new leaves it as it is."""
-    return replace(_folded(case, event), standing=status.evolve(case.standing, event))
+    folded, standing = _folded(case, event), status.evolve(case.standing, event)
+    return folded if standing is case.standing else altered(folded, standing=standing)
 
 
 def _folded(case: Case, event: Event[Any]) -> Case:
@@ -189,7 +191,7 @@ def _folded(case: Case, event: Event[Any]) -> Case:
         case Dispatched() as ruling:
             return _dispatched(case, ruling, event.time)
         case Merged() | Rejected() | Withdrawn() as ended:  # the verdict that follows says everything else
-            return replace(
+            return altered(
                 case,
                 category=ended.category or case.category,
                 area=ended.area or case.area,
@@ -202,9 +204,9 @@ def _folded(case: Case, event: Event[Any]) -> Case:
         case Evaluated() as evaluated:
             return _evaluated(case, evaluated, event)
         case Rating() as given:
-            return replace(case, ratings={**case.ratings, event.actor or event.source: Rated(given, event.time)})
+            return altered(case, ratings={**case.ratings, event.actor or event.source: Rated(given, event.time)})
         case Reopening(reason=reason):
-            return replace(case, reopening=Requested(reason, event.actor, event.time))
+            return altered(case, reopening=Requested(reason, event.actor, event.time))
         case data if isinstance(data, FeedbackStep):
             return _after_step(case, data, event)
         case _:  # an upheld case goes on as it was
@@ -214,9 +216,9 @@ def _folded(case: Case, event: Event[Any]) -> Case:
 def _after_step(case: Case, step: FeedbackStep, event: Event[Any]) -> Case:
     match step:
         case Checking(due_at=due_at):
-            return replace(case, checking=OpenCheck(_checking_since(case, event.time), due_at))
+            return altered(case, checking=OpenCheck(_checking_since(case, event.time), due_at))
         case CheckOverdue():
-            return case if case.checking is None else replace(case, checking=replace(case.checking, overdue=True))
+            return case if case.checking is None else altered(case, checking=altered(case.checking, overdue=True))
         case Verified() | Failed():  # the verdict follows
             return case
         case _:
@@ -228,14 +230,14 @@ def _dispatched(case: Case, ruling: Dispatched, at: datetime) -> Case:
     for plan in ruling.plan:
         known = _assignment(case, plan.id)
         if known.plan is None:
-            assignments[plan.id] = replace(
+            assignments[plan.id] = altered(
                 known, plan=plan, round=ruling.round, because=ruling.because, dispatched_at=at
             )
     rulings = _with_ruling(case.rulings, ruling, at)
     area, category = rulings[-1].area, rulings[-1].category
-    after = replace(case, rulings=rulings, area=area, category=category, assignments=assignments)
+    after = altered(case, rulings=rulings, area=area, category=category, assignments=assignments)
     # Work added while the case waits for its check makes the check wait for that work.
-    return after if after.checking is None or ready(after) else replace(after, checking=None)
+    return after if after.checking is None or ready(after) else altered(after, checking=None)
 
 
 def _with_ruling(rulings: tuple[Ruling, ...], ruling: Dispatched, at: datetime) -> tuple[Ruling, ...]:
@@ -261,12 +263,12 @@ def _extended(case: Case, extended: Extended, at: datetime) -> Case:
     if any(one.count == extended.count for one in known.extensions):
         return case
     extensions = (*known.extensions, Extension(extended.count, at, extended.due_at))
-    return _with(case, replace(known, extensions=tuple(sorted(extensions, key=lambda one: one.count))))
+    return _with(case, altered(known, extensions=tuple(sorted(extensions, key=lambda one: one.count))))
 
 
 def _resolved(case: Case, resolved: Resolved, at: datetime) -> Case:
     known = _assignment(case, resolved.assignment_id)
-    return case if known.end is not None else _with(case, replace(known, end=End(resolved, at)))
+    return case if known.end is not None else _with(case, altered(known, end=End(resolved, at)))
 
 
 def _assignment(case: Case, assignment_id: str) -> Assignment:
@@ -274,7 +276,7 @@ def _assignment(case: Case, assignment_id: str) -> Assignment:
 
 
 def _with(case: Case, assignment: Assignment) -> Case:
-    return replace(case, assignments={**case.assignments, assignment.assignment_id: assignment})
+    return altered(case, assignments={**case.assignments, assignment.assignment_id: assignment})
 
 
 def _checking_since(case: Case, at: datetime) -> datetime:
@@ -285,8 +287,8 @@ def _checking_since(case: Case, at: datetime) -> datetime:
 def _evaluated(case: Case, evaluated: Evaluated, event: Event[Any]) -> Case:
     if evaluated.verdict == "rework":
         failed = [_assignment(case, name) for name in evaluated.failed]
-        marked = {one.assignment_id: replace(one, failed_at=one.failed_at or event.time) for one in failed}
-        return replace(case, checking=None, assignments={**case.assignments, **marked}, reworks=case.reworks + 1)
+        marked = {one.assignment_id: altered(one, failed_at=one.failed_at or event.time) for one in failed}
+        return altered(case, checking=None, assignments={**case.assignments, **marked}, reworks=case.reworks + 1)
     if evaluated.outcome is None or case.closing is not None:
         return case
     answers = lead(case)
@@ -301,7 +303,7 @@ def _evaluated(case: Case, evaluated: Evaluated, event: Event[Any]) -> Case:
         scores=evaluated.scores,
         lead=answers.assignment_id if answers is not None else None,
     )
-    return replace(case, checking=None, closing=closing)
+    return altered(case, checking=None, closing=closing)
 
 
 def replaced(case: Case) -> frozenset[str]:
