@@ -152,8 +152,7 @@ def _names_assignment(kind: type[Fact]) -> bool:
 
 def _assignment(data: Any) -> str | None:
     """The assignment that a fact is about; to ask a model for a field that it lacks costs twenty times as much."""
-    kind: type[Any] = type(data)
-    return data.assignment_id if _names_assignment(kind) else None
+    return data.assignment_id if _names_assignment(data.__class__) else None
 
 
 def cause(fact: Fact, marks: Marks, since: int = 0, given: AnyEvent | None = None) -> str | None:

@@ -13,9 +13,8 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, get_origin
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
@@ -127,8 +126,7 @@ def writes(source: str, topic: str) -> bool:
     return source == HOMES[topic] if topic in HOMES else source in DECIDERS
 
 
-@dataclass(frozen=True, slots=True)
-class Circumstances:
+class Circumstances(NamedTuple):
     """What stands around a fact in its envelope. Instants are in UTC; a partner's request may lack a `sequence`."""
 
     event_id: str

@@ -4,9 +4,10 @@ An end or an extension may come before the plan that names its assignment: it is
 is held back. What the facts mean together is derived when it is asked for.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, assert_never
 
 from contracts import status, triage
@@ -104,6 +105,31 @@ class Assignment:
         return self.end.resolved.late_by_seconds if self.end is not None else None
 
 
+class Assignments(dict[str, Assignment]):
+    """Of a case, by id. It is never changed, so what follows from the assignments is derived once, when asked for."""
+
+    def having(self, *some: Assignment) -> "Assignments":
+        """These, with those in the place of what they were before."""
+        return Assignments({**self, **{one.assignment_id: one for one in some}})
+
+    @cached_property
+    def replaced(self) -> frozenset[str]:
+        """Those whose work another took over."""
+        plans = (one.plan for one in self.values())
+        return frozenset(plan.replaces for plan in plans if plan is not None and plan.replaces is not None)
+
+    @cached_property
+    def current(self) -> Sequence[Assignment]:
+        """The planned ones that no other took over, leads first, newest round first."""
+        found = [one for name, one in self.items() if one.plan is not None and name not in self.replaced]
+        return sorted(found, key=lambda one: (not one.lead, -one.round, one.assignment_id))
+
+    @cached_property
+    def done(self) -> Sequence[tuple[Assignment, End]]:
+        """Those of the current that are fixed, with how they ended."""
+        return [(one, one.end) for one in self.current if one.end is not None and one.end.resolved.outcome == "fixed"]
+
+
 @dataclass(frozen=True)
 class OpenCheck:
     """The work is done and waits for its check since then; in a retrospective case since the work was done."""
@@ -158,7 +184,7 @@ class Case:
     area: str | None = None
     """Where it is, in the same way."""
     merged_into: str | None = None
-    assignments: Mapping[str, Assignment] = field(default_factory=dict[str, Assignment])
+    assignments: Assignments = field(default_factory=Assignments)
     reworks: int = 0
     checking: OpenCheck | None = None
     closing: Closing | None = None
@@ -226,13 +252,14 @@ def _after_step(case: Case, step: FeedbackStep, event: Event[Any]) -> Case:
 
 
 def _dispatched(case: Case, ruling: Dispatched, at: datetime) -> Case:
-    assignments = dict(case.assignments)
-    for plan in ruling.plan:
-        known = _assignment(case, plan.id)
-        if known.plan is None:
-            assignments[plan.id] = altered(
-                known, plan=plan, round=ruling.round, because=ruling.because, dispatched_at=at
-            )
+    known = [(_assignment(case, plan.id), plan) for plan in ruling.plan]
+    assignments = case.assignments.having(
+        *(
+            altered(one, plan=plan, round=ruling.round, because=ruling.because, dispatched_at=at)
+            for one, plan in known
+            if one.plan is None
+        )
+    )
     rulings = _with_ruling(case.rulings, ruling, at)
     area, category = rulings[-1].area, rulings[-1].category
     after = altered(case, rulings=rulings, area=area, category=category, assignments=assignments)
@@ -276,7 +303,7 @@ def _assignment(case: Case, assignment_id: str) -> Assignment:
 
 
 def _with(case: Case, assignment: Assignment) -> Case:
-    return altered(case, assignments={**case.assignments, assignment.assignment_id: assignment})
+    return altered(case, assignments=case.assignments.having(assignment))
 
 
 def _checking_since(case: Case, at: datetime) -> datetime:
@@ -287,8 +314,8 @@ def _checking_since(case: Case, at: datetime) -> datetime:
 def _evaluated(case: Case, evaluated: Evaluated, event: Event[Any]) -> Case:
     if evaluated.verdict == "rework":
         failed = [_assignment(case, name) for name in evaluated.failed]
-        marked = {one.assignment_id: altered(one, failed_at=one.failed_at or event.time) for one in failed}
-        return altered(case, checking=None, assignments={**case.assignments, **marked}, reworks=case.reworks + 1)
+        marked = case.assignments.having(*(altered(one, failed_at=one.failed_at or event.time) for one in failed))
+        return altered(case, checking=None, assignments=marked, reworks=case.reworks + 1)
     if evaluated.outcome is None or case.closing is not None:
         return case
     answers = lead(case)
@@ -306,22 +333,9 @@ def _evaluated(case: Case, evaluated: Evaluated, event: Event[Any]) -> Case:
     return altered(case, checking=None, closing=closing)
 
 
-def replaced(case: Case) -> frozenset[str]:
-    """The assignments whose work another took over."""
-    plans = (one.plan for one in case.assignments.values())
-    return frozenset(plan.replaces for plan in plans if plan is not None and plan.replaces is not None)
-
-
-def current(case: Case) -> list[Assignment]:
-    """The planned assignments that no other took over, leads first, newest round first."""
-    gone = replaced(case)
-    found = [one for name, one in case.assignments.items() if one.plan is not None and name not in gone]
-    return sorted(found, key=lambda one: (not one.lead, -one.round, one.assignment_id))
-
-
 def lead(case: Case) -> Assignment | None:
     """The assignment that answers for the case."""
-    first = next(iter(current(case)), None)
+    first = next(iter(case.assignments.current), None)
     return first if first is not None and first.lead else None
 
 
@@ -351,9 +365,9 @@ def spans(case: Case) -> Iterator[tuple[Ruling, datetime, datetime | None]]:
         until = since if until is None else min(since, until)
 
 
-def done(case: Case) -> list[tuple[Assignment, End]]:
+def done(case: Case) -> Sequence[tuple[Assignment, End]]:
     """The work that is the case's outcome: what is fixed, with how it ended; leads first."""
-    return [(one, one.end) for one in current(case) if one.end is not None and one.end.resolved.outcome == "fixed"]
+    return case.assignments.done
 
 
 def lead_done(case: Case) -> tuple[Assignment, End] | None:
@@ -364,12 +378,13 @@ def lead_done(case: Case) -> tuple[Assignment, End] | None:
 
 def cancelled(case: Case) -> list[Assignment]:
     """The assignments that were cancelled and taken over by no other."""
-    return [one for one in current(case) if one.end is not None and one.end.resolved.outcome == "cancelled"]
+    current = case.assignments.current
+    return [one for one in current if one.end is not None and one.end.resolved.outcome == "cancelled"]
 
 
 def ready(case: Case) -> bool:
     """Whether the work is done: every assignment has ended, what came back was given out anew, the lead is fixed."""
-    gone = replaced(case)
+    gone = case.assignments.replaced
     for name, one in case.assignments.items():
         if one.plan is None:
             continue
