@@ -2,9 +2,7 @@
 
 import os
 from datetime import datetime
-
-_VERSION = 0x7 << 76
-_VARIANT = 0x2 << 62
+from functools import lru_cache
 
 
 def uuid7(at: datetime) -> str:
@@ -13,10 +11,15 @@ def uuid7(at: datetime) -> str:
     The twelve bits after the version hold the fraction of the millisecond (RFC 9562, method 3), so that identifiers of
     one process drawn in different microseconds keep their order.
     """
+    chance = os.urandom(8).hex()
+    variant = "89ab"[int(chance[0], 16) & 3]
+    return f"{_beginning(at)}-{variant}{chance[1:4]}-{chance[4:]}"
+
+
+@lru_cache(maxsize=16)  # all that a transaction draws is of one instant
+def _beginning(at: datetime) -> str:
+    """The 48 bits of milliseconds, the version, and the 12 bits of microseconds."""
     microseconds = int(at.timestamp() * 1_000_000)
     milliseconds, rest = divmod(microseconds, 1000)
-    fraction = rest * 4096 // 1000
-    chance = int.from_bytes(os.urandom(8)) & ((1 << 62) - 1)
-    value = (milliseconds & ((1 << 48) - 1)) << 80 | _VERSION | fraction << 64 | _VARIANT | chance
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    time = f"{milliseconds & ((1 << 48) - 1):012x}"
+    return f"{time[:8]}-{time[8:]}-7{rest * 4096 // 1000:03x}"

@@ -19,6 +19,7 @@ times.py      which instant counts
 words.py      what each value of an enumeration means
 docstrings.py what the models say about their fields, for their JSON Schemas
 growing.py    a set that grows without being copied
+states.py     the next state of a fold, made cheaply
 roles.py      the roles of callers
 reading.py    who may read a case
 territory.py  the area tree, distances, and the grid around a position

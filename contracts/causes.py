@@ -9,7 +9,8 @@ An event is known here by its label: its topic's kind, ruling, outcome, verdict 
 the assignment it is about. Among the causes that the table allows the latest of the case counts.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from contracts.envelope import AnyEvent
@@ -103,6 +104,10 @@ CAUSES: Mapping[str, tuple[str, ...]] = {
 }
 """Label of a fact -> labels of what may be its cause. `request`: a partner's, on `from.<partner>`."""
 
+_OF_THE_CASE: Mapping[tuple[str, ...], Sequence[str]] = {
+    allowed: [f"{one} {_CASE}" for one in allowed] for allowed in CAUSES.values()
+}
+
 REQUEST_CAUSES = ("notice",)
 """A partner's request names a notice to that partner on that case; only its report of a new case names none."""
 
@@ -140,6 +145,16 @@ def marked(marks: Marks, event: AnyEvent, place: int) -> Marks:
     return {**marks, **dict.fromkeys(_labels(event.data), (place, event.id))}
 
 
+@cache
+def _names_assignment(kind: type[Fact]) -> bool:
+    return "assignment_id" in kind.model_fields
+
+
+def _assignment(data: Any) -> str | None:
+    """The assignment that a fact is about; to ask a model for a field that it lacks costs twenty times as much."""
+    return data.assignment_id if _names_assignment(data.__class__) else None
+
+
 def cause(fact: Fact, marks: Marks, since: int = 0, given: AnyEvent | None = None) -> str | None:
     """The id of a fact's cause, in a decision whose facts are `since` and the following of their stream.
 
@@ -148,9 +163,9 @@ def cause(fact: Fact, marks: Marks, since: int = 0, given: AnyEvent | None = Non
     these is there it is `given` all the same, which audit shows as a wrong cause unless the table allows any.
     """
     allowed = CAUSES[label(fact)]
-    assignment: str | None = getattr(fact, "assignment_id", None)
-    its = [f"{one} {assignment}" for one in allowed]
-    of_the_case = allowed if assignment is None else [f"{one} {_CASE}" for one in allowed]
+    assignment = _assignment(fact)
+    its = () if assignment is None else [f"{one} {assignment}" for one in allowed]
+    of_the_case = allowed if assignment is None else _OF_THE_CASE[allowed]
     if found := _latest([*its, *of_the_case], marks, since):
         return found
     if given is not None and label(given.data) in allowed:
@@ -160,8 +175,12 @@ def cause(fact: Fact, marks: Marks, since: int = 0, given: AnyEvent | None = Non
 
 
 def _latest(labels: Iterable[str], marks: Marks, since: int = 0) -> str | None:
-    found = max((mark for one in labels if (mark := marks.get(one)) is not None), default=None)
-    return found[1] if found is not None and found[0] >= since else None
+    place, latest = since, None
+    for one in labels:
+        mark = marks.get(one)
+        if mark is not None and mark[0] >= place:
+            place, latest = mark
+    return latest
 
 
 def _labels(data: Any) -> Iterator[str]:
@@ -170,4 +189,4 @@ def _labels(data: Any) -> Iterator[str]:
     if isinstance(data, Dispatched):
         yield from (f"{name} {one.id}" for one in data.plan)
     else:
-        yield f"{name} {getattr(data, 'assignment_id', None) or _CASE}"
+        yield f"{name} {_assignment(data) or _CASE}"

@@ -257,7 +257,7 @@ def described(model: type[BaseModel], made: JsonSchemaValue, handler: GetJsonSch
 class Shape(BaseModel):
     """Base of all that is published: frozen. Whoever builds one names its own fields only; readers overlook others."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", cache_strings="keys")  # hardly a value comes twice
 
     @classmethod
     def __get_pydantic_json_schema__(

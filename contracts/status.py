@@ -5,7 +5,7 @@ them. Within one source's stream of a case `sequence` orders what it said; where
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from contracts.dispatch import Outcome, Resolved
@@ -24,6 +24,7 @@ from contracts.progress import (
     Verifying,
 )
 from contracts.progress import Failed as CheckFailed
+from contracts.states import altered
 from contracts.triage import Dispatched, Merged, Rejected, Withdrawn
 
 Status = Literal[
@@ -88,7 +89,7 @@ def shown_by(service: str) -> tuple[Status, ...]:
     return tuple(status for status in every if coarse(service, status) == status)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Assignment:
     """An assignment: how far its unit has come, and how it ended. `lead` is unknown (False) until its plan is known."""
 
@@ -101,7 +102,7 @@ class Assignment:
     """A later assignment does its work."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Standing:
     """Where a case stands, as far as it has been heard of."""
 
@@ -157,7 +158,7 @@ def evolve(standing: Standing, event: Event[Any]) -> Standing:
 
 
 def _reported(standing: Standing, _: Event[Any]) -> Standing:
-    return replace(standing, reported=True)
+    return altered(standing, reported=True)
 
 
 def _ruled(standing: Standing, event: Event[Any]) -> Standing:
@@ -165,13 +166,13 @@ def _ruled(standing: Standing, event: Event[Any]) -> Standing:
     if isinstance(data, Dispatched):
         assignments = dict(standing.assignments)
         for given in data.plan:
-            assignments[given.id] = replace(assignments.get(given.id, Assignment()), lead=given.lead)
+            assignments[given.id] = altered(assignments.get(given.id, Assignment()), lead=given.lead)
             if given.replaces is not None:
-                assignments[given.replaces] = replace(assignments.get(given.replaces, Assignment()), taken_over=True)
-        standing = replace(standing, assignments=assignments, filed=True)
+                assignments[given.replaces] = altered(assignments.get(given.replaces, Assignment()), taken_over=True)
+        standing = altered(standing, assignments=assignments, filed=True)
     if sequence <= standing.ruling_sequence:
         return standing
-    return replace(standing, ruling=data.ruling, ruling_sequence=sequence)
+    return altered(standing, ruling=data.ruling, ruling_sequence=sequence)
 
 
 def _awaits(ruling: Status) -> Callable[[Standing, Event[Any]], Standing]:
@@ -179,7 +180,7 @@ def _awaits(ruling: Status) -> Callable[[Standing, Event[Any]], Standing]:
         sequence = int(event.sequence)
         if sequence <= standing.ruling_sequence:
             return standing
-        return replace(standing, ruling=ruling, ruling_sequence=sequence)
+        return altered(standing, ruling=ruling, ruling_sequence=sequence)
 
     return changed
 
@@ -190,8 +191,8 @@ def _came_to(stage: Stage) -> Callable[[Standing, Event[Any]], Standing]:
         assignment = standing.assignment(name)
         if sequence <= assignment.stage_sequence:
             return standing
-        reached = replace(assignment, stage=STAGES.index(stage), stage_sequence=sequence)
-        return replace(standing, assignments={**standing.assignments, name: reached})
+        reached = altered(assignment, stage=STAGES.index(stage), stage_sequence=sequence)
+        return altered(standing, assignments={**standing.assignments, name: reached})
 
     return changed
 
@@ -201,8 +202,8 @@ def _resolved(standing: Standing, event: Event[Any]) -> Standing:
     assignment = standing.assignment(name)
     if assignment.outcome is not None:
         return standing
-    return replace(
-        standing, assignments={**standing.assignments, name: replace(assignment, outcome=event.data.outcome)}
+    return altered(
+        standing, assignments={**standing.assignments, name: altered(assignment, outcome=event.data.outcome)}
     )
 
 
@@ -211,8 +212,8 @@ def _judged(standing: Standing, event: Event[Any]) -> Standing:
     if sequence <= standing.verdict_sequence:
         return standing
     if isinstance(data, Evaluated):
-        return replace(standing, verdict=data.verdict, failed=data.failed, verdict_sequence=sequence)
-    return replace(standing, verdict="checking", verdict_sequence=sequence)
+        return altered(standing, verdict=data.verdict, failed=data.failed, verdict_sequence=sequence)
+    return altered(standing, verdict="checking", verdict_sequence=sequence)
 
 
 _CHANGES: Mapping[type, Callable[[Standing, Event[Any]], Standing]] = {

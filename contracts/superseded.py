@@ -1,6 +1,7 @@
 """What was published in a form that nobody writes any more, and is still read: stores, logs and topics hold it."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from contracts.fields import Attachment, Fact, is_object
@@ -56,14 +57,21 @@ def upcast(name: str, kind: str, attributes: Attributes, type_of: Callable[[str]
 
 def without_old_links(data: Fact) -> Fact:
     """The fact without the attachments that were kept from before there was a rule for them, and break it."""
-    for name in ("attachments", "evidence"):
-        links: tuple[Attachment, ...] = getattr(data, name, ())
+    for name in _links(type(data)):
+        links: tuple[Attachment, ...] = getattr(data, name)
         if not all(one.lasts for one in links):
             data = data.model_copy(update={name: tuple(one for one in links if one.lasts)})
     return data
 
 
+@cache
+def _links(kind: type[Fact]) -> tuple[str, ...]:
+    return tuple(name for name in ("attachments", "evidence") if name in kind.model_fields)
+
+
 def _move(attributes: Attributes) -> Callable[[Attributes], Attributes] | None:
     data = attributes.get("data")
-    names = (attributes.get("type"), attributes.get("source"), data.get("step") if is_object(data) else None)
+    if not is_object(data) or not isinstance(step := data.get("step"), str):  # only steps are said otherwise now
+        return None
+    names = (attributes.get("type"), attributes.get("source"), step)
     return MOVED.get(names) if all(isinstance(name, str) for name in names) else None

@@ -13,9 +13,8 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, get_origin
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
@@ -62,9 +61,6 @@ _TAGGED = frozenset(name for name, data in TYPES.items() if get_origin(data) is 
 _ENVELOPE: TypeAdapter[Event[Any]] = TypeAdapter(Event[Any])
 _SOURCE = re.compile(rb'^\{"specversion":"1\.0","source":"(/[a-z]+/[a-z0-9-]+)","id":"([0-9a-f-]{36})"')
 _NUL = rb"\u0000"
-_AS_ZEROS = bytes.maketrans(b"123456789", b"000000000")
-_LONG = b"0" * 16
-"""Of digits as zeros: found thus in an eighth of the time of a regular expression, on every record of every service."""
 
 
 class Invalid(Exception):
@@ -130,8 +126,7 @@ def writes(source: str, topic: str) -> bool:
     return source == HOMES[topic] if topic in HOMES else source in DECIDERS
 
 
-@dataclass(frozen=True, slots=True)
-class Circumstances:
+class Circumstances(NamedTuple):
     """What stands around a fact in its envelope. Instants are in UTC; a partner's request may lack a `sequence`."""
 
     event_id: str
@@ -267,10 +262,19 @@ def parse_json(raw: bytes) -> Any:
         raise Invalid(f"record: is not JSON: {fault}") from None
     if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _deeper(value):
         raise Invalid(f"record: is nested more than {MAX_DEPTH} deep")
-    # What is written as we write it repeats no key; anything else is looked at key by key.
-    if _LONG in raw.translate(_AS_ZEROS) or orjson.dumps(value) != raw:
+    if not _as_we_write(value, raw):
         _scrutinise(raw)
     return value
+
+
+def _as_we_write(value: Any, raw: bytes) -> bool:
+    """Whether `raw` is what we write for `value`: then no key is there twice, and every number is one that may be.
+    Anything else is looked at key by key.
+    """
+    try:
+        return orjson.dumps(value, option=orjson.OPT_STRICT_INTEGER) == raw
+    except orjson.JSONEncodeError:  # an integer beyond 2^53-1
+        return False
 
 
 def identity(raw: bytes) -> tuple[str, str] | None:

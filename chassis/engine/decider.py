@@ -14,12 +14,13 @@ name the cause of a fact; the table contracts.causes does, for all services.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from contracts.fields import Fact
 from contracts.reference import NO_PARTNERS, Partners
+from contracts.states import altered
 from contracts.times import Counted
 
 C = TypeVar("C")
@@ -61,7 +62,7 @@ class Unfit:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Inputs:
     """What a decision may know beside the state."""
 
@@ -131,7 +132,7 @@ def decided(decider: Decider[Any, Any], command: Any, state: Any, inputs: Inputs
     People's commands over HTTP and partners' requests are both decided here. Raises `Refused`.
     """
     counted = decider.counted(command, state, inputs)
-    facts = decider.decide(command, state, replace(inputs, at=counted.at, arrived=inputs.at))
+    facts = decider.decide(command, state, altered(inputs, at=counted.at, arrived=inputs.at))
     claim = {"claimed_at": counted.claimed_at, "time_doubtful": counted.doubtful}
     if counted.claimed_at is None and not counted.doubtful:
         return counted, facts

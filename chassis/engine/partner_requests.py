@@ -6,7 +6,7 @@ partner filed the case or works in it; otherwise it has a subject of its own, so
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -19,6 +19,7 @@ from contracts.homes import partner_subject
 from contracts.notice import AcceptanceNotice, RefusalNotice
 from contracts.progress import Refused as RefusedStep
 from contracts.reference import Partner, Partners
+from contracts.states import altered
 from contracts.times import Counted
 from contracts.wire import explain, partner_of
 
@@ -102,7 +103,7 @@ def reply_to(
 ) -> Reply:
     """The facts that follow; the answer is the last of them."""
     event, partner = request.event, request.partner
-    inputs = replace(inputs, at=arrived, actor=actor_of(request), claimed=event.time, believed=partner.retrospective)
+    inputs = altered(inputs, at=arrived, actor=actor_of(request), claimed=event.time, believed=partner.retrospective)
     try:
         _admit(request)
         counted, facts = decided(decider, request.command, state, inputs)

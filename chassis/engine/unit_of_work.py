@@ -1,7 +1,7 @@
 """One transaction of decisions: the streams, what the service loaded for them, who is registered, the instants."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -11,6 +11,7 @@ from chassis.store.database import Connection
 from chassis.store.journal import Journal
 from chassis.store.streams import Cache
 from contracts.reference import Partners
+from contracts.states import altered
 
 S = TypeVar("S")
 
@@ -27,7 +28,7 @@ class UnitOfWork(Generic[S]):
         """For a decision on this stream: now, without an actor, unless `more` says otherwise."""
         now = self.journal.now
         given = Inputs(at=now, now=now, stream=stream_id, context=self.context, partners=self.partners)
-        return replace(given, **more) if more else given
+        return altered(given, **more) if more else given
 
 
 async def begin(

@@ -1,9 +1,8 @@
 """A record as it came from Kafka, and how it is read before any state is loaded."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -15,8 +14,7 @@ REASON = 2_000
 """The most characters of a reason that a table keeps."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One record with its coordinates; `topic` without the deployment's prefix."""
 
     topic: str
@@ -76,7 +74,7 @@ def read(record: Record) -> Any:
     content_type = record.header("content-type")
     if content_type is None:
         raise Invalid(f"header content-type is missing; expected {CONTENT_TYPE.decode()}")
-    if content_type.split(b";")[0].strip().lower() != CONTENT_TYPE:
+    if content_type != CONTENT_TYPE and content_type.split(b";")[0].strip().lower() != CONTENT_TYPE:
         raise Invalid(f"header content-type: {_shown(content_type)}; expected {CONTENT_TYPE.decode()}")
     event = parse(record.topic, record.value)
     if record.key is None or record.key != event.subject.encode():

@@ -16,7 +16,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 from pydantic import TypeAdapter
@@ -69,8 +69,7 @@ _Identity = tuple[str, str, str]
 """Source, id and case: events that share all three are the same event."""
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedRecord:
+class ParsedRecord(NamedTuple):
     """A record, and the event in it, or why it has none: `invalidity` is `invalid`, `forged` or `failed`.
 
     `reread_of` is the index at which it has been stored before, as one that could not be taken in.

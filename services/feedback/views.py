@@ -8,8 +8,8 @@ import orjson
 
 from chassis.store.views import View
 from contracts import triage
+from services.feedback.domain.assignment import Assignment
 from services.feedback.domain.case import (
-    Assignment,
     Case,
     counts,
     given_at,

@@ -6,7 +6,6 @@ within a topic a case keeps its order, and nothing comes before the service's ow
 
 import random
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -214,7 +213,7 @@ async def answering(node: Node, record: Record, cause: Any) -> Record:
         cause.data.model_dump_json(exclude_none=True),
     )
     assert given is not None, f"{cause.data.kind} was not told before it was answered"
-    return replace(record, value=(record.value or b"").replace(cause.id.encode(), given.encode()))
+    return record._replace(value=(record.value or b"").replace(cause.id.encode(), given.encode()))
 
 
 @settings(

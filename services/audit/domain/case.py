@@ -17,6 +17,7 @@ from contracts.feedback import Evaluated
 from contracts.fields import Fact
 from contracts.intake import NewReport
 from contracts.progress import Acknowledged, AwaitingRuling, Discarded, Forged, HandedOn, Retried, Verifying
+from contracts.states import altered
 from contracts.status import Standing, Status
 from contracts.triage import Dispatched, Merged, Rejected, Withdrawn
 from contracts.wire import TOPICS
@@ -103,15 +104,7 @@ def evolve(case: Case | None, event: AnyEvent, index: int) -> Case | None:
     changes["events"] = case.events + 1
     changes["last_index"] = index
     changes["last_at"] = max(case.last_at, event.time)
-    return _changed(case, changes)
-
-
-def _changed(case: Case, changes: Changes) -> Case:
-    """`dataclasses.replace` in a tenth of the time, because every fact of the log passes here."""
-    new = object.__new__(Case)
-    new.__dict__.update(case.__dict__)
-    new.__dict__.update(changes)
-    return new
+    return altered(case, **changes)
 
 
 def fold(events: Iterable[tuple[AnyEvent, int]]) -> Case | None:

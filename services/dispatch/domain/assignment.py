@@ -1,7 +1,7 @@
 """One assignment: its deadlines, who may act on it, how far the work has come, how it ended; and its next state."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from math import ceil
 from typing import Any, Literal, assert_never
@@ -9,6 +9,7 @@ from typing import Any, Literal, assert_never
 from contracts import actors, progress, triage
 from contracts.dispatch import Outcome, Resolved
 from contracts.envelope import Event
+from contracts.states import altered
 from contracts.status import Stage
 
 Status = Literal[Stage, Outcome]
@@ -55,7 +56,7 @@ class End:
     late_by_seconds: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Assignment:
     """One assignment: `plan` as triage gave it in `ruling`, and what has happened since.
 
@@ -174,69 +175,69 @@ def opened(ruling: triage.Dispatched, at: datetime) -> dict[str, Assignment]:
 def after_step(assignment: Assignment, step: progress.AssignmentStep, event: Event[Any]) -> Assignment:
     """The assignment after one of its steps, which is what `event` says."""
     if isinstance(step, progress.UnitStep) and step.unit is not None:  # without a unit it is the centre's remark
-        assignment = replace(assignment, handled_by=_united(assignment.handled_by, event.actor))
+        assignment = altered(assignment, handled_by=_united(assignment.handled_by, event.actor))
     match step:
         case progress.Acknowledged(unit=unit):
             had = _united(assignment.had, unit)
-            return replace(assignment, holder=unit, had=had, acknowledged_at=event.time, unclaimed=False)
+            return altered(assignment, holder=unit, had=had, acknowledged_at=event.time, unclaimed=False)
         case progress.EnRoute():
-            return replace(assignment, en_route_at=event.time)
+            return altered(assignment, en_route_at=event.time)
         case progress.OnScene():
-            return replace(assignment, arrived_at=event.time)
+            return altered(assignment, arrived_at=event.time)
         case progress.Noted():
             return assignment
         case progress.ExtensionRequested(reason=reason):
-            return replace(assignment, extension_request=ExtensionRequest(event.actor, event.time, reason))
+            return altered(assignment, extension_request=ExtensionRequest(event.actor, event.time, reason))
         case progress.Extended(due_at=due_at):
             return _extended(assignment, due_at)
         case progress.ExtensionRefused():
-            return replace(assignment, extension_request=None)
+            return altered(assignment, extension_request=None)
         case progress.Urged() if event.actor == actors.PRIVATE_PERSON:
-            return replace(assignment, reporters_urged_at=(*assignment.reporters_urged_at, event.time))
+            return altered(assignment, reporters_urged_at=(*assignment.reporters_urged_at, event.time))
         case progress.Urged():
-            return replace(assignment, urged_at=(*assignment.urged_at, event.time))
+            return altered(assignment, urged_at=(*assignment.urged_at, event.time))
         case progress.Supervised(level=level, reply_by=reply_by, reason=reason):
-            return replace(assignment, supervision=Supervision(level, reply_by, reason))
+            return altered(assignment, supervision=Supervision(level, reply_by, reason))
         case progress.Offered():
             return after_offer(assignment, step)
         case progress.HandedOn():
             return after_hand_over(assignment, step, event.time)
         case progress.NearlyDue():
-            return replace(assignment, nearly_due=True)
+            return altered(assignment, nearly_due=True)
         case progress.Overdue():
-            return replace(assignment, overdue=True)
+            return altered(assignment, overdue=True)
         case progress.Escalated(level=level):
-            return replace(assignment, escalation_level=max(assignment.escalation_level, level))
+            return altered(assignment, escalation_level=max(assignment.escalation_level, level))
         case progress.EscalationFailed(because="not_acknowledged"):
-            return replace(assignment, unclaimed=True)
+            return altered(assignment, unclaimed=True)
         case progress.EscalationFailed():
-            return replace(assignment, escalation_failed=True)
+            return altered(assignment, escalation_failed=True)
         case _:
             assert_never(step)
 
 
 def after_offer(assignment: Assignment, step: progress.Offered) -> Assignment:
     """The assignment after it was offered to its unit's backups, or to one more unit."""
-    assignment = replace(assignment, offers=assignment.offers + 1, acknowledge_by=step.due_at)
+    assignment = altered(assignment, offers=assignment.offers + 1, acknowledge_by=step.due_at)
     return _with_candidate(assignment, step.unit)
 
 
 def after_hand_over(assignment: Assignment, step: progress.HandedOn, at: datetime) -> Assignment:
     """The assignment after it was handed on: by its holder, who loses it, or to one more candidate."""
     if assignment.holder is not None:
-        assignment = replace(
+        assignment = altered(
             assignment, holder=None, candidates=(), acknowledged_at=None, en_route_at=None, extension_request=None
         )
     hand_over = HandOver(step.unit, step.by, at, step.reason)
-    assignment = replace(assignment, had=_united(assignment.had, step.unit))
-    assignment = replace(assignment, hand_over=hand_over, offers=0, unclaimed=False, acknowledge_by=step.due_at)
+    assignment = altered(assignment, had=_united(assignment.had, step.unit))
+    assignment = altered(assignment, hand_over=hand_over, offers=0, unclaimed=False, acknowledge_by=step.due_at)
     return _with_candidate(assignment, step.unit)
 
 
 def after_end(assignment: Assignment, event: Event[Any]) -> Assignment:
     """The assignment after its `Resolved`."""
     fact: Resolved = event.data
-    return replace(
+    return altered(
         assignment,
         handled_by=fact.handled_by,
         extension_request=None,
@@ -271,7 +272,7 @@ def late_by(deadline: datetime, ended_at: datetime) -> int:
 
 def _extended(assignment: Assignment, due_at: datetime) -> Assignment:
     """With a new deadline, for which nothing was published yet."""
-    return replace(
+    return altered(
         assignment,
         resolve_by=due_at,
         extensions=assignment.extensions + 1,
@@ -284,7 +285,7 @@ def _extended(assignment: Assignment, due_at: datetime) -> Assignment:
 
 
 def _with_candidate(assignment: Assignment, unit: str) -> Assignment:
-    return replace(
+    return altered(
         assignment,
         candidates=_united(assignment.candidates, unit),
         candidates_ever=_united(assignment.candidates_ever, unit),

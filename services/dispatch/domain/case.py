@@ -1,7 +1,7 @@
 """A case as dispatch knows it: rulings, verdict, assignments, and what each partner was told; folded from facts."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, assert_never
 
@@ -12,11 +12,12 @@ from contracts.feedback import CaseOutcome, Evaluated, Verdict
 from contracts.growing import Ids
 from contracts.intake import Supplement
 from contracts.progress import DispatchStep, Joined, Supplemented
+from contracts.states import altered
 from contracts.triage import Dispatched, Merged, Rejected, Ruling, Upheld, Withdrawn
 from services.dispatch.domain.assignment import Assignment, after_end, after_step, opened
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PartnerRecord:
     """What a partner was told about the case."""
 
@@ -32,7 +33,7 @@ class PartnerRecord:
     """Whether it was told that the case is closed."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Case:
     """The case; empty before the first ruling."""
 
@@ -82,12 +83,12 @@ def evolve(case: Case, event: AnyEvent) -> Case:
         return case
     standing = status.evolve(case.standing, event)
     if standing is not case.standing:
-        case = replace(case, standing=standing)
+        case = altered(case, standing=standing)
     match event.data:
         case data if isinstance(data, Ruling):
             return _ruled(case, data, event.time)
         case Evaluated() as said:
-            return replace(case, verdict=said.verdict, outcome=said.outcome, verdict_reason=said.reason)
+            return altered(case, verdict=said.verdict, outcome=said.outcome, verdict_reason=said.reason)
         case Supplement():
             return _supplemented(case, event)
         case Resolved(assignment_id=name):
@@ -104,7 +105,7 @@ def _ruled(case: Case, ruling: Ruling, at: datetime) -> Case:
     match ruling:
         case Dispatched():
             assignments = {**case.assignments, **new_assignments(case, ruling, at)}
-            return replace(
+            return altered(
                 case,
                 ruling=ruling,
                 assignments=assignments,
@@ -114,7 +115,7 @@ def _ruled(case: Case, ruling: Ruling, at: datetime) -> Case:
                 merged_into=None,
             )
         case Merged() | Rejected() | Withdrawn():
-            return replace(
+            return altered(
                 case,
                 category=ruling.category or case.category,
                 area=ruling.area or case.area,
@@ -137,37 +138,37 @@ def _after_step(case: Case, step: DispatchStep, event: Event[Any]) -> Case:
         case Supplemented():
             return _supplemented(case, event)
         case Joined(case_id=other, said=title):
-            return replace(case, joined={**case.joined, other: title})
+            return altered(case, joined={**case.joined, other: title})
         case _:
             return _changed(case, step.assignment_id, lambda assignment: after_step(assignment, step, event))
 
 
 def _supplemented(case: Case, event: Event[Any]) -> Case:
-    return replace(case, supplements=(*case.supplements, event))
+    return altered(case, supplements=(*case.supplements, event))
 
 
 def _changed(case: Case, assignment_id: str, change: Callable[[Assignment], Assignment]) -> Case:
     assignment = case.assignments.get(assignment_id)
     if assignment is None or assignment.end is not None:
         return case
-    return replace(case, assignments={**case.assignments, assignment.plan.id: change(assignment)})
+    return altered(case, assignments={**case.assignments, assignment.plan.id: change(assignment)})
 
 
 def _after_notice(case: Case, told: notice.Notice, event_id: str) -> Case:
     record = case.record_of(told.to)
-    record = replace(record, notices=record.notices.plus(event_id))
+    record = altered(record, notices=record.notices.plus(event_id))
     match told:
         case notice.AssignmentNotice(assignment_id=name, unit=unit, to=partner):
-            record = replace(record, involved=True)
-            case = _changed(case, name, lambda one: replace(one, notified={**one.notified, unit: partner}))
+            record = altered(record, involved=True)
+            case = _changed(case, name, lambda one: altered(one, notified={**one.notified, unit: partner}))
         case notice.CancellationNotice(assignment_id=name, to=partner):
-            case = _changed(case, name, lambda one: replace(one, notified=_without(one.notified, partner)))
+            case = _changed(case, name, lambda one: altered(one, notified=_without(one.notified, partner)))
         case notice.ClosureNotice():
-            record = replace(record, closed=True)
+            record = altered(record, closed=True)
         case notice.AcceptanceNotice() | notice.RefusalNotice():
-            record = replace(record, answers=record.answers + 1)
+            record = altered(record, answers=record.answers + 1)
         case notice.SupplementNotice():
-            record = replace(record, supplements=record.supplements + 1)
+            record = altered(record, supplements=record.supplements + 1)
         case (
             notice.ChangeNotice()
             | notice.UrgeNotice()
@@ -180,7 +181,7 @@ def _after_notice(case: Case, told: notice.Notice, event_id: str) -> Case:
             pass  # intake's
         case _:
             assert_never(told)
-    return replace(case, partners={**case.partners, told.to: record})
+    return altered(case, partners={**case.partners, told.to: record})
 
 
 def _without(notified: Mapping[str, str], partner: str) -> dict[str, str]:

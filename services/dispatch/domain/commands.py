@@ -5,12 +5,13 @@ taken already has no effect when it is asked for again. The first unit to acknow
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from chassis.engine.decider import Facts, Inputs, Refused, Unknown, refusal
 from contracts import progress, times
 from contracts.fields import Attachment
+from contracts.states import altered
 from services.dispatch.domain import permissions
 from services.dispatch.domain.assignment import Assignment, AssignmentFact, resolved
 from services.dispatch.domain.case import Case
@@ -152,7 +153,7 @@ def decide(command: Command, case: Case, inputs: Inputs, rules: Rules) -> Facts:
 
 def actions(by: By, assignment: Assignment, inputs: Inputs, rules: Rules) -> Mapping[type[Command], Refused | None]:
     """Each command on the assignment, and the rule that forbids it now, whatever is entered."""
-    inputs = replace(inputs, at=_counted(assignment, inputs, rules).at)
+    inputs = altered(inputs, at=_counted(assignment, inputs, rules).at)
     return {command: refusal(may, by, assignment, inputs, rules) for command, may in _MAY.items()}
 
 

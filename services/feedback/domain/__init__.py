@@ -1,11 +1,12 @@
 """What feedback decides, and nothing else: no clock, no identifiers, no I/O; right in any order of the topics.
 
-case.py       a case as feedback knows it, folded from facts
-formulas.py   the scores of one case and the definitions of all figures, by name and version
-verdicts.py   the verdict that closes a case
-commands.py   what people may ask: check, close by force
-reactions.py  what follows from rulings and from the ends of assignments
-deadlines.py  what follows when nobody has checked in time
+case.py        a case as feedback knows it, folded from facts
+assignment.py  an assignment, and which of a case's assignments count
+formulas.py    the scores of one case and the definitions of all figures, by name and version
+verdicts.py    the verdict that closes a case
+commands.py    what people may ask: check, close by force
+reactions.py   what follows from rulings and from the ends of assignments
+deadlines.py   what follows when nobody has checked in time
 """
 
 from functools import partial

@@ -4,21 +4,23 @@ An end or an extension may come before the plan that names its assignment: it is
 is held back. What the facts mean together is derived when it is asked for.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, assert_never
 
-from contracts import status, triage
+from contracts import status
 from contracts.dispatch import Resolved
 from contracts.envelope import Event
 from contracts.feedback import CaseOutcome, Evaluated, Score
-from contracts.fields import EARLIEST, LATEST
+from contracts.fields import EARLIEST
 from contracts.homes import partner_subject
 from contracts.intake import Rating, Reopening
 from contracts.progress import Checking, CheckOverdue, Extended, Failed, FeedbackStep, Verified
+from contracts.states import altered
 from contracts.status import Standing
-from contracts.triage import Because, Check, Dispatched, Merged, Rejected, Withdrawn
+from contracts.triage import Check, Dispatched, Merged, Rejected, Withdrawn
+from services.feedback.domain.assignment import Assignment, Assignments, End, Extension
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,73 +39,7 @@ class Ruling:
     check: Check
 
 
-@dataclass(frozen=True, slots=True)
-class End:
-    """How and when an assignment ended. `resolved.unit` had it in the end, whoever it was given to."""
-
-    resolved: Resolved
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Extension:
-    """A granted extension: its number from 1, when it was granted, and the deadline from then on."""
-
-    count: int
-    granted_at: datetime
-    due_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """An assignment, as far as it is known: its plan may come after its extensions and its end."""
-
-    assignment_id: str
-    plan: triage.Assignment | None = None
-    round: int = 0
-    because: Because = "first"
-    dispatched_at: datetime | None = None
-    """When the ruling was made that gave it; `round` and `because` are those of that ruling."""
-    end: End | None = None
-    extensions: tuple[Extension, ...] = ()
-    """In the order in which they were granted."""
-    failed_at: datetime | None = None
-    """When a check found its work wanting."""
-
-    @property
-    def lead(self) -> bool:
-        """Whether it answers for the case while no other takes it over."""
-        return self.plan is not None and self.plan.lead
-
-    @property
-    def unit(self) -> str:
-        """The unit that had it in the end, else the unit of the plan, which must be known then."""
-        return self.unit_at(LATEST)
-
-    def unit_at(self, at: datetime) -> str:
-        """The same as of an instant: the unit of the plan until the assignment ended."""
-        if self.end is not None and self.end.at <= at:
-            return self.end.resolved.unit
-        assert self.plan is not None
-        return self.plan.unit
-
-    @property
-    def resolve_by(self) -> datetime:
-        """The deadline in force: as the end says, else as the latest extension says, else as planned."""
-        if self.end is not None:
-            return self.end.resolved.resolve_by
-        if self.extensions:
-            return self.extensions[-1].due_at
-        assert self.plan is not None
-        return self.plan.resolve_by
-
-    @property
-    def late_by_seconds(self) -> int | None:
-        """How late the work was, as dispatch measured it; None while it has not ended."""
-        return self.end.resolved.late_by_seconds if self.end is not None else None
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class OpenCheck:
     """The work is done and waits for its check since then; in a retrospective case since the work was done."""
 
@@ -150,7 +86,7 @@ class Requested:
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Case:
     """Everything feedback decides and answers by."""
 
@@ -161,7 +97,7 @@ class Case:
     area: str | None = None
     """Where it is, in the same way."""
     merged_into: str | None = None
-    assignments: Mapping[str, Assignment] = field(default_factory=dict[str, Assignment])
+    assignments: Assignments = field(default_factory=Assignments)
     reworks: int = 0
     checking: OpenCheck | None = None
     closing: Closing | None = None
@@ -197,7 +133,8 @@ class Case:
 
 def evolve(case: Case, event: Event[Any]) -> Case:
     """The case after an event; an event that says nothing new leaves it as it is."""
-    return replace(_folded(case, event), standing=status.evolve(case.standing, event))
+    folded, standing = _folded(case, event), status.evolve(case.standing, event)
+    return folded if standing is case.standing else altered(folded, standing=standing)
 
 
 def _folded(case: Case, event: Event[Any]) -> Case:
@@ -205,7 +142,7 @@ def _folded(case: Case, event: Event[Any]) -> Case:
         case Dispatched() as ruling:
             return _dispatched(case, ruling, event.time)
         case Merged() | Rejected() | Withdrawn() as ended:  # the verdict that follows says everything else
-            return replace(
+            return altered(
                 case,
                 category=ended.category or case.category,
                 area=ended.area or case.area,
@@ -221,9 +158,9 @@ def _folded(case: Case, event: Event[Any]) -> Case:
             rater = event.actor or event.source
             if rater in case.ratings and case.ratings[rater].given.verdict_id == given.verdict_id:
                 return case  # feedback took it itself once, of which intake does not know
-            return replace(case, ratings={**case.ratings, rater: Rated(given, event.time)})
+            return altered(case, ratings={**case.ratings, rater: Rated(given, event.time)})
         case Reopening(verdict_id=verdict_id, reason=reason):
-            return replace(case, requested=Requested(verdict_id, reason, event.actor, event.time))
+            return altered(case, requested=Requested(verdict_id, reason, event.actor, event.time))
         case data if isinstance(data, FeedbackStep):
             return _after_step(case, data, event)
         case _:  # an upheld case goes on as it was
@@ -233,9 +170,9 @@ def _folded(case: Case, event: Event[Any]) -> Case:
 def _after_step(case: Case, step: FeedbackStep, event: Event[Any]) -> Case:
     match step:
         case Checking(due_at=due_at):
-            return replace(case, checking=OpenCheck(_checking_since(case, event.time), due_at))
+            return altered(case, checking=OpenCheck(_checking_since(case, event.time), due_at))
         case CheckOverdue():
-            return case if case.checking is None else replace(case, checking=replace(case.checking, overdue=True))
+            return case if case.checking is None else altered(case, checking=altered(case.checking, overdue=True))
         case Verified() | Failed():  # the verdict follows
             return case
         case _:
@@ -243,18 +180,19 @@ def _after_step(case: Case, step: FeedbackStep, event: Event[Any]) -> Case:
 
 
 def _dispatched(case: Case, ruling: Dispatched, at: datetime) -> Case:
-    assignments = dict(case.assignments)
-    for plan in ruling.plan:
-        known = _assignment(case, plan.id)
-        if known.plan is None:
-            assignments[plan.id] = replace(
-                known, plan=plan, round=ruling.round, because=ruling.because, dispatched_at=at
-            )
+    known = [(_assignment(case, plan.id), plan) for plan in ruling.plan]
+    assignments = case.assignments.having(
+        *(
+            altered(one, plan=plan, round=ruling.round, because=ruling.because, dispatched_at=at)
+            for one, plan in known
+            if one.plan is None
+        )
+    )
     rulings = _with_ruling(case.rulings, ruling, at)
     area, category = rulings[-1].area, rulings[-1].category
-    after = replace(case, rulings=rulings, area=area, category=category, assignments=assignments)
+    after = altered(case, rulings=rulings, area=area, category=category, assignments=assignments)
     # Work added while the case waits for its check makes the check wait for that work.
-    return after if after.checking is None or ready(after) else replace(after, checking=None)
+    return after if after.checking is None or ready(after) else altered(after, checking=None)
 
 
 def _with_ruling(rulings: tuple[Ruling, ...], ruling: Dispatched, at: datetime) -> tuple[Ruling, ...]:
@@ -280,12 +218,12 @@ def _extended(case: Case, extended: Extended, at: datetime) -> Case:
     if any(one.count == extended.count for one in known.extensions):
         return case
     extensions = (*known.extensions, Extension(extended.count, at, extended.due_at))
-    return _with(case, replace(known, extensions=tuple(sorted(extensions, key=lambda one: one.count))))
+    return _with(case, altered(known, extensions=tuple(sorted(extensions, key=lambda one: one.count))))
 
 
 def _resolved(case: Case, resolved: Resolved, at: datetime) -> Case:
     known = _assignment(case, resolved.assignment_id)
-    return case if known.end is not None else _with(case, replace(known, end=End(resolved, at)))
+    return case if known.end is not None else _with(case, altered(known, end=End(resolved, at)))
 
 
 def _assignment(case: Case, assignment_id: str) -> Assignment:
@@ -293,7 +231,7 @@ def _assignment(case: Case, assignment_id: str) -> Assignment:
 
 
 def _with(case: Case, assignment: Assignment) -> Case:
-    return replace(case, assignments={**case.assignments, assignment.assignment_id: assignment})
+    return altered(case, assignments=case.assignments.having(assignment))
 
 
 def _checking_since(case: Case, at: datetime) -> datetime:
@@ -304,9 +242,8 @@ def _checking_since(case: Case, at: datetime) -> datetime:
 def _evaluated(case: Case, evaluated: Evaluated, event: Event[Any]) -> Case:
     if evaluated.verdict == "rework":
         failed = [_assignment(case, name) for name in evaluated.failed]
-        marked = {one.assignment_id: replace(one, failed_at=one.failed_at or event.time) for one in failed}
-        assignments = {**case.assignments, **marked}
-        return replace(case, checking=None, closing=None, assignments=assignments, reworks=case.reworks + 1)
+        marked = case.assignments.having(*(altered(one, failed_at=one.failed_at or event.time) for one in failed))
+        return altered(case, checking=None, closing=None, assignments=marked, reworks=case.reworks + 1)
     if evaluated.outcome is None or case.closing is not None:
         return case
     answers = lead(case)
@@ -322,25 +259,12 @@ def _evaluated(case: Case, evaluated: Evaluated, event: Event[Any]) -> Case:
         scores=evaluated.scores,
         lead=answers.assignment_id if answers is not None else None,
     )
-    return replace(case, checking=None, closing=closing)
-
-
-def replaced(case: Case) -> frozenset[str]:
-    """The assignments whose work another took over."""
-    plans = (one.plan for one in case.assignments.values())
-    return frozenset(plan.replaces for plan in plans if plan is not None and plan.replaces is not None)
-
-
-def current(case: Case) -> list[Assignment]:
-    """The planned assignments that no other took over, leads first, newest round first."""
-    gone = replaced(case)
-    found = [one for name, one in case.assignments.items() if one.plan is not None and name not in gone]
-    return sorted(found, key=lambda one: (not one.lead, -one.round, one.assignment_id))
+    return altered(case, checking=None, closing=closing)
 
 
 def lead(case: Case) -> Assignment | None:
     """The assignment that answers for the case."""
-    first = next(iter(current(case)), None)
+    first = next(iter(case.assignments.current), None)
     return first if first is not None and first.lead else None
 
 
@@ -370,9 +294,9 @@ def spans(case: Case) -> Iterator[tuple[Ruling, datetime, datetime | None]]:
         until = since if until is None else min(since, until)
 
 
-def done(case: Case) -> list[tuple[Assignment, End]]:
+def done(case: Case) -> Sequence[tuple[Assignment, End]]:
     """The work that is the case's outcome: what is fixed, with how it ended; leads first."""
-    return [(one, one.end) for one in current(case) if one.end is not None and one.end.resolved.outcome == "fixed"]
+    return case.assignments.done
 
 
 def lead_done(case: Case) -> tuple[Assignment, End] | None:
@@ -383,12 +307,13 @@ def lead_done(case: Case) -> tuple[Assignment, End] | None:
 
 def cancelled(case: Case) -> list[Assignment]:
     """The assignments that were cancelled and taken over by no other."""
-    return [one for one in current(case) if one.end is not None and one.end.resolved.outcome == "cancelled"]
+    current = case.assignments.current
+    return [one for one in current if one.end is not None and one.end.resolved.outcome == "cancelled"]
 
 
 def ready(case: Case) -> bool:
     """Whether the work is done: every assignment has ended, what came back was given out anew, the lead is fixed."""
-    gone = replaced(case)
+    gone = case.assignments.replaced
     for name, one in case.assignments.items():
         if one.plan is None:
             continue

@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Literal
 
 from contracts.feedback import Score
-from services.feedback.domain.case import Case, End, cancelled, done, given_at, lead_done
+from services.feedback.domain.assignment import End
+from services.feedback.domain.case import Case, cancelled, done, given_at, lead_done
 
 About = Literal["case", "unit", "group"]
 """One case; one unit's work on one case; or the cases of a unit, an area or a category in a period."""

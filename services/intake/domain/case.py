@@ -4,7 +4,7 @@ The order of the facts of one topic matters, the order between topics does not.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, assert_never
 
@@ -15,6 +15,7 @@ from contracts.growing import Ids
 from contracts.homes import partner_subject
 from contracts.intake import Channel, NewReport, Rating, Reopening, Said, Supplement, Withdrawal
 from contracts.notice import AcceptanceNotice, OutcomeNotice, RefusalNotice, RulingNotice
+from contracts.states import altered
 from contracts.triage import Dispatched, Merged, Rejected, Ruling, Upheld, Withdrawn
 
 
@@ -54,7 +55,7 @@ class Closing:
     checked_by: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Case:
     """A report and what became of it."""
 
@@ -121,7 +122,8 @@ def supersedes(event: Event[Any], state: Case) -> bool:
 
 def evolve(state: Case, event: Event[Any]) -> Case:
     """The case after an event, in whatever order the topics bring their events."""
-    return replace(_changed(state, event), standing=status.evolve(state.standing, event))
+    changed, standing = _changed(state, event), status.evolve(state.standing, event)
+    return changed if standing is state.standing else altered(changed, standing=standing)
 
 
 def _changed(state: Case, event: Event[Any]) -> Case:
@@ -134,7 +136,7 @@ def _changed(state: Case, event: Event[Any]) -> Case:
             return _evaluated(state, event, verdict)
         case RulingNotice() | OutcomeNotice() | AcceptanceNotice() | RefusalNotice() as notice:
             ids = state.notices.get(notice.to, Ids())
-            return replace(
+            return altered(
                 state,
                 notices={**state.notices, notice.to: ids.plus(event.id)},
                 outcome_told=state.outcome_told or isinstance(notice, OutcomeNotice),
@@ -145,32 +147,32 @@ def _changed(state: Case, event: Event[Any]) -> Case:
 
 def _after_report(state: Case, said: Said, event: Event[Any]) -> Case:
     if said.reporter_ref is not None:
-        state = replace(state, reporter_refs=state.reporter_refs | {said.reporter_ref})
+        state = altered(state, reporter_refs=state.reporter_refs | {said.reporter_ref})
     match said:
         case NewReport():
-            return state if state.report else replace(state, report=_report(event, said))
+            return state if state.report else altered(state, report=_report(event, said))
         case Supplement():
-            return replace(state, supplement_count=state.supplement_count + 1)
+            return altered(state, supplement_count=state.supplement_count + 1)
         case Withdrawal():
-            return replace(state, withdrawal_requested=True)
+            return altered(state, withdrawal_requested=True)
         case Rating():
-            return replace(state, rating=said.rating, rated=state.rated | {said.verdict_id})
+            return altered(state, rating=said.rating, rated=state.rated | {said.verdict_id})
         case Reopening():
-            return replace(state, reopening_requested=state.reopening_requested | {said.verdict_id})
+            return altered(state, reopening_requested=state.reopening_requested | {said.verdict_id})
         case _:
             assert_never(said)
 
 
 def _ruled(state: Case, ruling: Ruling, event: Event[Any]) -> Case:
     if isinstance(ruling, Upheld):  # whatever was ruled later
-        return replace(state, upheld_reason=ruling.reason)
+        return altered(state, upheld_reason=ruling.reason)
     if isinstance(ruling, Dispatched):
-        state = replace(state, given_to=state.given_to.union(*((one.unit, *one.escalated_to) for one in ruling.plan)))
+        state = altered(state, given_to=state.given_to.union(*((one.unit, *one.escalated_to) for one in ruling.plan)))
     if not supersedes(event, state):
         return state
     match ruling:
         case Dispatched():
-            return replace(
+            return altered(
                 state,
                 ruling_reason=None,
                 merged_into=None,
@@ -179,7 +181,7 @@ def _ruled(state: Case, ruling: Ruling, event: Event[Any]) -> Case:
                 filed_at=state.filed_at or ruling.filed_at,
             )
         case Merged() | Rejected() | Withdrawn():
-            return replace(
+            return altered(
                 state,
                 ruling_reason=None if isinstance(ruling, Merged) else ruling.reason,
                 merged_into=ruling.into if isinstance(ruling, Merged) else None,
@@ -194,7 +196,7 @@ def _evaluated(state: Case, event: Event[Any], verdict: Evaluated) -> Case:
     if int(event.sequence) <= state.standing.verdict_sequence:
         return state
     closed = verdict.verdict == "closed"
-    return replace(
+    return altered(
         state,
         verdict_reason=verdict.reason,
         outcome=verdict.outcome if closed else None,

@@ -1,7 +1,7 @@
 """A case as triage knows it: folded from reports, triage's own rulings and steps, results and verdicts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, assert_never
 
@@ -11,6 +11,7 @@ from contracts.envelope import Event
 from contracts.feedback import Evaluated
 from contracts.intake import NewReport, Rating, Reopening, Said, Supplement, Withdrawal
 from contracts.progress import AwaitingRuling, Queue, RulingOverdue, TriageStep, VerifiedBeforeFiling, Verifying
+from contracts.states import altered
 from contracts.triage import Assigned, Dispatched, Merged, Rejected, Ruling, Upheld, Withdrawn
 
 Awaited = Literal[Queue, "verify"]
@@ -20,7 +21,7 @@ OVER: frozenset[status.Status | None] = frozenset({"merged", "rejected", "withdr
 """The statuses of a case about which triage decides nothing more."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Waiting:
     """What a person must decide, since when and until when."""
 
@@ -33,7 +34,7 @@ class Waiting:
     overdue: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Assignment:
     """An assignment of the case. `failed`: at the check; `replaced`: a later assignment took its work over."""
 
@@ -45,7 +46,7 @@ class Assignment:
     replaced: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Case:
     """Everything triage decides by."""
 
@@ -97,7 +98,7 @@ class Case:
 def evolve(state: Case, event: Event[Any]) -> Case:
     """The state after an event; an event that says nothing new leaves it as it is."""
     changed, standing = _changed(state, event), status.evolve(state.standing, event)
-    return changed if standing is state.standing else replace(changed, standing=standing)
+    return changed if standing is state.standing else altered(changed, standing=standing)
 
 
 def _changed(state: Case, event: Event[Any]) -> Case:
@@ -111,11 +112,11 @@ def _changed(state: Case, event: Event[Any]) -> Case:
         case Resolved() as result:
             return _resolved(state, result)
         case Evaluated(verdict="closed") as verdict:
-            return replace(state, waiting=None, verdict=verdict)
+            return altered(state, waiting=None, verdict=verdict)
         case Evaluated() as verdict:
             known = state.assignments
-            failed = {name: replace(known[name], failed=True) for name in verdict.failed if name in known}
-            return replace(state, assignments={**known, **failed}, verdict=verdict)
+            failed = {name: altered(known[name], failed=True) for name in verdict.failed if name in known}
+            return altered(state, assignments={**known, **failed}, verdict=verdict)
         case _:  # what became of a parked record
             return state
 
@@ -123,9 +124,9 @@ def _changed(state: Case, event: Event[Any]) -> Case:
 def _after_report(state: Case, said: Said, event: Event[Any]) -> Case:
     match said:
         case NewReport():
-            return replace(state, report=event) if state.report is None else state
+            return altered(state, report=event) if state.report is None else state
         case Supplement():
-            return replace(state, supplements=(*state.supplements, said))
+            return altered(state, supplements=(*state.supplements, said))
         case Withdrawal():  # the ruling on it follows
             return state
         case Rating() | Reopening():  # of a case that is over
@@ -139,7 +140,7 @@ def _ruled(state: Case, ruling: Ruling) -> Case:
         case Dispatched():
             return _dispatched(state, ruling)
         case Merged():
-            return replace(
+            return altered(
                 state,
                 merged_into=ruling.into,
                 waiting=None,
@@ -148,7 +149,7 @@ def _ruled(state: Case, ruling: Ruling) -> Case:
                 area=ruling.area or state.area,
             )
         case Rejected() | Withdrawn():
-            return replace(state, waiting=None, ruling=ruling)
+            return altered(state, waiting=None, ruling=ruling)
         case Upheld():  # the case goes on as it was
             return state
         case _:
@@ -160,7 +161,7 @@ def _after_step(state: Case, step: TriageStep, at: datetime) -> Case:
         case Verifying() | AwaitingRuling():
             return _waiting(state, step, at)
         case RulingOverdue():
-            return state if state.waiting is None else replace(state, waiting=replace(state.waiting, overdue=True))
+            return state if state.waiting is None else altered(state, waiting=altered(state.waiting, overdue=True))
         case VerifiedBeforeFiling():  # the ruling follows
             return state
         case _:
@@ -172,9 +173,9 @@ def _dispatched(state: Case, ruling: Dispatched) -> Case:
     for plan in ruling.plan:
         assignments[plan.id] = Assignment(plan, plan.unit)
         if plan.replaces in assignments:
-            assignments[plan.replaces] = replace(assignments[plan.replaces], replaced=True)
+            assignments[plan.replaces] = altered(assignments[plan.replaces], replaced=True)
     settled = ruling.because in ("first", "manual")
-    return replace(
+    return altered(
         state,
         rounds=(*state.rounds, ruling),
         ruling=ruling,
@@ -189,8 +190,8 @@ def _resolved(state: Case, result: Resolved) -> Case:
     assignment = state.assignments.get(result.assignment_id)
     if assignment is None or assignment.outcome is not None:
         return state
-    ended = replace(assignment, outcome=result.outcome, unit=result.unit)
-    return replace(state, assignments={**state.assignments, result.assignment_id: ended})
+    ended = altered(assignment, outcome=result.outcome, unit=result.unit)
+    return altered(state, assignments={**state.assignments, result.assignment_id: ended})
 
 
 def _waiting(state: Case, step: Verifying | AwaitingRuling, at: datetime) -> Case:
@@ -202,5 +203,5 @@ def _waiting(state: Case, step: Verifying | AwaitingRuling, at: datetime) -> Cas
     before = state.waiting
     if before is not None:
         queue = before.queue if before.queue == "second_return" else waiting.queue
-        waiting = replace(waiting, queue=queue, since=before.since, due_at=before.due_at, overdue=before.overdue)
-    return replace(state, category=step.category or state.category, area=step.area or state.area, waiting=waiting)
+        waiting = altered(waiting, queue=queue, since=before.since, due_at=before.due_at, overdue=before.overdue)
+    return altered(state, category=step.category or state.category, area=step.area or state.area, waiting=waiting)

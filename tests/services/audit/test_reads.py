@@ -1,6 +1,5 @@
 """Who reads bytes of the log, recorded as the range of the page that was answered."""
 
-from dataclasses import replace
 from typing import Any
 
 from tests.domain.audit_story import CASE, Story, burst_main
@@ -32,7 +31,7 @@ async def test_a_page_of_the_log_is_recorded_as_its_range(audit: Running) -> Non
 async def test_the_records_of_a_case_are_recorded_as_the_range_that_was_shown(audit: Running) -> None:
     other = Story(case_id(), seed=1)
     other.report()
-    await store(audit, *burst_main().records(), *(replace(record, partition=9) for record in other.records()))
+    await store(audit, *burst_main().records(), *(record._replace(partition=9) for record in other.records()))
     first = await get(audit, f"/cases/{CASE}/events", limit=2)
     await get(audit, f"/cases/{CASE}/events", limit=1, cursor=first["next"])
     await get(audit, f"/cases/{other.case}/events")
