@@ -80,7 +80,9 @@ async def test_a_request_that_was_stored_before_fingerprints_had_a_key_is_known_
     path, headers = f"/cases/{case}/notes", {"idempotency-key": "k1"}
     request = tally.client.build_request("POST", path, json={"text": "a"}, headers=headers)
     former = hashlib.sha256(f"POST {path}\n".encode() + request.content).hexdigest()
-    row = "INSERT INTO idempotency (caller, key, fingerprint, status, body, version) VALUES ('li', 'k1', $1, 201, $2, 7)"
+    row = (
+        "INSERT INTO idempotency (caller, key, fingerprint, status, body, version) VALUES ('li', 'k1', $1, 201, $2, 7)"
+    )
     await tally.runtime.database.transact(lambda connection: connection.execute(row, former, b'{"stored": true}'))
     again = await tally.client.send(request)
     assert (again.status_code, again.json(), again.headers["etag"]) == (201, {"stored": True}, '"7"')
