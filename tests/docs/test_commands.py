@@ -236,7 +236,10 @@ def is_cheap(command: Command) -> bool:
 
 @pytest.mark.parametrize("command", [one for one in COMMANDS if one.runs and is_cheap(one)], ids=str)
 def test_a_cheap_command_that_is_marked_runs(command: Command, tmp_path: Path) -> None:
-    """In a folder of its own, where a stack has run and none runs now. `make` takes the environment for made, or it would make it."""
+    """In a folder of its own, where a stack has run and none runs now.
+
+    `make` takes the environment for made, or it would make it.
+    """
     words = [sys.executable if word == ".venv/bin/python" else word for word in command.words]
     if words[0] == "make":
         words[1:1] = ["-o", ".venv/.made-from-lock"]
