@@ -28,6 +28,7 @@ from chassis.store.database import Database
 from deploy import openapi
 from deploy.district.__main__ import main as write_district
 from deploy.stack.plan import PORTS, SERVICES
+from deploy.stack.secrets import load
 from tests.docs.pages import COMMANDS, PAGES, README, ROOT, Command, known_variable, named
 from tests.support import tally
 from tests.support.facts import case_id, fact_record, report
@@ -235,11 +236,15 @@ def is_cheap(command: Command) -> bool:
 
 @pytest.mark.parametrize("command", [one for one in COMMANDS if one.runs and is_cheap(one)], ids=str)
 def test_a_cheap_command_that_is_marked_runs(command: Command, tmp_path: Path) -> None:
-    """In a folder of its own, where no stack runs. `make` takes the environment for made, or it would make it."""
+    """In a folder of its own, where a stack has run and none runs now.
+
+    `make` takes the environment for made, or it would make it.
+    """
     words = [sys.executable if word == ".venv/bin/python" else word for word in command.words]
     if words[0] == "make":
         words[1:1] = ["-o", ".venv/.made-from-lock"]
     environment = {**os.environ, "CASEGRID_DATA": str(tmp_path)}
+    load(tmp_path / "run")
     done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
     nothing_runs = "status" in words and "`make up` starts it" in done.stdout
     assert done.returncode == 0 or nothing_runs, done.stderr
