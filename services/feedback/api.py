@@ -51,7 +51,7 @@ READERS = CENTRE | {Role.ACCEPTOR, Role.GRID_MEMBER, Role.HANDLING_UNIT}
 
 ROLES: dict[Route, Access] = {
     ("GET", "/checks"): Access(CHECKERS | CENTRE, Bound.LIST, Sees.PLACED),  # nobody checks what their unit handled
-    ("POST", "/cases/{case_id}/check"): Access(CHECKERS, Bound.CASE),
+    ("POST", "/cases/{case_id}/check"): Access(CHECKERS, Bound.CASE, Sees.PLACED),
     ("POST", "/cases/{case_id}/forced-closing"): Access(frozenset({Role.SHIFT_LEADER}), Bound.CASE),
     ("GET", "/cases"): Access(READERS, Bound.LIST),
     ("GET", "/cases/{case_id}"): Access(READERS, Bound.CASE),
