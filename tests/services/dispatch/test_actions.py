@@ -82,7 +82,7 @@ async def test_who_sees_a_case_as_its_unit_alone_acts_for_the_unit_alone(
     who = token("both", "handling_unit", role, unit="dept:water", areas=areas)
     name = f"{await given_out(dispatch)}.1.1"
     centre = areas == (HERE,)
-    on = {"unit": "dept:fire", "reason": "near"}
+    on: dict[str, Any] = {"unit": "dept:fire", "reason": "near"}
     said = (await actions(dispatch, name, who))["hand_on_assignment"]["rule"]
     if centre and role == "dispatcher":
         assert said is None
