@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -204,11 +204,11 @@ async def test_a_copy_of_a_genuine_record_in_other_words_is_found_and_a_true_dup
         await stage.named(started)
         (row,) = await started.runtime.database.fetch("SELECT body FROM events WHERE own")
         again = record_of(row["body"], case, "Progressed")
-        twisted = replace(again, value=row["body"].replace(b"mended", b"meddled"))
-        elsewhere = replace(again, topic=written_by(service.name)[0])
-        duplicates = [replace(again, partition=partition) for partition in range(PARTITIONS)]
+        twisted = again._replace(value=row["body"].replace(b"mended", b"meddled"))
+        elsewhere = again._replace(topic=written_by(service.name)[0])
+        duplicates = [again._replace(partition=partition) for partition in range(PARTITIONS)]
         _, *places = await stage.put(
-            *duplicates, *(replace(twisted, partition=n) for n in range(PARTITIONS)), elsewhere
+            *duplicates, *(twisted._replace(partition=n) for n in range(PARTITIONS)), elsewhere
         )
         found = await stage.named(started)
         assert sorted(place(step) for _, step in found) == sorted(places[PARTITIONS - 1 :])

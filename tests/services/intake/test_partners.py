@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -211,7 +210,7 @@ async def test_a_request_with_an_attachment_that_lies_elsewhere_is_refused_with_
     """Intake answers what is unreadable of all requests, also of those that dispatch takes."""
     case = case_id()
     asked = request(words, case)
-    await home.take(replace(asked, value=(asked.value or b"").replace(PHOTO.uri.encode(), uri.encode())))
+    await home.take(asked._replace(value=(asked.value or b"").replace(PHOTO.uri.encode(), uri.encode())))
     [answer] = await home.notices("refused")
     assert (answer["data"]["rule"], answer["data"]["case_id"]) == ("record.invalid", case)
     assert answer["data"]["reason"].startswith(f"data.{field}.0.uri: must be an https URI of a public host")
