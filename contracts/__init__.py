@@ -21,6 +21,7 @@ docstrings.py what the models say about their fields, for their JSON Schemas
 growing.py    a set that grows without being copied
 states.py     the next state of a fold, made cheaply
 roles.py      the roles of callers
+actors.py     who acts without a token
 reading.py    who may read a case
 territory.py  the area tree, distances, and the grid around a position
 clocks.py     due dates on the four kinds of clock

@@ -68,7 +68,7 @@ PREPARATIONS: Preparations = {
     "get_report": _judged_report,
     "list_actions": _report_of_another,
     "add_supplement": _own_report,
-    "withdraw_report": _report_of_another,
+    "withdraw_report": _own_report,
     "rate_report": _closed_report,
     "reopen_report": _closed_report,
     "get_reporter": _own_person,
