@@ -4,7 +4,7 @@ The names of reporters, which stay here, are in reporter_names.py, and what ever
 reference files in reference_lists.py.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
@@ -16,6 +16,7 @@ from fastapi.responses import Response
 from chassis.engine.commands import Answer, CommandRequest, InTransaction, Unusable
 from chassis.engine.decider import Refused
 from chassis.ids import uuid7
+from chassis.retry import NotNow
 from chassis.store.database import Database
 from chassis.web.actions import ActionList, Actions, actions_answer
 from chassis.web.errors import Forbidden, Json, NotFound
@@ -70,6 +71,8 @@ _OPERATIONS: Mapping[type[Command], str] = {
     Reopen: "reopen_report",
 }
 """The command that changes a report -> its route."""
+
+_TRIES = 8
 
 CasePath = Annotated[
     str,
@@ -131,7 +134,7 @@ async def file_report(
     )
     request, case_id = replace(request, claimed_at=body.at), uuid7(clock())
 
-    async def execute() -> Answer:
+    async def once() -> Answer:
         own = await queries.find_account(database, caller.subject) if caller.private else None
         reference, in_transaction = _reporter(caller, own, body.reporter)
         filed = replace(request, actor=reference) if caller.private and reference else request
@@ -139,15 +142,22 @@ async def file_report(
         return await commands.execute(case_id, named, filed, _filed, in_transaction)
 
     try:
-        try:
-            given = await execute()
-        except reporters.Taken:
-            given = await execute()
+        given = await _until_own(once)
     except UnknownArea as fault:
         raise Unusable(fault.rule, str(fault)) from None
     response = answer(given)
     response.headers["Location"] = f"/reports/{orjson.loads(given.body)['case_id']}"
     return response
+
+
+async def _until_own(once: Callable[[], Awaitable[Answer]]) -> Answer:
+    """The answer under the reference of the person, whom other first reports, or an erasure, may give another one."""
+    for _ in range(_TRIES):
+        try:
+            return await once()
+        except reporters.Taken:
+            continue
+    raise NotNow("the person's reference keeps being changed by others; try again")
 
 
 @router.get("/reports", tags=["reports"], response_model=bodies.ReportPage)

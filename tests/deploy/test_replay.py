@@ -173,6 +173,7 @@ async def test_a_stack_that_is_down_or_a_file_that_is_not_there_is_said_in_a_lin
     status, printed = await replay(environment, tmp_path / "nothing.csv", "nyc311")
     assert status == 2
     assert "nothing.csv" in printed
+    load(tmp_path / "run")
     status, printed = await replay(environment, requests(tmp_path / "requests.csv", {}), "nyc311")
     assert status == 2
     assert "intake is not ready at http://127.0.0.1:9: make up" in printed

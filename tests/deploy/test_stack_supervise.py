@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.stack import identity, ports, readiness
+from deploy.stack import identity, ports, readiness, secrets
 from deploy.stack.plan import Plan, from_environment
 from deploy.stack.problem import Problem
 from deploy.stack.process import Specification
@@ -115,6 +115,7 @@ async def test_end_does_not_wait_for_what_keeps_failing(supervisor: Supervisor) 
 
 
 async def test_a_program_that_does_not_stay_up_is_named_with_the_end_of_its_log(supervisor: Supervisor) -> None:
+    secrets.load(supervisor.plan.run)
     await supervisor.apply((*PROGRAMS[:2], Specification("intake", FAILS)))
     await supervisor.start(["intake"])
     with pytest.raises(Problem, match=r"intake does not stay up: no such setting\n.*\n  no such setting"):

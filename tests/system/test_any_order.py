@@ -141,6 +141,8 @@ def constraints(
         of_case.setdefault(original if record.stream_id == duplicate else record.stream_id, []).append(n)
     for numbers in of_case.values():  # a request is a command: what it is judged by was there before it
         for n in numbers:
+            if names(events[id(records[n])]) is not None:  # and so is what a verdict follows from that is rated
+                before[n].update(m for m in numbers if m < n)
             if events[id(records[n])].data.name == "Request":
                 before[n].update(m for m in numbers if m < n)
                 for m in numbers:
@@ -179,7 +181,8 @@ class Played:
         self.shown: dict[str, list[tuple[Any, ...]]] = {}
         self.statuses: dict[str, str] = {}
         self.causes: dict[str, Any] = {}
-        """Request, by where it lies -> the notice it answers."""
+        """A record that names a fact of the service's own, by where it lies -> that fact: the notice that a request
+        answers, the verdict that is rated or doubted."""
 
 
 @pytest.fixture(params=list(DECIDING))
@@ -195,24 +198,27 @@ async def played(request: pytest.FixtureRequest, city: dict[str, Node], district
     found.statuses = await node.statuses()
     known = {event.id: event for event in bus.events()}
     found.causes = {
-        record.coordinates: known[event.causationid]
+        record.coordinates: known[named]
         for record in records
-        if (event := read(record)).data.name == "Request"
-        and event.causationid
-        and known[event.causationid].source == own
+        if (named := names(read(record))) is not None and known[named].source == own
     }
     return found
 
 
+def names(event: Any) -> str | None:
+    """The id of the fact that a request answers, or that is rated or doubted."""
+    return event.causationid if event.data.name == "Request" else getattr(event.data, "verdict_id", None)
+
+
 async def answering(node: Node, record: Record, cause: Any) -> Record:
-    """The request as the partner says it in this run, in which the notice it answers has another id."""
+    """The record as it is said in this run, in which the fact that it names has another id."""
     given = await node.database.pool.fetchval(
-        "SELECT event_id FROM events WHERE stream_id = $1 AND own AND topic LIKE 'to.%'"
+        "SELECT event_id FROM events WHERE stream_id = $1 AND own"
         " AND convert_from(body, 'UTF8')::jsonb -> 'data' = $2::jsonb ORDER BY version LIMIT 1",
         cause.subject,
         cause.data.model_dump_json(exclude_none=True),
     )
-    assert given is not None, f"{cause.data.kind} was not told before it was answered"
+    assert given is not None, f"{cause.data.name} was not said before it was answered"
     return record._replace(value=(record.value or b"").replace(cause.id.encode(), given.encode()))
 
 
