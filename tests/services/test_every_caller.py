@@ -266,9 +266,7 @@ TOLD = {"administrator", "auditor", "dispatcher", "shift_leader"}
 
 
 async def test_only_those_who_run_it_learn_how_its_parts_are(client: httpx.AsyncClient) -> None:
-    await client.get("/ready", headers=OURS.headers(roles=["administrator"]))  # reads the keys: whether is told to all
-        "/ready", headers=OURS.headers(roles=["administrator"])
-    )  # reads the keys, which everybody is told of
+    await client.get("/ready", headers=OURS.headers(roles=["administrator"]))  # reads the keys: all are told of none
     strangers = [{}, *(OURS.headers(roles=[role]) for role in PEOPLE if role not in TOLD), OURS.headers(roles=[])]
     for headers in strangers:
         health, ready = await client.get("/health", headers=headers), await client.get("/ready", headers=headers)
