@@ -374,7 +374,7 @@ def texts() -> Iterator[tuple[str, str]]:
 
 
 def test_no_file_knows_the_machine_it_was_written_on() -> None:
-    pattern = re.compile(r"(?<![\w.])/(?:work|home|root|Users)/\w+")
+    pattern = re.compile(r"(?<![\w.])/(?:(?:work|home|root|Users)/\w+|tmp/tmp\w{8})")
     assert [f"{path}: {match[0]}" for path, text in texts() for match in pattern.finditer(text)] == []
 
 
