@@ -10,6 +10,8 @@ Outcome = Literal["fixed", "returned", "cancelled"]
 """How an assignment ended. `fixed`: the task is done; `returned`: it was not the unit's to do; `cancelled`: the case
 ended first.
 """
+GIVEN_BACK: tuple[Outcome, ...] = ("returned", "cancelled")
+"""The outcomes of work that its unit did not do."""
 
 
 class Resolved(Claimed):

@@ -148,11 +148,7 @@ class Commands:
 
     async def speechless(self, stream: Stream[Any], actor: str) -> Refused | None:
         """The rule that nobody floods a case, if it forbids the actor to add words to this one now."""
-        try:
-            await self._database.read(lambda connection: _require_few(connection, stream, actor, self._clock()))
-        except Refused as refused:
-            return refused
-        return None
+        return await self._database.read(lambda connection: _speechless(connection, stream, actor, self._clock()))
 
     def _inputs(self, work: UnitOfWork[Any], stream_id: str, request: CommandRequest) -> Inputs:
         return work.inputs(stream_id, actor=request.actor, claimed=request.claimed_at, believed=request.believed)
@@ -163,9 +159,8 @@ class Commands:
         given = await self._given(connection, request) if request.idempotency_key is not None else None
         work = await begin(self._model, connection, self._clock(), [stream_id])
         stream = work.journal.streams[stream_id]
-        if (
-            request.permits is not None
-        ):  # of a stored answer, too: who may no longer read the case is told no more of it
+        # Of a stored answer, too: who may no longer read the case is told no more of it.
+        if request.permits is not None:
             request.permits(stream.state)
         if given is not None:
             return given
@@ -181,8 +176,10 @@ class Commands:
         except ValidationError as fault:  # what was asked for would make a fact that breaks its contract
             field, rule = broken(fault.errors(include_url=False, include_input=False))[0]
             raise Unusable(field, rule) from None
-        if any(isinstance(fact, WORDS) for fact in facts):
-            await _require_few(connection, stream, request.actor, work.journal.now)
+        if any(isinstance(fact, WORDS) for fact in facts) and (
+            speechless := await _speechless(connection, stream, request.actor, work.journal.now)
+        ):
+            raise speechless
         events = work.journal.append(stream_id, facts, at=counted.at, actor=request.actor)
         if ending.in_transaction is not None:
             await ending.in_transaction(connection)
@@ -231,13 +228,16 @@ class Commands:
         )
 
 
-async def _require_few(connection: Connection, stream: Stream[Any], actor: str, now: datetime) -> None:
-    """Raises `Refused` where the actor has added all the words that a day allows. Most cases are too short for it."""
+async def _speechless(connection: Connection, stream: Stream[Any], actor: str, now: datetime) -> Refused | None:
+    """The rule that nobody floods a case, if the actor has added all the words that a day allows. Most cases are too
+    short for it.
+    """
     if stream.version < WORDS_A_DAY:
-        return
+        return None
     since = now - timedelta(hours=24)
-    if await connection.fetchval(_SAID, stream.stream_id, actor, since, _TOPICS, _KINDS) >= WORDS_A_DAY:
-        raise Refused("case.daily_cap", f"one caller adds {WORDS_A_DAY} remarks to a case within 24 hours at most")
+    if await connection.fetchval(_SAID, stream.stream_id, actor, since, _TOPICS, _KINDS) < WORDS_A_DAY:
+        return None
+    return Refused("case.daily_cap", f"one caller adds {WORDS_A_DAY} remarks to a case within 24 hours at most")
 
 
 def _require_theirs(decide: Callable[[], object]) -> None:

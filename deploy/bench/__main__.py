@@ -168,27 +168,27 @@ def _own_database() -> str:
     return f"postgresql://postgres:{password}@127.0.0.1:{os.environ.get('POSTGRES_PORT', '15432')}/casegrid"
 
 
-def _show(found: dict[str, object]) -> None:
+def _show(found: dict[str, Any]) -> None:
     console = Console()
     table = Table(title=f"{found['cases']} complete cases, all services and the load on {found['cores']} cores")
     table.add_column("what")
     table.add_column("figure", justify="right")
     table.add_row("complete cases per second (filed to audited)", f"{found['cases_per_second']:.0f}")
     for name in ("filed_to_assigned_ms", "filed_to_closed_ms"):
-        spread: dict[str, float] = found[name]  # pyright: ignore[reportAssignmentType]
+        spread: dict[str, float] = found[name]
         table.add_row(name.replace("_", " "), "  ".join(f"{key} {value:.0f}" for key, value in spread.items()))
-    rates: dict[str, float] = found["bare"]  # pyright: ignore[reportAssignmentType]
+    rates: dict[str, float] = found["bare"]
     for name, rate in rates.items():
         table.add_row("bare: " + name.replace("_", " "), f"{rate:.0f}")
     console.print(table)
-    processes: dict[str, dict[str, float]] = found["processes"]  # pyright: ignore[reportAssignmentType]
+    processes: dict[str, dict[str, float]] = found["processes"]
     table = Table(title="where the time goes")
     for column in ("process", "CPU us per case", "memory MiB"):
         table.add_column(column, justify="left" if column == "process" else "right")
     for name, figures in sorted(processes.items(), key=lambda item: -item[1]["cpu_us_per_case"]):
         table.add_row(name, f"{figures['cpu_us_per_case']:.0f}", f"{figures['memory_mib']:.0f}")
     console.print(table)
-    _show_protection(console, found["protection"])  # pyright: ignore[reportArgumentType]
+    _show_protection(console, found["protection"])
 
 
 def _show_protection(console: Console, costs: Sequence[dict[str, Any]]) -> None:

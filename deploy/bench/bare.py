@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -19,7 +19,7 @@ _BATCH = 500
 async def kafka(broker: Connection, messages: list[bytes]) -> tuple[float, float]:
     """(produced, consumed) messages a second by one idempotent producer and one consumer in one process."""
     async with topic(broker) as name:
-        return await _produce(broker, name, messages), await _consume(broker, name, len(messages))
+        return await produce(broker, name, messages), await _consume(broker, name, len(messages))
 
 
 @asynccontextmanager
@@ -36,7 +36,8 @@ async def topic(broker: Connection) -> AsyncIterator[str]:
         await admin.close()
 
 
-async def _produce(broker: Connection, topic: str, messages: list[bytes]) -> float:
+async def produce(broker: Connection, topic: str, messages: Sequence[bytes]) -> float:
+    """Messages a second, each under its number as the key."""
     producer = AIOKafkaProducer(
         **broker.options(), enable_idempotence=True, acks="all", linger_ms=5, max_batch_size=256 * 1024
     )

@@ -11,7 +11,7 @@ from chassis.engine.decider import Unknown
 from chassis.store.conditions import Conditions
 from chassis.store.database import Database
 from chassis.web.paging import PageQuery, page, position
-from contracts.dispatch import Outcome
+from contracts.dispatch import GIVEN_BACK, Outcome
 from contracts.reading import Matter, Scope
 from contracts.status import Stage
 from services.dispatch.bodies import AssignmentFilters, QueueFilters, UnitFilters
@@ -35,8 +35,6 @@ _UNITS = """
     ARRAY(SELECT o.unit FROM offers o WHERE o.assignment_id = a.assignment_id AND o.open) AS offered_to
 """
 """The units that had an assignment or are offered it, beside the one that has it; and those that are offered it now."""
-_GIVEN_BACK = ("returned", "cancelled")
-"""The outcomes of work that its unit did not do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +177,7 @@ class _Wanted(Conditions):
     def _at_work(self, scope: Scope, units: Sequence[str]) -> str:
         """The case is not sensitive, or one of the units works on the assignment, is offered it, or has done it."""
         has, is_offered = self._theirs(units, "open")
-        given_back = f"status = ANY({self.place(_GIVEN_BACK)}::text[])"
+        given_back = f"status = ANY({self.place(GIVEN_BACK)}::text[])"
         return f"({self.not_sensitive(scope)} OR ({has} AND NOT {given_back}) OR {is_offered})"
 
     def _any_of(self, units: Sequence[str]) -> str:
@@ -218,7 +216,7 @@ async def _page(database: Database, wanted: _Wanted, query: PageQuery, now: date
 def _found(row: Any, now: datetime) -> Found:
     shown = _shown(row, now)
     units = frozenset((shown["unit"], *row["others"]))
-    has = () if shown["status"] in _GIVEN_BACK else (shown["unit"],)
+    has = () if shown["status"] in GIVEN_BACK else (shown["unit"],)
     return Found(shown, Matter(row["area"], row["category"], units, frozenset((*has, *row["offered_to"]))))
 
 

@@ -12,6 +12,7 @@ from chassis.store.conditions import Conditions
 from chassis.store.database import Database
 from chassis.web.identity import Caller
 from chassis.web.paging import page, position
+from contracts.dispatch import GIVEN_BACK
 from contracts.reading import Matter, Scope, Sight
 from contracts.roles import Role
 from services.feedback.bodies import AssignmentDetail, CaseFilters, CaseItem, CheckFilters, CheckItem, RatingDetail
@@ -38,7 +39,7 @@ async def case(database: Database, case_id: str) -> tuple[Row, Matter, int]:
     found["assignments"] = [shown(one, AssignmentDetail) for one in assignments]
     found["ratings"] = [shown(one, RatingDetail) for one in await database.fetch(_CASE_RATINGS, case_id)]
     units = frozenset[str]().union(*(_units_of(one) for one in found["assignments"]))
-    working = frozenset(one["unit"] for one in found["assignments"] if one["outcome"] not in _GIVEN_BACK)
+    working = frozenset(one["unit"] for one in found["assignments"] if one["outcome"] not in GIVEN_BACK)
     return found, Matter(found["area"], found["category"], units, working), row["version"]
 
 
@@ -126,15 +127,13 @@ def own_cases(wanted: Conditions, scope: Scope) -> str | None:
         return None
     units = wanted.place(sorted(scope.units))
     given, had = (f"SELECT case_id FROM assignments WHERE {which} = ANY({units}::text[])" for which in _HELD)
-    works = f"{had} AND (outcome = ANY({wanted.place(_GIVEN_BACK)}::text[])) IS NOT TRUE"
+    works = f"{had} AND (outcome = ANY({wanted.place(GIVEN_BACK)}::text[])) IS NOT TRUE"
     plain = wanted.not_sensitive(scope)
     return f"(case_id IN ({given} UNION ALL {had}) AND ({plain} OR case_id IN ({works})))"
 
 
 _HELD = ("given_to", "unit")
 """The columns of an assignment with the units that were given it or had it in the end."""
-_GIVEN_BACK = ("returned", "cancelled")
-"""The outcomes of work that its unit did not do."""
 
 
 def _units_of(assignment: Row) -> frozenset[str]:

@@ -52,7 +52,7 @@ async def speaks_for(caller: CallerDep, registry: RegistryDep) -> By:
     """For whom the caller asks. Raises `Forbidden` for a partner that is not registered for reports."""
     partner = partner_behind(caller, registry, "reports")
     if partner is not None:
-        return By(partner.id, partner_units=partner.units)
+        return By.of(partner)
     return By(on_behalf=bool(caller.roles & ON_BEHALF), unit=caller.unit)
 
 

@@ -141,10 +141,11 @@ def constraints(
         of_case.setdefault(original if record.stream_id == duplicate else record.stream_id, []).append(n)
     for numbers in of_case.values():  # a request is a command: what it is judged by was there before it
         for n in numbers:
-            if names(events[id(records[n])]) is not None:  # and so is what a verdict follows from that is rated
+            event = events[id(records[n])]
+            requested = event.data.name == "Request"
+            if requested or names(event) is not None:  # and so was what a verdict follows from that is rated
                 before[n].update(m for m in numbers if m < n)
-            if events[id(records[n])].data.name == "Request":
-                before[n].update(m for m in numbers if m < n)
+            if requested:
                 for m in numbers:
                     if m > n:
                         before[m].add(n)

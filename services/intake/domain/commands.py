@@ -21,7 +21,7 @@ from contracts import times
 from contracts.fields import Attachment, Place, Point
 from contracts.intake import PARTNER_UNITS, Channel, NewReport, Rating, Reopening, Supplement, Withdrawal
 from contracts.progress import Disclosed
-from contracts.reference import Policy
+from contracts.reference import Partner, Policy
 from contracts.request import ReportedPlace
 from services.intake.domain.case import Case, Closing, Report
 
@@ -71,6 +71,11 @@ class By:
     """The unit of a person who has one."""
     partner_units: tuple[str, ...] = ()
     """The units that the partner answers for."""
+
+    @classmethod
+    def of(cls, partner: Partner) -> "By":
+        """A partner's system, over its topic or over HTTP."""
+        return cls(partner.id, partner_units=partner.units)
 
     @property
     def units(self) -> frozenset[str]:

@@ -19,13 +19,13 @@ def command(event: Event[Any], partner: Partner) -> Command | None:
         case request.FileReport() as asked:
             return _file(asked, partner)
         case request.AddSupplement() as asked:
-            return AddSupplement(asked.text, asked.attachments, by=_by(partner))
+            return AddSupplement(asked.text, asked.attachments, by=By.of(partner))
         case request.Withdraw() as asked:
-            return Withdraw(asked.reason, by=_by(partner))
+            return Withdraw(asked.reason, by=By.of(partner))
         case request.Rate() as asked:
-            return Rate(asked.rating, asked.comment, by=_by(partner))
+            return Rate(asked.rating, asked.comment, by=By.of(partner))
         case request.Reopen() as asked:
-            return Reopen(asked.reason, by=_by(partner))
+            return Reopen(asked.reason, by=By.of(partner))
         case _:
             return None
 
@@ -45,10 +45,6 @@ def answered(state: Case, partner: str) -> int:
     return len(state.notices.get(partner, ()))
 
 
-def _by(partner: Partner) -> By:
-    return By(partner.id, partner_units=partner.units)
-
-
 def _file(asked: request.FileReport, partner: Partner) -> File:
     return File(
         channel=asked.channel,
@@ -60,5 +56,5 @@ def _file(asked: request.FileReport, partner: Partner) -> File:
         base_records=asked.base_records,
         external_ref=asked.external_ref,
         reporter_ref=f"{partner.id}:{asked.reporter_ref}" if asked.reporter_ref is not None else None,
-        by=_by(partner),
+        by=By.of(partner),
     )
