@@ -44,7 +44,8 @@ SELECT array_remove(ARRAY[
            CASE WHEN rolreplication THEN 'may replicate' END,
            CASE WHEN rolbypassrls THEN 'bypasses row security' END], NULL)
        || ARRAY(SELECT 'is a member of ' || roleid::regrole FROM pg_auth_members WHERE member = r.oid)
-       || ARRAY(SELECT 'owns ' || oid::regclass FROM pg_class WHERE relowner = r.oid AND relkind IN ('r', 'v'))
+       || ARRAY(SELECT 'owns ' || oid::regclass FROM pg_class
+                  WHERE relowner = r.oid AND relkind IN ('r', 'v') AND relpersistence <> 't')
   FROM pg_roles r WHERE rolname = $1
 """
 
