@@ -39,8 +39,8 @@ CHECKER = By("member:g009-1", "grid:CH/shuangqiaozi/xinhong/g009")
 CALLER = By("evaluator:1", evaluator=True)
 LEADER = By("leader:1")
 REPORTER = By("reporter:1")
-CLOSING = "019e0a9c-1f78-7c3e-8b1a-200000000002"
-"""The event that closes a case, for who rates it."""
+CLOSING = "019e0a9c-1f78-7c3e-8b1a-2ee000000001"
+"""The event that closes a case, for who rates it: its first verdict, however many steps came before."""
 
 
 def name(round_: int, number: int) -> str:
@@ -80,14 +80,22 @@ def rated(rating: int, comment: str | None = None, **more: Any) -> Rating:
     return Rating(verdict_id=CLOSING, rating=rating, comment=comment, **more)
 
 
-def event_of(fact: Fact, sequence: int, at: datetime, actor: str = "somebody", recorded: datetime | None = None) -> Any:
-    """The fact as its home says it, its `sequence`-th of the case."""
+def event_of(
+    fact: Fact,
+    sequence: int,
+    at: datetime,
+    actor: str = "somebody",
+    recorded: datetime | None = None,
+    verdict: int | None = None,
+) -> Any:
+    """The fact as its home says it, its `sequence`-th of the case, and its `verdict`-th verdict if it is one."""
     source = home_of(fact)
     place = ("/services/triage", "/services/dispatch", "/services/feedback", "/services/intake").index(source)
+    number = f"ee{verdict:09x}" if verdict is not None else f"{sequence:011x}"
     return build(
         fact,
         Circumstances(
-            event_id=f"019e0a9c-1f78-7c3e-8b1a-{place}{sequence:011x}",
+            event_id=f"019e0a9c-1f78-7c3e-8b1a-{place}{number}",
             source=source,
             subject=CASE,
             time=at,
@@ -169,7 +177,8 @@ class Desk:
     def _said(self, fact: Fact, at: datetime, actor: str, recorded: datetime) -> Any:
         source = home_of(fact)
         self.said[source] += 1
-        return event_of(fact, self.said[source], at, actor, recorded)
+        verdict = len(self.verdicts()) if isinstance(fact, Evaluated) else None
+        return event_of(fact, self.said[source], at, actor, recorded, verdict)
 
 
 def checking(method: CheckMethod = "photo", **more: Any) -> Desk:
