@@ -42,6 +42,10 @@ from contracts.reading import Knows
 log = logging.getLogger(__name__)
 
 _DATABASE_SECONDS = 2.0
+_PACE_SECONDS = 0.02
+"""Between the batches of a service that decides: where records flow, a case waits that long at each step at most."""
+_RECORDING_PACE_SECONDS = 0.1
+"""Between the batches of a service that records: no case waits for it."""
 
 
 class Runtime:
@@ -65,7 +69,8 @@ class Runtime:
         self.works = settings.role in ("worker", "both")
         self.serves = settings.role in ("api", "both")
         broker = Connection.of(settings)
-        self._reading = Reading(broker, settings.topic_prefix, settings.batch, settings.session_seconds)
+        pace = _PACE_SECONDS if isinstance(service.model, Model) else _RECORDING_PACE_SECONDS
+        self._reading = Reading(broker, settings.topic_prefix, settings.batch, settings.session_seconds, pace)
         self.worker = self._worker(service)
         self.consumer = Consumer(
             self._reading,
@@ -83,7 +88,9 @@ class Runtime:
         if not isinstance(service.model, Model):
             return RecordingWorker(service.model, self.database)
         model = replace(service.model, registry=self.registry)
-        return DecidingWorker(model, self.database, self.clock, self._reading, self._read_up_to)
+        return DecidingWorker(
+            model, self.database, self.clock, self._reading, self._read_up_to, self.settings.look_seconds
+        )
 
     @property
     def knows(self) -> Knows:

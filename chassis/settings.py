@@ -75,6 +75,8 @@ class Settings(BaseSettings):
     """The most records of one transaction; bounds the time between two polls."""
     session_seconds: float = Field(default=10, ge=2, le=300, validation_alias="CASEGRID_SESSION_SECONDS")
     """How long a killed worker's partitions wait before another worker, or its next life, gets them."""
+    look_seconds: float = Field(default=1, gt=0, le=60, validation_alias="CASEGRID_LOOK_SECONDS")
+    """How often it is looked for passed deadlines: one may be decided that much later than it passed."""
     pool: int = Field(default=8, ge=2, le=100, validation_alias="CASEGRID_POOL")
     requests_per_second: float = Field(default=2000, gt=0, validation_alias="CASEGRID_REQUESTS_PER_SECOND")
     """Of one caller on one process; beyond it 429."""

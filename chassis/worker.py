@@ -65,10 +65,18 @@ def derived_of(model: Model | Recorder) -> Derived:
 class DecidingWorker:
     """Inbox, commands, timers, relay and tail of a service that decides."""
 
-    def __init__(self, model: Model, database: Database, clock: Clock, reading: Reading, read_up_to: ReadUpTo) -> None:
+    def __init__(
+        self,
+        model: Model,
+        database: Database,
+        clock: Clock,
+        reading: Reading,
+        read_up_to: ReadUpTo,
+        look_seconds: float,
+    ) -> None:
         self.inbox = Inbox(model, database, clock)
         self.commands = Commands(model, database, clock)
-        self.timers = Timers(model, database, clock, self.inbox.cache, read_up_to)
+        self.timers = Timers(model, database, clock, self.inbox.cache, read_up_to, look_seconds)
         self.relay = Relay(broker=reading.broker, name=model.name, prefix=reading.prefix, database=database)
         self.judge = Judge(model, database, clock, self.inbox.cache)
         self.tail = Tail(

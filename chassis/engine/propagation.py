@@ -22,7 +22,9 @@ _ADD = """
 INSERT INTO propagations (stream_id, event_stream, event_id)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) ON CONFLICT DO NOTHING
 """
-_NEXT = "SELECT position FROM propagations WHERE fault IS NULL ORDER BY position LIMIT $1"
+PENDING = "SELECT position FROM propagations WHERE fault IS NULL"
+"""SQL: the positions of the pending ones."""
+_NEXT = f"{PENDING} ORDER BY position LIMIT $1"
 _TAKE = """
 DELETE FROM propagations WHERE position IN (
     SELECT position FROM propagations WHERE position = ANY($1::bigint[]) ORDER BY position FOR UPDATE SKIP LOCKED)

@@ -22,12 +22,14 @@ from contracts import actors
 
 log = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 0.2
 _BATCH = 500
 _RAISED = (Conflict, *TRANSIENT_ERRORS)
 """Errors that are no defect of one stream."""
 
 _DUE = "SELECT stream_id FROM streams WHERE due_at <= $1 ORDER BY due_at LIMIT $2"
+_ANYTHING = f"""
+SELECT EXISTS (SELECT FROM streams WHERE due_at <= $1) OR EXISTS ({propagation.PENDING})
+"""
 
 
 ReadUpTo = Callable[[datetime], Awaitable[datetime | None]]
@@ -40,12 +42,21 @@ class Timers:
     Several workers may do so at once: the stream's version lets one win.
     """
 
-    def __init__(self, model: Model, database: Database, clock: Clock, cache: Cache[Any], read_up_to: ReadUpTo) -> None:
+    def __init__(
+        self,
+        model: Model,
+        database: Database,
+        clock: Clock,
+        cache: Cache[Any],
+        read_up_to: ReadUpTo,
+        look_seconds: float,
+    ) -> None:
         self._model = model
         self._database = database
         self._clock = clock
         self._cache = cache
         self._read_up_to = read_up_to
+        self._look_seconds = look_seconds
         self._started = False
         self.fault: str | None = None
         """What keeps deadlines from being decided now; None while all is well."""
@@ -60,15 +71,16 @@ class Timers:
                 if not self._started:
                     await self.start()
                     self._started = True
-                while await self.look() == _BATCH:
-                    pass
-                while await self.propagate() == propagation.AT_ONCE:
-                    pass
+                if await self._anything():
+                    while await self.look() == _BATCH:
+                        pass
+                    while await self.propagate() == propagation.AT_ONCE:
+                        pass
             except Conflict:
                 continue
             backoff.reset()
             self.fault = None
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(self._look_seconds)
 
     def _note(self, error: Exception) -> None:
         self.fault = in_short(error)
@@ -126,6 +138,10 @@ class Timers:
         # `due_at <= $2`: a deadline that was set meanwhile stays.
         query = "UPDATE streams SET due_at = NULL WHERE stream_id = $1 AND due_at <= $2"
         await self._database.fetch(query, stream_id, self._clock())
+
+    async def _anything(self) -> bool:
+        """Whether a deadline has passed, or a propagation is pending: mostly neither is, and one question is enough."""
+        return (await self._database.fetch(_ANYTHING, self._clock()))[0][0]
 
     async def _due(self, until: datetime) -> list[str]:
         return [row["stream_id"] for row in await self._database.fetch(_DUE, until, _BATCH)]

@@ -1,8 +1,9 @@
 """Kafka -> inbox: one consumer group per service, batches, offsets committed after the database transaction.
 
-After a transient error the consumer seeks back to the start of the batch and polls again, so the group keeps its member
-and no batch is held in memory. aiokafka's defaults are overridden where they would lose records or repeat for ever; the
-reasons stand beside them.
+Batches begin some milliseconds apart, unless the last one was full: a flow of records is taken in together, a single
+record at once. After a transient error the consumer seeks back to the start of the batch and polls again, so the group
+keeps its member and no batch is held in memory. aiokafka's defaults are overridden where they would lose records or
+repeat for ever; the reasons stand beside them.
 """
 
 import asyncio
@@ -16,10 +17,11 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError
 
 from chassis.kafka.completion import stopped, to_completion
 from chassis.kafka.connection import Connection, why
+from chassis.kafka.offsets import Offsets
 from chassis.kafka.records import Record
 from chassis.retry import Backoff, in_short, in_words, keep_running
 from chassis.store.database import TRANSIENT_ERRORS
@@ -28,7 +30,7 @@ from contracts.fields import FROM, TO
 
 log = logging.getLogger(__name__)
 
-_POLL_MS = 200
+_POLL_MS = 1_000
 _MAX_POLL_INTERVAL_MS = 300_000
 _METADATA_MS = 30_000
 _STUCK_SECONDS = 30.0
@@ -50,6 +52,8 @@ class Reading:
     prefix: str
     batch: int
     session_seconds: float = 10
+    pace_seconds: float = 0.0
+    """The least time from the beginning of one batch to that of the next, while the reader keeps up."""
 
 
 class Consumer:
@@ -75,7 +79,9 @@ class Consumer:
         self._kafka: AIOKafkaConsumer | None = None
         self._moved: dict[TopicPartition, tuple[int, float]] = {}
         self._admin: AIOKafkaAdminClient | None = None
-        self._committed: dict[TopicPartition, int] = {}
+        self._pace_seconds = reading.pace_seconds
+        self._began_at = 0.0
+        self._offsets: Offsets | None = None
         self._mark: tuple[datetime, dict[TopicPartition, int]] | None = None
         self.fault: str | None = "the broker has not been reached yet"
         """What keeps records from being taken in now; None while all is well."""
@@ -117,9 +123,10 @@ class Consumer:
         )
         admin = AIOKafkaAdminClient(**self._broker.options(), client_id=f"{self._group}-admin")
         self._topics, self._there, self._looked_at = [], frozenset(), -_MISSING_SECONDS
+        self._offsets = Offsets(kafka)
         try:
             await self._broker.reach(admin.start())
-            await self._subscribe(kafka, admin)
+            await self._subscribe(kafka, admin, self._offsets)
             await to_completion(kafka.start())
         except BaseException:
             await stopped(admin.close(), kafka.stop(), seconds=_STOP_SECONDS)
@@ -130,12 +137,13 @@ class Consumer:
         kafka, self._kafka = self._kafka, None
         self._moved.clear()
         self._mark = None
-        self._committed.clear()
         admin, self._admin = self._admin, None
         if kafka is not None and admin is not None:
+            if self._offsets is not None:
+                await self._offsets.close()
             await stopped(admin.close(), kafka.stop(), seconds=_STOP_SECONDS)
 
-    async def _subscribe(self, kafka: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> None:
+    async def _subscribe(self, kafka: AIOKafkaConsumer, admin: AIOKafkaAdminClient, offsets: Offsets) -> None:
         wanted = [self._prefix + topic for topic in self._wanted()]
         missing = [topic for topic in wanted if topic not in self._there]
         if not missing:
@@ -150,21 +158,23 @@ class Consumer:
         topics = [topic for topic in wanted if topic in self._there] or wanted
         if topics != self._topics:
             self._topics, self._mark = topics, None
-            kafka.subscribe(topics=topics)
+            await offsets.give_up()  # the client forgets what is assigned to it
+            kafka.subscribe(topics=topics, listener=offsets)
 
     async def _consume(self) -> None:
-        kafka, admin = self._kafka, self._admin
+        kafka, admin, offsets = self._kafka, self._admin, self._offsets
         assert kafka is not None
         assert admin is not None
+        assert offsets is not None
         backoff = Backoff()
         failed = False
         while True:
-            await self._subscribe(kafka, admin)
+            await self._subscribe(kafka, admin, offsets)
             fetched = await self._fetch(kafka)
             if not fetched:
                 if not failed:
                     self.fault = None if kafka.assignment() else "no partitions are assigned"
-                    await self._commit_position(kafka)
+                    offsets.reached(self._passed(offsets))
                 continue
             records = [self._record(tp, one) for tp, batch in fetched.items() for one in batch]
             try:
@@ -179,8 +189,7 @@ class Consumer:
                 continue
             backoff.reset()
             failed, self.fault = False, None
-            await self._commit(kafka, {tp: batch[-1].offset + 1 for tp, batch in fetched.items()})
-            await self._commit_position(kafka)
+            offsets.reached({tp: batch[-1].offset + 1 for tp, batch in fetched.items()} | self._passed(offsets))
 
     def _record(self, tp: TopicPartition, one: Any) -> Record:
         topic = tp.topic[len(self._prefix) :]
@@ -207,6 +216,8 @@ class Consumer:
         aiokafka would give all that is buffered of one partition before it looks at the next, and an answer would be
         read long before what it answers.
         """
+        if (rest := self._began_at + self._pace_seconds - time.monotonic()) > 0:
+            await asyncio.sleep(rest)
         found: dict[TopicPartition, list[Any]] = {}
         room = self._batch
         lanes = self._lanes(kafka)
@@ -217,7 +228,10 @@ class Consumer:
                     for tp, batch in part.items():
                         found.setdefault(tp, []).extend(batch)
                         room -= len(batch)
-        return found or await kafka.getmany(timeout_ms=_POLL_MS, max_records=self._batch)
+        if not found:
+            found = await kafka.getmany(timeout_ms=_POLL_MS, max_records=self._batch)
+        self._began_at = time.monotonic() if room > 0 else 0.0
+        return found
 
     def _unread(self, kafka: AIOKafkaConsumer, tp: TopicPartition, offset: int) -> None:
         try:
@@ -225,26 +239,11 @@ class Consumer:
         except IllegalStateError:  # assigned to another worker meanwhile, which starts from the committed offset
             log.info("%s is not ours any more", tp)
 
-    async def _commit(self, kafka: AIOKafkaConsumer, offsets: dict[TopicPartition, int]) -> None:
-        """Commits what is durable. A commit lost to a rebalance only means that records come again."""
-        ours = {tp: offset for tp, offset in offsets.items() if tp in kafka.assignment()}
-        if not ours:
-            return
-        try:
-            await kafka.commit(ours)
-            self._committed.update(ours)
-        except (CommitFailedError, IllegalStateError) as fault:
-            log.info("offsets not committed, the records will come again: %s", fault)
-
-    async def _commit_position(self, kafka: AIOKafkaConsumer) -> None:
-        """Commits past what is no record (a transaction's markers), so that a topic read to its end counts as read."""
-        passed = {
-            tp: position
-            for tp, position, end in self._positions()
-            if position == end and position > self._committed.get(tp, 0)
+    def _passed(self, offsets: Offsets) -> dict[TopicPartition, int]:
+        """Past what is no record (a transaction's markers), so that a topic read to its end counts as read."""
+        return {
+            tp: position for tp, position, end in self._positions() if position == end and position > offsets.known(tp)
         }
-        if passed:
-            await self._commit(kafka, passed)
 
     async def unreachable(self) -> str | None:
         """Why no broker answers now; None where one does. Asks the broker, three seconds at most."""
@@ -281,11 +280,12 @@ class Consumer:
     async def read_up_to(self, now: datetime) -> datetime | None:
         """An instant, `now` or before, at which all that was on the topics has taken effect; None: not yet.
 
-        The broker is asked where the topics end, and how far the group has committed, which follows the database. What
+        The broker is asked where the topics end, and how far the group has committed, which follows the database: this
+        process commits at once what it has, other workers within a second. What
         is asked for stands until it is reached, so that who writes without end cannot put it off for ever.
         """
-        kafka, admin = self._kafka, self._admin
-        if kafka is None or admin is None:
+        kafka, admin, offsets = self._kafka, self._admin, self._offsets
+        if kafka is None or admin is None or offsets is None:
             return None
         try:
             async with asyncio.timeout(_READ_SECONDS):
@@ -297,6 +297,7 @@ class Consumer:
                     self._mark = now, await to_completion(kafka.end_offsets(partitions))
                 at, ends = self._mark
                 while True:
+                    await offsets.commit()
                     if not await self._behind(ends, admin):
                         self._mark = None
                         return at

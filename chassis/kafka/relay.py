@@ -27,7 +27,10 @@ from contracts.envelope import CONTENT_TYPE
 
 log = logging.getLogger(__name__)
 
-_POLL_SECONDS = 0.5
+_POLL_SECONDS = 2.0
+"""How often the outbox is read without having been told of anything."""
+_LEAD_SECONDS = 0.5
+"""How often a relay that does not lead asks whether it may."""
 _BATCH = 1000
 _MISSING_SECONDS = 5.0
 """How long rows for a topic that the broker does not have are left aside before it is asked again."""
@@ -93,7 +96,7 @@ class Relay:
         """Waits until no other relay of the service leads, and then leads until the connection ends."""
         while not await self._database.watched(connection, connection.fetchval(_LEAD)):
             self.fault = None
-            await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.sleep(_LEAD_SECONDS)
 
     def _producer(self) -> AIOKafkaProducer:
         return AIOKafkaProducer(

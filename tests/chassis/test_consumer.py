@@ -1,9 +1,11 @@
 """What a group has read, on a real broker: deadlines wait for it, and a new topic is read without a restart."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -208,3 +210,89 @@ async def test_a_topic_that_is_not_there_holds_no_other_back_and_is_read_when_it
 
 async def _read(reader: Reader, count: int) -> bool:
     return len(reader.records) >= count
+
+
+async def test_offsets_are_committed_a_second_later_at_most_and_not_with_every_batch(kafka: str, topics: str) -> None:
+    async with reading(kafka, topics, "ReportFiled") as reader, asked(kafka) as admin:
+        seen: set[int] = set()
+        for number in range(1, 40):
+            await publish(kafka, topics, [fact_record(case_id(), report())])
+            await eventually(lambda number=number: _read(reader, number), what=f"report {number}")
+            seen.add(await _committed(admin, topics))
+        assert len(seen) < 20  # with every batch it would be 39
+        assert await eventually(lambda: _all_committed(admin, topics, 39), what="the last offsets", seconds=5)
+
+
+async def test_a_consumer_that_stops_commits_what_has_taken_effect(kafka: str, topics: str) -> None:
+    async with asked(kafka) as admin:
+        async with reading(kafka, topics, "ReportFiled") as reader:
+            await publish(kafka, topics, [fact_record(case_id(), report()) for _ in range(20)])
+            await eventually(lambda: _read(reader, 20), what="all reports")
+        assert await _committed(admin, topics) == 20
+
+
+async def test_partitions_that_go_to_another_worker_are_not_read_again(kafka: str, topics: str) -> None:
+    async with reading(kafka, topics, "ReportFiled") as one:
+        await publish(kafka, topics, [fact_record(case_id(), report()) for _ in range(20)])
+        await eventually(lambda: _read(one, 20), what="all reports")
+        async with reading(kafka, topics, "ReportFiled") as other:
+            await eventually(lambda: _shared(one, other), what="a share for each")
+            await publish(kafka, topics, [fact_record(case_id(), report()) for _ in range(20)])
+            await eventually(lambda: _both_read(one, other, 40), what="all reports")
+            offsets = [(record.partition, record.offset) for record in (*one.records, *other.records)]
+            assert len(set(offsets)) == len(offsets) == 40
+
+
+async def test_a_flow_of_records_is_taken_in_together_and_a_single_one_at_once(kafka: str, topics: str) -> None:
+    batches: list[tuple[float, int]] = []
+
+    async def take(records: Sequence[Record]) -> None:
+        batches.append((time.monotonic(), len(records)))
+
+    paced = Reading(Connection(kafka), topics, batch=100, session_seconds=3, pace_seconds=0.5)
+    consumer = Consumer(paced, "paced", lambda: ["ReportFiled"], take)
+    running = asyncio.create_task(consumer.run())
+    try:
+        await eventually(lambda: _has_partitions(consumer), what="partitions")
+        for _ in range(30):
+            await publish(kafka, topics, [fact_record(case_id(), report())])
+        await eventually(lambda: _taken(batches, 30), what="all reports")
+        assert len(batches) < 15
+        gaps = [later - earlier for (earlier, _), (later, _) in pairwise(batches)]
+        assert all(gap > 0.4 for gap in gaps)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def _has_partitions(consumer: Consumer) -> bool:
+    return consumer.assigned() > 0
+
+
+async def _taken(batches: list[tuple[float, int]], count: int) -> bool:
+    return sum(size for _, size in batches) >= count
+
+
+async def _both_read(one: Reader, other: Reader, count: int) -> bool:
+    return len(one.records) + len(other.records) >= count
+
+
+@asynccontextmanager
+async def asked(kafka: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Whoever looks from outside how far a group has come."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
+
+
+async def _committed(admin: AIOKafkaAdminClient, topics: str) -> int:
+    """The sum of what the group of `reading` has committed."""
+    found = await admin.list_consumer_group_offsets(topics + "reader")
+    return sum(max(one.offset, 0) for one in found.values())
+
+
+async def _all_committed(admin: AIOKafkaAdminClient, topics: str, count: int) -> bool:
+    return await _committed(admin, topics) == count

@@ -38,6 +38,7 @@ class Fleet:
             "CASEGRID_DISTRICT": str(district),
             "CASEGRID_REQUESTS_PER_SECOND": "100000",
             "CASEGRID_SESSION_SECONDS": "3",
+            "CASEGRID_LOOK_SECONDS": "0.2",
             "HOST": "127.0.0.1",
             **more,
         }

@@ -117,6 +117,7 @@ async def running(
             "CASEGRID_TOPIC_PREFIX": prefix,
             "CASEGRID_ROLE": role,
             "CASEGRID_FAILURES_PER_MINUTE": 100_000,
+            "CASEGRID_LOOK_SECONDS": 0.2,
             **more,
         }
     )
