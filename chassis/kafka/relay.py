@@ -27,7 +27,7 @@ from contracts.envelope import CONTENT_TYPE
 
 log = logging.getLogger(__name__)
 
-_POLL_SECONDS = 2.0
+_POLL_SECONDS = 1.0
 """How often the outbox is read without having been told of anything."""
 _LEAD_SECONDS = 0.5
 """How often a relay that does not lead asks whether it may."""
