@@ -6,7 +6,7 @@ rest.
     3  load the streams in one query, fold
     4  react in memory, record after record    -> facts; for a partner's request facts and its one answer
     5  reach other cases                       -> facts of theirs, or pending propagations for the timers
-    6  append facts, views, outbox, parked; COMMIT
+    6  append facts, views, parked; COMMIT
 
 The caller commits the Kafka offsets after that. A batch that fails because of the network or the server is raised to
 the caller, who tries again. A batch that fails because of a record falls back to one record at a time, and that record

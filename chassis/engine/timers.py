@@ -49,7 +49,7 @@ class Timers:
         clock: Clock,
         cache: Cache[Any],
         read_up_to: ReadUpTo,
-        look_seconds: float,
+        look_seconds: float = 1.0,
     ) -> None:
         self._model = model
         self._database = database

@@ -1,18 +1,19 @@
-"""Outbox -> Kafka: rows in order, sent with one idempotent producer, deleted after the acknowledgement.
+"""Outbox -> Kafka: own events in order, sent with one idempotent producer, noted after the acknowledgement.
 
-A row is deleted only after the broker has acknowledged it, and the oldest rows are read first, so a transaction that
-commits late is found whatever its position. A relay that dies midway sends again; readers drop duplicates. After any
-error the producer is discarded and the relay starts again at the oldest row, because an idempotent producer that failed
-once may stay broken for a partition (aiokafka #1017, #1154).
+How far publishing has come is noted only after the broker has acknowledged it (chassis.store.outbox). A relay that
+dies midway sends again; readers drop duplicates. After any error the producer is discarded and the relay starts again
+at what was noted, because an idempotent producer that failed once may stay broken for a partition (aiokafka #1017,
+#1154).
 
 The session that the table `leader` names lets one relay of a service work at a time. Correctness does not depend on it:
-a second relay would send the same rows in the same order.
+a second relay would send the same events in the same order.
 """
 
 import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Sequence
 
 import asyncpg
 from aiokafka import AIOKafkaProducer
@@ -23,6 +24,7 @@ from chassis.kafka.connection import Connection, why
 from chassis.kafka.partitions import Partitioner
 from chassis.retry import Backoff, in_words, keep_running
 from chassis.store.database import TRANSIENT_ERRORS, Database
+from chassis.store.outbox import Outbox, Unpublished
 from contracts.envelope import CONTENT_TYPE
 
 log = logging.getLogger(__name__)
@@ -33,15 +35,10 @@ _LEAD_SECONDS = 0.5
 """How often a relay that does not lead asks whether it may."""
 _BATCH = 1000
 _MISSING_SECONDS = 5.0
-"""How long rows for a topic that the broker does not have are left aside before it is asked again."""
+"""How long events for a topic that the broker does not have are left aside before it is asked again."""
 _DEADLINE_SECONDS = 30.0
 """Of one batch: aiokafka retries an idempotent send for ever."""
 
-_READ = """
-SELECT position, aggregatetype, aggregateid, payload, traceparent FROM outbox
- WHERE aggregatetype <> ALL($2::text[]) ORDER BY position LIMIT $1
-"""
-_DELETE = "DELETE FROM outbox WHERE position = ANY($1::bigint[])"
 # A backend's number is given again, its start is not. A session lock would end with its session just so, but every role
 # of the database can take it.
 _LEAD = """
@@ -115,21 +112,41 @@ class Relay:
         watched = self._database.watched
         schema = await watched(connection, connection.fetchval("SELECT current_schema()"))
         await watched(connection, connection.add_listener(f"{schema}_outbox", lambda *_: self._wake.set()))
+        outbox = await Outbox.open(connection, watched)
+        looked_at = time.monotonic()
         while True:
             self._wake.clear()
-            rows = await watched(connection, connection.fetch(_READ, _BATCH, self._aside()))
-            await self._look_for({row["aggregatetype"] for row in rows} - self._there, producer)
-            rows = [row for row in rows if row["aggregatetype"] in self._there]
+            if time.monotonic() - looked_at >= _MISSING_SECONDS:
+                await self._publish_apart(outbox, producer)
+                looked_at = time.monotonic()
+            events = await outbox.read(_BATCH)
+            await self._look_for({one.topic for one in events} - self._there, producer)
             self.fault = None
-            if rows:
-                async with asyncio.timeout(_DEADLINE_SECONDS):
-                    acknowledged = [await self._send(producer, row) for row in rows]
-                    await asyncio.gather(*acknowledged)
-                await watched(connection, connection.execute(_DELETE, [row["position"] for row in rows]))
-            if len(rows) < _BATCH:
+            if events:
+                later = [one for one in events if one.topic not in self._there or one.topic in outbox.apart]
+                sent = [one for one in events if one.topic in self._there and one.topic not in outbox.apart]
+                await self._send_all(producer, sent)
+                await outbox.advance(sent, later)
+            if len(events) < _BATCH:
                 with contextlib.suppress(TimeoutError):  # not wait_for: on 3.11 it may lose a cancellation
                     async with asyncio.timeout(_POLL_SECONDS):
                         await self._wake.wait()
+
+    async def _publish_apart(self, outbox: Outbox, producer: AIOKafkaProducer) -> None:
+        """Sends what waits for topics that are there by now."""
+        await outbox.settle_apart()
+        while outbox.apart - set(self._aside()):
+            events = await outbox.read_apart(self._aside(), _BATCH)
+            await self._look_for({one.topic for one in events} - self._there, producer)
+            sent = [one for one in events if one.topic in self._there]
+            await self._send_all(producer, sent)
+            await outbox.advance(sent, ())
+            await outbox.settle_apart()
+
+    async def _send_all(self, producer: AIOKafkaProducer, events: Sequence[Unpublished]) -> None:
+        async with asyncio.timeout(_DEADLINE_SECONDS):
+            acknowledged = [await self._send(producer, one) for one in events]
+            await asyncio.gather(*acknowledged)
 
     def _aside(self) -> list[str]:
         """Topics that are not looked for again yet: what waits for them must not hold up the rest."""
@@ -154,15 +171,12 @@ class Relay:
             else:
                 self._missing[topic] = time.monotonic()
 
-    async def _send(self, producer: AIOKafkaProducer, row: asyncpg.Record) -> asyncio.Future[object]:
+    async def _send(self, producer: AIOKafkaProducer, event: Unpublished) -> asyncio.Future[object]:
         headers = [("content-type", CONTENT_TYPE)]
-        if row["traceparent"]:
-            headers.append(("traceparent", row["traceparent"].encode()))
+        if event.traceparent:
+            headers.append(("traceparent", event.traceparent.encode()))
         return await producer.send(
-            self._prefix + row["aggregatetype"],
-            key=row["aggregateid"].encode(),
-            value=row["payload"],
-            headers=headers,
+            self._prefix + event.topic, key=event.key.encode(), value=event.body, headers=headers
         )
 
     async def _close(self, connection: asyncpg.Connection | None, producer: AIOKafkaProducer | None) -> None:

@@ -1,5 +1,5 @@
-"""The streams of one transaction: loaded in one query, folded in memory, written with one statement per table
-(events and outbox by COPY, which costs half of INSERT).
+"""The streams of one transaction: loaded in one query, folded in memory, written with few statements (events by COPY,
+which costs half of INSERT).
 
 Every event of a stream, received or its own, has a version. A writer that saw an older version gets `Conflict`, and
 nothing is written. Envelope bytes are built here, once.
@@ -38,22 +38,17 @@ UPDATE streams s SET version = u.version, sequence = u.sequence, due_at = u.due_
  WHERE s.stream_id = u.stream_id AND s.version = u.expected
 """
 _VERSIONS = "SELECT stream_id, version FROM streams WHERE stream_id = ANY($1::text[])"
-_EVENTS = ("stream_id", "version", "own", "topic", "event_id", "body")
-_OUTBOX = ("id", "aggregatetype", "aggregateid", "type", "payload", "traceparent")
+_EVENT = ("stream_id", "version", "own", "topic", "event_id", "body")
+_RECEIVED = (*_EVENT, "position")
+_OWN = (*_EVENT, "traceparent")
+"""The next position, by which it is published, is the column's default."""
 _END = f"WITH noted AS ({NOTE}) SELECT pg_notify(current_schema() || '_outbox', '') WHERE $2"
 """Wakes the relay if there is something to send; one statement for two, because every transaction ends with it."""
 _ANNOUNCE = "SELECT pg_notify(current_schema() || '_changed', $1)"
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    stream_id: str
-    version: int
-    own: bool
-    topic: str
-    event: Any
-    raw: bytes
-    traceparent: str | None
+_Row = tuple[str, int, bool, str, str, bytes, str | None]
+"""As the columns above."""
 
 
 async def load(connection: Connection, fold: Fold[S], stream_ids: Collection[str]) -> dict[str, Stream[S]]:
@@ -82,7 +77,8 @@ class Journal(Generic[S]):
     streams: dict[str, Stream[S]] = field(default_factory=dict)
     _cached: set[str] = field(default_factory=set)
     """The streams that came from the cache."""
-    _entries: list[_Entry] = field(default_factory=list)
+    _received: list[_Row] = field(default_factory=list)
+    _own: list[_Row] = field(default_factory=list)
 
     async def open(self, connection: Connection, stream_ids: Iterable[str]) -> None:
         """Loads and folds these streams; one that does not exist yet begins at version 0."""
@@ -110,7 +106,7 @@ class Journal(Generic[S]):
         stream.state = self.fold.evolve(stream.state, event)
         stream.version += 1
         stream.marks = causes.marked(stream.marks, event, stream.version)
-        self._entries.append(_Entry(stream_id, stream.version, False, topic, event, raw, None))
+        self._received.append((stream_id, stream.version, False, topic, event.id, raw, None))
 
     def append(
         self,
@@ -151,18 +147,19 @@ class Journal(Generic[S]):
             built.append((event, raw))
         for event, raw in built:
             stream.version += 1
-            self._entries.append(_Entry(stream_id, stream.version, True, event.topic, event, raw, header))
+            self._own.append((stream_id, stream.version, True, event.topic, event.id, raw, header))
         stream.state, stream.sequence, stream.marks = state, sequence, marks
         return [event for event, _ in built]
 
     def mark(self, stream: Stream[S]) -> tuple[Any, ...]:
         """Where a stream and the journal stand, for `restore`."""
-        return (stream.version, stream.sequence, stream.state, stream.marks, len(self._entries))
+        return (stream.version, stream.sequence, stream.state, stream.marks, len(self._received), len(self._own))
 
     def restore(self, stream: Stream[S], mark: tuple[Any, ...]) -> None:
         """Undoes what was recorded of this stream since `mark`; no other stream may have been appended to since."""
-        stream.version, stream.sequence, stream.state, stream.marks, count = mark
-        del self._entries[count:]
+        stream.version, stream.sequence, stream.state, stream.marks, received, own = mark
+        del self._received[received:]
+        del self._own[own:]
 
     @property
     def touched(self) -> list[Stream[S]]:
@@ -170,7 +167,7 @@ class Journal(Generic[S]):
         return [stream for stream in self.streams.values() if stream.version != stream.loaded]
 
     async def write(self, connection: Connection) -> None:
-        """Appends everything: streams, events, outbox, views. Raises `Conflict` if another writer was faster."""
+        """Appends everything: streams, events, views. Raises `Conflict` if another writer was faster."""
         await self._verify(connection)
         touched = sorted(self.touched, key=lambda stream: stream.stream_id)
         if not touched:
@@ -183,24 +180,15 @@ class Journal(Generic[S]):
         if grown:
             status = await connection.execute(_ADVANCE, *columns(self.fold, grown), [s.loaded for s in grown])
             self._expect(status, grown)
-        entries = self._entries
-        await connection.copy_records_to_table(
-            "events",
-            columns=_EVENTS,
-            records=[(e.stream_id, e.version, e.own, e.topic, e.event.id, e.raw) for e in entries],
-        )
+        if self._received:
+            await connection.copy_records_to_table("events", columns=_RECEIVED, records=self._received)
+        if self._own:
+            await connection.copy_records_to_table("events", columns=_OWN, records=self._own)
         for view in self.views:
             await view.write(connection, [(s.stream_id, s.state) for s in touched])
         if self.announces:
             await connection.execute(_ANNOUNCE, ",".join(s.stream_id for s in touched) if len(touched) <= 200 else "*")
-        own = [e for e in entries if e.own]
-        if own:
-            await connection.copy_records_to_table(
-                "outbox",
-                columns=_OUTBOX,
-                records=[(e.event.id, e.topic, e.stream_id, e.event.type, e.raw, e.traceparent) for e in own],
-            )
-        await connection.execute(_END, [s.stream_id for s in touched], bool(own))
+        await connection.execute(_END, [s.stream_id for s in touched], bool(self._own))
 
     async def _verify(self, connection: Connection) -> None:
         """Raises `Conflict` if a decision was made on a cached state that has changed since.

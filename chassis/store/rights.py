@@ -18,6 +18,8 @@ TABLES: Mapping[str, str] = {
     "events": "SELECT, INSERT",
     "inbox": "SELECT, INSERT",
     "outbox": "SELECT, INSERT, DELETE",
+    "published": "SELECT, UPDATE (position)",
+    "unsent": "SELECT, INSERT, DELETE",
     "leader": "SELECT, UPDATE",
     "parked": "SELECT, INSERT, UPDATE (status, kind, reason, settled_at, settled_by)",
     "propagations": "SELECT, INSERT, UPDATE (fault), DELETE",

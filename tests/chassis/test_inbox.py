@@ -38,7 +38,8 @@ async def tally(database: Database, case: str) -> tuple[int, int] | None:
 
 async def sent(database: Database) -> list[dict[str, Any]]:
     return [
-        orjson.loads(row["payload"]) for row in await database.fetch("SELECT payload FROM outbox ORDER BY position")
+        orjson.loads(row["payload"])
+        for row in await database.fetch("SELECT payload FROM unpublished ORDER BY position")
     ]
 
 
@@ -60,8 +61,8 @@ async def test_a_fact_takes_effect_once_however_often_and_in_whatever_batches_it
     await inbox.process([more, new])
     await Inbox(MODEL, database, wall_clock).process([new, more])
     assert await tally(database, case) == (1, 1)
-    sent = await database.fetch("SELECT type, aggregateid FROM outbox")
-    assert [tuple(row) for row in sent] == [("casegrid.Progressed.v1", case)]
+    sent = await database.fetch("SELECT aggregatetype, aggregateid FROM unpublished")
+    assert [tuple(row) for row in sent] == [("Progressed", case)]
     stream = await database.fetchrow("SELECT version, sequence FROM streams WHERE stream_id = $1", case)
     assert stream is not None
     assert tuple(stream) == (3, 1)
@@ -73,7 +74,7 @@ async def test_two_workers_given_the_same_records_let_them_take_effect_once(inbo
     other = Inbox(MODEL, database, wall_clock)
     await asyncio.gather(inbox.process(records), other.process(list(reversed(records))))
     assert [await tally(database, case) for case in cases] == [(0, 1)] * 40
-    assert len(await database.fetch("SELECT 1 FROM outbox")) == 40
+    assert len(await database.fetch("SELECT 1 FROM unpublished")) == 40
 
 
 JUNK = (b"not json", b"[]", b"{}", b'{"specversion": "1.0"}', b"")
@@ -247,10 +248,10 @@ async def test_a_poison_record_is_parked_with_its_reason_and_bytes_and_stops_nob
 
 
 async def test_what_cannot_be_appended_is_not_sent_either(inbox: Inbox, database: Database) -> None:
-    """The same transaction holds events, views and outbox: a view that fails takes the facts with it."""
+    """The same transaction holds events and views: a view that fails takes the facts with it."""
     case = case_id()
     await inbox.process([fact_record(case, report(title="unbearable"))])
-    for table in ("events", "outbox", "streams"):
+    for table in ("events", "streams"):
         assert await database.fetch(f"SELECT 1 FROM {table}") == [], table
 
 

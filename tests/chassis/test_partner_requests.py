@@ -38,7 +38,7 @@ def inbox(database: Database, registry: Registry) -> Inbox:
 
 
 async def sent(database: Database) -> list[dict[str, Any]]:
-    rows = await database.fetch("SELECT aggregatetype, payload FROM outbox ORDER BY position")
+    rows = await database.fetch("SELECT aggregatetype, payload FROM unpublished ORDER BY position")
     return [{"topic": row["aggregatetype"], **orjson.loads(row["payload"])} for row in rows]
 
 

@@ -1,10 +1,11 @@
-"""The outbox reaches the topic: nothing skipped, nothing lost, in the order of each case, as the exact bytes."""
+"""Own events reach their topics: nothing skipped, nothing lost, in the order of each case, as the exact bytes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer
@@ -40,7 +41,7 @@ def at_least(count: int) -> Callable[[list[Event[Any]]], bool]:
 
 
 async def drained(database: Database) -> bool:
-    return not await database.fetch("SELECT 1 FROM outbox")
+    return not await database.fetch("SELECT 1 FROM unpublished")
 
 
 async def leader(database: Database) -> int | None:
@@ -77,23 +78,108 @@ async def test_a_transaction_held_open_across_the_relays_polls_is_not_skipped(
     kafka: str, topics: str, database: Database
 ) -> None:
     """A late commit has a lower position than what was already sent; a watermark would pass it over for ever."""
-    early, late = case_id(), case_id()
-    slow = database.pool
-    async with slow.acquire() as connection, relaying(kafka, topics, database):
-        transaction = connection.transaction()
-        await transaction.start()
-        await connection.execute(
-            "INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload) VALUES ($1, 'Progressed', $2, 't', $3)",
-            "x",
-            late,
-            (fact_record(late, report()).value or b"").replace(b"ReportFiled", b"Progressed"),
-        )
+    early = case_id()
+    async with writing(database) as transaction, relaying(kafka, topics, database):
         await Inbox(MODEL, database, wall_clock).process([fact_record(early, report())])
         await read_topic(kafka, topics, "Progressed", at_least(1))
-        await eventually(lambda: drained(database), what="the visible outbox")
         await transaction.commit()
         await eventually(lambda: drained(database), what="the outbox")
     assert await count(kafka, topics) == 2
+
+
+async def test_what_was_open_while_a_relay_worked_is_found_by_the_next(
+    kafka: str, topics: str, database: Database
+) -> None:
+    async with writing(database) as transaction:
+        async with relaying(kafka, topics, database):
+            await Inbox(MODEL, database, wall_clock).process([fact_record(case_id(), report())])
+            await read_topic(kafka, topics, "Progressed", at_least(1))
+        await transaction.commit()
+    async with relaying(kafka, topics, database):
+        await eventually(lambda: drained(database), what="the outbox")
+    assert len(set(await values(kafka, topics))) == 2
+
+
+async def test_positions_of_a_transaction_that_was_rolled_back_hold_nothing_up(
+    kafka: str, topics: str, database: Database
+) -> None:
+    inbox = Inbox(MODEL, database, wall_clock)
+    async with relaying(kafka, topics, database):
+        async with writing(database) as transaction:
+            await inbox.process([fact_record(case_id(), report())])
+            await read_topic(kafka, topics, "Progressed", at_least(1))
+            await transaction.rollback()
+        await inbox.process([fact_record(case_id(), report())])
+        await eventually(lambda: drained(database), what="the outbox")
+    assert await count(kafka, topics) == 2
+
+
+async def test_a_long_transaction_of_somebody_else_holds_no_event_up(
+    kafka: str, topics: str, database: Database, empty_database: Server
+) -> None:
+    """It has an id and takes no position, as a rebuild does, or another service's."""
+    other = await asyncpg.connect(empty_database.admin_url)
+    try:
+        async with other.transaction(), writing(database) as transaction, relaying(kafka, topics, database):
+            await other.execute("CREATE TABLE long_work ()")
+            await Inbox(MODEL, database, wall_clock).process([fact_record(case_id(), report())])
+            await read_topic(kafka, topics, "Progressed", at_least(1))
+            await transaction.commit()
+
+            async def both() -> bool:
+                return await count(kafka, topics) == 2
+
+            await eventually(both, what="what the writer committed")
+    finally:
+        await other.close()
+
+
+async def test_the_next_event_of_a_case_gets_its_position_after_the_commit_of_the_one_before(
+    database: Database,
+) -> None:
+    case = case_id()
+    inbox = Inbox(MODEL, database, wall_clock)
+    await inbox.process([fact_record(case, report())])
+    async with database.pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await connection.execute("UPDATE streams SET version = version + 1, sequence = sequence + 1")
+        await connection.execute(ANOTHER, case)
+        waiting = asyncio.create_task(inbox.process([fact_record(case, report(title="again"), sequence=2)]))
+        await eventually(lambda: waits_for_a_lock(database), what="the second writer waits for the first")
+        await transaction.commit()
+        await waiting
+    rows = await database.fetch("SELECT version FROM events WHERE own ORDER BY position")
+    assert [row["version"] for row in rows] == sorted(row["version"] for row in rows)
+    assert len(rows) == 3
+
+
+async def waits_for_a_lock(database: Database) -> bool:
+    query = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    return bool(await database.fetch(query))
+
+
+ANOTHER = """
+INSERT INTO events (stream_id, version, own, topic, event_id, body)
+SELECT stream_id, version + 1, true, topic, event_id, body FROM events WHERE stream_id = $1 ORDER BY version DESC LIMIT 1
+"""
+
+
+@asynccontextmanager
+async def writing(database: Database) -> AsyncIterator[Any]:
+    """A transaction that has written a case of its own, and is still open; whoever uses it ends it."""
+    case = case_id()
+    async with database.pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await connection.execute("INSERT INTO streams (stream_id, version, sequence) VALUES ($1, 1, 1)", case)
+        await connection.execute(
+            "INSERT INTO events (stream_id, version, own, topic, event_id, body)"
+            " VALUES ($1, 1, true, 'Progressed', 'x', $2)",
+            case,
+            (fact_record(case, report()).value or b"").replace(b"ReportFiled", b"Progressed"),
+        )
+        yield transaction
 
 
 async def test_what_is_sent_are_the_bytes_that_were_stored_in_the_order_of_the_case(
@@ -193,8 +279,8 @@ async def test_what_waits_for_a_topic_that_is_missing_holds_up_nothing_else(
     case = case_id()
     await Inbox(MODEL, database, wall_clock).process([fact_record(case, report())])
     await database.pool.execute(
-        "INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload)"
-        " SELECT id, 'to.nobody', aggregateid, type, payload FROM outbox"
+        "INSERT INTO events (stream_id, version, own, topic, event_id, body)"
+        " SELECT stream_id, version + 1, true, 'to.nobody', event_id, body FROM events WHERE own"
     )
     async with relaying(kafka, topics, database) as relay:
         await read_topic(kafka, topics, "Progressed", at_least(1))

@@ -100,7 +100,7 @@ async def test_a_fact_keeps_the_first_trace_of_its_case_and_one_without_a_cause_
     await Inbox(MODEL, database, clock).process([traced(case, report(category="timed"), time=clock.at)])
     clock.advance(hours=2)
     await Timers(MODEL, database, clock, Cache(), all_read).look()
-    rows = await database.fetch("SELECT payload, traceparent FROM outbox ORDER BY position")
+    rows = await database.fetch("SELECT payload, traceparent FROM unpublished ORDER BY position")
     note, overdue = [orjson.loads(row["payload"])["traceparent"] for row in rows]
     assert note == PARENT
     assert [row["traceparent"] for row in rows] == [note, overdue]
@@ -114,7 +114,7 @@ async def test_a_traceparent_that_is_none_begins_a_trace(database: Database, hea
     _, raw = event_of(case, report())
     headers = (("content-type", CONTENT_TYPE), ("traceparent", header))
     await Inbox(MODEL, database, wall_clock).process([record_of(raw, case, headers=headers)])
-    [row] = await database.fetch("SELECT payload FROM outbox")
+    [row] = await database.fetch("SELECT payload FROM unpublished")
     version, trace, span, _ = orjson.loads(row["payload"])["traceparent"].split("-")
     assert (version, len(trace), len(span)) == ("00", 32, 16)
     assert set(trace) != {"0"}
@@ -127,7 +127,7 @@ async def test_an_event_that_has_a_trace_itself_is_believed_before_the_header(da
     raw = orjson.dumps({**orjson.loads(record.value or b""), "traceparent": other})
     headers = (("content-type", CONTENT_TYPE), ("traceparent", PARENT.encode()))
     await Inbox(MODEL, database, wall_clock).process([record_of(raw, case, headers=headers)])
-    [row] = await database.fetch("SELECT payload FROM outbox")
+    [row] = await database.fetch("SELECT payload FROM unpublished")
     assert orjson.loads(row["payload"])["traceparent"] == other
 
 

@@ -24,7 +24,7 @@ PHOTOS = tuple([Attachment(uri="https://photos.example/" + "x" * 1900)] * 50)
 
 async def overdue(database: Database) -> list[str]:
     rows = await database.fetch(
-        "SELECT aggregateid FROM outbox WHERE convert_from(payload, 'UTF8') LIKE '%\"check_overdue\"%'"
+        "SELECT aggregateid FROM unpublished WHERE convert_from(payload, 'UTF8') LIKE '%\"check_overdue\"%'"
     )
     return sorted(row["aggregateid"] for row in rows)
 
@@ -121,5 +121,7 @@ async def test_a_case_that_cannot_hear_of_another_stops_no_other_and_hears_of_it
 
 
 async def hearing(database: Database) -> list[str]:
-    rows = await database.fetch("SELECT aggregateid FROM outbox WHERE convert_from(payload, 'UTF8') LIKE '%heard of%'")
+    rows = await database.fetch(
+        "SELECT aggregateid FROM unpublished WHERE convert_from(payload, 'UTF8') LIKE '%heard of%'"
+    )
     return sorted(row["aggregateid"] for row in rows)

@@ -123,7 +123,7 @@ class Stage:
 
         async def judged() -> bool:
             database = started.runtime.database
-            (unsent,) = await database.fetch("SELECT count(*) FROM outbox")
+            (unsent,) = await database.fetch("SELECT count(*) FROM unpublished")
             rows = await database.fetch("SELECT topic, partition, next FROM tail")
             read = {(row["topic"], row["partition"]): row["next"] for row in rows}
             return unsent["count"] == 0 and read == await self.ends(topics)

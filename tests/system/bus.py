@@ -77,16 +77,15 @@ class Node:
     async def clear(self) -> None:
         """Makes the store as it was on the first day, which the service's own role cannot."""
         rows = await self.database.fetch("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
-        kept = ("leader", "locks", "migrations", "reads")
+        kept = ("leader", "locks", "migrations", "published", "reads")
         tables = [row["tablename"] for row in rows if row["tablename"] not in kept]
         await execute(self.admin_url, "; ".join(f"DELETE FROM {self.model.name}.{table}" for table in tables))
 
     async def outbox(self) -> list[Record]:
         """What it has published since the last call, as records."""
-        rows = await self.database.fetch(
-            "WITH gone AS (DELETE FROM outbox RETURNING position, aggregatetype, aggregateid, payload)"
-            " SELECT * FROM gone ORDER BY position"
-        )
+        rows = await self.database.fetch("SELECT * FROM unpublished ORDER BY position")
+        if rows:
+            await self.database.fetch("UPDATE published SET position = $1", rows[-1]["position"])
         return [record_of(row["payload"], row["aggregateid"], row["aggregatetype"]) for row in rows]
 
     async def published(self) -> list[tuple[str, str, str]]:

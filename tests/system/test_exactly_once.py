@@ -115,7 +115,7 @@ async def settled(admin: str, count: int) -> Open:
         )
         points = {"without a verdict": count - closed}
         for name, taken in READS.items():
-            points[f"{name} unsent"] = await connection.fetchval(f"SELECT count(*) FROM {name}.outbox")
+            points[f"{name} unsent"] = await connection.fetchval(f"SELECT count(*) FROM {name}.unpublished")
             points[f"{name} parked"] = await connection.fetchval(
                 f"SELECT count(*) FROM {name}.parked WHERE status = 'waiting'"
             )

@@ -159,7 +159,7 @@ async def waits(dispatch: Running, assignment_id: str) -> bool:
 
 
 async def relayed(dispatch: Running) -> bool:
-    row = await dispatch.runtime.database.fetchrow("SELECT count(*) AS waiting FROM outbox")
+    row = await dispatch.runtime.database.fetchrow("SELECT count(*) AS waiting FROM unpublished")
     return row is not None and row["waiting"] == 0
 
 
@@ -426,7 +426,7 @@ async def test_a_partner_registered_at_run_time_is_told_without_a_restart(
 
 
 async def told_to_water(dispatch: Running) -> list[Any]:
-    query = "SELECT aggregateid, payload FROM outbox WHERE aggregatetype = 'to.water'"
+    query = "SELECT aggregateid, payload FROM unpublished WHERE aggregatetype = 'to.water'"
     return await dispatch.runtime.database.fetch(query)
 
 

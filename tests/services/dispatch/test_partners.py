@@ -117,8 +117,8 @@ class Home:
     async def notices(self, to: str | None = None, kind: str | None = None) -> list[dict[str, Any]]:
         """What partners have been told."""
         rows = await self.database.fetch(
-            "SELECT payload FROM outbox WHERE aggregatetype LIKE 'to.%' AND ($1::text IS NULL OR aggregatetype = $1)"
-            " ORDER BY position",
+            "SELECT payload FROM unpublished WHERE aggregatetype LIKE 'to.%'"
+            " AND ($1::text IS NULL OR aggregatetype = $1) ORDER BY position",
             to and f"to.{to}",
         )
         found = [json.loads(row["payload"]) for row in rows]

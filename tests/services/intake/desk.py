@@ -73,7 +73,7 @@ class Home:
     async def notices(self, kind: str | None = None) -> list[dict[str, Any]]:
         """What has been told to partners, each with the topic it goes to."""
         rows = await self.database.fetch(
-            "SELECT aggregatetype, payload FROM outbox WHERE aggregatetype LIKE 'to.%' ORDER BY position"
+            "SELECT aggregatetype, payload FROM unpublished WHERE aggregatetype LIKE 'to.%' ORDER BY position"
         )
         found = [json.loads(row["payload"]) | {"topic": row["aggregatetype"]} for row in rows]
         return [one for one in found if kind is None or one["data"]["kind"] == kind]

@@ -81,7 +81,9 @@ async def test_a_report_is_answered_with_its_place_and_can_be_followed(intake: R
     [event] = await events_of(intake, filed["case_id"])
     assert event["id"] == filed["event_id"]
     assert (event["actor"], event["source"], event["data"]["kind"]) == ("member:7", "/services/intake", "new")
-    assert await rows(intake, "SELECT aggregateid, aggregatetype FROM outbox") == [(filed["case_id"], "ReportFiled")]
+    assert await rows(intake, "SELECT aggregateid, aggregatetype FROM unpublished") == [
+        (filed["case_id"], "ReportFiled")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -218,7 +220,7 @@ async def test_a_name_is_kept_beside_the_events_and_can_be_erased(intake: Runnin
     path = f"/reporters/{filed['reporter_ref']}"
     before = await rows(intake, "SELECT body FROM events")
     everything = str(
-        [before, await rows(intake, "SELECT payload FROM outbox"), await rows(intake, "SELECT * FROM reports")]
+        [before, await rows(intake, "SELECT payload FROM unpublished"), await rows(intake, "SELECT * FROM reports")]
     )
     everything += str(await rows(intake, "SELECT body FROM idempotency"))
     assert filed["reporter_ref"] in everything
@@ -273,7 +275,7 @@ async def test_filing_and_erasing_at_once_block_nobody(intake: Running) -> None:
 
     codes = set[int]().union(*await asyncio.gather(*(file_and_erase(number) for number in range(20))))
     assert {201, 204} <= codes <= {201, 204, 404}
-    assert "Li Na" not in str(await rows(intake, "SELECT payload FROM outbox"))
+    assert "Li Na" not in str(await rows(intake, "SELECT payload FROM unpublished"))
 
 
 # saying more, taking back

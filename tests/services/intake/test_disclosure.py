@@ -81,7 +81,7 @@ async def test_a_name_is_read_for_a_case_and_a_purpose_and_both_are_a_step_of_th
     assert answer.json() == {"reporter_ref": reference, **PERSON, "case_id": case, "event_id": step["id"]}
     assert (step["actor"], step["causationid"]) == (name, report["id"])
     assert step["data"] == {"step": "disclosed", "reporter_ref": reference, "purpose": WHY}
-    assert ("Progressed", step["id"]) in await rows(intake, "SELECT aggregatetype, id FROM outbox")
+    assert ("Progressed", step["id"]) in await rows(intake, "SELECT aggregatetype, id FROM unpublished")
     assert await recorded(intake) == []
 
 
@@ -197,7 +197,7 @@ async def test_a_caller_reads_the_names_of_one_case_so_often_a_day_and_then_no_m
 
 async def test_nothing_is_read_where_the_step_cannot_be_written(intake: Running, empty_database: Database) -> None:
     case, reference = await filed(intake)
-    await execute(empty_database.admin_url, "REVOKE INSERT ON intake.outbox FROM intake")
+    await execute(empty_database.admin_url, "REVOKE INSERT ON intake.events FROM intake")
     answer = await ask(intake, reference, case)
     assert answer.status_code >= 500
     assert "Li Na" not in answer.text
