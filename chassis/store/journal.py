@@ -184,11 +184,24 @@ class Journal(Generic[S]):
             await connection.copy_records_to_table("events", columns=_RECEIVED, records=self._received)
         if self._own:
             await connection.copy_records_to_table("events", columns=_OWN, records=self._own)
-        for view in self.views:
-            await view.write(connection, [(s.stream_id, s.state) for s in touched])
+        await self._write_views(connection, touched)
         if self.announces:
             await connection.execute(_ANNOUNCE, ",".join(s.stream_id for s in touched) if len(touched) <= 200 else "*")
         await connection.execute(_END, [s.stream_id for s in touched], bool(self._own))
+
+    async def _write_views(self, connection: Connection, touched: Sequence[Stream[S]]) -> None:
+        """Writes the rows of these streams that are not as this process wrote them last."""
+        written = [{view.table: tuple(view.rows(s.stream_id, s.state)) for view in self.views} for s in touched]
+        for view in self.views:
+            changed = [
+                row
+                for stream, rows in zip(touched, written, strict=True)
+                for row in rows[view.table]
+                if row not in stream.rows.get(view.table, ())
+            ]
+            await view.write_rows(connection, changed)
+        for stream, rows in zip(touched, written, strict=True):
+            stream.rows = rows
 
     async def _verify(self, connection: Connection) -> None:
         """Raises `Conflict` if a decision was made on a cached state that has changed since.

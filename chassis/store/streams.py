@@ -1,7 +1,7 @@
 """A service's streams in memory: one case as one service knows it, and the cache of the streams written last."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
@@ -9,6 +9,10 @@ from typing import Any, Generic, Protocol, TypeVar
 from contracts import causes
 
 S = TypeVar("S")
+
+
+Rows = Mapping[str, Sequence[tuple[Any, ...]]]
+"""View -> the rows of a case."""
 
 
 class Fold(Protocol[S]):
@@ -43,6 +47,8 @@ class Stream(Generic[S]):
     state: S
     marks: causes.Marks = field(default_factory=dict)
     """The events that later ones may name as their cause."""
+    rows: Rows = field(default_factory=dict)
+    """Its rows as this process wrote them last; a view is missing where that is not known."""
 
 
 def columns(fold: Fold[S], streams: Sequence[Stream[S]]) -> tuple[list[Any], ...]:
@@ -64,16 +70,16 @@ class Cache(Generic[S]):
 
     def __init__(self, size: int = 20_000) -> None:
         self._size = size
-        self._entries: OrderedDict[str, tuple[int, int, S, causes.Marks]] = OrderedDict()
+        self._entries: OrderedDict[str, tuple[int, int, S, causes.Marks, Rows]] = OrderedDict()
 
-    def get(self, stream_id: str) -> tuple[int, int, S, causes.Marks] | None:
-        """(version, sequence, state, marks) as last written by this process."""
+    def get(self, stream_id: str) -> tuple[int, int, S, causes.Marks, Rows] | None:
+        """(version, sequence, state, marks, rows) as last written by this process."""
         return self._entries.get(stream_id)
 
     def put(self, streams: Iterable[Stream[S]]) -> None:
         """Stores streams whose transaction has been committed."""
         for stream in streams:
-            self._entries[stream.stream_id] = (stream.version, stream.sequence, stream.state, stream.marks)
+            self._entries[stream.stream_id] = (stream.version, stream.sequence, stream.state, stream.marks, stream.rows)
             self._entries.move_to_end(stream.stream_id)
         while len(self._entries) > self._size:
             self._entries.popitem(last=False)

@@ -1,6 +1,10 @@
-"""Read models as a function of state: after a transaction a case's rows are what its state says."""
+"""Read models as a function of state: after a transaction a case's rows are what its state says.
 
-from collections.abc import Callable, Iterable, Mapping
+Rows that this process wrote last and that are the same now are not written again: nobody else can have changed them
+without appending to the case, and then the transaction fails.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
@@ -59,7 +63,10 @@ class View(Generic[S]):
 
     async def write(self, connection: Connection, states: Iterable[tuple[str, S]]) -> None:
         """Writes the rows of these cases."""
-        rows = [row for case, state in states for row in self.rows(case, state)]
+        await self.write_rows(connection, [row for case, state in states for row in self.rows(case, state)])
+
+    async def write_rows(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Writes these rows."""
         if len(rows) >= _MANY:
             await connection.execute(self.stage)
             await connection.copy_records_to_table(f"{self.table}_written", records=rows, columns=[*self.columns])

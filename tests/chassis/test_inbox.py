@@ -309,3 +309,27 @@ async def test_a_fact_names_the_event_that_it_follows_from(inbox: Inbox, databas
     await inbox.process([record])
     [note] = await sent(database)
     assert note["causationid"] == event_id(record)
+
+
+async def test_a_row_that_has_not_changed_is_not_written_again(inbox: Inbox, database: Database) -> None:
+    case = case_id()
+    await inbox.process([fact_record(case, report())])
+
+    async def version_of_row() -> Any:
+        return await database.pool.fetchval("SELECT xmin::text FROM tallies WHERE case_id = $1", case)
+
+    first = await version_of_row()
+    await inbox.process([fact_record(case, Withdrawal(reason="a mistake"), sequence=2)])
+    assert await version_of_row() == first
+    await inbox.process([fact_record(case, Supplement(text="more"), sequence=3)])
+    assert await version_of_row() != first
+
+
+async def test_a_row_that_another_worker_wrote_is_what_the_case_says(inbox: Inbox, database: Database) -> None:
+    case = case_id()
+    await inbox.process([fact_record(case, report())])
+    other = Inbox(MODEL, database, wall_clock)
+    await other.process([fact_record(case, Supplement(text="more"), sequence=2)])
+    await inbox.process([fact_record(case, Supplement(text="still more"), sequence=3)])
+    await other.process([fact_record(case, Withdrawal(reason="a mistake"), sequence=4)])
+    assert await tally(database, case) == (2, 1)

@@ -161,7 +161,8 @@ async def waits_for_a_lock(database: Database) -> bool:
 
 ANOTHER = """
 INSERT INTO events (stream_id, version, own, topic, event_id, body)
-SELECT stream_id, version + 1, true, topic, event_id, body FROM events WHERE stream_id = $1 ORDER BY version DESC LIMIT 1
+SELECT stream_id, version + 1, true, topic, event_id, body FROM events WHERE stream_id = $1
+ ORDER BY version DESC LIMIT 1
 """
 
 

@@ -1,0 +1,3 @@
+-- As for the tables of the event store (chassis/store/schema/0006_upkeep.sql): looked at when half is new.
+ALTER TABLE cases SET (autovacuum_analyze_scale_factor = 0.5, autovacuum_analyze_threshold = 20000);
+ALTER TABLE cases ALTER COLUMN queue_words SET STATISTICS 0, ALTER COLUMN title SET STATISTICS 0;
