@@ -88,9 +88,7 @@ class Runtime:
         if not isinstance(service.model, Model):
             return RecordingWorker(service.model, self.database)
         model = replace(service.model, registry=self.registry)
-        return DecidingWorker(
-            model, self.database, self.clock, self._reading, self._read_up_to, self.settings.look_seconds
-        )
+        return DecidingWorker(model, self.database, self.clock, self._reading, self._read_up_to, self.settings)
 
     @property
     def knows(self) -> Knows:

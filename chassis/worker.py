@@ -15,6 +15,7 @@ from chassis.kafka.consumer import Reading
 from chassis.kafka.records import Record
 from chassis.kafka.relay import Relay
 from chassis.kafka.tail import Tail
+from chassis.settings import Settings
 from chassis.store.database import Database
 from chassis.store.derived import Derived, Refresher
 
@@ -72,11 +73,11 @@ class DecidingWorker:
         clock: Clock,
         reading: Reading,
         read_up_to: ReadUpTo,
-        look_seconds: float,
+        settings: Settings,
     ) -> None:
         self.inbox = Inbox(model, database, clock)
-        self.commands = Commands(model, database, clock)
-        self.timers = Timers(model, database, clock, self.inbox.cache, read_up_to, look_seconds)
+        self.commands = Commands(model, database, clock, None if settings.role == "api" else self.inbox.cache)
+        self.timers = Timers(model, database, clock, self.inbox.cache, read_up_to, settings.look_seconds)
         self.relay = Relay(broker=reading.broker, name=model.name, prefix=reading.prefix, database=database)
         self.judge = Judge(model, database, clock, self.inbox.cache)
         self.tail = Tail(

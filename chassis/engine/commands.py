@@ -1,6 +1,13 @@
-"""A person's command -> facts: loaded fresh, decided, appended in one transaction, once per idempotency key."""
+"""A person's command -> facts: decided and appended in one transaction, once per idempotency key.
 
-from collections.abc import Awaitable, Callable, Sequence
+Commands that come while a transaction runs are executed together in the next one (`chassis.engine.groups`), each as if
+it were alone: a group has one command of a case at most, and a refused command leaves nothing. Where one of them meets
+an error of the database, all are executed alone.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,11 +19,13 @@ from pydantic import ValidationError
 from chassis import telemetry
 from chassis.clock import Clock
 from chassis.engine.decider import Facts, Inputs, NotYours, Refused, Unknown, decided
+from chassis.engine.groups import Groups, Member
 from chassis.engine.model import Model
 from chassis.engine.unit_of_work import UnitOfWork, begin
 from chassis.retry import NotNow
-from chassis.store.database import Conflict, Connection, Database
-from chassis.store.streams import Stream
+from chassis.store.database import DATABASE_ERRORS, ROLLED_BACK, TRANSIENT_ERRORS, Conflict, Connection, Database
+from chassis.store.journal import Journal
+from chassis.store.streams import Cache, Stream
 from contracts import actors
 from contracts.fields import Fact
 from contracts.intake import Supplement
@@ -24,13 +33,27 @@ from contracts.progress import Accessed, Disclosed, Noted
 from contracts.times import Counted
 from contracts.wire import broken
 
+log = logging.getLogger(__name__)
+
 WORDS_A_DAY = 100
 """The most that one caller says in one case within 24 hours, because who reads a case reads all of it, for ever."""
 WORDS = (Noted, Supplement, Accessed, Disclosed)
 """Facts that say something and change nothing. What a case waits for is done however much its people have said."""
 _TRIES = 8
+_TRIES_TOGETHER = 3
+_TOGETHER = 64
+"""The most commands of one transaction."""
 _KINDS = [fact.model_fields["kind" if fact is Supplement else "step"].default for fact in WORDS]
 _TOPICS = ["Progressed", "ReportFiled"]
+_GIVEN = """
+SELECT caller, key, fingerprint, status, body, version FROM idempotency
+  JOIN unnest($1::text[], $2::text[]) AS asked (caller, key) USING (caller, key)
+"""
+_REMEMBER = """
+INSERT INTO idempotency (caller, key, fingerprint, status, body, version)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::integer[], $5::bytea[], $6::bigint[])
+ON CONFLICT DO NOTHING
+"""
 _SAID = """
 SELECT count(*)
   FROM events, LATERAL (SELECT convert_from(body, 'UTF8')::json AS event) AS read
@@ -102,13 +125,39 @@ InTransaction = Callable[[Connection], Awaitable[None]]
 """Awaited in the command's transaction, for rows that are no part of the case."""
 
 
-class Commands:
-    """Executes commands against one service's streams."""
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A command that is to be executed."""
 
-    def __init__(self, model: Model, database: Database, clock: Clock) -> None:
+    stream_id: str
+    command: Any
+    request: CommandRequest
+    to_response: ToResponse
+    in_transaction: InTransaction | None
+
+    @property
+    def key(self) -> "_Key | None":
+        """What its answer is remembered by."""
+        key = self.request.idempotency_key
+        return None if key is None else (self.request.actor, key)
+
+
+_Key = tuple[str, str]
+"""Caller and idempotency key."""
+
+
+class Commands:
+    """Executes commands against one service's streams.
+
+    `cache` is that of the inbox of the same process. A process that only serves HTTP has none: others write its cases.
+    """
+
+    def __init__(self, model: Model, database: Database, clock: Clock, cache: Cache[Any] | None = None) -> None:
         self._model = model
         self._database = database
         self._clock = clock
+        self._cache = cache
+        self._groups: Groups[_Task] = Groups(self._execute, _TOGETHER)
 
     async def execute(
         self,
@@ -121,21 +170,14 @@ class Commands:
         """Decides and appends; when it returns, the facts are durable and will be published.
 
         Raises `Refused`, `Stale`, `MatchRequired`, `Unusable`, and one of `TRANSIENT_ERRORS` if the database cannot be
-        reached. After a transient error either nothing has happened or everything; a retry with the same idempotency
-        key tells.
+        reached. After a transient error, or a cancellation, either nothing has happened or everything; a retry with the
+        same idempotency key tells.
         """
         if request.match_required and request.if_match is None:
             raise MatchRequired("send If-Match with the ETag of the version you decided on")
-        ending = _Ending(to_response, in_transaction)
+        task = _Task(stream_id, command, request, to_response, in_transaction)
         with telemetry.command_span(type(command).__name__, self._model.name), telemetry.About(stream_id, None):
-            for _ in range(_TRIES):
-                try:
-                    return await self._database.transact(
-                        lambda connection: self._run(connection, stream_id, command, request, ending)
-                    )
-                except Conflict:
-                    continue
-        raise NotNow(f"case {stream_id} keeps being changed by others; try again")
+            return await self._groups.submit(task, stream_id, *([task.key] if task.key else ()))
 
     async def consider(self, stream_id: str, request: CommandRequest) -> tuple[Stream[Any], Inputs]:
         """The stream and the inputs that a command of this request would be decided with now; nothing is written."""
@@ -153,24 +195,94 @@ class Commands:
     def _inputs(self, work: UnitOfWork[Any], stream_id: str, request: CommandRequest) -> Inputs:
         return work.inputs(stream_id, actor=request.actor, claimed=request.claimed_at, believed=request.believed)
 
+    async def _execute(self, group: Sequence[Member[_Task]]) -> None:
+        """Ends every member, in one transaction; where that fails for a reason that may be one member's, each alone."""
+        try:
+            for member, outcome in zip(group, await self._transact(group), strict=True):
+                member.ends_with(outcome)
+        except Exception as fault:
+            lost = isinstance(fault, TRANSIENT_ERRORS) and not isinstance(fault, ROLLED_BACK)
+            if lost or len(group) == 1:
+                for member in group:
+                    member.ends_with(fault)
+                return
+            if not isinstance(fault, Conflict):
+                log.warning("a group of %d commands failed, executing each alone: %r", len(group), fault)
+            for member in group:
+                await self._execute([member])
+
+    async def _transact(self, group: Sequence[Member[_Task]]) -> Sequence[Answer | Exception]:
+        """What each member ends with. Raises what went wrong with the transaction."""
+        journals: list[Journal[Any]] = []
+
+        async def run(connection: Connection) -> Sequence[Answer | Exception]:
+            outcomes, journal = await self._run(connection, group)
+            journals.append(journal)
+            return outcomes
+
+        for attempt in range(1, _TRIES + 1):
+            try:
+                outcomes = await self._database.transact(run)
+            except Conflict:
+                if len(group) > 1 and attempt == _TRIES_TOGETHER:
+                    raise
+                continue
+            except Exception:
+                if self._cache is not None:
+                    self._cache.forget(member.work.stream_id for member in group)
+                raise
+            if self._cache is not None:
+                self._cache.put(journals[-1].touched)
+            return outcomes
+        raise NotNow(f"case {group[0].work.stream_id} keeps being changed by others; try again")
+
     async def _run(
-        self, connection: Connection, stream_id: str, command: Any, request: CommandRequest, ending: "_Ending"
+        self, connection: Connection, group: Sequence[Member[_Task]]
+    ) -> tuple[Sequence[Answer | Exception], Journal[Any]]:
+        known = await self._given(connection, [member.work.key for member in group if member.work.key])
+        streams = [member.work.stream_id for member in group]
+        work = await begin(self._model, connection, self._clock(), streams, cache=self._cache)
+        outcomes = [await self._outcome(connection, work, member, known) for member in group]
+        await work.journal.write(connection)
+        await self._remember(connection, [member.work for member in group], outcomes)
+        return outcomes, work.journal
+
+    async def _outcome(
+        self, connection: Connection, work: UnitOfWork[Any], member: Member[_Task], known: Mapping[_Key, "_Given"]
+    ) -> Answer | Exception:
+        """The answer to a command, or what it is refused with; then nothing of it is in the journal."""
+        task, stream = member.work, work.journal.streams[member.work.stream_id]
+        before = work.journal.mark(stream)
+        try:
+            answered = await asyncio.create_task(self._answer(connection, work, task, known), context=member.context)
+        except DATABASE_ERRORS:
+            raise
+        except Exception as fault:
+            work.journal.restore(stream, before)
+            return fault
+        if task.in_transaction is not None and not answered.repeated:
+            await task.in_transaction(connection)
+        return answered
+
+    async def _answer(
+        self, connection: Connection, work: UnitOfWork[Any], task: _Task, known: Mapping[_Key, "_Given"]
     ) -> Answer:
-        given = await self._given(connection, request) if request.idempotency_key is not None else None
-        work = await begin(self._model, connection, self._clock(), [stream_id])
-        stream = work.journal.streams[stream_id]
+        request, stream = task.request, work.journal.streams[task.stream_id]
+        given = None if task.key is None else known.get(task.key)
+        if given is not None and given.fingerprint not in (request.fingerprint, request.former_fingerprint):
+            raise Unusable("Idempotency-Key", "was used before with another request")
         # Of a stored answer, too: who may no longer read the case is told no more of it.
         if request.permits is not None:
             request.permits(stream.state)
         if given is not None:
-            return given
-        inputs = self._inputs(work, stream_id, request)
-        decide = partial(self._decided, command, stream.state, inputs)
+            return given.answer
+        inputs = self._inputs(work, task.stream_id, request)
+        decide = partial(self._decided, task.command, stream.state, inputs)
         if request.if_match is not None and request.if_match != stream.version:
             _require_theirs(decide)
             raise Stale(f"If-Match is {request.if_match}, but the case is at version {stream.version}")
         if request.completes is not None:
-            decide = partial(self._decided, await request.completes(command, connection), stream.state, inputs)
+            decide = partial(self._decided, await request.completes(task.command, connection), stream.state, inputs)
         try:
             counted, facts = decide()
         except ValidationError as fault:  # what was asked for would make a fact that breaks its contract
@@ -180,52 +292,50 @@ class Commands:
             speechless := await _speechless(connection, stream, request.actor, work.journal.now)
         ):
             raise speechless
-        events = work.journal.append(stream_id, facts, at=counted.at, actor=request.actor)
-        if ending.in_transaction is not None:
-            await ending.in_transaction(connection)
-        await work.journal.write(connection)
-        status, body = ending.to_response(stream.state, events)
-        answer = Answer(status, orjson.dumps(body, option=orjson.OPT_UTC_Z), stream.version)
-        if request.idempotency_key is not None:
-            await self._remember(connection, request, answer)
-        return answer
+        events = work.journal.append(task.stream_id, facts, at=counted.at, actor=request.actor)
+        status, body = task.to_response(stream.state, events)
+        return Answer(status, orjson.dumps(body, option=orjson.OPT_UTC_Z), stream.version)
 
     def _decided(self, command: Any, state: Any, inputs: Inputs) -> tuple[Counted, Facts]:
         if isinstance(command, Step):
             return Counted(inputs.at), [command.of(state, inputs)]
         return decided(self._model.decider, command, state, inputs)
 
-    async def _given(self, connection: Connection, request: CommandRequest) -> Answer | None:
-        """The answer given before to this key. The first request takes the key; a second one waits for its outcome."""
-        taken = await connection.fetchval(
-            "INSERT INTO idempotency (caller, key, fingerprint) VALUES ($1, $2, $3)"
-            " ON CONFLICT (caller, key) DO NOTHING RETURNING true",
-            request.actor,
-            request.idempotency_key,
-            request.fingerprint,
-        )
-        if taken:
-            return None
-        row = await connection.fetchrow(
-            "SELECT fingerprint, status, body, version FROM idempotency WHERE caller = $1 AND key = $2",
-            request.actor,
-            request.idempotency_key,
-        )
-        if row is None:
-            raise Conflict("the first request with this key was rolled back meanwhile")
-        if row["fingerprint"] not in (request.fingerprint, request.former_fingerprint):
-            raise Unusable("Idempotency-Key", "was used before with another request")
-        return Answer(row["status"], row["body"], row["version"], repeated=True)
+    async def _given(self, connection: Connection, keys: Sequence[_Key]) -> Mapping[_Key, "_Given"]:
+        """The answers given before to these keys."""
+        if not keys:
+            return {}
+        rows = await connection.fetch(_GIVEN, [caller for caller, _ in keys], [key for _, key in keys])
+        return {
+            (row["caller"], row["key"]): _Given(
+                row["fingerprint"], Answer(row["status"], row["body"], row["version"], repeated=True)
+            )
+            for row in rows
+        }
 
-    async def _remember(self, connection: Connection, request: CommandRequest, answer: Answer) -> None:
-        await connection.execute(
-            "UPDATE idempotency SET status = $3, body = $4, version = $5 WHERE caller = $1 AND key = $2",
-            request.actor,
-            request.idempotency_key,
-            answer.status,
-            answer.body,
-            answer.version,
+    async def _remember(
+        self, connection: Connection, tasks: Sequence[_Task], outcomes: Sequence[Answer | Exception]
+    ) -> None:
+        """Writes the answers to commands with a key. Another transaction with one of these keys is waited for; if it
+        was committed, this one raises `Conflict`, and its next attempt finds the answer.
+        """
+        rows = sorted(
+            (*task.key, task.request.fingerprint, outcome.status, outcome.body, outcome.version)
+            for task, outcome in zip(tasks, outcomes, strict=True)
+            if task.key is not None and isinstance(outcome, Answer) and not outcome.repeated
         )
+        if rows:
+            status = await connection.execute(_REMEMBER, *map(list, zip(*rows, strict=True)))
+            if int(status.rpartition(" ")[2]) != len(rows):
+                raise Conflict("the first request with this key was committed meanwhile")
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """An answer that was given before, and to which request."""
+
+    fingerprint: str
+    answer: Answer
 
 
 async def _speechless(connection: Connection, stream: Stream[Any], actor: str, now: datetime) -> Refused | None:
@@ -248,11 +358,3 @@ def _require_theirs(decide: Callable[[], object]) -> None:
         raise
     except (Refused, ValidationError):
         pass
-
-
-@dataclass(frozen=True, slots=True)
-class _Ending:
-    """What happens after the decision."""
-
-    to_response: ToResponse
-    in_transaction: InTransaction | None

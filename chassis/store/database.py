@@ -41,8 +41,23 @@ TRANSIENT_ERRORS = (
 """Errors of the network or the server, not of a record: the same work may succeed on another try."""
 
 
+ROLLED_BACK = (asyncpg.TransactionRollbackError,)
+"""Of these errors, those by which the server ends one of several transactions that stand in each other's way."""
+
+
 class Conflict(Exception):
     """Another writer appended to one of the streams in the meantime; nothing was written."""
+
+
+DATABASE_ERRORS = (Conflict, asyncpg.PostgresError, *TRANSIENT_ERRORS)
+"""Errors after which nothing of a transaction is left."""
+
+
+async def _leave_as_it_is(_: Connection) -> None:
+    """In place of asyncpg's reset of a session, which is a round trip after each use: nothing here changes a session.
+
+    asyncpg itself has ended a transaction that was left open, and removed listeners.
+    """
 
 
 class _Use:
@@ -161,7 +176,9 @@ class Database:
 
     async def _open(self, rebuilt: bool) -> None:
         # Without a minimum: asyncpg would restore it on its own, and log each attempt while the server is away.
-        pool = await asyncpg.create_pool(self._url, min_size=0, init_size=1, max_size=self._size, **self._settings)
+        pool = await asyncpg.create_pool(
+            self._url, min_size=0, init_size=1, max_size=self._size, reset=_leave_as_it_is, **self._settings
+        )
         watching = asyncio.create_task(self._watch.run(), name=f"{self._schema}-watch")
         try:
             await _Use(pool, self._watch, lambda one: require(one, self._migrations, rebuilt=rebuilt)).task
