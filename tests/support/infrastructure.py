@@ -41,6 +41,9 @@ PASSWORD = "test"
 # Deleted topics leave the disk at once, not after a minute: a test run makes and deletes hundreds of partitions.
 BROKER_SETTINGS = {"log.segment.delete.delay.ms": "1000"}
 
+BROKER_START_SECONDS = 180
+"""A first start, before Java has recorded the broker's classes, takes more than a minute on a busy machine."""
+
 
 @dataclass(frozen=True)
 class Database:
@@ -91,7 +94,7 @@ async def kafka(infrastructure_folder: Path) -> AsyncIterator[str]:
             yield bootstrap
     else:
         embedded = broker.Kafka(infrastructure_folder, settings=BROKER_SETTINGS)
-        await embedded.start()
+        await embedded.start(BROKER_START_SECONDS)
         yield embedded.bootstrap
         await embedded.stop()
 
@@ -128,7 +131,7 @@ async def _hasten(admin: str) -> None:
 async def own_kafka(infrastructure_folder: Path) -> AsyncIterator[broker.Kafka]:
     """A started broker that the test may stop, kill and start again; always the embedded one."""
     own = broker.Kafka(infrastructure_folder / _unique("kafka"), settings=BROKER_SETTINGS)
-    await own.start()
+    await own.start(BROKER_START_SECONDS)
     yield own
     await own.kill()
 
@@ -139,7 +142,7 @@ async def guarded_kafka(infrastructure_folder: Path) -> AsyncIterator[broker.Kaf
     folder = infrastructure_folder / "guarded"
     passwords(folder)
     guarded = broker.Kafka(folder, settings=BROKER_SETTINGS, passwords=passwords_folder(folder))
-    await guarded.start()
+    await guarded.start(BROKER_START_SECONDS)
     yield guarded
     await guarded.kill()
 
@@ -150,7 +153,7 @@ async def own_guarded_kafka(infrastructure_folder: Path) -> AsyncIterator[broker
     folder = infrastructure_folder / _unique("guarded")
     passwords(folder)
     own = broker.Kafka(folder, settings=BROKER_SETTINGS, passwords=passwords_folder(folder))
-    await own.start()
+    await own.start(BROKER_START_SECONDS)
     yield own
     await own.kill()
 
