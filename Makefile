@@ -9,6 +9,10 @@ export PYTHONUNBUFFERED := 1
 
 FORMAT  ?= nyc311
 
+# Processes of `make test`, each with servers of its own; servers that were given are not shared.
+WORKERS ?= $(if $(KAFKA_BOOTSTRAP_SERVERS)$(DATABASE_URL),0,2)
+ROUNDS  ?= 20
+
 # A mistyped goal or variable ends here, before anything is done: a variable must be named somewhere in this file.
 NAMED  := $(shell grep -ow '[A-Z][A-Z_]*' Makefile) PYTHON CASEGRID_% OTEL_%
 GIVEN  := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
@@ -50,8 +54,14 @@ replay: up ## real city reports through the whole system: FILE=reports.csv FORMA
 	@test -n '$(FILE)' || { echo 'make replay FILE=reports.csv FORMAT=nyc311 (or FORMAT=messages)' >&2; exit 2; }
 	@$(PY) -m deploy.replay --file '$(FILE)' --format '$(FORMAT)'
 
-test: $(MADE) ## every test, against a real Kafka and a real PostgreSQL (ARGS='-k relay -x')
-	@$(PY) -m pytest $(ARGS)
+test: $(MADE) ## every test, against a real Kafka and a real PostgreSQL (ARGS='-k relay -x'), WORKERS=2 at once, 0: in one process
+	@$(PY) -m pytest --numprocesses='$(WORKERS)' --dist=loadfile --no-loadscope-reorder $(ARGS)
+
+laws: $(MADE) ## a long random search for counterexamples of the laws, ROUNDS=20 times what a test run tries, each with a seed of its own
+	@for round in $$(seq '$(ROUNDS)'); do \
+		seed=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' '); echo "round $$round of $(ROUNDS): --hypothesis-seed=$$seed"; \
+		$(PY) -m pytest -q -m hypothesis --hypothesis-seed="$$seed" tests/domain tests/contracts || exit 1; \
+	done
 
 check: $(MADE) ## format, lint, types, import rules, contracts, container files, licences of dependencies; changes nothing
 	@.venv/bin/ruff format --check --quiet . || { echo 'not formatted as ruff does: make fix' >&2; exit 1; }
@@ -94,4 +104,4 @@ $(MADE): requirements.lock deploy/stack/environment.sh
 	@deploy/stack/environment.sh
 	@touch $@
 
-.PHONY: help up down reset rotate status rebuild demo replay test check fix mutants bench token partner partners lock
+.PHONY: help up down reset rotate status rebuild demo replay test laws check fix mutants bench token partner partners lock

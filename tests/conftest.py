@@ -1,4 +1,7 @@
-"""Fixtures every test may use: the infrastructure, and the toy service's database and topics."""
+"""Fixtures every test may use: the infrastructure, and the toy service's database and topics.
+
+Under `make test` several processes take whole files of tests in turn, each with servers of its own.
+"""
 
 from collections.abc import Awaitable, Callable
 
@@ -41,6 +44,20 @@ __all__ = [
     "template_database",
     "topic_prefix",
 ]
+
+
+LONGEST_FIRST = ("tests/system/", "tests/deploy/", "tests/chassis/", "tests/services/")
+"""Folders whose files take minutes; the short files of the others level the processes out in the end."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Several processes begin with what takes longest; one alone keeps the order of the folders."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    return next((n for n, folder in enumerate(LONGEST_FIRST) if item.nodeid.startswith(folder)), len(LONGEST_FIRST))
 
 
 @pytest.fixture

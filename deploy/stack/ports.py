@@ -17,7 +17,7 @@ def free() -> int:
 
     Out of that range nobody gets it by accident between this call and its use, only by asking for it.
     """
-    low = 20_000 + os.getpid() * 7 % 12_000
+    low = 20_000 + os.getpid() * 7_417 % 12_000  # far apart (the golden ratio) for processes that started together
     for port in (*range(low, 32_700), *range(20_000, low)):
         if port not in _given and not busy(port):
             _given.add(port)

