@@ -1,6 +1,12 @@
-"""How many complete cases a second the running stack carries, and what its parts could carry alone.
+"""What a complete case costs on the running stack, beside what its parts could do alone on the same machine.
 
-chain.py   a partner files N reports and answers every assignment; feedback closes, audit has all
-bare.py    the same bytes through Kafka without a database, and into PostgreSQL without a broker
-usage.py   CPU time and memory of each process over the run
+chain.py       a partner files N reports and answers every assignment; feedback closes, audit has all
+phases.py      cases offered all at once, or so many a second
+http.py        reports that callers file, acknowledge and resolve over HTTP; client.py is their client
+bare.py        the limits: broker, database, a bare loop over both, an empty handler (empty.py)
+protection.py  what protection costs, of the same time (FULL=1)
+meter.py       processor time of all processes, commits, rows, WAL, records; usage.py reads /proc
+figures.py     ratios of what was measured
+report.py      what is printed
+history.py     the runs that were kept, and chart.py what the README shows of them
 """

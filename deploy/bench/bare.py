@@ -1,92 +1,235 @@
-"""Bare limits, measured in the same run: the same bytes through Kafka without a database, and rows without a broker."""
+"""Bare limits, measured in the same run: what the broker, the database and the framework take without any of our work.
+
+Each is measured in wall time, and in processor time of the client, the broker and the database together. The services
+run beside it and are idle; theirs is not counted.
+"""
 
 import asyncio
+import socket
+import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient
 
 from chassis.kafka.connection import Connection
+from deploy.bench import usage
 from deploy.bench.chain import HEADERS
+from deploy.bench.client import Client
+from deploy.stack import topics
+from deploy.stack.problem import Problem
 
 _TOPIC = "bench-bare"
 _BATCH = 500
+_LOOPS = 1_000
+_CALLERS = 32
+_PARTS = ("bench", "kafka", "postgres")
+_TABLE = """
+DROP SCHEMA IF EXISTS bench CASCADE;
+CREATE SCHEMA bench;
+CREATE TABLE bench.rows (stream_id text, version bigint, body bytea, PRIMARY KEY (stream_id, version));
+"""
+_COLUMNS = ("stream_id", "version", "body")
+_INSERT = "INSERT INTO bench.rows VALUES ($1, 1, $2)"
 
 
-async def kafka(broker: Connection, messages: list[bytes]) -> tuple[float, float]:
-    """(produced, consumed) messages a second by one idempotent producer and one consumer in one process."""
+@dataclass(frozen=True)
+class Limit:
+    """Of one of so many: how many a second, and microseconds of processor time."""
+
+    per_second: float
+    cpu_us: float
+
+
+Measure = Callable[[int, Callable[[], Awaitable[None]]], Awaitable[Limit]]
+
+
+def measuring(run: Path) -> Measure:
+    """How work of so many equal pieces is measured, beside the stack whose pid files lie in `run`."""
+
+    async def measured(count: int, work: Callable[[], Awaitable[None]]) -> Limit:
+        before, began = _seconds(run), time.perf_counter()
+        await work()
+        took, spent = time.perf_counter() - began, _seconds(run) - before
+        return Limit(count / took, spent / count * 1e6)
+
+    return measured
+
+
+def _seconds(run: Path) -> float:
+    return sum(used.cpu_seconds for name, used in usage.of_stack(run).items() if name in _PARTS)
+
+
+async def kafka(broker: Connection, messages: Sequence[bytes], measured: Measure) -> tuple[Limit, Limit]:
+    """(produced, consumed), by one idempotent producer and one consumer in one process."""
     async with topic(broker) as name:
-        return await produce(broker, name, messages), await _consume(broker, name, len(messages))
+        async with producing(broker) as producer:
+            produced = await measured(len(messages), lambda: _send(producer, name, messages))
+        async with _consuming(broker, name) as consumer:
+            return produced, await measured(len(messages), lambda: _consume(consumer, len(messages)))
 
 
 @asynccontextmanager
 async def topic(broker: Connection) -> AsyncIterator[str]:
-    """The name of a topic that is gone afterwards."""
-    admin = AIOKafkaAdminClient(**broker.options())
-    await admin.start()
+    """The name of a topic that is gone afterwards; each partition of it has a leader."""
     name = f"{_TOPIC}-{time.time_ns()}"
+    await topics.create(broker, [name], 6)
     try:
-        await admin.create_topics([NewTopic(name, 6, 1)])
         yield name
     finally:
-        await admin.delete_topics([name])
-        await admin.close()
+        admin = AIOKafkaAdminClient(**broker.options())
+        await admin.start()
+        try:
+            await admin.delete_topics([name])
+        finally:
+            await admin.close()
 
 
-async def produce(broker: Connection, topic: str, messages: Sequence[bytes]) -> float:
-    """Messages a second, each under its number as the key."""
+@asynccontextmanager
+async def producing(broker: Connection, linger_ms: int = 5) -> AsyncIterator[AIOKafkaProducer]:
+    """An idempotent producer that has begun."""
     producer = AIOKafkaProducer(
-        **broker.options(), enable_idempotence=True, acks="all", linger_ms=5, max_batch_size=256 * 1024
+        **broker.options(), enable_idempotence=True, acks="all", linger_ms=linger_ms, max_batch_size=256 * 1024
     )
     await producer.start()
     try:
-        began = time.perf_counter()
-        sent = [
-            await producer.send(topic, value=raw, key=str(n).encode(), headers=HEADERS)
-            for n, raw in enumerate(messages)
-        ]
-        await asyncio.gather(*sent)
-        return len(messages) / (time.perf_counter() - began)
+        yield producer
     finally:
         await producer.stop()
 
 
-async def _consume(broker: Connection, topic: str, count: int) -> float:
+@asynccontextmanager
+async def _consuming(broker: Connection, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
     consumer = AIOKafkaConsumer(topic, **broker.options(), group_id=None, auto_offset_reset="earliest")
     await consumer.start()
     try:
-        began = time.perf_counter()
-        seen = 0
-        while seen < count:
-            seen += sum(len(batch) for batch in (await consumer.getmany(timeout_ms=200, max_records=_BATCH)).values())
-        return count / (time.perf_counter() - began)
+        yield consumer
     finally:
         await consumer.stop()
 
 
-async def postgres(url: str, messages: list[bytes]) -> float:
-    """Rows a second, inserted 500 at a time into a table like `events`, a transaction each, durable."""
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute("CREATE SCHEMA IF NOT EXISTS bench")
-        await connection.execute("DROP TABLE IF EXISTS bench.rows")
-        await connection.execute(
-            "CREATE TABLE bench.rows (stream_id text, version bigint, body bytea, PRIMARY KEY (stream_id, version))"
-        )
-        began = time.perf_counter()
+async def produce(broker: Connection, topic: str, messages: Sequence[bytes]) -> None:
+    """Each under its number as the key; returns when the broker has all."""
+    async with producing(broker) as producer:
+        await _send(producer, topic, messages)
+
+
+async def _send(producer: AIOKafkaProducer, topic: str, messages: Sequence[bytes]) -> None:
+    sent = [
+        await producer.send(topic, value=raw, key=str(n).encode(), headers=HEADERS) for n, raw in enumerate(messages)
+    ]
+    await asyncio.gather(*sent)
+
+
+async def _consume(consumer: AIOKafkaConsumer, count: int) -> None:
+    seen = 0
+    while seen < count:
+        seen += sum(len(batch) for batch in (await consumer.getmany(timeout_ms=200, max_records=_BATCH)).values())
+
+
+async def postgres(url: str, messages: Sequence[bytes], measured: Measure) -> dict[str, Limit]:
+    """Rows into a table like `events`: 500 at a time by INSERT and by COPY, and one at a time; each durable."""
+
+    async def inserted() -> None:
         for start in range(0, len(messages), _BATCH):
             part = messages[start : start + _BATCH]
-            await connection.execute(
+            keys = [f"i{start + n:035d}" for n in range(len(part))]
+            await pool.execute(
                 "INSERT INTO bench.rows SELECT * FROM unnest($1::text[], $2::bigint[], $3::bytea[])",
-                [f"{start + n:036d}" for n in range(len(part))],
+                keys,
                 [1] * len(part),
                 part,
             )
-        rate = len(messages) / (time.perf_counter() - began)
-        await connection.execute("DROP SCHEMA bench CASCADE")
-        return rate
+
+    async def copied() -> None:
+        async with pool.acquire() as connection:
+            for start in range(0, len(messages), _BATCH):
+                rows = [(f"c{start + n:035d}", 1, raw) for n, raw in enumerate(messages[start : start + _BATCH])]
+                await connection.copy_records_to_table("rows", schema_name="bench", columns=_COLUMNS, records=rows)
+
+    async def single() -> None:
+        for n, raw in enumerate(messages[:_LOOPS]):
+            await pool.execute(_INSERT, f"s{n:035d}", raw)
+
+    async with _table(url) as pool:
+        return {
+            "postgres_rows": await measured(len(messages), inserted),
+            "postgres_copied": await measured(len(messages), copied),
+            "postgres_single": await measured(min(len(messages), _LOOPS), single),
+        }
+
+
+@asynccontextmanager
+async def _table(url: str) -> AsyncIterator[asyncpg.Pool]:
+    async with asyncpg.create_pool(url, min_size=1, max_size=2) as pool:
+        await pool.execute(_TABLE)
+        try:
+            yield pool
+        finally:
+            await pool.execute("DROP SCHEMA bench CASCADE")
+
+
+async def loop(broker: Connection, url: str, messages: Sequence[bytes], measured: Measure) -> Limit:
+    """One record consumed, one row inserted and committed, one record produced and acknowledged; then the next one."""
+    records = messages[:_LOOPS]
+
+    async with topic(broker) as source, topic(broker) as sink, _table(url) as pool:
+        await produce(broker, source, records)
+        async with producing(broker, linger_ms=0) as producer, _consuming(broker, source) as consumer:
+
+            async def looped() -> None:
+                for n in range(len(records)):
+                    record = await consumer.getone()
+                    await pool.execute(_INSERT, f"l{n:035d}", record.value)
+                    await producer.send_and_wait(sink, value=record.value, key=record.key, headers=HEADERS)
+
+            return await measured(len(records), looped)
+
+
+async def handler(body: bytes, count: int = 2_000) -> Limit:
+    """An empty handler of FastAPI that is given that body by 32 callers; processor time of the server alone."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = await asyncio.create_subprocess_exec(sys.executable, "-m", "deploy.bench.empty", str(port))
+    url = f"http://127.0.0.1:{port}"
+    try:
+        await _answers(url, body)
+        await _posted(url, body, count // 4)  # warms up
+        before, began = usage.tree(server.pid), time.perf_counter()
+        await _posted(url, body, count)
+        took, spent = time.perf_counter() - began, usage.tree(server.pid) - before
+        return Limit(count / took, spent / count * 1e6)
     finally:
-        await connection.close()
+        server.terminate()
+        await server.wait()
+
+
+async def _answers(url: str, body: bytes) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            await _posted(url, body, 1)
+            return
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise Problem("the empty service does not answer") from None
+            await asyncio.sleep(0.1)
+
+
+async def _posted(url: str, body: bytes, count: int) -> None:
+    left = iter(range(count))
+
+    async def call() -> None:
+        async with Client(url) as client:
+            for _ in left:
+                answer = await client.request("POST", "/reports", body, {})
+                if answer.status != 201:
+                    raise Problem(f"the empty service answered {answer.status}: {answer.body[:200].decode()}")
+
+    await asyncio.gather(*(call() for _ in range(min(_CALLERS, count))))

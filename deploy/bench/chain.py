@@ -17,6 +17,7 @@ from contracts.fields import FROM, TO, Place, Point
 from contracts.reference import Area
 from contracts.request import Acknowledge, FileReport, ReportedPlace, Resolve
 from deploy.simulation.partner import HEADERS, partitions_of, request
+from deploy.stack.problem import Problem
 
 PARTNER = "bench"
 UNIT = "dept:drainage"
@@ -89,7 +90,7 @@ class Partner:
     async def run(self, *, rate: float | None, timeout_seconds: float) -> Timeline:
         """All cases, as fast as the broker takes them or at `rate` a second, until all are closed.
 
-        Raises `TimeoutError` where they are not within the time.
+        Raises `TimeoutError` where they are not within the time, and `Problem` where a request is refused.
         """
         producer = AIOKafkaProducer(
             **self._broker.options(), enable_idempotence=True, acks="all", linger_ms=5, max_batch_size=256 * 1024
@@ -98,6 +99,8 @@ class Partner:
         await producer.start()
         await observer.start()
         try:
+            written = [TopicPartition(self._from, n) for n in await partitions_of(observer, self._from)]
+            await observer.end_offsets(written)  # answered once each has a leader that leads
             observer.assign([TopicPartition(self._to, n) for n in await partitions_of(observer, self._to)])
             await observer.seek_to_end()
             for partition in observer.assignment():
@@ -108,9 +111,17 @@ class Partner:
                 await self._done.wait()
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
+        except TimeoutError:
+            missing = sorted(self.timeline.filed.keys() - self.timeline.closed.keys())
+            raise TimeoutError(
+                f"{len(missing)} of {len(self._places)} cases were not closed within {timeout_seconds:.0f} s of the"
+                f" last report, the first {missing[0] if missing else 'none'}"
+            ) from None
         finally:
             await producer.stop()
             await observer.stop()
+        if refused := self.timeline.refused:
+            raise Problem(f"{len(refused)} requests were refused; the first: {refused[0]}")
         return self.timeline
 
     async def _file(self, producer: AIOKafkaProducer, rate: float | None) -> None:
@@ -138,14 +149,16 @@ class Partner:
                     if kind == "refused":
                         line.refused.append(f"{notice['data']['rule']}: {notice['data']['reason']}")
                     if case not in line.filed:
-                        continue
+                        continue  # of another run
+                    if kind == "ruled" and notice["data"]["ruling"] != "dispatched":
+                        line.refused.append(f"case {case} was {notice['data']['ruling']}")
                     if kind == "assigned":
                         line.assigned.setdefault(case, now)
                         await self._answer(producer, case, notice)
                     elif kind == "closed":
                         line.closed.setdefault(case, now)
             self._tell(line)
-            if len(line.closed) >= len(self._places):
+            if line.refused or len(line.closed) >= len(self._places):
                 self._done.set()
 
     async def _answer(self, producer: AIOKafkaProducer, case: str, notice: dict[str, Any]) -> None:

@@ -1,0 +1,53 @@
+"""Ratios of a run's figures: they hold on a busy machine and on another one, the figures themselves do not.
+
+Pure functions over what the phases measured.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+Figures = Mapping[str, Any]
+
+MEANING: Mapping[str, str] = {
+    "case_over_bare_work": "CPU of a case at saturation / of its records, deliveries and rows, bare and in batches",
+    "case_over_loop": "CPU of a case at saturation / of a bare loop over its deliveries",
+    "rate_10_over_loop": "CPU of a case at 10 a second / of a bare loop over its deliveries",
+    "rate_50_over_loop": "CPU of a case at 50 a second / of a bare loop over its deliveries",
+    "rate_100_over_loop": "CPU of a case at 100 a second / of a bare loop over its deliveries",
+    "rate_half_over_loop": "CPU of a case at half of the maximum / of a bare loop over its deliveries",
+    "http_32_over_case": "CPU of a report closed over HTTP by 32 callers / of a case at saturation",
+    "post_over_empty_handler": "CPU of intake for POST /reports / of an empty FastAPI handler with the same body",
+}
+"""Ratio -> what is divided by what; the smaller, the better."""
+
+
+def ratios(
+    saturation: Figures, rates: Mapping[str, Figures], http: Mapping[str, Figures], bare: Figures
+) -> dict[str, float]:
+    """Those of `MEANING` that these phases give."""
+    loop = bare["loop_cpu_us"]
+    found = {
+        "case_over_bare_work": saturation["cpu_us_per_case"] / bare_work(saturation, bare),
+        "case_over_loop": saturation["cpu_us_per_case"] / (saturation["deliveries_per_case"] * loop),
+    }
+    for name, phase in rates.items():
+        found[f"rate_{name}_over_loop"] = phase["cpu_us_per_case"] / (phase["deliveries_per_case"] * loop)
+    if "32" in http:
+        found["http_32_over_case"] = http["32"]["cpu_us_per_case"] / saturation["cpu_us_per_case"]
+    if "filing" in http:
+        found["post_over_empty_handler"] = http["filing"]["service_us"] / bare["empty_handler_cpu_us"]
+    return found
+
+
+def bare_work(phase: Figures, bare: Figures) -> float:
+    """Microseconds that the same records, deliveries and stored rows take of one case, bare and in batches."""
+    return (
+        phase["records_per_case"] * bare["kafka_produced_cpu_us"]
+        + phase["deliveries_per_case"] * bare["kafka_consumed_cpu_us"]
+        + phase["rows_per_case"]["stored"] * bare["postgres_copied_cpu_us"]
+    )
+
+
+def change(now: float, before: float) -> float:
+    """By how much of itself a figure has changed: -0.25 is a quarter less."""
+    return now / before - 1

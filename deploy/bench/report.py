@@ -1,0 +1,101 @@
+"""What a run prints: ratios first, then the phases, the bare limits and where the time goes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from deploy.bench.figures import MEANING, change
+
+_COLUMNS = (
+    "phase",
+    "cases/s",
+    "CPU ms",
+    "to assigned",
+    "to closed",
+    "to audited",
+    "commits",
+    "WAL KB",
+    "rows",
+    "given/commit",
+)
+
+
+def show(console: Console, found: Mapping[str, Any], before: Mapping[str, float]) -> None:
+    """`before`: the ratios of the last kept run."""
+    console.print(ratio_table(found["ratios"], before))
+    console.print(phase_table(found))
+    console.print(bare_table(found["bare"]))
+    console.print(process_table(found))
+    if found.get("protection"):
+        console.print(protection_table(found["protection"]))
+
+
+def ratio_table(ratios: Mapping[str, float], before: Mapping[str, float]) -> Table:
+    """The smaller, the better; they hold on a busy machine."""
+    table = _table("ratios (the smaller, the better)", "ratio", "now", "last kept", "change")
+    for name, value in ratios.items():
+        was = before.get(name)
+        compared = ("", "") if was is None else (f"{was:.2f}", f"{change(value, was):+.0%}")
+        table.add_row(MEANING.get(name, name), f"{value:.2f}", *compared)
+    return table
+
+
+def phase_table(found: Mapping[str, Any]) -> Table:
+    """Per case, and milliseconds as p50 / p95 / p99."""
+    phases = {"at once": found["saturation"]}
+    phases |= {f"{name} / s" if name.isdigit() else name: one for name, one in found["rates"].items()}
+    phases |= {f"http, {name}": one for name, one in found["http"].items() if "cases" in one}
+    table = _table(f"per case, everything on {found['cores']} cores", *_COLUMNS)
+    for name, one in phases.items():
+        table.add_row(
+            name,
+            f"{one['cases_per_second']:.0f}",
+            f"{one['cpu_us_per_case'] / 1000:.1f}",
+            *(_spread(one.get(f"filed_to_{end}_ms")) for end in ("assigned", "closed", "audited")),
+            f"{one['commits_per_case']:.1f}",
+            f"{one['wal_bytes_per_case'] / 1000:.0f}",
+            f"{sum(one['rows_per_case'][kind] for kind in ('inserted', 'updated', 'deleted')):.0f}",
+            f"{one['deliveries_per_commit'] or 0:.1f}",
+        )
+    return table
+
+
+def bare_table(bare: Mapping[str, float]) -> Table:
+    """Each limit's rate and its processor time."""
+    table = _table("bare limits of this machine", "what", "a second", "CPU us")
+    for name in [key.removesuffix("_per_second") for key in bare if key.endswith("_per_second")]:
+        table.add_row(name.replace("_", " "), f"{bare[f'{name}_per_second']:.0f}", f"{bare[f'{name}_cpu_us']:.1f}")
+    return table
+
+
+def process_table(found: Mapping[str, Any]) -> Table:
+    """Where a case's time goes at saturation, and PostgreSQL's by whom it serves."""
+    table = _table("where the time goes, at once", "process", "CPU us per case", "memory MiB")
+    for name, one in sorted(found["processes"].items(), key=lambda item: -item[1]["cpu_us_per_case"]):
+        table.add_row(name, f"{one['cpu_us_per_case']:.0f}", f"{one['memory_mib']:.0f}")
+    for name, value in sorted(found["saturation"]["postgres_us_per_case"].items(), key=lambda item: -item[1]):
+        if value >= 1:
+            table.add_row(f"  postgres for {name}", f"{value:.0f}", "")
+    return table
+
+
+def protection_table(costs: Sequence[Mapping[str, Any]]) -> Table:
+    """What protection costs, of the same time."""
+    table = _table("what protection costs, of the same time", "what", "CPU us", "of PostgreSQL, us")
+    for cost in costs:
+        postgres = "" if cost["postgres_us"] is None else f"{cost['postgres_us']:.1f}"
+        table.add_row(cost["what"], f"{cost['service_us']:.1f}", postgres)
+    return table
+
+
+def _spread(found: Mapping[str, float] | None) -> str:
+    return " / ".join(f"{found[cut]:.0f}" for cut in ("p50", "p95", "p99")) if found else ""
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left")
+    return table
