@@ -131,8 +131,8 @@ def main() -> None:
     except (TimeoutError, Problem, Unacceptable, asyncpg.PostgresError, OSError) as fault:
         _ERRORS.print(f"[red]{fault or 'not all cases were closed in time'}[/red]")
         sys.exit(1)
-    last = json.loads(options.output.read_text()) if options.output.exists() else {}
-    found = {name: last.get(name) for name in _KEPT} | found
+    last: dict[str, Any] = json.loads(options.output.read_text()) if options.output.exists() else {}
+    found: dict[str, Any] = {name: last.get(name) for name in _KEPT} | found
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(found, indent=2))
     kept = history.read(history.HISTORY)
