@@ -14,6 +14,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
+from chassis.kafka.completion import to_completion
+
 log = logging.getLogger(__name__)
 
 _EVERY_SECONDS = 1.0
@@ -57,7 +59,7 @@ class Offsets(ConsumerRebalanceListener):
             if not ours:
                 return
             try:
-                await self._kafka.commit(ours)
+                await to_completion(self._kafka.commit(ours))
                 self._committed.update(ours)
             except (CommitFailedError, IllegalStateError) as fault:
                 log.info("offsets not committed, the records will come again: %s", fault)

@@ -131,14 +131,21 @@ def main() -> None:
     except (TimeoutError, Problem, Unacceptable, asyncpg.PostgresError, OSError) as fault:
         _ERRORS.print(f"[red]{fault or 'not all cases were closed in time'}[/red]")
         sys.exit(1)
+<<<<<<< HEAD
     last: dict[str, Any] = json.loads(options.output.read_text()) if options.output.exists() else {}
     found: dict[str, Any] = {name: last.get(name) for name in _KEPT} | found
+=======
+    last = json.loads(options.output.read_text()) if options.output.exists() else {}
+    summary: dict[str, Any] = {name: last.get(name) for name in _KEPT} | found
+>>>>>>> w/bench
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(found, indent=2))
+    options.output.write_text(json.dumps(summary, indent=2))
     kept = history.read(history.HISTORY)
-    report.show(Console(width=None if sys.stdout.isatty() else 150), found, history.comparison(found["ratios"], kept))
+    report.show(
+        Console(width=None if sys.stdout.isatty() else 150), summary, history.comparison(summary["ratios"], kept)
+    )
     if options.keep:
-        entry = history.entry(found, datetime.now(UTC), history.commit())
+        entry = history.entry(summary, datetime.now(UTC), history.commit())
         history.append(history.HISTORY, entry)
         chart.CHART.write_text(chart.svg([*kept, entry]))
     _ERRORS.print(f"as JSON: {options.output}")
