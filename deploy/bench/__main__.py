@@ -131,13 +131,8 @@ def main() -> None:
     except (TimeoutError, Problem, Unacceptable, asyncpg.PostgresError, OSError) as fault:
         _ERRORS.print(f"[red]{fault or 'not all cases were closed in time'}[/red]")
         sys.exit(1)
-<<<<<<< HEAD
-    last: dict[str, Any] = json.loads(options.output.read_text()) if options.output.exists() else {}
-    found: dict[str, Any] = {name: last.get(name) for name in _KEPT} | found
-=======
     last = json.loads(options.output.read_text()) if options.output.exists() else {}
     summary: dict[str, Any] = {name: last.get(name) for name in _KEPT} | found
->>>>>>> w/bench
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(summary, indent=2))
     kept = history.read(history.HISTORY)
