@@ -11,6 +11,7 @@ parking.py           what could not take effect
 settling.py          an operator's decision on it
 propagation.py       how an event reaches other cases
 commands.py          a person's command -> facts, once per idempotency key
+groups.py            commands that come together -> one transaction
 forgeries.py         what bears the service's name and is not its own
 timers.py            deadlines -> facts
 rebuild.py           views and streams anew from the events

@@ -1,8 +1,8 @@
 """A person's command -> facts: decided and appended in one transaction, once per idempotency key.
 
 Commands that come while a transaction runs are executed together in the next one (`chassis.engine.groups`), each as if
-it were alone: a group has one command of a case at most, and a refused command leaves nothing. Where one of them meets
-an error of the database, all are executed alone.
+it were alone: a group has one command of a case at most, and a refused command leaves nothing. A command that reads
+other cases is executed alone. Where one of them meets an error of the database, all are executed alone.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ from chassis.retry import NotNow
 from chassis.store.database import DATABASE_ERRORS, ROLLED_BACK, TRANSIENT_ERRORS, Conflict, Connection, Database
 from chassis.store.journal import Journal
 from chassis.store.streams import Cache, Stream
+from chassis.store.watch import Silent
 from contracts import actors
 from contracts.fields import Fact
 from contracts.intake import Supplement
@@ -136,6 +137,13 @@ class _Task:
     in_transaction: InTransaction | None
 
     @property
+    def reaches_further(self) -> bool:
+        """Whether it reads other cases or writes rows that are no part of its own: in a group with others it would not
+        see what those do, and a refusal would leave its rows there.
+        """
+        return self.request.completes is not None or self.in_transaction is not None
+
+    @property
     def key(self) -> "_Key | None":
         """What its answer is remembered by."""
         key = self.request.idempotency_key
@@ -177,7 +185,8 @@ class Commands:
             raise MatchRequired("send If-Match with the ETag of the version you decided on")
         task = _Task(stream_id, command, request, to_response, in_transaction)
         with telemetry.command_span(type(command).__name__, self._model.name), telemetry.About(stream_id, None):
-            return await self._groups.submit(task, stream_id, *([task.key] if task.key else ()))
+            distinct = (stream_id, *([task.key] if task.key else ()))
+            return await self._groups.submit(task, *distinct, alone=task.reaches_further)
 
     async def consider(self, stream_id: str, request: CommandRequest) -> tuple[Stream[Any], Inputs]:
         """The stream and the inputs that a command of this request would be decided with now; nothing is written."""
@@ -205,6 +214,8 @@ class Commands:
             if lost or len(group) == 1:
                 for member in group:
                     member.ends_with(fault)
+                if isinstance(fault, Silent):  # who waits has waited as long, and would wait as long again
+                    self._groups.end_waiting(fault)
                 return
             if not isinstance(fault, Conflict):
                 log.warning("a group of %d commands failed, executing each alone: %r", len(group), fault)
@@ -241,7 +252,8 @@ class Commands:
     ) -> tuple[Sequence[Answer | Exception], Journal[Any]]:
         known = await self._given(connection, [member.work.key for member in group if member.work.key])
         streams = [member.work.stream_id for member in group]
-        work = await begin(self._model, connection, self._clock(), streams, cache=self._cache)
+        cache = None if group[0].work.reaches_further else self._cache
+        work = await begin(self._model, connection, self._clock(), streams, cache=cache)
         outcomes = [await self._outcome(connection, work, member, known) for member in group]
         await work.journal.write(connection)
         await self._remember(connection, [member.work for member in group], outcomes)

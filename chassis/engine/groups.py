@@ -19,6 +19,8 @@ class Member(Generic[T]):
     work: T
     distinct: frozenset[Hashable]
     """What no two members of a group share."""
+    alone: bool
+    """Whether it is executed without others."""
     outcome: asyncio.Future[Any]
     context: Context = field(default_factory=copy_context)
 
@@ -44,9 +46,9 @@ class Groups(Generic[T]):
         self._waiting: list[Member[T]] = []
         self._running: asyncio.Task[None] | None = None
 
-    async def submit(self, work: T, *distinct: Hashable) -> Any:
+    async def submit(self, work: T, *distinct: Hashable, alone: bool = False) -> Any:
         """The outcome of `work`. Who is cancelled while it waits takes it back; once it is executed, that goes on."""
-        member = Member(work, frozenset(distinct), asyncio.get_running_loop().create_future())
+        member = Member(work, frozenset(distinct), alone, asyncio.get_running_loop().create_future())
         self._waiting.append(member)
         if self._running is None:
             self._running = asyncio.create_task(self._run(), context=Context())
@@ -56,6 +58,12 @@ class Groups(Generic[T]):
             if member in self._waiting:
                 self._waiting.remove(member)
             raise
+
+    def end_waiting(self, outcome: Exception) -> None:
+        """Ends all that waits, before it was executed."""
+        waiting, self._waiting = self._waiting, []
+        for member in waiting:
+            member.ends_with(outcome)
 
     async def _run(self) -> None:
         try:
@@ -68,6 +76,9 @@ class Groups(Generic[T]):
         group: list[Member[T]] = []
         taken: set[Hashable] = set()
         for member in self._waiting:
+            if member.alone:
+                group = group or [member]
+                break
             if len(group) < self._most and not taken & member.distinct:
                 group.append(member)
             taken |= member.distinct  # also of one that is left behind: what it shares goes in order

@@ -1,6 +1,7 @@
 """Records in and out.
 
-consumer.py    Kafka -> batches of records; offsets follow the database
+consumer.py    Kafka -> batches of records
+offsets.py     offsets follow the database
 relay.py       outbox -> Kafka
 tail.py        the service's own topics, to find what is forged there
 connection.py  how all three reach the broker, and as whom

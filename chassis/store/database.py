@@ -14,7 +14,7 @@ import asyncpg
 
 from chassis.retry import NotNow, in_short
 from chassis.store.migrations import REBUILDS, Migration, require
-from chassis.store.watch import SILENT, Watch, give_up, in_time
+from chassis.store.watch import SILENT, Silent, Watch, give_up, in_time
 
 R = TypeVar("R")
 Connection = asyncpg.pool.PoolConnectionProxy
@@ -126,7 +126,7 @@ class Database:
             try:
                 return await connecting
             except TimeoutError as fault:
-                raise NotNow(SILENT) from fault
+                raise Silent(SILENT) from fault
             except asyncio.CancelledError:
                 give_up(connecting)  # it may have been made in this very moment
                 raise

@@ -24,6 +24,10 @@ _SLICE_SECONDS = 0.1
 SILENT = "the database does not answer"
 
 
+class Silent(NotNow):
+    """The server hangs."""
+
+
 class _Wait:
     """Something that waits for the server, and how to end that."""
 
@@ -49,7 +53,7 @@ class Watch:
             yield
         except (Exception, asyncio.CancelledError) as fault:
             if wait.ended:
-                raise NotNow(SILENT) from fault
+                raise Silent(SILENT) from fault
             raise
         finally:
             self._waits.discard(wait)

@@ -10,6 +10,7 @@ roles.py        route -> roles, and how it is bound; unknown query parameters
 reading.py      the rule of reading, as routes apply it
 access.py       exceptional access to one case
 requests.py     what routes ask of a request and of the process
+dependencies.py asks for all of that at once
 bodies.py       what the bodies of all requests and answers have in common
 paging.py       pages and cursors
 filters.py      filters that lists have in common

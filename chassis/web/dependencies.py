@@ -55,9 +55,12 @@ def _of_request_alone(dependant: Dependant) -> bool:
 
 def _taken_out(dependant: Dependant) -> list[Dependant]:
     """Those of a dependant's dependencies that need the request alone, its dependencies' included, in FastAPI's order.
-    They are not its dependencies any more: it finds what they gave.
+    They are not its dependencies any more: it finds what they gave. One that is a generator or runs in a thread stays
+    as it is.
     """
     found: list[Dependant] = []
+    if not iscoroutinefunction(dependant.call):
+        return found
     mine = [one for one in dependant.dependencies if _of_request_alone(one)]
     for one in dependant.dependencies:
         found += [one] if one in mine else _taken_out(one)

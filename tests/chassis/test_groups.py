@@ -161,3 +161,27 @@ async def test_a_group_has_a_most_and_what_shares_something_goes_in_order() -> N
     groups = Groups(execute, 3)
     await asyncio.gather(*(groups.submit(work, work[0]) for work in ("x1", "x2", "y1", "x3", "z1", "u1", "v1")))
     assert groups_seen == [["x1", "y1", "z1"], ["x2", "u1", "v1"], ["x3"]]
+
+
+async def test_what_must_be_alone_is_alone_and_keeps_its_place() -> None:
+    groups_seen: list[list[str]] = []
+
+    async def execute(group: Sequence[Member[str]]) -> None:
+        groups_seen.append([member.work for member in group])
+        for member in group:
+            member.ends_with(None)
+
+    groups = Groups(execute, 9)
+    await asyncio.gather(*(groups.submit(work, work, alone=work in "BD") for work in "aBcDe"))
+    assert groups_seen == [["a"], ["B"], ["c"], ["D"], ["e"]]
+
+
+async def test_a_server_that_hangs_ends_also_what_waits() -> None:
+    async def execute(group: Sequence[Member[str]]) -> None:
+        for member in group:
+            member.ends_with(TimeoutError("silent"))
+        groups.end_waiting(TimeoutError("silent"))
+
+    groups = Groups(execute, 1)
+    found = await asyncio.gather(*(groups.submit(work) for work in "abc"), return_exceptions=True)
+    assert [type(one) for one in found] == [TimeoutError] * 3
