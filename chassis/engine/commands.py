@@ -224,16 +224,9 @@ class Commands:
 
     async def _transact(self, group: Sequence[Member[_Task]]) -> Sequence[Answer | Exception]:
         """What each member ends with. Raises what went wrong with the transaction."""
-        journals: list[Journal[Any]] = []
-
-        async def run(connection: Connection) -> Sequence[Answer | Exception]:
-            outcomes, journal = await self._run(connection, group)
-            journals.append(journal)
-            return outcomes
-
         for attempt in range(1, _TRIES + 1):
             try:
-                outcomes = await self._database.transact(run)
+                outcomes, journal = await self._database.transact(lambda connection: self._run(connection, group))
             except Conflict:
                 if len(group) > 1 and attempt == _TRIES_TOGETHER:
                     raise
@@ -243,7 +236,7 @@ class Commands:
                     self._cache.forget(member.work.stream_id for member in group)
                 raise
             if self._cache is not None:
-                self._cache.put(journals[-1].touched)
+                self._cache.put(journal.touched)
             return outcomes
         raise NotNow(f"case {group[0].work.stream_id} keeps being changed by others; try again")
 

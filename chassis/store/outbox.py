@@ -137,8 +137,9 @@ class Outbox:
         """The next events, and those of gaps that have been filled since. Each is read once, unless `Outbox` is made
         anew before `advance`.
         """
-        late = await self._read_gaps() if self._positions.gaps else []
         rows = await self._fetch(_READ, self._positions.high, limit)
+        # Looked at afterwards: what a case said before one of these rows was committed before it, and is found here.
+        late = await self._read_gaps() if self._positions.gaps else []
         positions = [row["position"] for row in rows]
         horizon = await self._value(_NEXT) if self._positions.missing(positions) else 0
         self._positions.read(positions, horizon)

@@ -154,7 +154,6 @@ async def test_a_group_has_a_most_and_what_shares_something_goes_in_order() -> N
 
     async def execute(group: Sequence[Member[str]]) -> None:
         groups_seen.append([member.work for member in group])
-        await asyncio.sleep(0)
         for member in group:
             member.ends_with(None)
 

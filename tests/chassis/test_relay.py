@@ -16,6 +16,7 @@ from chassis.kafka import relay as relay_module
 from chassis.kafka.connection import Connection
 from chassis.kafka.relay import Relay
 from chassis.store.database import Database
+from chassis.store.outbox import Outbox
 from contracts.envelope import Event
 from contracts.intake import Supplement
 from tests.support.facts import case_id, fact_record, report
@@ -154,6 +155,37 @@ async def test_the_next_event_of_a_case_gets_its_position_after_the_commit_of_th
     assert len(rows) == 3
 
 
+@pytest.mark.parametrize("statement", range(4))
+async def test_a_case_is_in_order_whatever_is_committed_between_two_looks_of_the_relay(
+    database: Database, statement: int
+) -> None:
+    inbox = Inbox(MODEL, database, wall_clock)
+    case = case_id()
+    seen = 0
+
+    async def watched(connection: asyncpg.Connection, asked: Awaitable[Any]) -> Any:
+        nonlocal seen
+        found = await asked
+        seen += 1
+        if seen == statement + 1 and looks:
+            await transaction.commit()
+            await database.fetch(ANOTHER, case)
+        return found
+
+    looks = False
+    connection = await database.connect()
+    try:
+        outbox = await Outbox.open(connection, watched)
+        async with writing(database, case) as transaction:
+            await inbox.process([fact_record(case_id(), report())])
+            await outbox.read(100)  # the open transaction's position is a gap now
+            looks, seen = True, 0
+            found = [one for _ in range(3) for one in await outbox.read(100)]
+    finally:
+        await connection.close()
+    assert [one.version for one in found if one.stream_id == case] == [1, 2]
+
+
 async def waits_for_a_lock(database: Database) -> bool:
     query = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     return bool(await database.fetch(query))
@@ -167,9 +199,9 @@ SELECT stream_id, version + 1, true, topic, event_id, body FROM events WHERE str
 
 
 @asynccontextmanager
-async def writing(database: Database) -> AsyncIterator[Any]:
+async def writing(database: Database, case: str | None = None) -> AsyncIterator[Any]:
     """A transaction that has written a case of its own, and is still open; whoever uses it ends it."""
-    case = case_id()
+    case = case or case_id()
     async with database.pool.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
