@@ -281,8 +281,8 @@ class Consumer:
         """An instant, `now` or before, at which all that was on the topics has taken effect; None: not yet.
 
         The broker is asked where the topics end, and how far the group has committed, which follows the database: this
-        process commits at once what it has, other workers within a second. What
-        is asked for stands until it is reached, so that who writes without end cannot put it off for ever.
+        process commits at once what it has, other workers within a second or after the batch under way. What is asked
+        for stands until it is reached, so that who writes without end cannot put it off for ever.
         """
         kafka, admin, offsets = self._kafka, self._admin, self._offsets
         if kafka is None or admin is None or offsets is None:
