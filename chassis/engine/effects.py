@@ -83,11 +83,17 @@ class Effects:
         if item.kind in HOLDING:
             self.hold(item)
 
-    def take(self, item: Incoming) -> None:
-        """Lets a new record take effect, or parks it."""
+    def knows(self, item: Incoming) -> bool:
+        """Whether a service's fact has taken effect in its case, which must be open in the journal."""
+        return item.is_fact and item.identity in self.journal.streams[item.event.subject].received
+
+    def take(self, item: Incoming) -> bool:
+        """Lets a new record take effect, or parks it; returns whether it was parked."""
+        already = len(self.parked)
         attribute = item.event.traceparent if item.event else None
         with About(item.record.stream_id, attribute, item.record.header("traceparent")):
             self._take(item)
+        return len(self.parked) > already
 
     def _take(self, item: Incoming) -> None:
         record, event = item.record, item.event

@@ -2,11 +2,16 @@
 rest.
 
     1  read every record (no state needed)     -> an event, or why not; what is not for this service is passed over
-    2  mark (source, id) in the inbox table    -> the events not seen before
-    3  load the streams in one query, fold
+    2  ask the table `seen`                    -> the requests, unreadable and parked records that came before
+    3  load the streams in one query, fold     -> the services' facts that came before
     4  react in memory, record after record    -> facts; for a partner's request facts and its one answer
     5  reach other cases                       -> facts of theirs, or pending propagations for the timers
     6  append facts, views, parked; COMMIT
+
+A service's fact that has taken effect is in its case's stream, whose version guards it: of two workers that take the
+same fact in, one gets `Conflict`, reads the stream again and finds it there. What is not in the stream of the case that
+it names has a row in `seen`: a partner's request, which may be answered under another subject, a record that cannot be
+read, and whatever was parked.
 
 The caller commits the Kafka offsets after that. A batch that fails because of the network or the server is raised to
 the caller, who tries again. A batch that fails because of a record falls back to one record at a time, and that record
@@ -14,7 +19,7 @@ is parked.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from chassis.clock import Clock, wall_clock
@@ -37,11 +42,11 @@ TRIES = 5
 """Of a batch that lost against another writer, before it falls back to one record at a time."""
 
 _MARK = """
-INSERT INTO inbox (source, id, digest) SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[])
+INSERT INTO seen (source, id, digest) SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[])
 ON CONFLICT DO NOTHING RETURNING source, id
 """
-_DIGESTS = """
-SELECT source, id, digest FROM inbox JOIN unnest($1::text[], $2::text[]) AS asked (source, id) USING (source, id)
+_SEEN = """
+SELECT source, id, digest FROM seen JOIN unnest($1::text[], $2::text[]) AS asked (source, id) USING (source, id)
 """
 
 
@@ -90,14 +95,23 @@ class Inbox:
 
     async def _transact(self, items: list[Incoming]) -> None:
         async def run(connection: Connection) -> Journal[Any]:
-            fresh = await self.mark(connection, items)
+            fresh = await self.mark(connection, [item for item in items if not item.is_fact])
+            seen = await self._seen(connection, {item.identity for item in items if item.is_fact})
             taken = await self._distinguished(connection, items, fresh)
             held = await parking.holding(connection, subjects(taken))
             effects = await self.begin(connection, [item.event for item in taken if item.event], held)
+            parked: dict[tuple[str, str], Incoming] = {}
             for item in taken:
-                if item.identity in fresh:
+                if item.is_fact:
+                    if item.identity in seen or item.identity in parked or effects.knows(item):
+                        continue
+                    if effects.take(item):
+                        parked[item.identity] = item
+                elif item.identity in fresh:
                     fresh.remove(item.identity)
                     effects.take(item)
+            if len(await self.mark(connection, list(parked.values()))) < len(parked):
+                raise Conflict("another worker parks the same fact")
             await effects.finish(connection)
             return effects.journal
 
@@ -118,7 +132,9 @@ class Inbox:
         return effects
 
     async def mark(self, connection: Connection, items: Sequence[Incoming]) -> set[tuple[str, str]]:
-        """Marks the events as seen; returns the identities that were not seen before."""
+        """Marks the events as seen; returns the identities that were not marked before."""
+        if not items:
+            return set()
         digests: dict[tuple[str, str], bytes | None] = {}
         for item in items:
             digests.setdefault(item.identity, item.digest)
@@ -127,6 +143,16 @@ class Inbox:
             _MARK, [source for source, _ in pairs], [event_id for _, event_id in pairs], [digests[p] for p in pairs]
         )
         return {(row["source"], row["id"]) for row in rows}
+
+    async def _seen(
+        self, connection: Connection, identities: Collection[tuple[str, str]]
+    ) -> dict[tuple[str, str], bytes | None]:
+        """Those of these identities that are marked as seen, with their digests."""
+        if not identities:
+            return {}
+        pairs = sorted(identities)
+        rows = await connection.fetch(_SEEN, [source for source, _ in pairs], [event_id for _, event_id in pairs])
+        return {(row["source"], row["id"]): row["digest"] for row in rows}
 
     async def _distinguished(
         self, connection: Connection, items: list[Incoming], fresh: set[tuple[str, str]]
@@ -137,9 +163,7 @@ class Inbox:
         requests = [item for item in items if item.request]
         if len({item.identity for item in requests} & fresh) == len(requests):
             return items
-        pairs = sorted({item.identity for item in requests})
-        rows = await connection.fetch(_DIGESTS, [source for source, _ in pairs], [event_id for _, event_id in pairs])
-        known = {(row["source"], row["id"]): row["digest"] for row in rows}
+        known = await self._seen(connection, {item.identity for item in requests})
         reused = {
             id(item): Incoming(item.record, None, "invalid", "id: another event of yours had it before", item.request)
             for item in requests

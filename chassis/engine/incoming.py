@@ -31,6 +31,11 @@ class Incoming:
         return (self.event.source, self.event.id) if self.event else (self.record.coordinates, "unreadable")
 
     @property
+    def is_fact(self) -> bool:
+        """Whether it is another service's fact: its case's stream tells whether it has taken effect."""
+        return self.event is not None and self.request is None
+
+    @property
     def digest(self) -> bytes | None:
         """Of a partner's request: tells a repetition from a different request under the same id."""
         return blake2b(self.record.value or b"", digest_size=16).digest() if self.request else None

@@ -132,6 +132,8 @@ def _drain(behind: list[tuple[Parked, Incoming | None]], effects: Effects) -> _D
             obstacle: Obstacle | None = ("unfit", "the record is not for this service any more")
         elif found.event is None:
             obstacle = (found.kind, found.reason)
+        elif effects.knows(found):  # from another record, by another worker
+            obstacle = None
         else:
             obstacle = effects.apply(found)
         if obstacle is not None:

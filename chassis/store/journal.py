@@ -18,7 +18,7 @@ from chassis.store.views import View
 from chassis.telemetry import published_under
 from contracts import causes
 from contracts.envelope import AnyEvent
-from contracts.fields import Fact
+from contracts.fields import FROM, Fact
 from contracts.wire import Circumstances, build, reread
 
 S = TypeVar("S")
@@ -54,6 +54,7 @@ _Row = tuple[str, int, bool, str, str, bytes, str | None]
 async def load(connection: Connection, fold: Fold[S], stream_ids: Collection[str]) -> dict[str, Stream[S]]:
     """These streams, folded; one that does not exist has version 0."""
     streams = {stream_id: Stream(stream_id, 0, 0, 0, fold.initial) for stream_id in stream_ids}
+    received: dict[str, list[tuple[str, str]]] = {}
     for stream_id, version, own, topic, body in await connection.fetch(_LOAD, list(streams)):
         stream = streams[stream_id]
         stream.loaded = stream.version = version
@@ -61,6 +62,10 @@ async def load(connection: Connection, fold: Fold[S], stream_ids: Collection[str
         event = reread(topic, body)
         stream.state = fold.evolve(stream.state, event)
         stream.marks = causes.marked(stream.marks, event, version)
+        if not own and not topic.startswith(FROM):
+            received.setdefault(stream_id, []).append((event.source, event.id))
+    for stream_id, identities in received.items():
+        streams[stream_id].received = frozenset(identities)
     return streams
 
 
@@ -106,6 +111,8 @@ class Journal(Generic[S]):
         stream.state = self.fold.evolve(stream.state, event)
         stream.version += 1
         stream.marks = causes.marked(stream.marks, event, stream.version)
+        if not topic.startswith(FROM):
+            stream.received |= {(event.source, event.id)}
         self._received.append((stream_id, stream.version, False, topic, event.id, raw, None))
 
     def append(
@@ -153,11 +160,12 @@ class Journal(Generic[S]):
 
     def mark(self, stream: Stream[S]) -> tuple[Any, ...]:
         """Where a stream and the journal stand, for `restore`."""
-        return (stream.version, stream.sequence, stream.state, stream.marks, len(self._received), len(self._own))
+        known = (stream.version, stream.sequence, stream.state, stream.marks, stream.received)
+        return (*known, len(self._received), len(self._own))
 
     def restore(self, stream: Stream[S], mark: tuple[Any, ...]) -> None:
         """Undoes what was recorded of this stream since `mark`; no other stream may have been appended to since."""
-        stream.version, stream.sequence, stream.state, stream.marks, received, own = mark
+        stream.version, stream.sequence, stream.state, stream.marks, stream.received, received, own = mark
         del self._received[received:]
         del self._own[own:]
 

@@ -16,7 +16,7 @@ TABLES: Mapping[str, str] = {
     "reads": "SELECT, INSERT (reader, route, case_id, reporter_ref, first, last, coordinates, reason)",
     "streams": "SELECT, INSERT, UPDATE",
     "events": "SELECT, INSERT",
-    "inbox": "SELECT, INSERT",
+    "seen": "SELECT, INSERT",
     "outbox": "SELECT, INSERT, DELETE",
     "published": "SELECT, UPDATE (position)",
     "unsent": "SELECT, INSERT, DELETE",

@@ -13,6 +13,8 @@ S = TypeVar("S")
 
 Rows = Mapping[str, Sequence[tuple[Any, ...]]]
 """View -> the rows of a case."""
+Identities = frozenset[tuple[str, str]]
+"""(source, id) of events."""
 
 
 class Fold(Protocol[S]):
@@ -49,6 +51,8 @@ class Stream(Generic[S]):
     """The events that later ones may name as their cause."""
     rows: Rows = field(default_factory=dict)
     """Its rows as this process wrote them last; a view is missing where that is not known."""
+    received: Identities = frozenset()
+    """The other services' facts that have taken effect in it."""
 
 
 def columns(fold: Fold[S], streams: Sequence[Stream[S]]) -> tuple[list[Any], ...]:
@@ -70,16 +74,23 @@ class Cache(Generic[S]):
 
     def __init__(self, size: int = 20_000) -> None:
         self._size = size
-        self._entries: OrderedDict[str, tuple[int, int, S, causes.Marks, Rows]] = OrderedDict()
+        self._entries: OrderedDict[str, tuple[int, int, S, causes.Marks, Rows, Identities]] = OrderedDict()
 
-    def get(self, stream_id: str) -> tuple[int, int, S, causes.Marks, Rows] | None:
-        """(version, sequence, state, marks, rows) as last written by this process."""
+    def get(self, stream_id: str) -> tuple[int, int, S, causes.Marks, Rows, Identities] | None:
+        """(version, sequence, state, marks, rows, received) as last written by this process."""
         return self._entries.get(stream_id)
 
     def put(self, streams: Iterable[Stream[S]]) -> None:
         """Stores streams whose transaction has been committed."""
         for stream in streams:
-            self._entries[stream.stream_id] = (stream.version, stream.sequence, stream.state, stream.marks, stream.rows)
+            self._entries[stream.stream_id] = (
+                stream.version,
+                stream.sequence,
+                stream.state,
+                stream.marks,
+                stream.rows,
+                stream.received,
+            )
             self._entries.move_to_end(stream.stream_id)
         while len(self._entries) > self._size:
             self._entries.popitem(last=False)

@@ -210,7 +210,7 @@ async def test_every_refusal_is_an_answer_and_no_fact(inbox: Inbox, database: Da
 async def test_what_another_service_takes_is_left_alone(inbox: Inbox, database: Database) -> None:
     await inbox.process([asked(case_id(), Withdraw(reason="mine"))])
     assert await sent(database) == []
-    assert await database.fetch("SELECT 1 FROM inbox") == []
+    assert await database.fetch("SELECT 1 FROM seen") == []
 
 
 async def test_what_cannot_be_read_is_parked_and_answered_where_its_key_is_a_case_id(

@@ -31,6 +31,8 @@ SHOWN = {
     "audit": {"/cases/{}/events": "rated it, 5 of 5", "/completeness?case_id={}": '"wrong_causes":{"count":0,'},
 }
 """Where the rating is, and what is said of it."""
+RENAMED = {"inbox": "seen"}
+"""Tables of the first schemas -> their names now."""
 
 
 def facts() -> Iterator[tuple[str, Any, bytes]]:
@@ -96,9 +98,10 @@ async def copy(service: Service, source: Database, target: Database) -> int:
     copied = 0
     for (table,) in await ours.fetch("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"):
         query = "SELECT quote_ident(attname) FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0"
-        old, new = [{row[0] for row in await one.fetch(query, table)} for one in (ours, theirs)]
+        now = RENAMED.get(table, table)
+        old, new = [{row[0] for row in await one.fetch(query, name)} for one, name in ((ours, table), (theirs, now))]
         if table not in ("migrations", "leader"):
-            rows = [dict(row) for row in await theirs.fetch(f"SELECT {', '.join(old & new)} FROM {table}")]
+            rows = [dict(row) for row in await theirs.fetch(f"SELECT {', '.join(old & new)} FROM {now}")]
             if table == "log":
                 rows = [logged(row) for row in rows]
             if rows:

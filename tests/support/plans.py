@@ -43,7 +43,7 @@ INSERT INTO events (stream_id, version, own, topic, event_id, body, recorded_at)
 SELECT pg_temp.case_of(n), v, v = 2, (ARRAY['ReportFiled', 'Assigned', 'Evaluated'])[v], 'event ' || n, '',
        pg_temp.ago(n)
   FROM generate_series(1, {cases}) n, generate_series(1, 3) v;
-INSERT INTO inbox (source, id, received_at)
+INSERT INTO seen (source, id, received_at)
 SELECT 'intake', 'event ' || n, pg_temp.ago(n) FROM generate_series(1, {cases}) n;
 INSERT INTO idempotency (caller, key, fingerprint, status, body, version, created_at)
 SELECT 'person ' || n % 500, 'key ' || n, '', 200, '', 3, pg_temp.ago(n)

@@ -121,7 +121,8 @@ async def settled(admin: str, count: int) -> Open:
             )
             points[f"{name} not taken in"] = await connection.fetchval(
                 f"SELECT count(*) FROM audit.log l WHERE ({taken}) AND NOT EXISTS"
-                f" (SELECT 1 FROM {name}.inbox i WHERE i.source = l.source AND i.id = l.event_id)"
+                f" (SELECT FROM {name}.seen s WHERE s.source = l.source AND s.id = l.event_id) AND NOT EXISTS"
+                f" (SELECT FROM {name}.events e WHERE e.stream_id = l.case_id AND e.event_id = l.event_id AND NOT own)"
             )
             points[f"{name} not judged"] = await connection.fetchval(
                 f"SELECT count(*) FROM audit.log l WHERE topic = ANY($1) AND NOT EXISTS (SELECT FROM {name}.tail t"

@@ -386,7 +386,7 @@ async def test_of_what_is_said_of_reports_only_what_follows_the_closing_leaves_a
     for fact in (report(), Supplement(text="more"), Withdrawal(reason="dried up")):
         await take(feedback, record(case, fact))
     database = feedback.runtime.database
-    assert await database.fetch("SELECT FROM streams") == await database.fetch("SELECT FROM inbox") == []
+    assert await database.fetch("SELECT FROM streams") == await database.fetch("SELECT FROM seen") == []
     await rate(feedback, case, NOW, 4)
     assert len(await database.fetch("SELECT FROM streams")) == 1
 
