@@ -42,10 +42,10 @@ from contracts.reading import Knows
 log = logging.getLogger(__name__)
 
 _DATABASE_SECONDS = 2.0
-_PACE_SECONDS = 0.02
-"""Between the batches of a service that decides: where records flow, a case waits that long at each step at most."""
-_RECORDING_PACE_SECONDS = 0.1
-"""Between the batches of a service that records: no case waits for it."""
+_DECIDING: Mapping[str, Any] = {"pace_seconds": 0.02}
+"""Of a service that decides: where records flow, a case waits that long at each step at most."""
+_RECORDING: Mapping[str, Any] = {"pace_seconds": 0.1, "wait_ms": 500, "enough_bytes": 64 * 1024}
+"""Of a service that records: no case waits for it, so it reads half a second's records together."""
 
 
 class Runtime:
@@ -69,8 +69,8 @@ class Runtime:
         self.works = settings.role in ("worker", "both")
         self.serves = settings.role in ("api", "both")
         broker = Connection.of(settings)
-        pace = _PACE_SECONDS if isinstance(service.model, Model) else _RECORDING_PACE_SECONDS
-        self._reading = Reading(broker, settings.topic_prefix, settings.batch, settings.session_seconds, pace)
+        manner = _DECIDING if isinstance(service.model, Model) else _RECORDING
+        self._reading = Reading(broker, settings.topic_prefix, settings.batch, settings.session_seconds, **manner)
         self.worker = self._worker(service)
         self.consumer = Consumer(
             self._reading,

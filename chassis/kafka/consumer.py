@@ -54,6 +54,10 @@ class Reading:
     session_seconds: float = 10
     pace_seconds: float = 0.0
     """The least time from the beginning of one batch to that of the next, while the reader keeps up."""
+    wait_ms: int = 1_000
+    enough_bytes: int = 1
+    """The broker answers when there is so much to read, or after that time. Each answer costs it and the reader up to a
+    millisecond, also one without a record."""
 
 
 class Consumer:
@@ -64,6 +68,7 @@ class Consumer:
     """
 
     def __init__(self, reading: Reading, group: str, topics: Callable[[], Sequence[str]], process: Process) -> None:
+        self._reading = reading
         self._broker = reading.broker
         self._group = reading.prefix + group
         self._wanted = topics
@@ -73,13 +78,10 @@ class Consumer:
         self._undated: set[str] = set()
         self._looked_at = -_MISSING_SECONDS
         self._prefix = reading.prefix
-        self._batch = reading.batch
-        self._session_seconds = reading.session_seconds
         self._process = process
         self._kafka: AIOKafkaConsumer | None = None
         self._moved: dict[TopicPartition, tuple[int, float]] = {}
         self._admin: AIOKafkaAdminClient | None = None
-        self._pace_seconds = reading.pace_seconds
         self._began_at = 0.0
         self._offsets: Offsets | None = None
         self._mark: tuple[datetime, dict[TopicPartition, int]] | None = None
@@ -114,9 +116,11 @@ class Consumer:
                 RangePartitionAssignor,
             ),  # co-partitioned: a case's topics meet in one worker
             rebalance_timeout_ms=60_000,  # the default of ten seconds is less than a slow batch
-            session_timeout_ms=int(self._session_seconds * 1000),
-            heartbeat_interval_ms=int(self._session_seconds * 1000 / 4),
+            session_timeout_ms=int(self._reading.session_seconds * 1000),
+            heartbeat_interval_ms=int(self._reading.session_seconds * 1000 / 4),
             max_poll_interval_ms=_MAX_POLL_INTERVAL_MS,
+            fetch_max_wait_ms=self._reading.wait_ms,
+            fetch_min_bytes=self._reading.enough_bytes,
             max_partition_fetch_bytes=2 * 1024 * 1024,
             metadata_max_age_ms=_METADATA_MS,
             request_timeout_ms=40_000,
@@ -216,12 +220,12 @@ class Consumer:
         aiokafka would give all that is buffered of one partition before it looks at the next, and an answer would be
         read long before what it answers.
         """
-        if (rest := self._began_at + self._pace_seconds - time.monotonic()) > 0:
+        if (rest := self._began_at + self._reading.pace_seconds - time.monotonic()) > 0:
             await asyncio.sleep(rest)
         found: dict[TopicPartition, list[Any]] = {}
-        room = self._batch
+        room = self._reading.batch
         lanes = self._lanes(kafka)
-        for share in (max(1, self._batch // max(1, len(lanes))), self._batch):
+        for share in (max(1, self._reading.batch // max(1, len(lanes))), self._reading.batch):
             for partitions in lanes.values():
                 if room > 0:
                     part = await kafka.getmany(*partitions, timeout_ms=0, max_records=min(share, room))
@@ -229,7 +233,7 @@ class Consumer:
                         found.setdefault(tp, []).extend(batch)
                         room -= len(batch)
         if not found:
-            found = await kafka.getmany(timeout_ms=_POLL_MS, max_records=self._batch)
+            found = await kafka.getmany(timeout_ms=_POLL_MS, max_records=self._reading.batch)
         self._began_at = time.monotonic() if room > 0 else 0.0
         return found
 

@@ -24,7 +24,7 @@ _COUNTS = {
     "rejected": "ruling = 'rejected'",
     "withdrawn": "ruling = 'withdrawn'",
     "closed": "status = 'closed'",
-    "open": "status IS DISTINCT FROM 'closed'",
+    "open": "open",
     "late": "late",
     "rework": "reworks > 0",
 }

@@ -161,7 +161,7 @@ SELECT r.index, f.data ->> 'forged_topic' AS topic, (f.data ->> 'partition')::in
         "records that bear a service's name and are not its own",
     ),
     "open_cases": Question(
-        f"SELECT {', '.join(ITEM_COLUMNS)} FROM cases l WHERE l.status IS DISTINCT FROM 'closed' {{and_case}}",
+        f"SELECT {', '.join(ITEM_COLUMNS)} FROM cases l WHERE l.open {{and_case}}",
         "first_index",
     ),
 }
