@@ -51,6 +51,8 @@ class Fleet:
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._watchers: dict[str, asyncio.Task[None]] = {}
         self._order: Sequence[str] = SERVICES
+        self.programs: dict[str, Sequence[str]] = {name: ("-m", f"services.{name}") for name in SERVICES}
+        """What Python is given to run each service."""
         self.deaths: dict[str, int] = dict.fromkeys(SERVICES, 0)
         self.exits: dict[str, int | None] = {}
 
@@ -121,7 +123,7 @@ class Fleet:
         environment = {**self._environment, **own, **variables(self._brokers[name])}
         with (self._logs / f"{name}.log").open("ab") as log:
             self._processes[name] = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", f"services.{name}", cwd=ROOT, env=environment, stdout=log, stderr=log
+                sys.executable, *self.programs[name], cwd=ROOT, env=environment, stdout=log, stderr=log
             )
 
     async def _watch(self, name: str) -> None:

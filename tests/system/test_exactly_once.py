@@ -18,6 +18,7 @@ from deploy.stack import topics
 from deploy.stack.kafka import Kafka
 from deploy.stack.postgres import Postgres
 from deploy.stack.provision import with_database
+from tests.support.dying import POINTS
 from tests.support.fleet import SERVICES, Fleet
 from tests.support.infrastructure import PASSWORD, execute, migrate_services
 from tests.support.services import eventually
@@ -25,6 +26,7 @@ from tests.system.bus import register
 from tests.system.load import Load, pause_for
 
 REPORTS = 2000
+FEWER = 400
 READS = {
     "intake": "topic IN ('Assigned', 'Evaluated') OR topic = 'from.bench' AND kind = 'report'",
     "triage": "topic IN ('ReportFiled', 'Resolved', 'Evaluated')",
@@ -64,36 +66,72 @@ async def test_every_acknowledged_report_has_one_complete_chain(
     disturb: Disturb, own_kafka: Kafka, own_postgres: Postgres, district: Path, tmp_path: Path
 ) -> None:
     chance = random.Random(20260509)
-    await execute(own_postgres.url, "CREATE DATABASE casegrid")
-    admin = with_database(own_postgres.url, "casegrid")
-    await migrate_services(admin)
-    await topics.create(own_kafka.administrator, TOPICS, 6)
-    await topics.create(own_kafka.administrator, topics.of_partner(PARTNER), 6)
-    register(district, Partner(id=PARTNER, name="Bench", says=("reports", "steps"), units=(UNIT,)))
-    databases = {name: with_database(own_postgres.url, "casegrid", (name, PASSWORD)) for name in SERVICES}
-    fleet = Fleet(databases=databases, kafka=own_kafka.bootstrap, prefix="", district=district, logs=tmp_path)
+    fleet = await installed(own_kafka, own_postgres, district, tmp_path)
     async with fleet:
         await fleet.ready()
-        load = Load(fleet, own_kafka.bootstrap, "", district)
-        answering = asyncio.create_task(load.answer())
         disturbing = asyncio.create_task(disturb(fleet, own_kafka, own_postgres, chance))
-        await load.file(REPORTS, pause=0.05)
-        await disturbing
-        await fleet.ready()
-        assert len(load.acknowledged) == REPORTS
-        await eventually(lambda: settled(admin, REPORTS), seconds=120, every=0.5, what="all cases closed and audited")
-        answering.cancel()
-        await asyncio.gather(answering, return_exceptions=True)
-        assert load.refused == []
-        connection = await asyncpg.connect(admin)
-        try:
-            await assert_one_chain_each(connection, load.acknowledged)
-            await assert_stores_agree(connection)
-            await assert_each_request_has_one_answer(connection)
-            for name in READS:
-                assert await connection.fetchval(f"SELECT count(*) FROM {name}.forgeries") == 0, name
-        finally:
-            await connection.close()
+        await assert_whole(fleet, own_kafka, own_postgres, district, REPORTS, disturbing)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("point", POINTS)
+async def test_a_service_may_die_at_any_point_of_its_work(
+    point: str, own_kafka: Kafka, own_postgres: Postgres, district: Path, tmp_path: Path
+) -> None:
+    """Every service that comes to this point dies there once, and is started again."""
+    services, _ = POINTS[point]
+    fleet = await installed(own_kafka, own_postgres, district, tmp_path)
+    markers = {name: tmp_path / f"{name}.died" for name in services}
+    fleet.programs |= {name: ("-m", "tests.support.dying", name, point, str(one)) for name, one in markers.items()}
+
+    async def died() -> bool:
+        return all(one.exists() for one in markers.values())
+
+    async def all_have_died() -> None:
+        await eventually(died, seconds=120, every=0.1, what=f"a death in {', '.join(services)}")
+
+    async with fleet:
+        await fleet.alive("intake")
+        dying = asyncio.create_task(all_have_died())
+        await assert_whole(fleet, own_kafka, own_postgres, district, FEWER, dying)
+
+
+async def installed(kafka: Kafka, postgres: Postgres, district: Path, logs: Path) -> Fleet:
+    """The five services, not started yet, with databases, topics, and the partner of the load."""
+    await execute(postgres.url, "CREATE DATABASE casegrid")
+    admin = with_database(postgres.url, "casegrid")
+    await migrate_services(admin)
+    await topics.create(kafka.administrator, TOPICS, 6)
+    await topics.create(kafka.administrator, topics.of_partner(PARTNER), 6)
+    register(district, Partner(id=PARTNER, name="Bench", says=("reports", "steps"), units=(UNIT,)))
+    databases = {name: with_database(postgres.url, "casegrid", (name, PASSWORD)) for name in SERVICES}
+    return Fleet(databases=databases, kafka=kafka.bootstrap, prefix="", district=district, logs=logs)
+
+
+async def assert_whole(
+    fleet: Fleet, kafka: Kafka, postgres: Postgres, district: Path, reports: int, disturbing: asyncio.Task[None]
+) -> None:
+    """So many reports are filed while something disturbs; what was acknowledged has one complete chain in the end."""
+    admin = with_database(postgres.url, "casegrid")
+    load = Load(fleet, kafka.bootstrap, "", district)
+    answering = asyncio.create_task(load.answer())
+    await load.file(reports, pause=0.05)
+    await disturbing
+    await fleet.ready()
+    assert len(load.acknowledged) == reports
+    await eventually(lambda: settled(admin, reports), seconds=120, every=0.5, what="all cases closed and audited")
+    answering.cancel()
+    await asyncio.gather(answering, return_exceptions=True)
+    assert load.refused == []
+    connection = await asyncpg.connect(admin)
+    try:
+        await assert_one_chain_each(connection, load.acknowledged)
+        await assert_stores_agree(connection)
+        await assert_each_request_has_one_answer(connection)
+        for name in READS:
+            assert await connection.fetchval(f"SELECT count(*) FROM {name}.forgeries") == 0, name
+    finally:
+        await connection.close()
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ from tests.support.services import eventually
 
 ROWS = "SELECT * FROM cases ORDER BY first_index"
 STRANGER = """
-INSERT INTO cases
-SELECT (json_populate_record(c, '{"case_id": "nobody", "first_index": -1}')).* FROM cases c LIMIT 1
+INSERT INTO cases (case_id, first_index, last_index, events, last_at, reworks, state)
+SELECT 'nobody', -1, last_index, events, last_at, reworks, state FROM cases LIMIT 1
 """
 
 
