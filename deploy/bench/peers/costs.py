@@ -33,8 +33,8 @@ CREATE TABLE bench.reports (event_id uuid PRIMARY KEY, case_id text NOT NULL, bo
 class Size:
     """How many messages: to warm up, at once, one by one; and how often each service has its turn."""
 
-    warm: int = 300
-    at_once: int = 5_000
+    warm: int = 1_000
+    at_once: int = 3_000
     paced: int = 500
     rounds: int = 2
 
@@ -47,12 +47,12 @@ async def costs(ground: Ground, reports: Sequence[bytes], size: Size = WHOLE) ->
 
     Raises `Problem` where a service cannot be had, or does not do its work.
     """
-    services = _services(await asyncio.to_thread(environment.python, ground.tell))
+    compared = services(await asyncio.to_thread(environment.python, ground.tell))
     messages = facts(reports, size.warm + size.at_once + size.paced)
     parts = (messages[: size.warm], messages[size.warm : -size.paced], messages[-size.paced :])
     found: dict[str, tuple[Spent, Spent]] = {}
     for number in range(1, size.rounds + 1):
-        for service in services:
+        for service in compared:
             ground.tell(f"peers: {service.name}, {number} of {size.rounds}")
             at_once, paced = await turn(ground, service, *parts)
             before = found.get(service.name, (Spent(), Spent()))
@@ -84,7 +84,7 @@ def _fact(said: Any) -> Message:
     return case.encode(), build(fact, around)[1]
 
 
-def _services(peers: Path) -> list[Service]:
+def services(peers: Path) -> list[Service]:
     """The compared services; `peers` is the interpreter of the peers."""
 
     def module(python: Path | str, name: str) -> tuple[str, ...]:

@@ -17,16 +17,16 @@ LOCK = Path(__file__).with_name("requirements.lock")
 _TOOLS = ROOT / ".data" / "tools"
 
 
-def python(tell: Callable[[str], None], folder: Path = _TOOLS / "peers") -> Path:
-    """Its interpreter. Raises `Problem` where the packages cannot be had."""
+def python(tell: Callable[[str], None], folder: Path = _TOOLS / "peers", lock: Path = LOCK) -> Path:
+    """Its interpreter, in `folder`. Raises `Problem` where the packages cannot be had."""
     found = folder / "bin" / "python"
-    made, wanted = folder / "made-from-lock", hashlib.sha256(LOCK.read_bytes()).hexdigest()
+    made, wanted = folder / "made-from-lock", hashlib.sha256(lock.read_bytes()).hexdigest()
     if found.exists() and made.exists() and made.read_text() == wanted:
         return found
     tell("fetching the peers' packages (FastStream, faststream-outbox)")
     uv = shutil.which("uv") or str(_TOOLS / "bin" / "uv")  # where environment.sh looks for it, or puts it
     _run(uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder))
-    _run(uv, "pip", "install", "--quiet", "--python", str(found), "--require-hashes", "-r", str(LOCK))
+    _run(uv, "pip", "install", "--quiet", "--python", str(found), "--require-hashes", "-r", str(lock))
     made.write_text(wanted)
     return found
 

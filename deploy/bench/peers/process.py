@@ -5,7 +5,6 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from deploy.bench import usage
 from deploy.stack.logs import tail
@@ -70,8 +69,5 @@ class Process:
 
     def spent(self, run: Path) -> dict[str, float]:
         """CPU seconds of the process so far, and of the servers whose pid files lie in `run`."""
-        servers: dict[str, Any] = {name: one for name, one in usage.of_stack(run).items() if name in SERVERS}
-        return {
-            SERVICE: usage.tree(self._running.pid),
-            **{name: used.cpu_seconds for name, used in servers.items()},
-        }
+        servers = {name: one.cpu_seconds for name, one in usage.of_stack(run).items() if name in SERVERS}
+        return {SERVICE: usage.tree(self._running.pid), **servers}
