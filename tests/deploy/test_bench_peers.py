@@ -20,7 +20,7 @@ from deploy.bench.chain import PARTNER
 from deploy.bench.chain import report as reported
 from deploy.bench.peers import costs, environment
 from deploy.bench.peers.process import Process
-from deploy.bench.peers.turn import Ground, Service, Spent, spent, turn
+from deploy.bench.peers.turn import Ground, Spent, check, spent
 from deploy.simulation.partner import request
 from deploy.stack.kafka import Kafka, administrator_of
 from deploy.stack.problem import Problem
@@ -57,15 +57,12 @@ async def test_the_three_services_do_the_same_work_and_leave_nothing(
     await connection.close()
 
 
-async def test_a_service_that_does_not_store_what_it_publishes_is_a_problem(
-    guarded_kafka: Kafka, empty_database: Database, tmp_path: Path
-) -> None:
-    here = ground(guarded_kafka, empty_database, tmp_path)
-    ours = next(one for one in costs.services(environment.python(here.tell)) if one.name == "ours")
-    forgetful = Service(ours.name, ours.command, ours.prepare, "SELECT count(*) FROM bench.events WHERE false")
-    messages = costs.facts(REPORTS, 3)
-    with pytest.raises(Problem, match="ours has stored 0 of 3 messages"):
-        await turn(here, forgetful, messages[:1], messages[1:2], messages[2:])
+async def test_a_service_that_does_not_store_what_it_publishes_is_a_problem(empty_database: Database) -> None:
+    service = costs.services(Path("python"))[0]
+    await service.prepare(empty_database.admin_url, {})
+    await check(empty_database.admin_url, service, 0)
+    with pytest.raises(Problem, match="faststream_asyncpg has stored 0 of 3 messages"):
+        await check(empty_database.admin_url, service, 3)
 
 
 async def test_a_service_that_ends_is_a_problem_with_its_last_words(tmp_path: Path) -> None:

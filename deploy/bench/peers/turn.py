@@ -112,7 +112,7 @@ async def turn(
             idle = await running.halted(at_once)
             whole = await running.measured(idle, len(at_once), process.go_on)
             slow = await running.measured(idle, len(paced), lambda: running.offer(paced, 1 / RATE))
-            await _check(ground.database, service, len(warm) + len(at_once) + len(paced))
+            await check(ground.database, service, len(warm) + len(at_once) + len(paced))
             return whole, slow
 
 
@@ -224,7 +224,8 @@ async def _topics(broker: Connection, prefix: str) -> AsyncIterator[tuple[AIOKaf
         await topics.delete(broker, names)
 
 
-async def _check(url: str, service: Service, count: int) -> None:
+async def check(url: str, service: Service, count: int) -> None:
+    """Raises `Problem` where a service has stored another number of messages."""
     connection = await asyncpg.connect(url)
     try:
         stored = await connection.fetchval(service.stored)
