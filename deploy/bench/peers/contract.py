@@ -22,8 +22,13 @@ GROUP = os.environ["PEER_GROUP"]
 FROM = os.environ["PEER_FROM"]
 TO = os.environ["PEER_TO"]
 DATABASE_URL = os.environ["DATABASE_URL"]
+SESSION_MS = int(os.environ["PEER_SESSION_SECONDS"]) * 1_000
+HEARTBEAT_MS = SESSION_MS // 4
+"""As often as our consumer beats."""
 WORKERS = int(os.environ["PEER_WORKERS"])
 """The number of partitions: each has a worker of its own, so that one does not wait for another."""
+LOG = logging.getLogger("peer")
+LOG.setLevel(logging.WARNING)
 _SASL = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
 
 
@@ -62,16 +67,15 @@ def note(report: Report) -> bytes:
 def kafka() -> KafkaBroker:
     """The broker, with the producer's settings that ours has: idempotent, acknowledged by all replicas.
 
-    FastStream logs two lines per message on the level INFO; a warning and what is worse is logged here.
+    FastStream would log two lines per message on the level INFO.
     """
-    logging.basicConfig(level=logging.WARNING)
     return KafkaBroker(
         os.environ["KAFKA_BOOTSTRAP_SERVERS"].split(","),
         security=_security(),
         acks="all",
         enable_idempotence=True,
         allow_auto_create_topics=False,
-        logger=logging.getLogger("faststream"),
+        logger=LOG,
     )
 
 

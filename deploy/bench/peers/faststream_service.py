@@ -42,6 +42,8 @@ async def main() -> None:
             auto_offset_reset="earliest",
             ack_policy=AckPolicy.NACK_ON_ERROR,
             max_workers=contract.WORKERS,
+            session_timeout_ms=contract.SESSION_MS,
+            heartbeat_interval_ms=contract.HEARTBEAT_MS,
         )
         async def take(body: bytes) -> KafkaResponse:
             report = contract.Report.model_validate_json(body)

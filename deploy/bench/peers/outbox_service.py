@@ -47,7 +47,7 @@ engine = create_async_engine(
 )
 sessions = async_sessionmaker(engine, expire_on_commit=False)
 kafka = contract.kafka()
-broker = OutboxBroker(engine, outbox_table=outbox, logger=logging.getLogger("faststream"))
+broker = OutboxBroker(engine, outbox_table=outbox, logger=contract.LOG)
 publisher = kafka.publisher(contract.TO)
 
 
@@ -57,6 +57,8 @@ publisher = kafka.publisher(contract.TO)
     auto_offset_reset="earliest",
     ack_policy=AckPolicy.NACK_ON_ERROR,
     max_workers=contract.WORKERS,
+    session_timeout_ms=contract.SESSION_MS,
+    heartbeat_interval_ms=contract.HEARTBEAT_MS,
 )
 async def take(body: bytes) -> None:
     """Stores a report, and what is to be published of it, in one transaction."""

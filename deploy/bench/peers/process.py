@@ -11,7 +11,8 @@ from deploy.stack.logs import tail
 from deploy.stack.problem import Problem
 from deploy.stack.process import ROOT
 
-SERVICE = "service"
+LOOK_SECONDS = 0.05
+"""How often it is asked whether a process is done."""
 SERVERS = ("kafka", "postgres")
 _LINES = 15
 
@@ -65,9 +66,13 @@ class Process:
                 raise Problem(f"{self.name} ended instead of {what}:\n{tail(self._log, _LINES)}")
             if time.monotonic() > deadline:
                 raise Problem(f"{self.name} was not done with {what} in {seconds:.0f} s:\n{tail(self._log, _LINES)}")
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(LOOK_SECONDS)
 
     def spent(self, run: Path) -> dict[str, float]:
         """CPU seconds of the process so far, and of the servers whose pid files lie in `run`."""
-        servers = {name: one.cpu_seconds for name, one in usage.of_stack(run).items() if name in SERVERS}
-        return {SERVICE: usage.tree(self._running.pid), **servers}
+        return {"service": usage.tree(self._running.pid), **servers(run)}
+
+
+def servers(run: Path) -> dict[str, float]:
+    """CPU seconds of the servers so far."""
+    return {name: one.cpu_seconds for name, one in usage.of_stack(run).items() if name in SERVERS}

@@ -3,7 +3,9 @@
 The service takes some messages to warm up, and is halted (SIGSTOP) while others are laid on its topic. From the
 instant it goes on until its last record is out, and a second more for what follows (offsets, deletes), its processor
 time counts and that of broker and database. What these two spend without it, for the stack that runs idle beside it, is
-measured while it is halted, and subtracted. Then messages come one by one at a modest rate.
+measured before it starts, and subtracted. Then messages come one by one at a modest rate.
+
+Sessions of consumers are long enough for the halt on a busy machine, and equally long for all.
 """
 
 import asyncio
@@ -23,7 +25,7 @@ from chassis.kafka.connection import Connection
 from deploy.bench import bare
 from deploy.bench.chain import HEADERS
 from deploy.bench.peers.ours import FROM, TO
-from deploy.bench.peers.process import SERVICE, Process
+from deploy.bench.peers.process import LOOK_SECONDS, Process, servers
 from deploy.bench.protection import drop
 from deploy.stack import topics
 from deploy.stack.connections import variables
@@ -32,6 +34,7 @@ from deploy.stack.problem import Problem
 PARTITIONS = 6
 RATE = 50
 """Messages a second, where they come one by one."""
+SESSION_SECONDS = 60
 _STILL_SECONDS = 1.1
 _IDLE_SECONDS = 3.0
 _START_SECONDS = 90.0
@@ -104,25 +107,38 @@ async def turn(
         async with (
             _store(ground.database, service, given),
             _topics(ground.broker, prefix) as (producer, out),
-            Process(service.name, service.command, given, Path(folder) / "log") as process,
         ):
-            running = _Running(ground, process, producer, out, prefix + FROM)
-            await running.take(warm, _START_SECONDS)
-            await asyncio.sleep(_STILL_SECONDS)
-            idle = await running.halted(at_once)
-            whole = await running.measured(idle, len(at_once), process.go_on)
-            slow = await running.measured(idle, len(paced), lambda: running.offer(paced, 1 / RATE))
+            idle = await _idle(ground.run, out)
+            async with Process(service.name, service.command, given, Path(folder) / "log") as process:
+                running = _Running(ground.run, process, producer, out, prefix + FROM)
+                await running.offer(warm)
+                await running.done(len(warm), _START_SECONDS)
+                process.halt()
+                await running.offer(at_once)
+                await asyncio.sleep(_STILL_SECONDS)
+                whole = await running.measured(idle, len(at_once), process.go_on)
+                slow = await running.measured(idle, len(paced), lambda: running.offer(paced, 1 / RATE))
             await check(ground.database, service, len(warm) + len(at_once) + len(paced))
             return whole, slow
+
+
+async def _idle(run: Path, out: AIOKafkaConsumer) -> dict[str, float]:
+    """CPU seconds that each server spends in a second while no service works; asked for ends as when one does."""
+    before, began = servers(run), time.monotonic()
+    while time.monotonic() - began < _IDLE_SECONDS:
+        await out.end_offsets(out.assignment())
+        await asyncio.sleep(LOOK_SECONDS)
+    after, seconds = servers(run), time.monotonic() - began
+    return {name: (after[name] - before[name]) / seconds for name in after}
 
 
 class _Running:
     """A service that runs, with the ends of its topics."""
 
     def __init__(
-        self, ground: Ground, process: Process, producer: AIOKafkaProducer, out: AIOKafkaConsumer, topic: str
+        self, run: Path, process: Process, producer: AIOKafkaProducer, out: AIOKafkaConsumer, topic: str
     ) -> None:
-        self._ground = ground
+        self._run = run
         self._process = process
         self._producer = producer
         self._out = out
@@ -138,12 +154,8 @@ class _Running:
                 await asyncio.sleep(ahead)
         await asyncio.gather(*sent)
 
-    async def take(self, messages: Sequence[Message], seconds: float) -> None:
-        """Offers messages and waits until what follows from them is out."""
-        await self.offer(messages)
-        await self._done(len(messages), seconds)
-
-    async def _done(self, count: int, seconds: float) -> None:
+    async def done(self, count: int, seconds: float) -> None:
+        """Waits until as many records more are out. Raises `Problem` where they are not in time."""
         self._awaited += count
 
         async def all_out() -> bool:
@@ -151,28 +163,16 @@ class _Running:
 
         await self._process.until(all_out, f"{self._awaited} messages", seconds)
 
-    async def halted(self, messages: Sequence[Message]) -> dict[str, float]:
-        """Halts it, lays messages on its topic, and returns what the servers spend in a second then."""
-        self._process.halt()
-        await self.offer(messages)
-        await asyncio.sleep(_STILL_SECONDS)
-        before, began = self._process.spent(self._ground.run), time.monotonic()
-        while time.monotonic() - began < _IDLE_SECONDS:  # asked as often as while it works
-            await self._out.end_offsets(self._out.assignment())
-            await asyncio.sleep(0.05)
-        after, seconds = self._process.spent(self._ground.run), time.monotonic() - began
-        return {name: (after[name] - before[name]) / seconds for name in after if name != SERVICE}
-
     async def measured(self, idle: Mapping[str, float], count: int, begin: Callable[[], Any]) -> Spent:
         """What `count` messages cost that `begin` lets it work on."""
-        before, began = self._process.spent(self._ground.run), time.monotonic()
+        before, began = self._process.spent(self._run), time.monotonic()
         begun = begin()
         if begun is not None:
             await begun
-        await self._done(count, _WORK_SECONDS)
+        await self.done(count, _WORK_SECONDS)
         seconds = time.monotonic() - began
         await asyncio.sleep(_STILL_SECONDS)
-        after, whole = self._process.spent(self._ground.run), time.monotonic() - began
+        after, whole = self._process.spent(self._run), time.monotonic() - began
         return Spent(count, seconds, spent(before, after, idle, whole))
 
 
@@ -189,11 +189,13 @@ def _environment(ground: Ground, prefix: str, folder: Path) -> dict[str, str]:
         **({"KAFKA_SASL_PASSWORD_FILE": str(password)} if broker.names_user else {}),
         "DATABASE_URL": ground.database,
         "CASEGRID_ROLE": "worker",
+        "CASEGRID_SESSION_SECONDS": str(SESSION_SECONDS),
         "CASEGRID_TOPIC_PREFIX": prefix,
         "CASEGRID_PARTNERS": str(folder / "partners.json"),
         "PEER_GROUP": f"{prefix}peer",
         "PEER_FROM": prefix + FROM,
         "PEER_TO": prefix + TO,
+        "PEER_SESSION_SECONDS": str(SESSION_SECONDS),
         "PEER_WORKERS": str(PARTITIONS),
     }
 
