@@ -5,6 +5,7 @@ phases.py      cases offered all at once, or so many a second
 http.py        reports that callers file, acknowledge and resolve over HTTP; client.py is their client
 bare.py        the limits: broker, database, a bare loop over both, an empty handler (empty.py)
 protection.py  what protection costs, of the same time (FULL=1)
+peers/         what a user would build otherwise, beside the same work of ours (FULL=1)
 meter.py       processor time of all processes, commits, rows, WAL, records; usage.py reads /proc
 figures.py     ratios of what was measured
 report.py      what is printed

