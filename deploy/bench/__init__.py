@@ -6,6 +6,8 @@ http.py        reports that callers file, acknowledge and resolve over HTTP; cli
 bare.py        the limits: broker, database, a bare loop over both, an empty handler (empty.py)
 protection.py  what protection costs, of the same time (FULL=1)
 peers/         what a user would build otherwise, beside the same work of ours (FULL=1)
+flames.py      a flame graph for each service, drawn by py-spy (FULL=1)
+environment.py Python environments of what the benchmark runs beside the project
 meter.py       processor time of all processes, commits, rows, WAL, records; usage.py reads /proc
 figures.py     ratios of what was measured
 report.py      what is printed

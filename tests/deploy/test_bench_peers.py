@@ -15,10 +15,10 @@ from chassis.ids import uuid7
 from contracts.fields import Place, Point
 from contracts.homes import partner_source
 from contracts.wire import parse
-from deploy.bench import figures, report
+from deploy.bench import environment, figures, report
 from deploy.bench.chain import PARTNER
 from deploy.bench.chain import report as reported
-from deploy.bench.peers import costs, environment
+from deploy.bench.peers import costs
 from deploy.bench.peers.process import Process
 from deploy.bench.peers.turn import Ground, Spent, check, spent
 from deploy.simulation.partner import request
@@ -29,7 +29,7 @@ from tests.support.infrastructure import Database
 SPOT = Place(point=Point(lat=30.6, lon=104.1))
 REPORTS = [request(PARTNER, uuid7(datetime.now(UTC)), reported(SPOT, n))[1] for n in range(20)]
 SMALL = costs.Size(warm=20, at_once=50, paced=10, rounds=1)
-FOLDER = Path(environment.__file__).parent
+FOLDER = costs.LOCK.parent
 
 
 def ground(guarded_kafka: Kafka, database: Database, run: Path) -> Ground:
@@ -80,8 +80,8 @@ def test_packages_that_cannot_be_had_are_a_problem_and_nothing_is_taken_for_made
     lock.write_text("faststream==0.7.8\n")  # without a hash
     said: list[str] = []
     for _ in range(2):
-        with pytest.raises(Problem, match="peers' packages could not be installed"):
-            environment.python(said.append, tmp_path / "peers", lock)
+        with pytest.raises(Problem, match="packages for peers could not be installed"):
+            environment.programs(said.append, lock, "peers", tmp_path)
     assert len(said) == 2, "each try says that it fetches"
 
 

@@ -6,8 +6,7 @@ ours.py                the smallest service on our chassis
 faststream_service.py  FastStream and asyncpg, one transaction and one publish per message
 outbox_service.py      the same with the package faststream-outbox
 contract.py            what both peers share: what they are given, take and publish
-environment.py         the peers' own Python environment, made on first use
 process.py             a service as a process that is started, halted and measured
 
-The peers run in their own environment, pinned in requirements.lock (`make lock`), which nothing else uses.
+The peers run in a Python environment of their own, pinned in requirements.lock (`make lock`).
 """

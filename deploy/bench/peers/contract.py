@@ -1,6 +1,6 @@
 """What both peers share: the environment that they are given, the message that they take, the one that they publish.
 
-Runs in the peers' own environment (environment.py).
+Runs in the peers' own environment.
 """
 
 # pyright: reportMissingImports=false

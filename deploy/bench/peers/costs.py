@@ -16,13 +16,15 @@ from contracts.fields import Place
 from contracts.homes import HOMES, topic_from
 from contracts.intake import NewReport
 from contracts.wire import Circumstances, build, parse
+from deploy.bench import environment
 from deploy.bench.chain import PARTNER
-from deploy.bench.peers import environment, ours
+from deploy.bench.peers import ours
 from deploy.bench.peers.ours import FROM
 from deploy.bench.peers.turn import RATE, Ground, Message, Service, Spent, turn
 from deploy.stack.problem import Problem
 from deploy.stack.process import ROOT
 
+LOCK = Path(__file__).with_name("requirements.lock")
 _TABLES = """
 CREATE SCHEMA bench;
 CREATE TABLE bench.reports (event_id uuid PRIMARY KEY, case_id text NOT NULL, body bytea NOT NULL);
@@ -47,7 +49,7 @@ async def costs(ground: Ground, reports: Sequence[bytes], size: Size = WHOLE) ->
 
     Raises `Problem` where a service cannot be had, or does not do its work.
     """
-    compared = services(await asyncio.to_thread(environment.python, ground.tell))
+    compared = services((await asyncio.to_thread(environment.programs, ground.tell, LOCK, "peers")) / "python")
     messages = facts(reports, size.warm + size.at_once + size.paced)
     parts = (messages[: size.warm], messages[size.warm : -size.paced], messages[-size.paced :])
     found: dict[str, tuple[Spent, Spent]] = {}
