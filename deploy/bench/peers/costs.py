@@ -34,7 +34,7 @@ class Size:
     """How many messages: to warm up, at once, one by one; and how often each service has its turn."""
 
     warm: int = 1_000
-    at_once: int = 3_000
+    at_once: int = 5_000
     paced: int = 500
     rounds: int = 2
 
