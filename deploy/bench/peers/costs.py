@@ -36,7 +36,7 @@ class Size:
     """How many messages: to warm up, at once, one by one; and how often each service has its turn."""
 
     warm: int = 1_000
-    at_once: int = 3_000
+    at_once: int = 5_000
     paced: int = 500
     rounds: int = 2
 
@@ -55,8 +55,8 @@ async def costs(ground: Ground, reports: Sequence[bytes], size: Size = WHOLE) ->
     found: dict[str, tuple[Spent, Spent]] = {}
     for number in range(1, size.rounds + 1):
         for service in compared:
-            ground.tell(f"peers: {service.name}, {number} of {size.rounds}")
             at_once, paced = await turn(ground, service, *parts)
+            ground.tell(f"peers: {service.name}, {number} of {size.rounds}: {at_once.cpu_us:.0f} us a message")
             before = found.get(service.name, (Spent(), Spent()))
             found[service.name] = before[0] + at_once, before[1] + paced
     return {

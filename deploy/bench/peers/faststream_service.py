@@ -11,8 +11,8 @@ packages' pages advise, or better for it:
     asyncpg                 a pool, and `connection.transaction()` for each message, as its page on pools shows
     ON CONFLICT DO NOTHING  a message that comes again after a crash changes nothing
 
-It publishes after the commit. Where it dies between both, the message comes again and is published again; it guarantees
-no more, and no order of a case's notes beyond that of the partition. Nothing is validated but the four fields it uses.
+It publishes after the commit. Where it dies between both, the message comes again and a note of another id is
+published. Nothing is validated but the three fields that it uses.
 """
 
 # pyright: reportMissingImports=false
