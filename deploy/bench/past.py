@@ -1,0 +1,189 @@
+"""Loads cases of the past into all stores at once, as copies of closed ones, by COPY.
+
+For a stack that is thrown away afterwards: what is loaded was never on a topic. Its events have positions below 0, so
+that the relay never sends them, and its records in audit's log have offsets below 0, so audit finds offsets that no
+broker has. All else is as if the cases had gone through the services: a rebuild of the tables that are derived changes
+nothing. The services may run meanwhile; nothing of the schema is changed.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from itertools import count
+
+import asyncpg
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+
+from contracts.status import SERVICES
+from deploy.bench.chain import CATEGORY
+from deploy.bench.moving import HEADER, TRAILER, Place, Table, Template
+from deploy.stack.problem import Problem
+
+SPACING_SECONDS = 30
+"""Between two copies: a million are a year."""
+_CHUNK = 500
+"""Cases in one transaction."""
+_TEMPLATES = 400
+
+_COLUMNS = """
+SELECT c.table_schema AS service, c.table_name AS name, c.column_name AS column, c.udt_name AS kind
+  FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name)
+ WHERE c.table_schema = ANY($1) AND t.table_type = 'BASE TABLE' AND c.table_name <> 'reads'
+   AND c.is_identity = 'NO' AND c.is_generated = 'NEVER'
+ ORDER BY c.table_schema, c.table_name, c.ordinal_position
+"""
+_KEYS = ("stream_id", "case_id")
+_CLOSED = """
+SELECT c.case_id FROM audit.cases c
+ WHERE c.status = 'closed' AND c.category = $1
+   AND NOT EXISTS (SELECT FROM audit.log l WHERE l.case_id = c.case_id
+                                             AND (NOT l.valid OR l.duplicate_of IS NOT NULL OR l.topic LIKE 'from.%'))
+ ORDER BY c.first_index DESC LIMIT $2
+"""
+_OTHERS = "SELECT count(*) FROM audit.cases WHERE category IS DISTINCT FROM $1"
+_PRESENT = "SELECT count(*) FROM intake.streams"
+_LOADED = "SELECT count(*) FROM intake.events WHERE own AND position < 0"
+_LOWEST = "SELECT least(min(position), 0) FROM {service}.events WHERE own"
+_LOCK = "SELECT FROM audit.locks WHERE number = 0 FOR UPDATE"
+_SIZE = "SELECT coalesce(max(index), -1) + 1 FROM audit.log"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A table that holds rows of single cases. `key`: the column that names the case; `columns`: name -> type."""
+
+    service: str
+    name: str
+    key: str
+    columns: Mapping[str, str]
+
+    @property
+    def rows(self) -> str:
+        """SQL: the rows of the case $1, as the service wrote them."""
+        order = next((name for name in ("index", "version") if name in self.columns), self.key)
+        return f"SELECT {self._names} FROM {self.service}.{self.name} WHERE {self.key} = $1 ORDER BY {order}"
+
+    @property
+    def _names(self) -> str:
+        return ", ".join(f'"{name}"' for name in self.columns)
+
+
+async def present(database: str) -> int:
+    """How many cases there are. `database` is an administrator's URL."""
+    connection = await asyncpg.connect(database)
+    try:
+        return await connection.fetchval(_PRESENT)
+    finally:
+        await connection.close()
+
+
+async def load(database: str, cases: int, console: Console) -> None:
+    """Loads so many more cases. `database` is an administrator's URL.
+
+    Raises `Problem` where the stack holds cases of others than the benchmark, or no closed one to copy.
+    """
+    connections = {name: await asyncpg.connect(database) for name in SERVICES}
+    try:
+        found = await templates(connections["audit"])
+        with _shown(console) as progress:
+            task = progress.add_task("cases of the past", total=cases)
+            async for loaded in _loaded(connections, found, cases):
+                progress.update(task, completed=loaded)
+        console.print("upkeep of the tables, as after a night")
+        for connection in connections.values():
+            await connection.execute("VACUUM (ANALYZE)")
+            break
+        await connections["audit"].execute("CHECKPOINT")
+    finally:
+        for connection in connections.values():
+            await connection.close()
+
+
+async def templates(connection: asyncpg.Connection, most: int = _TEMPLATES) -> list[Template]:
+    """Closed cases of the benchmark, the latest first. Raises `Problem`."""
+    if others := await connection.fetchval(_OTHERS, CATEGORY):
+        raise Problem(
+            f"{others} cases of this stack are not the benchmark's. Generated cases are loaded only into a stack that"
+            " is thrown away afterwards: `make reset`, then `make up`, or one of its own in another checkout"
+        )
+    ids = [row["case_id"] for row in await connection.fetch(_CLOSED, CATEGORY, most)]
+    if not ids:
+        raise Problem("there is no closed case that was filed over HTTP, to be copied: run `make bench` first")
+    tables = await layouts(connection)
+    return [Template.of([await _read(connection, table, case) for table in tables]) for case in ids]
+
+
+async def layouts(connection: asyncpg.Connection) -> list[Layout]:
+    """The tables of all services that hold rows of single cases."""
+    columns: dict[tuple[str, str], dict[str, str]] = {}
+    for row in await connection.fetch(_COLUMNS, list(SERVICES)):
+        columns.setdefault((row["service"], row["name"]), {})[row["column"]] = row["kind"]
+    return [
+        Layout(service, name, next(key for key in _KEYS if key in found), found)
+        for (service, name), found in columns.items()
+        if not found.keys().isdisjoint(_KEYS)
+    ]
+
+
+async def _read(connection: asyncpg.Connection, table: Layout, case: str) -> Table:
+    data = BytesIO()
+    await connection.copy_from_query(table.rows, case, output=data, format="binary")
+    return Table(table.service, table.name, table.columns, data.getvalue())
+
+
+async def _loaded(
+    connections: Mapping[str, asyncpg.Connection], found: Sequence[Template], cases: int
+) -> AsyncIterator[int]:
+    """The number of cases that are loaded, after each transaction."""
+    columns = {(table.service, table.name): list(table.columns) for table in await layouts(connections["audit"])}
+    already = await connections["intake"].fetchval(_LOADED)
+    positions = {
+        name: await connections[name].fetchval(_LOWEST.format(service=name))
+        - sum(found[n % len(found)].own.get(name, 0) for n in range(cases))
+        for name in SERVICES
+        if (name, "events") in columns
+    }
+    numbers = count()
+    for first in range(0, cases, _CHUNK):
+        chosen = [found[next(numbers) % len(found)] for _ in range(min(_CHUNK, cases - first))]
+        async with connections["audit"].transaction():
+            await connections["audit"].execute(_LOCK)  # nobody else gives indexes until the commit
+            index = await connections["audit"].fetchval(_SIZE)
+            rows: dict[tuple[str, str], list[bytes]] = {}
+            for n, template in enumerate(chosen, start=first):
+                place = Place((n - cases - already) * SPACING_SECONDS, index, positions)
+                for name, copied in template.copies(place).items():
+                    rows.setdefault(name, []).append(copied)
+                index += template.records
+                positions = {name: at + template.own.get(name, 0) for name, at in positions.items()}
+            await asyncio.gather(*(_copy(connections[name], name, rows, columns) for name in SERVICES))
+        yield first + len(chosen)
+
+
+async def _copy(
+    connection: asyncpg.Connection,
+    service: str,
+    rows: Mapping[tuple[str, str], list[bytes]],
+    columns: Mapping[tuple[str, str], list[str]],
+) -> None:
+    for (schema, table), copied in rows.items():
+        if schema == service and any(copied):
+            await connection.copy_to_table(
+                table,
+                schema_name=schema,
+                columns=columns[schema, table],
+                source=BytesIO(b"".join([HEADER, *copied, TRAILER])),
+                format="binary",
+            )
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> str:
+        return f"{task.speed or 0:.0f}/s"
+
+
+def _shown(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    return Progress(*columns, console=console)
