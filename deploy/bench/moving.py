@@ -143,14 +143,18 @@ def _time(second: int) -> bytes:
     return b"%02d:%02d:%02d" % (second // 3600, second // 60 % 60, second % 60)
 
 
+Row = list[bytes | None]
+"""The fields of a row, as binary COPY has them."""
+
+
 @dataclass(frozen=True)
 class Table:
-    """Rows of one case in one table, as binary COPY gives them. `columns`: name -> type, in order."""
+    """Rows of one case in one table. `columns`: name -> type, in order."""
 
     service: str
     name: str
     columns: Mapping[str, str]
-    data: bytes
+    rows: Sequence[Row]
 
 
 @dataclass
@@ -175,7 +179,7 @@ class Template:
         for table in tables:
             pieces = [b""]
             order: list[int] = []
-            for row in rows(table.data):
+            for row in table.rows:
                 pieces[-1] += struct.pack(">h", len(row))
                 for (column, kind), value in zip(table.columns.items(), row, strict=True):
                     for part in found._apart(table, column, kind, value, indexes):
@@ -250,7 +254,7 @@ class Pieces:
         return lambda values: tuple(values[n] for n in self.order)
 
 
-def rows(data: bytes) -> Iterator[list[bytes | None]]:
+def rows_of(data: bytes) -> Iterator[Row]:
     """The fields of each row of a binary COPY. Raises `ValueError` where it is none."""
     if not data.startswith(HEADER):
         raise ValueError("this is no binary COPY as PostgreSQL writes it")
@@ -260,7 +264,7 @@ def rows(data: bytes) -> Iterator[list[bytes | None]]:
         at += 2
         if count < 0:
             return
-        row: list[bytes | None] = []
+        row: Row = []
         for _ in range(count):
             (length,) = struct.unpack_from(">i", data, at)
             at += 4

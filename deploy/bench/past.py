@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 
 from contracts.status import SERVICES
 from deploy.bench.chain import CATEGORY
-from deploy.bench.moving import HEADER, TRAILER, Place, Table, Template
+from deploy.bench.moving import HEADER, TRAILER, Place, Row, Table, Template, rows_of
 from deploy.stack.problem import Problem
 
 SPACING_SECONDS = 30
@@ -61,20 +61,26 @@ class Layout:
 
     @property
     def rows(self) -> str:
-        """SQL: the rows of the case $1, as the service wrote them."""
+        """SQL: case and rows of the cases $1, each as the service wrote them."""
         order = next((name for name in ("index", "version") if name in self.columns), self.key)
-        return f"SELECT {self._names} FROM {self.service}.{self.name} WHERE {self.key} = $1 ORDER BY {order}"
+        table = f"{self.service}.{self.name}"
+        return f"SELECT {self.key}, {self._names} FROM {table} WHERE {self.key} = ANY($1) ORDER BY {order}"
 
     @property
     def _names(self) -> str:
         return ", ".join(f'"{name}"' for name in self.columns)
 
 
+async def _number(connection: asyncpg.Connection, query: str) -> int:
+    found: int | None = await connection.fetchval(query)
+    return found or 0
+
+
 async def present(database: str) -> int:
     """How many cases there are. `database` is an administrator's URL."""
     connection = await asyncpg.connect(database)
     try:
-        return await connection.fetchval(_PRESENT)
+        return await _number(connection, _PRESENT)
     finally:
         await connection.close()
 
@@ -92,9 +98,7 @@ async def load(database: str, cases: int, console: Console) -> None:
             async for loaded in _loaded(connections, found, cases):
                 progress.update(task, completed=loaded)
         console.print("upkeep of the tables, as after a night")
-        for connection in connections.values():
-            await connection.execute("VACUUM (ANALYZE)")
-            break
+        await connections["audit"].execute("VACUUM (ANALYZE)")
         await connections["audit"].execute("CHECKPOINT")
     finally:
         for connection in connections.values():
@@ -111,8 +115,11 @@ async def templates(connection: asyncpg.Connection, most: int = _TEMPLATES) -> l
     ids = [row["case_id"] for row in await connection.fetch(_CLOSED, CATEGORY, most)]
     if not ids:
         raise Problem("there is no closed case that was filed over HTTP, to be copied: run `make bench` first")
-    tables = await layouts(connection)
-    return [Template.of([await _read(connection, table, case) for table in tables]) for case in ids]
+    found: dict[str, list[Table]] = {case: [] for case in ids}
+    for table in await layouts(connection):
+        for case, rows in (await _rows(connection, table, ids)).items():
+            found[case].append(Table(table.service, table.name, table.columns, rows))
+    return [Template.of(tables) for tables in found.values()]
 
 
 async def layouts(connection: asyncpg.Connection) -> list[Layout]:
@@ -127,10 +134,14 @@ async def layouts(connection: asyncpg.Connection) -> list[Layout]:
     ]
 
 
-async def _read(connection: asyncpg.Connection, table: Layout, case: str) -> Table:
+async def _rows(connection: asyncpg.Connection, table: Layout, cases: Sequence[str]) -> dict[str, list[Row]]:
+    """Case -> its rows; of those that have some."""
     data = BytesIO()
-    await connection.copy_from_query(table.rows, case, output=data, format="binary")
-    return Table(table.service, table.name, table.columns, data.getvalue())
+    await connection.copy_from_query(table.rows, cases, output=data, format="binary")
+    found: dict[str, list[Row]] = {}
+    for key, *row in rows_of(data.getvalue()):
+        found.setdefault((key or b"").decode(), []).append(row)
+    return found
 
 
 async def _loaded(
@@ -138,9 +149,9 @@ async def _loaded(
 ) -> AsyncIterator[int]:
     """The number of cases that are loaded, after each transaction."""
     columns = {(table.service, table.name): list(table.columns) for table in await layouts(connections["audit"])}
-    already = await connections["intake"].fetchval(_LOADED)
+    already = await _number(connections["intake"], _LOADED)
     positions = {
-        name: await connections[name].fetchval(_LOWEST.format(service=name))
+        name: await _number(connections[name], _LOWEST.format(service=name))
         - sum(found[n % len(found)].own.get(name, 0) for n in range(cases))
         for name in SERVICES
         if (name, "events") in columns
@@ -150,7 +161,7 @@ async def _loaded(
         chosen = [found[next(numbers) % len(found)] for _ in range(min(_CHUNK, cases - first))]
         async with connections["audit"].transaction():
             await connections["audit"].execute(_LOCK)  # nobody else gives indexes until the commit
-            index = await connections["audit"].fetchval(_SIZE)
+            index = await _number(connections["audit"], _SIZE)
             rows: dict[tuple[str, str], list[bytes]] = {}
             for n, template in enumerate(chosen, start=first):
                 place = Place((n - cases - already) * SPACING_SECONDS, index, positions)
