@@ -7,10 +7,12 @@ nothing. The services may run meanwhile; nothing of the schema is changed.
 """
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import count
+from pathlib import Path
 
 import asyncpg
 from rich.console import Console
@@ -26,6 +28,10 @@ SPACING_SECONDS = 30
 _CHUNK = 500
 """Cases in one transaction."""
 _TEMPLATES = 400
+_BYTES = 56_000
+"""Of disk, for a case in all stores with their indexes."""
+_LEFT_BYTES = 5_000_000_000
+"""For what the server writes beside the tables, and for all else on the disk."""
 
 _COLUMNS = """
 SELECT c.table_schema AS service, c.table_name AS name, c.column_name AS column, c.udt_name AS kind
@@ -83,6 +89,16 @@ async def present(database: str) -> int:
         return await _number(connection, _PRESENT)
     finally:
         await connection.close()
+
+
+def refuse_without_room(folder: Path, cases: int) -> None:
+    """Raises `Problem` where the disk of that folder is too small for so many more."""
+    free, needed = shutil.disk_usage(folder).free, cases * _BYTES + _LEFT_BYTES
+    if cases and free < needed:
+        raise Problem(
+            f"{cases:,} cases more take about {needed / 1e9:.0f} GB of disk, what must stay free among it; there are"
+            f" {free / 1e9:.0f} GB"
+        )
 
 
 async def load(database: str, cases: int, console: Console) -> None:

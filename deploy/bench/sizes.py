@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -51,10 +52,12 @@ def plan(wanted: Sequence[int], present: int) -> Iterator[Step]:
 
 async def at_every_size(ground: Ground, wanted: Sequence[int], lifecycles: int, console: Console) -> dict[str, Any]:
     """Size -> its figures. Raises `Problem` and `TimeoutError`."""
+    steps = list(plan(wanted, await past.present(ground.database)))
+    past.refuse_without_room(Path.cwd(), sum(step.more for step in steps))
     await lifecycle.lifecycles(ground, CALLERS, _WARM)  # closed cases of its kind, to be copied, are there after it
     found: dict[str, Any] = {}
     largest = "0"
-    for step in plan(wanted, await past.present(ground.database)):
+    for step in steps:
         await settled(ground)
         loaded = await _loaded(ground, step, console) if step.more else {}
         largest = str(step.size)

@@ -1,11 +1,13 @@
 """Which sizes of history are measured, what a spike is judged by, and what is printed of both."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from deploy.bench import figures, report
+from deploy.bench.past import refuse_without_room
 from deploy.bench.sizes import Step, plan, sizes
 from deploy.bench.spike import kind, recovered
 from deploy.stack.problem import Problem
@@ -41,6 +43,12 @@ def test_a_stack_that_is_slower_or_answers_later_is_not_back() -> None:
     assert recovered(steadily(10, 0, 60), [(at, 1.5) for at, _ in fast], 0.0, BEFORE) == 0.0, "twice as long at most"
     assert recovered(steadily(10, 0, 60), fast, 58.0, BEFORE) is None, "a window that is not over proves nothing"
     assert recovered([], [], 0.0, BEFORE) is None
+
+
+def test_history_that_the_disk_has_no_room_for_is_not_begun(tmp_path: Path) -> None:
+    with pytest.raises(Problem, match=r"10,000,000,000 cases more take about 560005 GB of disk"):
+        refuse_without_room(tmp_path, 10_000_000_000)
+    refuse_without_room(tmp_path, 0)
 
 
 def test_errors_are_counted_by_kind() -> None:
