@@ -80,8 +80,8 @@ fix: $(MADE) ## rewrite what `make check` finds and a program can mend
 mutants: $(MADE) ## strength of the tests: change the rules in one place at a time, show what no test notices (SEED=1 COUNT=560 FILES= ONE=)
 	@$(PY) -m deploy.mutants $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT)) $(if $(FILES),--files $(FILES)) $(if $(ONE),--one '$(ONE)')
 
-bench: up ## what a case costs beside bare work (FULL=1: protection and peers, too; KEEP=1: add the ratios to bench/history.jsonl)
-	@$(PY) -m deploy.bench $(if $(filter-out 0,$(FULL)),--full) $(if $(filter-out 0,$(KEEP)),--keep)
+bench: up ## what a case costs beside bare work (FULL=1: also protection, peers, a profile, a spike; SIZES=100000: generated history; KEEP=1: add to bench/history.jsonl)
+	@$(PY) -m deploy.bench $(if $(filter-out 0,$(FULL)),--full) $(if $(SIZES),--sizes '$(SIZES)') $(if $(filter-out 0,$(KEEP)),--keep)
 
 token: $(MADE) ## print a development token: ROLE=dispatcher SUBJECT=... UNIT=... AREAS=CH/shengdeng,...; no ROLE: names all
 	@$(STACK) token $(if $(ROLE),--role="$$ROLE") $(if $(SUBJECT),--subject="$$SUBJECT") $(if $(UNIT),--unit="$$UNIT") \

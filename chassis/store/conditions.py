@@ -17,6 +17,7 @@ class Conditions:
         """`arguments` are those that the rest of the statement uses as $1, $2 ..."""
         self.arguments: list[Any] = list(arguments)
         self._terms: list[str] = []
+        self._in_area: tuple[str, ...] = ()
 
     def place(self, value: Any) -> str:
         """The placeholder of one more argument."""
@@ -34,8 +35,26 @@ class Conditions:
         self.add(f"{column} = {{0}}", value)
 
     def in_area(self, column: str, area: str | None) -> None:
-        """The area in the column is this one or lies in it."""
-        self.below(column, area, "/")
+        """The area in the column is this one or lies in it. To be asked once."""
+        if area is not None:
+            self._in_area = self._ways(column, area, "/")
+
+    def first(self, rows: str, order: str, limit: str = "$1") -> str:
+        """A statement for the first `limit` of these rows in that order; `rows` is one up to its `{where}`.
+
+        The area that is asked for and those below it are looked for apart: an index that begins with the area has the
+        cases of one area in order, and gives the first of them however many there are.
+        """
+        order = f"ORDER BY {order} LIMIT {limit}"
+        parts = [f"{rows.format(where=where)} {order}" for where in self.alternatives]
+        if len(parts) == 1:
+            return parts[0]
+        return f"SELECT * FROM ({' UNION ALL '.join(f'({part})' for part in parts)}) found {order}"
+
+    @property
+    def alternatives(self) -> list[str]:
+        """`where` as conditions that exclude each other: the area that is asked for, and those below it."""
+        return [" AND ".join([*self._terms, way]) for way in self._in_area] or [self.where]
 
     def visible(
         self,
@@ -73,10 +92,14 @@ class Conditions:
             self._terms.append(f"({self._path(column, path, separator)})")
 
     def _path(self, column: str, path: str, separator: str) -> str:
+        return " OR ".join(self._ways(column, path, separator))
+
+    def _ways(self, column: str, path: str, separator: str) -> tuple[str, str]:
+        """It is the path; it lies below the path."""
         own, first, end = (self.place(text) for text in (path, path + separator, path + chr(ord(separator) + 1)))
-        return f"{column} = {own} OR ({column} >= {first} AND {column} < {end})"
+        return f"{column} = {own}", f"({column} >= {first} AND {column} < {end})"
 
     @property
     def where(self) -> str:
         """The terms; `true` where there are none."""
-        return " AND ".join(self._terms) or "true"
+        return " AND ".join([*self._terms, *([f"({' OR '.join(self._in_area)})"] if self._in_area else [])]) or "true"

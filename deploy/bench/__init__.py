@@ -4,6 +4,9 @@ chain.py       a partner files N reports and answers every assignment; feedback 
 phases.py      cases offered all at once, or so many a second
 http.py        reports that callers file, acknowledge and resolve over HTTP; client.py is their client
 bare.py        the limits: broker, database, a bare loop over both, an empty handler (empty.py)
+lifecycle.py   the lifecycle by which systems of this kind are compared; reads.py: what an answer to a GET takes
+sizes.py       both at every size of history, and spike.py: ten times what the stack can carry (FULL=1)
+past.py        loads that history: closed cases copied by COPY; moving.py moves a copy in time
 protection.py  what protection costs, of the same time (FULL=1)
 peers/         what a user would build otherwise, beside the same work of ours (FULL=1)
 flames.py      a flame graph for each service, drawn by py-spy (FULL=1)

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from chassis.registry import version_of
 from contracts.reference import Areas
-from deploy.bench import bare, chart, figures, history, http, phases, protection, report, usage
+from deploy.bench import bare, chart, figures, history, http, phases, protection, report, sizes, usage
 from deploy.bench.chain import PARTNER, UNIT, places
 from deploy.bench.flames import Flames
 from deploy.bench.meter import Meter
@@ -36,6 +36,8 @@ _RATES = (10, 50, 100)
 _CALLERS: Mapping[int, int] = {4: 100, 32: 400, 128: 512}
 """Callers -> reports that they close."""
 _FILED = 400
+_LIFECYCLES = 400
+"""At each size of history."""
 _MESSAGES = 10_000
 """For each bare limit, however few cases there are: processor time is counted in hundredths of a second."""
 _KEPT = ("peers", "sizes", "protection")
@@ -82,7 +84,8 @@ async def _measure(ground: Ground, options: argparse.Namespace) -> dict[str, Any
         offered = max(20, round(rate * options.seconds))
         found["rates"][name], _ = await phases.offer(ground, f"{rate:.0f} a second", offered, rate)
     for callers, reports in _CALLERS.items():
-        found["http"][str(callers)] = await http.closed_by(ground, callers, max(2, round(reports * options.share)))
+        load = http.Load(ground, max(2, round(reports * options.share)))
+        found["http"][str(callers)] = await http.closed_by(ground, callers, load)
     found["http"]["filing"] = await http.filing(ground, 32, max(2, round(_FILED * options.share)))
     _ERRORS.print("bare limits")
     found["bare"] = await _bare(ground, options, messages)
@@ -95,6 +98,9 @@ async def _measure(ground: Ground, options: argparse.Namespace) -> dict[str, Any
             await phases.offer(ground, "profiled", max(20, options.cases // 2), None)
         here = peers.Ground(_DATA / "run", ground.city.broker, options.database, _ERRORS.print)
         found["peers"] = figures.beside_ours(await peers.costs(here, messages))
+        lifecycles = max(2, round(_LIFECYCLES * options.share))
+        found["sizes"] = await sizes.at_every_size(ground, options.sizes, lifecycles, _ERRORS)
+        found["ratios"] |= figures.growth(found["sizes"])
     return found
 
 
@@ -124,7 +130,16 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of the reports that are closed over HTTP")
     parser.add_argument("--timeout", type=float, default=300, help="seconds that a phase may take")
     parser.add_argument(
-        "--full", action="store_true", help="also what changes seldom: protection, peers, and a profile"
+        "--full",
+        action="store_true",
+        help="also what changes seldom: protection, peers, a profile, sizes and the spike",
+    )
+    parser.add_argument(
+        "--sizes",
+        type=sizes.sizes,
+        default=(),
+        help="with --full: cases of history, as 100000,1000000, that are generated and loaded; the stack is fit for"
+        " nothing else afterwards",
     )
     parser.add_argument(
         "--keep", action="store_true", help=f"adds the ratios to {history.HISTORY}, draws {chart.CHART}"
@@ -133,6 +148,8 @@ def main() -> None:
     parser.add_argument("--database", default=None, help="an administrator's URL; default the stack's own")
     parser.add_argument("--output", type=Path, default=_DATA / "bench" / "summary.json")
     options = parser.parse_args()
+    if options.sizes and not options.full:
+        parser.error("--sizes is measured with --full only")
     options.database = options.database or os.environ.get("DATABASE_URL") or _own_database()
     try:
         found = uvloop.run(_bench(options))

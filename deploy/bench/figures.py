@@ -16,6 +16,9 @@ MEANING: Mapping[str, str] = {
     "rate_100_over_loop": "CPU of a case at 100 a second / of a bare loop over its deliveries",
     "rate_half_over_loop": "CPU of a case at half of the maximum / of a bare loop over its deliveries",
     "http_32_over_case": "CPU of a report closed over HTTP by 32 callers / of a case at saturation",
+    "report_at_size": "CPU of GET /reports/{id} at the largest history / at the smallest",
+    "case_at_size": "CPU of GET /cases/{id} of dispatch at the largest history / at the smallest",
+    "lifecycle_at_size": "CPU of a lifecycle at the largest history / at the smallest",
     "post_over_empty_handler": "CPU of intake for POST /reports / of an empty FastAPI handler with the same body",
 }
 """Ratio -> what is divided by what; the smaller, the better."""
@@ -51,6 +54,27 @@ def beside_ours(services: Mapping[str, Figures]) -> dict[str, Any]:
             paced = one["paced"]["cpu_us_per_message"] / mine["paced"]["cpu_us_per_message"]
             ratios[f"{name} / ours, paced"] = paced
     return {"services": dict(services), "ratios": ratios}
+
+
+def growth(sizes: Mapping[str, Figures]) -> dict[str, float]:
+    """Those of `MEANING` that compare the sizes of history; none where there was one."""
+    if len(sizes) < 2:
+        return {}
+    small, large = (sizes[name] for name in (min(sizes, key=int), max(sizes, key=int)))
+    return {
+        "report_at_size": _read(large, "intake", "/reports/{case}") / _read(small, "intake", "/reports/{case}"),
+        "case_at_size": _read(large, "dispatch", "/cases/{case}") / _read(small, "dispatch", "/cases/{case}"),
+        "lifecycle_at_size": large["lifecycle"]["cpu_us_per_case"] / small["lifecycle"]["cpu_us_per_case"],
+    }
+
+
+def _read(size: Figures, service: str, path: str) -> float:
+    """Microseconds of service and database for one such answer."""
+    return next(
+        one["service_us"] + one["database_us"]
+        for one in size["reads"]
+        if (one["service"], one["path"]) == (service, path)
+    )
 
 
 def bare_work(phase: Figures, bare: Figures) -> float:

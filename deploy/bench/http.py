@@ -98,10 +98,13 @@ class Load:
         async def one(intake: Client) -> None:
             async with Client(self._ground.city.urls["dispatch"]) as dispatch:
                 for n, place in work:
-                    await self._work(dispatch, await self._file(intake, place, n))
+                    await self._whole(intake, dispatch, place, n)
                 self.retried += dispatch.retried
 
         await self._at_once(callers, "intake", one)
+
+    async def _whole(self, intake: Client, dispatch: Client, place: Place, n: int) -> None:
+        await self._work(dispatch, await self._file(intake, place, n))
 
     async def _at_once(self, callers: int, service: str, one: Callable[[Client], Awaitable[None]]) -> None:
         async def call() -> None:
@@ -141,11 +144,10 @@ class Load:
         return given
 
 
-async def closed_by(ground: Ground, callers: int, reports: int) -> dict[str, Any]:
-    """The figures of that many reports by that many callers at once. Raises `Problem` and `TimeoutError`."""
+async def closed_by(ground: Ground, callers: int, load: Load) -> dict[str, Any]:
+    """The figures of that load's reports by that many callers at once. Raises `Problem` and `TimeoutError`."""
     await settled(ground)
-    load = Load(ground, reports)
-    async with _listening(ground.broker, load.notices):
+    async with listening(ground.broker, load.notices):
         before = await ground.meter.begin()
         began = time.monotonic()
         await load.both(callers)
@@ -154,12 +156,13 @@ async def closed_by(ground: Ground, callers: int, reports: int) -> dict[str, Any
         await settled(ground)
         cost = between(before, await ground.meter.read())
     at = await times_audited(ground.database, load.filed)
+    reports = len(load.filed)
     return {
         "callers": callers,
         "cases": reports,
         "retried": load.retried,
         "cases_per_second": reports / audited_after,
-        "requests_per_second": 3 * reports / answered_after,
+        "requests_per_second": sum(map(len, load.answered.values())) / answered_after,
         **{f"{step}_ms": spread([seconds * 1000 for seconds in took]) for step, took in load.answered.items()},
         **spreads(load.filed, {"assigned": load.notices.assigned, "audited": at}),
         **cost.per(reports),
@@ -170,7 +173,7 @@ async def filing(ground: Ground, callers: int, reports: int) -> dict[str, float]
     """What one POST /reports takes, in microseconds of processor time; the reports are closed afterwards."""
     await settled(ground)
     load = Load(ground, reports)
-    async with _listening(ground.broker, load.notices):
+    async with listening(ground.broker, load.notices):
         before = await ground.meter.begin()
         began = time.monotonic()
         await load.file(callers)
@@ -186,7 +189,7 @@ async def filing(ground: Ground, callers: int, reports: int) -> dict[str, float]
 
 
 @asynccontextmanager
-async def _listening(broker: Connection, notices: Notices) -> AsyncIterator[None]:
+async def listening(broker: Connection, notices: Notices) -> AsyncIterator[None]:
     topic = f"{TO}{PARTNER}"
     observer = AIOKafkaConsumer(**broker.options(), group_id=None, enable_auto_commit=False)
     await observer.start()

@@ -1,6 +1,6 @@
 """What a run prints: ratios first, then the phases, the bare limits and where the time goes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -32,6 +32,9 @@ def show(console: Console, found: Mapping[str, Any], before: Mapping[str, float]
         console.print(protection_table(found["protection"]))
     if found.get("peers"):
         console.print(peer_table(found["peers"]))
+    if found.get("sizes"):
+        for table in size_tables(found["sizes"]):
+            console.print(table)
 
 
 def ratio_table(ratios: Mapping[str, float], before: Mapping[str, float]) -> Table:
@@ -108,6 +111,45 @@ def peer_table(peers: Mapping[str, Any]) -> Table:
                 *(f"{figures['processes'].get(part, 0):.0f}" for part in ("service", "kafka", "postgres")),
                 "" if ratio is None else f"{ratio:.1f}",
             )
+    return table
+
+
+def size_tables(sizes: Mapping[str, Any]) -> Iterator[Table]:
+    """The lifecycle and the questions at every size of history, and the spike."""
+    lifecycles = _table("lifecycles over HTTP, by history", "cases", "lifecycles/s", "CPU ms", "an answer, ms", "GB")
+    for one in sizes.values():
+        lifecycle = one["lifecycle"]
+        lifecycles.add_row(
+            f"{one['cases']:,}",
+            f"{lifecycle['lifecycles_per_second']:.1f}",
+            f"{lifecycle['cpu_us_per_case'] / 1000:.1f}",
+            _spread(lifecycle["answer_ms"]),
+            f"{one['database_bytes'] / 1e9:.1f}",
+        )
+    yield lifecycles
+    reads = _table(
+        "CPU of an answer, us: service + PostgreSQL", "question", *(f"{one['cases']:,}" for one in sizes.values())
+    )
+    for columns in zip(*(one["reads"] for one in sizes.values()), strict=True):
+        costs = (f"{column['service_us']:.0f} + {column['database_us']:.0f}" for column in columns)
+        reads.add_row(f"{columns[0]['service']} GET {columns[0]['path']}", *costs)
+    yield reads
+    for one in sizes.values():
+        if "spike" in one:
+            yield _spike_table(one)
+
+
+def _spike_table(one: Mapping[str, Any]) -> Table:
+    spike = one["spike"]
+    table = _table(f"spike at {one['cases']:,} cases, {spike['seconds']:.0f} s", "what", "figure")
+    table.add_row("lifecycles offered", f"{spike['offered']:,}, {spike['offered_per_second']:.0f} a second")
+    table.add_row("lifecycles/s before / during", " / ".join(f"{spike[when]:.1f}" for when in ("before", "during")))
+    table.add_row("an answer, ms, during", _spread(spike["answer_ms"]))
+    table.add_row("put off with 429 or 503", f"{spike['put_off']:,}")
+    table.add_row("errors", ", ".join(f"{count} {kind}" for kind, count in spike["errors"].items()) or "none")
+    table.add_row("acknowledged and lost", f"{spike['lost']} of {spike['acknowledged']:,}")
+    for name, words in (("recovered_seconds", "back at its own rate after"), ("drained_seconds", "all through after")):
+        table.add_row(words, "not in the time" if spike[name] is None else f"{spike[name]:.0f} s")
     return table
 
 

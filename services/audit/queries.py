@@ -12,7 +12,7 @@ from services.audit.bodies import CaseFilters, SummaryFilters
 from services.audit.records import SIZE, folded
 from services.audit.views import ITEM_COLUMNS
 
-_CASES = f"SELECT {', '.join(ITEM_COLUMNS)} FROM cases WHERE {{where}} ORDER BY first_index LIMIT $1"
+_CASES = f"SELECT {', '.join(ITEM_COLUMNS)} FROM cases WHERE {{where}}"
 _MERGED = """
 SELECT case_id, title, channel, external_ref, reported_at, ruled_at AS merged_at, status FROM cases
  WHERE merged_into = $1 AND ($2::timestamptz IS NULL OR ruled_at <= $2) AND {where} ORDER BY first_index LIMIT $3
@@ -46,7 +46,7 @@ async def cases(database: Database, filters: CaseFilters, scope: Scope) -> dict[
         wanted.add(_COUNTS["open" if filters.open else "closed"])
     if (after := position(filters.cursor, int)) is not None:
         wanted.add("first_index > {0}", *after)
-    rows = await database.fetch(_CASES.format(where=wanted.where), *wanted.arguments)
+    rows = await database.fetch(wanted.first(_CASES, "first_index"), *wanted.arguments)
     return page([dict(row) for row in rows], filters.limit, lambda item: [item["first_index"]])
 
 

@@ -198,8 +198,8 @@ async def _fetch(database: Database, wanted: _Wanted, limit: int | None = None) 
     """The rows with the earliest deadlines."""
     order = "ORDER BY due_at, assignment_id" + (f" LIMIT {limit:d}" if limit is not None else "")
     parts = [
-        f"(SELECT due_at, assignment_id, yellow_at, red_at, item FROM assignments WHERE {wanted.where} AND {each}"
-        f" {order})"
+        f"(SELECT due_at, assignment_id, yellow_at, red_at, item FROM assignments WHERE {where} AND {each} {order})"
+        for where in wanted.alternatives
         for each in wanted.branches()
     ]
     return await database.fetch(f"SELECT * FROM ({' UNION ALL '.join(parts)}) found {order}", *wanted.arguments)

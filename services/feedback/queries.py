@@ -22,7 +22,7 @@ Row = dict[str, Any]
 _CASE = "SELECT c.*, s.version FROM cases c JOIN streams s ON s.stream_id = c.case_id WHERE c.case_id = $1"
 _CASE_ASSIGNMENTS = "SELECT * FROM assignments WHERE case_id = $1 ORDER BY round, lead DESC, assignment_id"
 _CASE_RATINGS = "SELECT * FROM ratings WHERE case_id = $1 ORDER BY rated_at, rater"
-_CASES = "SELECT * FROM cases WHERE {where} ORDER BY listed_at DESC, case_id DESC LIMIT $1"
+_CASES = "SELECT * FROM cases WHERE {where}"
 _CHECKS = "SELECT * FROM cases WHERE checking_since IS NOT NULL AND {where} ORDER BY check_due_at, case_id LIMIT $1"
 
 
@@ -95,7 +95,7 @@ async def cases(database: Database, filters: CaseFilters, scope: Scope) -> Row:
     wanted.add("listed_at < {0}", filters.until)
     if (after := position(filters.cursor, datetime, str)) is not None:
         wanted.add("(listed_at, case_id) < ({0}, {1})", *after)
-    rows = await database.fetch(_CASES.format(where=wanted.where), *wanted.arguments)
+    rows = await database.fetch(wanted.first(_CASES, "listed_at DESC, case_id DESC"), *wanted.arguments)
     found = page(rows, filters.limit, lambda row: [row["listed_at"], row["case_id"]])
     return {**found, "items": [listed(row, scope) for row in found["items"]]}
 

@@ -19,6 +19,8 @@ Row = asyncpg.Record
 
 _COLUMNS = ", ".join(REPORTS.columns)
 
+_REPORTS = f"SELECT {_COLUMNS} FROM reports WHERE {{where}}"
+
 _FACTS = "SELECT body FROM events WHERE stream_id = $1 AND topic = 'ReportFiled' ORDER BY version"
 
 _REPORTED = """
@@ -58,11 +60,8 @@ async def list_reports(database: Database, filters: ReportFilters, own: str | No
     conditions.equals("reopening_requested", filters.reopening_requested)
     if (after := position(filters.cursor, datetime, str)) is not None:
         conditions.add("(reported_at, case_id) < ({0}, {1})", *after)
-    return await database.fetch(
-        f"SELECT {_COLUMNS} FROM reports WHERE {conditions.where}"
-        f" ORDER BY reported_at DESC, case_id DESC LIMIT {filters.limit + 1:d}",
-        *conditions.arguments,
-    )
+    statement = conditions.first(_REPORTS, "reported_at DESC, case_id DESC", f"{filters.limit + 1:d}")
+    return await database.fetch(statement, *conditions.arguments)
 
 
 async def find_report(database: Database, case_id: str) -> Row | None:

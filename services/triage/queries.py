@@ -26,7 +26,6 @@ SELECT case_id, status, queue, category, priority, area, title, channel, externa
        round, merged_into, outcome
   FROM cases
  WHERE {where}
- ORDER BY reported_at DESC, case_id DESC LIMIT $1
 """
 
 
@@ -57,7 +56,7 @@ async def cases(database: Database, filters: CaseFilters, scope: Scope) -> dict[
     wanted.add("reported_at < {0}", filters.until)
     if (after := position(filters.cursor, datetime, str)) is not None:
         wanted.add("(reported_at, case_id) < ({0}, {1})", *after)
-    rows = await database.fetch(_CASES.format(where=wanted.where), *wanted.arguments)
+    rows = await database.fetch(wanted.first(_CASES, "reported_at DESC, case_id DESC"), *wanted.arguments)
     items = [dict(row) for row in rows]
     return page(items, filters.limit, lambda item: [item["reported_at"], item["case_id"]])
 
