@@ -80,6 +80,8 @@ class Settings(BaseSettings):
     pool: int = Field(default=8, ge=2, le=100, validation_alias="CASEGRID_POOL")
     requests_per_second: float = Field(default=2000, gt=0, validation_alias="CASEGRID_REQUESTS_PER_SECOND")
     """Of one caller on one process; beyond it 429."""
+    requests_at_once: int = Field(default=128, ge=1, le=10_000, validation_alias="CASEGRID_REQUESTS_AT_ONCE")
+    """That one process works on; beyond it 503. Streams count until they have begun."""
     failures_per_minute: float = Field(default=30, gt=0, validation_alias="CASEGRID_FAILURES_PER_MINUTE")
     """How many wrong tokens and client keys one address may send to one process; beyond it 429."""
 

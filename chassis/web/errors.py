@@ -59,6 +59,14 @@ class Unready(Exception):
         self.retry_after_seconds = retry_after_seconds
 
 
+class Crowded(Exception):
+    """The process works on as many requests as it can; after `wait_seconds` it is worth asking again. HTTP 503."""
+
+    def __init__(self, wait_seconds: float) -> None:
+        super().__init__("as many requests are being worked on as this process can take")
+        self.wait_seconds = wait_seconds
+
+
 class Json(JSONResponse):
     """JSON by orjson: instants in RFC 3339 with Z."""
 
@@ -107,13 +115,12 @@ def _unready(fault: Exception) -> Response:
     cause = str(fault) if isinstance(fault, Unready) else in_short(fault)
     seconds = fault.retry_after_seconds if isinstance(fault, Unready) else 1
     log.warning("a request could not be served now: %s", in_words(fault))
-    return problem(
-        503,
-        "Not ready",
-        "the service cannot do this now; try again",
-        headers={"Retry-After": str(seconds)},
-        cause=cause,
-    )
+    return _later(cause, seconds)
+
+
+def _later(cause: str, seconds: int) -> Response:
+    words = "the service cannot do this now; try again"
+    return problem(503, "Not ready", words, headers={"Retry-After": str(seconds)}, cause=cause)
 
 
 def _too_many(fault: TooMany) -> Response:
@@ -159,5 +166,6 @@ _RESPONSES: dict[type, Callable[[Any], Response]] = {
     asyncpg.CharacterNotInRepertoireError: _holds_nul,
     HTTPException: lambda f: problem(f.status_code, str(f.detail), str(f.detail), headers=f.headers),
     Unready: _unready,
+    Crowded: lambda f: _later(str(f), max(1, round(f.wait_seconds))),
     **dict.fromkeys(TRANSIENT_ERRORS, _unready),
 }

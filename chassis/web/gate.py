@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis import telemetry
 from chassis.engine.commands import Unusable
+from chassis.web.crowd import Crowd, Place
 from chassis.web.errors import NUL_RULE, TooMany, Unauthenticated, Unready, failed, problem, response_to, unusable
 from chassis.web.headers import with_security
 from chassis.web.identity import NEEDED, NOBODY, Caller, Identity
@@ -73,12 +74,13 @@ class Gate:
     No exception leaves it: what no route has answered is answered, or logged, inside the request's span.
     """
 
-    def __init__(self, app: ASGIApp, *, identity: Identity, rate: Rate, failures: Rate) -> None:
+    def __init__(self, app: ASGIApp, *, identity: Identity, rate: Rate, failures: Rate, crowd: Crowd) -> None:
         """`failures` is how many wrong credentials an address may send."""
         self._app = app
         self._identity = identity
         self._rate = rate
         self._failures = failures
+        self._crowd = crowd
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -88,6 +90,7 @@ class Gate:
         method = scope["method"]
         scope.setdefault("state", {})
         started = False
+        place: Place | None = None
         ends = asyncio.timeout(None)
         with telemetry.server_span(method, scope["path"], headers.get("traceparent")) as span:
 
@@ -97,6 +100,8 @@ class Gate:
                     if message["status"] < 300 and scope["state"].get("unasked", False):
                         raise RuntimeError("a route about one case answers without having asked who may read it")
                     started = True
+                    if place is not None and _is_stream(message):
+                        place.give_up()
                     if (at := _end_of(message, scope["state"].get("caller", NOBODY))) is not None:
                         ends.reschedule(at)
                     message["headers"] = with_security(
@@ -112,8 +117,12 @@ class Gate:
                     if scope["state"]["caller"] is NOBODY:  # no route that takes a body is for strangers
                         raise Unauthenticated(NEEDED)
                     receive = await _read(receive, headers.get("content-type", ""))
-                async with ends:
+                if scope["path"] in _FOR_STRANGERS:
                     await (refusal or self._app)(scope, receive, traced)
+                    return
+                with self._crowd.place() as place:
+                    async with ends:
+                        await (refusal or self._app)(scope, receive, traced)
             except Exception as fault:
                 if ends.expired():
                     await send({"type": "http.response.body", "body": b": the token has expired\n\n"})
@@ -195,10 +204,14 @@ def _address(scope: Scope) -> str:
 
 def _end_of(start: Message, caller: Caller) -> float | None:
     """When this answer must end, by the loop's clock: a stream with the token that it was asked for with."""
-    kind = next((value for name, value in start["headers"] if name.lower() == b"content-type"), b"")
-    if caller.until is None or not kind.startswith(b"text/event-stream"):
+    if caller.until is None or not _is_stream(start):
         return None
     return asyncio.get_running_loop().time() + max(0.0, caller.until - time.time())
+
+
+def _is_stream(start: Message) -> bool:
+    kind = next((value for name, value in start["headers"] if name.lower() == b"content-type"), b"")
+    return kind.startswith(b"text/event-stream")
 
 
 def _bounded(receive: Receive) -> Receive:

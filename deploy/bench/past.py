@@ -45,7 +45,8 @@ _CLOSED = """
 SELECT c.case_id FROM audit.cases c
  WHERE c.status = 'closed' AND c.category = $1
    AND NOT EXISTS (SELECT FROM audit.log l WHERE l.case_id = c.case_id
-                                             AND (NOT l.valid OR l.duplicate_of IS NOT NULL OR l.topic LIKE 'from.%'))
+                                             AND (NOT l.valid OR l.duplicate_of IS NOT NULL OR l.topic LIKE 'from.%'
+                                                  OR l."offset" < 0))
  ORDER BY c.first_index DESC LIMIT $2
 """
 _OTHERS = "SELECT count(*) FROM audit.cases WHERE category IS DISTINCT FROM $1"
@@ -185,7 +186,10 @@ async def _loaded(
                     rows.setdefault(name, []).append(copied)
                 index += template.records
                 positions = {name: at + template.own.get(name, 0) for name, at in positions.items()}
-            await asyncio.gather(*(_copy(connections[name], name, rows, columns) for name in SERVICES))
+            copying = (_copy(connections[name], name, rows, columns) for name in SERVICES)
+            for fault in await asyncio.gather(*copying, return_exceptions=True):
+                if fault is not None:
+                    raise fault
         yield first + len(chosen)
 
 

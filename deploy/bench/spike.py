@@ -32,7 +32,7 @@ _SOON_SECONDS = 1.0
 """Or below this."""
 _PATIENCE = 1.5
 """Times as long as the stack should need for all that is offered."""
-_CLOSED = "SELECT count(*) FROM audit.cases WHERE case_id = ANY($1) AND status = 'closed'"
+_CLOSED = "SELECT case_id FROM audit.cases WHERE case_id = ANY($1) AND status = 'closed'"
 _FAULTS = (Problem, OSError, asyncio.IncompleteReadError)
 
 
@@ -174,13 +174,13 @@ async def _lost(ground: Ground, load: Spike) -> int:
     """How many of the reports that were answered with 201 audit never shows as closed."""
     connection = await asyncpg.connect(ground.database)
     try:
-        if load.errors:
-            await load.finish(load.filed.keys())
         deadline = time.monotonic() + ground.timeout
-        while True:
-            lost = len(load.filed) - await connection.fetchval(_CLOSED, list(load.filed))
-            if lost == 0 or time.monotonic() > deadline:
-                return lost
+        left = set(load.filed)
+        while left and time.monotonic() < deadline:
+            left -= {row["case_id"] for row in await connection.fetch(_CLOSED, list(left))}
+            if load.errors:
+                await load.finish(left)
             await asyncio.sleep(1)
+        return len(left)
     finally:
         await connection.close()

@@ -56,11 +56,11 @@ async def test_they_are_the_same_as_by_one_condition(connection: asyncpg.Connect
 
 async def test_of_an_area_with_many_cases_a_page_is_read(connection: asyncpg.Connection) -> None:
     asked = wanted("CH/a/g1/s1")
-    explained = await connection.fetchval(
+    explained: str | None = await connection.fetchval(
         f"EXPLAIN (ANALYZE, FORMAT JSON) {asked.first(ROWS, ORDER)}", *asked.arguments
     )
     read = sum(
         (scan["Actual Rows"] + scan.get("Rows Removed by Filter", 0)) * scan["Actual Loops"]
-        for scan in scans(orjson.loads(explained)[0]["Plan"])
+        for scan in scans(orjson.loads(explained or "[]")[0]["Plan"])
     )
     assert read < 200, f"{read} of {MANY // 4} rows of the area were read"

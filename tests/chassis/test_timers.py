@@ -4,7 +4,6 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
-import asyncpg
 import pytest
 
 from chassis.engine import propagation
@@ -17,7 +16,7 @@ from chassis.store.streams import Cache
 from contracts.fields import Attachment
 from contracts.intake import NewReport, Supplement
 from tests.support.facts import case_id, fact_record, report
-from tests.support.services import Hands, all_read, eventually
+from tests.support.services import Hands, all_read
 from tests.support.tally import MODEL, TALLIES
 
 PHOTOS = tuple([Attachment(uri="https://photos.example/" + "x" * 1900)] * 50)
@@ -46,25 +45,6 @@ async def test_a_deadline_is_a_fact_once_also_after_a_long_stop(database: Databa
     assert await started_anew.look() == 1
     assert await started_anew.look() == 0
     assert await overdue(database) == [case]
-
-
-async def test_looking_for_deadlines_reads_no_stream_that_has_none(database: Database) -> None:
-    many, looks = 20_000, 20
-    await database.fetch("INSERT INTO streams SELECT md5(n::text), 1, 1, NULL FROM generate_series(1, $1) n", many)
-    timers = Timers(MODEL, database, Hands(), Cache(), all_read)
-    for _ in range(looks):  # after the fifth time PostgreSQL may choose a plan for any instant
-        assert await timers.look() == 0
-
-    async def counted() -> asyncpg.Record | None:
-        return await database.fetchrow(
-            "SELECT seq_tup_read FROM pg_stat_user_tables"
-            " WHERE schemaname = current_schema() AND relname = 'streams' AND seq_scan + idx_scan >= $1",
-            looks,
-        )
-
-    row = await eventually(counted, what="PostgreSQL's count of scans")
-    assert row is not None
-    assert row["seq_tup_read"] < many, "the table was read as a whole, again and again"
 
 
 async def test_several_workers_at_the_same_deadlines_make_each_a_fact_once(database: Database) -> None:

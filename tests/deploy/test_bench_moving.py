@@ -29,8 +29,8 @@ def body(event: str, cause: str | None = None) -> bytes:
 
 
 def case(first_index: int = 41) -> list[Table]:
-    events = [[CASE.encode(), number(1), number(7), FILED.encode(), body(FILED), stamp(AT)]]
-    received = [CASE.encode(), number(2), None, RULED.encode(), body(RULED, FILED), stamp(AT)]
+    events: list[Row] = [[CASE.encode(), number(1), number(7), FILED.encode(), body(FILED), stamp(AT)]]
+    received: Row = [CASE.encode(), number(2), None, RULED.encode(), body(RULED, FILED), stamp(AT)]
     state = f'{{"first_index":{first_index},"last_index":{first_index + 8},"at":"{AT.isoformat()}"}}'.encode()
     log: list[Row] = [
         [number(index), number(index + 1000), event.encode(), body(event)]

@@ -126,7 +126,7 @@ async def test_a_loaded_case_is_served_and_audited_as_one_that_went_through(
     for case in (loaded[0], loaded[CASES // 2], loaded[-1]):
         report = await stack.get("intake", f"/reports/{case}")
         assert (report["case_id"], report["status"], report["category"]) == (case, "closed", CATEGORY)
-        assert report["reported_at"] < STARTED.isoformat()
+        assert str(report["reported_at"]) < STARTED.isoformat()
         for service in ("triage", "dispatch", "feedback"):
             assert (await stack.get(service, f"/cases/{case}"))["status"] == "closed"
         shown = await stack.case(case)

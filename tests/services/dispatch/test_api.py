@@ -572,6 +572,18 @@ async def test_the_stream_ends_in_order_with_its_callers_token(dispatch: Running
         assert (await client.get("/board/stream")).status_code == 401
 
 
+async def test_streams_take_no_places_of_requests(start: Start, clock: Hands) -> None:
+    async with (
+        start(clock, CASEGRID_REQUESTS_AT_ONCE=1) as dispatch,
+        listening(dispatch) as address,
+        httpx.AsyncClient(base_url=address, headers=CENTRE, timeout=20) as client,
+        client.stream("GET", "/board/stream") as first,
+        client.stream("GET", "/board/stream") as second,
+    ):
+        assert (first.status_code, second.status_code) == (200, 200)
+        assert (await client.get("/board")).status_code == 200
+
+
 async def test_a_caller_has_so_many_streams_open_and_no_more(dispatch: Running) -> None:
     async with (
         listening(dispatch) as address,
