@@ -38,6 +38,10 @@ _READ_SECONDS = 3.0
 _STOP_SECONDS = 10.0
 _LOG_APPEND_TIME = 1
 """Of a record's `timestamp_type`: the broker wrote it down when the record came."""
+_REST = 4
+"""Times as long as a batch took, until the next one begins: so a busy machine makes larger batches of the same records,
+and gets less to do."""
+_LONGEST_REST_SECONDS = 0.2
 _LOOK_AGAIN_SECONDS = 0.05
 _MISSING_SECONDS = 5.0
 
@@ -82,7 +86,8 @@ class Consumer:
         self._kafka: AIOKafkaConsumer | None = None
         self._moved: dict[TopicPartition, tuple[int, float]] = {}
         self._admin: AIOKafkaAdminClient | None = None
-        self._began_at = 0.0
+        self._next_at = 0.0
+        self._paced = False
         self._offsets: Offsets | None = None
         self._mark: tuple[datetime, dict[TopicPartition, int]] | None = None
         self.fault: str | None = "the broker has not been reached yet"
@@ -180,6 +185,7 @@ class Consumer:
                     self.fault = None if kafka.assignment() else "no partitions are assigned"
                     offsets.reached(self._passed(offsets))
                 continue
+            began = time.monotonic()
             records = [self._record(tp, one) for tp, batch in fetched.items() for one in batch]
             try:
                 with process_span(self._group, (one.header("traceparent") for one in records), len(records)):
@@ -193,6 +199,7 @@ class Consumer:
                 continue
             backoff.reset()
             failed, self.fault = False, None
+            self._pace(began)
             offsets.reached({tp: batch[-1].offset + 1 for tp, batch in fetched.items()} | self._passed(offsets))
 
     def _record(self, tp: TopicPartition, one: Any) -> Record:
@@ -220,7 +227,7 @@ class Consumer:
         aiokafka would give all that is buffered of one partition before it looks at the next, and an answer would be
         read long before what it answers.
         """
-        if (rest := self._began_at + self._reading.pace_seconds - time.monotonic()) > 0:
+        if (rest := self._next_at - time.monotonic()) > 0:
             await asyncio.sleep(rest)
         found: dict[TopicPartition, list[Any]] = {}
         room = self._reading.batch
@@ -232,10 +239,17 @@ class Consumer:
                     for tp, batch in part.items():
                         found.setdefault(tp, []).extend(batch)
                         room -= len(batch)
+        full = room <= 0
         if not found:
             found = await kafka.getmany(timeout_ms=_POLL_MS, max_records=self._reading.batch)
-        self._began_at = time.monotonic() if room > 0 else 0.0
+        self._paced = bool(found) and not full
         return found
+
+    def _pace(self, began: float) -> None:
+        """After a batch that began at that time: when the next one may, unless nothing or very much is to be read."""
+        took = time.monotonic() - began
+        least = self._reading.pace_seconds
+        self._next_at = began + min(max(least, took * _REST), max(least, _LONGEST_REST_SECONDS)) if self._paced else 0.0
 
     def _unread(self, kafka: AIOKafkaConsumer, tp: TopicPartition, offset: int) -> None:
         try:

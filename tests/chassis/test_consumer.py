@@ -265,6 +265,30 @@ async def test_a_flow_of_records_is_taken_in_together_and_a_single_one_at_once(k
         await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_the_longer_batches_take_the_further_apart_they_begin(kafka: str, topics: str) -> None:
+    batches: list[tuple[float, int]] = []
+
+    async def take(records: Sequence[Record]) -> None:
+        batches.append((time.monotonic(), len(records)))
+        worked = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_later(0.05, worked.set_result, None)
+        await worked
+
+    reading = Reading(Connection(kafka), topics, batch=100, session_seconds=3, pace_seconds=0.02)
+    consumer = Consumer(reading, "rested", lambda: ["ReportFiled"], take)
+    running = asyncio.create_task(consumer.run())
+    try:
+        await eventually(lambda: _has_partitions(consumer), what="partitions")
+        for _ in range(60):
+            await publish(kafka, topics, [fact_record(case_id(), report())])
+        await eventually(lambda: _taken(batches, 60), what="all reports")
+        gaps = [later - earlier for (earlier, _), (later, _) in pairwise(batches)]
+        assert all(gap > 0.19 for gap in gaps)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
 async def _has_partitions(consumer: Consumer) -> bool:
     return consumer.assigned() > 0
 
