@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 _DATABASE_SECONDS = 2.0
 _DECIDING: Mapping[str, Any] = {"pace_seconds": 0.02}
-"""Of a service that decides: where records flow, a case waits that long at each step at most."""
+"""Of a service that decides: the least time between two batches where records flow."""
 _RECORDING: Mapping[str, Any] = {"pace_seconds": 0.1, "wait_ms": 500, "enough_bytes": 64 * 1024}
 """Of a service that records: no case waits for it, so it reads half a second's records together."""
 

@@ -2,7 +2,7 @@
 rest.
 
     1  read every record (no state needed)     -> an event, or why not; what is not for this service is passed over
-    2  ask the table `seen`                    -> the requests, unreadable and parked records that came before
+    2  mark requests, ask `seen` for facts     -> the requests, unreadable and parked records that came before
     3  load the streams in one query, fold     -> the services' facts that came before
     4  react in memory, record after record    -> facts; for a partner's request facts and its one answer
     5  reach other cases                       -> facts of theirs, or pending propagations for the timers

@@ -2,7 +2,7 @@
 
 application.py  the FastAPI application
 gate.py         what every request passes first: trace, body limit, caller, rate
-crowd.py        how many requests are worked on at once, and when the others come back
+concurrency.py  how many requests are worked on at once, and when the others ask again
 headers.py      the headers of every answer
 identity.py     bearer tokens and client keys -> callers
 claims.py       the rules that a token must keep

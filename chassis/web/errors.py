@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from itertools import groupby
+from math import ceil
 from typing import Any
 
 import asyncpg
@@ -59,7 +60,7 @@ class Unready(Exception):
         self.retry_after_seconds = retry_after_seconds
 
 
-class Crowded(Exception):
+class Overloaded(Exception):
     """The process works on as many requests as it can; after `wait_seconds` it is worth asking again. HTTP 503."""
 
     def __init__(self, wait_seconds: float) -> None:
@@ -124,7 +125,7 @@ def _later(cause: str, seconds: int) -> Response:
 
 
 def _too_many(fault: TooMany) -> Response:
-    kind, headers = f"urn:casegrid:rule:{fault.rule}", {"Retry-After": str(max(1, round(fault.wait_seconds)))}
+    kind, headers = f"urn:casegrid:rule:{fault.rule}", {"Retry-After": str(max(1, ceil(fault.wait_seconds)))}
     return problem(429, "Too many requests", str(fault), type=kind, rule=fault.rule, headers=headers)
 
 
@@ -166,6 +167,6 @@ _RESPONSES: dict[type, Callable[[Any], Response]] = {
     asyncpg.CharacterNotInRepertoireError: _holds_nul,
     HTTPException: lambda f: problem(f.status_code, str(f.detail), str(f.detail), headers=f.headers),
     Unready: _unready,
-    Crowded: lambda f: _later(str(f), max(1, round(f.wait_seconds))),
+    Overloaded: lambda f: _later(str(f), ceil(f.wait_seconds)),
     **dict.fromkeys(TRANSIENT_ERRORS, _unready),
 }

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis import telemetry
 from chassis.engine.commands import Unusable
-from chassis.web.crowd import Crowd, Place
+from chassis.web.concurrency import ConcurrencyLimit, Slot
 from chassis.web.errors import NUL_RULE, TooMany, Unauthenticated, Unready, failed, problem, response_to, unusable
 from chassis.web.headers import with_security
 from chassis.web.identity import NEEDED, NOBODY, Caller, Identity
@@ -74,13 +74,15 @@ class Gate:
     No exception leaves it: what no route has answered is answered, or logged, inside the request's span.
     """
 
-    def __init__(self, app: ASGIApp, *, identity: Identity, rate: Rate, failures: Rate, crowd: Crowd) -> None:
+    def __init__(
+        self, app: ASGIApp, *, identity: Identity, rate: Rate, failures: Rate, limit: ConcurrencyLimit
+    ) -> None:
         """`failures` is how many wrong credentials an address may send."""
         self._app = app
         self._identity = identity
         self._rate = rate
         self._failures = failures
-        self._crowd = crowd
+        self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -90,7 +92,7 @@ class Gate:
         method = scope["method"]
         scope.setdefault("state", {})
         started = False
-        place: Place | None = None
+        slot: Slot | None = None
         ends = asyncio.timeout(None)
         with telemetry.server_span(method, scope["path"], headers.get("traceparent")) as span:
 
@@ -100,8 +102,8 @@ class Gate:
                     if message["status"] < 300 and scope["state"].get("unasked", False):
                         raise RuntimeError("a route about one case answers without having asked who may read it")
                     started = True
-                    if place is not None and _is_stream(message):
-                        place.give_up()
+                    if slot is not None and _is_stream(message):
+                        slot.give_up()
                     if (at := _end_of(message, scope["state"].get("caller", NOBODY))) is not None:
                         ends.reschedule(at)
                     message["headers"] = with_security(
@@ -120,7 +122,7 @@ class Gate:
                 if scope["path"] in _FOR_STRANGERS:
                     await (refusal or self._app)(scope, receive, traced)
                     return
-                with self._crowd.place() as place:
+                with self._limit.slot() as slot:
                     async with ends:
                         await (refusal or self._app)(scope, receive, traced)
             except Exception as fault:

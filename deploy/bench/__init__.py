@@ -14,5 +14,5 @@ environment.py Python environments of what the benchmark runs beside the project
 meter.py       processor time of all processes, commits, rows, WAL, records; usage.py reads /proc
 figures.py     ratios of what was measured
 report.py      what is printed
-history.py     the runs that were kept, and chart.py what the README shows of them
+history.py     the runs that were kept, and chart.py a picture of them
 """

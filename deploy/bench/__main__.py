@@ -96,7 +96,7 @@ async def _measure(ground: Ground, options: argparse.Namespace) -> dict[str, Any
         found["protection"] = [asdict(cost) for cost in costs]
         async with Flames(_DATA / "run", options.output.parent / "flames", _ERRORS.print):
             await phases.offer(ground, "profiled", max(20, options.cases // 2), None)
-        here = peers.Ground(_DATA / "run", ground.city.broker, options.database, _ERRORS.print)
+        here = peers.Servers(_DATA / "run", ground.city.broker, options.database, _ERRORS.print)
         found["peers"] = figures.beside_ours(await peers.costs(here, messages))
         lifecycles = max(2, round(_LIFECYCLES * options.share))
         found["sizes"] = await sizes.at_every_size(ground, options.sizes, lifecycles, _ERRORS)

@@ -1,4 +1,4 @@
-"""The chart of the README: each ratio of the last kept run as a bar, and of the first kept run as a mark."""
+"""A picture of the kept runs: each ratio of the last kept run as a bar, and of the first kept run as a mark."""
 
 from collections.abc import Mapping, Sequence
 from math import log10

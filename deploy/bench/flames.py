@@ -1,7 +1,7 @@
 """Where each service spends its processor time while cases flow at once: a flame graph for each, drawn by py-spy.
 
 py-spy reads the memory of the services' processes from outside. It needs the right to do so: root's, or a kernel whose
-`kernel.yama.ptrace_scope` is 0.
+`kernel.yama.ptrace_scope` is 0. Without it there are no drawings, and the benchmark goes on.
 """
 
 import asyncio
@@ -22,24 +22,22 @@ _LINES = 5
 class Flames:
     """Use as an async context manager: it records from entering to leaving. The drawings go to the folder `into`."""
 
-    def __init__(self, run: Path, into: Path, tell: Callable[[str], None]) -> None:
-        """`run` is the folder of the stack's pid files."""
+    def __init__(self, run: Path, into: Path, tell: Callable[[str], None], program: Path | None = None) -> None:
+        """`run` is the folder of the stack's pid files; `program` is py-spy, fetched where none is named."""
         self._run = run
         self._into = into
         self._tell = tell
+        self._program = program
         self._recorders: dict[str, asyncio.subprocess.Process] = {}
 
     async def __aenter__(self) -> "Flames":
-        programs = await asyncio.to_thread(environment.programs, self._tell, LOCK, "py-spy")
-        self._into.mkdir(parents=True, exist_ok=True)
-        for name in SERVICES:
-            pid = (self._run / f"{name}.pid").read_text().strip()
-            options = ("--pid", pid, "--rate", f"{_HERTZ}", "--duration", "unlimited", "--format", "flamegraph")
-            with self._log(name).open("wb") as log:
-                self._recorders[name] = await asyncio.create_subprocess_exec(
-                    str(programs / "py-spy"), "record", *options, "--output", str(self._drawing(name)),
-                    stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
-                )  # fmt: skip
+        try:
+            program = self._program or await asyncio.to_thread(self._fetched)
+            self._into.mkdir(parents=True, exist_ok=True)
+            for name in SERVICES:
+                self._recorders[name] = await self._record(str(program), name)
+        except (Problem, OSError) as fault:
+            self._tell(f"not all services are drawn: {fault}")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -48,11 +46,20 @@ class Flames:
                 recorder.send_signal(signal.SIGINT)  # it draws what it has
         for name, recorder in self._recorders.items():
             if await recorder.wait() != 0:
-                raise Problem(f"py-spy could not look into {name}:\n{tail(self._log(name), _LINES)}")
+                self._tell(f"py-spy could not look into {name}:\n{tail(self._log(name), _LINES)}")
             self._log(name).unlink()
 
-    def _drawing(self, name: str) -> Path:
-        return self._into / f"{name}.svg"
+    def _fetched(self) -> Path:
+        return environment.programs(self._tell, LOCK, "py-spy") / "py-spy"
+
+    async def _record(self, program: str, name: str) -> asyncio.subprocess.Process:
+        pid = (self._run / f"{name}.pid").read_text().strip()
+        options = ("--pid", pid, "--rate", f"{_HERTZ}", "--duration", "unlimited", "--format", "flamegraph")
+        with self._log(name).open("wb") as log:
+            return await asyncio.create_subprocess_exec(
+                program, "record", *options, "--output", str(self._into / f"{name}.svg"),
+                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
 
     def _log(self, name: str) -> Path:
         return self._into / f"{name}.log"

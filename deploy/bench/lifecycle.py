@@ -42,9 +42,8 @@ class Lifecycles(http.Load):
 async def lifecycles(ground: Ground, callers: int, reports: int) -> dict[str, Any]:
     """The figures of that many lifecycles, by that many callers at once. Raises `Problem` and `TimeoutError`."""
     load = Lifecycles(ground, reports)
-    began = time.monotonic()
     found = await http.closed_by(ground, callers, load)
-    began = min(load.filed.values(), default=began)
+    began = min(load.filed.values())
     answers = [seconds * 1000 for took in load.answered.values() for seconds in took]
     return {
         "lifecycles_per_second": reports / (max(load.ended) - began),

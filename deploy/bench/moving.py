@@ -34,7 +34,7 @@ _FAR = int((datetime(2200, 1, 1, tzinfo=UTC) - _EPOCH).total_seconds()) * 1_000_
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Destination:
     """Where a copy goes."""
 
     seconds: int
@@ -45,7 +45,7 @@ class Place:
     """Service -> that of its first own event; the others follow it."""
 
 
-Slot = Callable[[Place], bytes]
+Slot = Callable[[Destination], bytes]
 """What stands at one spot of a copy."""
 
 
@@ -55,8 +55,8 @@ class Moved:
 
     milliseconds: int
 
-    def __call__(self, place: Place) -> bytes:
-        digits = b"%012x" % (self.milliseconds + place.seconds * 1000)
+    def __call__(self, where: Destination) -> bytes:
+        digits = b"%012x" % (self.milliseconds + where.seconds * 1000)
         return digits[:8] + b"-" + digits[8:]
 
 
@@ -66,8 +66,8 @@ class Written:
 
     seconds: int
 
-    def __call__(self, place: Place) -> bytes:
-        day, second = divmod(self.seconds + place.seconds, 86_400)
+    def __call__(self, where: Destination) -> bytes:
+        day, second = divmod(self.seconds + where.seconds, 86_400)
         return _day(day) + b"T" + _time(second)
 
 
@@ -77,8 +77,8 @@ class Stored:
 
     microseconds: int
 
-    def __call__(self, place: Place) -> bytes:
-        return struct.pack(">q", self.microseconds + place.seconds * 1_000_000)
+    def __call__(self, where: Destination) -> bytes:
+        return struct.pack(">q", self.microseconds + where.seconds * 1_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,8 @@ class Index:
 
     n: int
 
-    def __call__(self, place: Place) -> bytes:
-        return struct.pack(">q", place.index + self.n)
+    def __call__(self, where: Destination) -> bytes:
+        return struct.pack(">q", where.index + self.n)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +97,8 @@ class Offset:
 
     n: int
 
-    def __call__(self, place: Place) -> bytes:
-        return struct.pack(">q", -1 - place.index - self.n)
+    def __call__(self, where: Destination) -> bytes:
+        return struct.pack(">q", -1 - where.index - self.n)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +108,8 @@ class Position:
     service: str
     n: int
 
-    def __call__(self, place: Place) -> bytes:
-        return struct.pack(">q", place.positions[self.service] + self.n)
+    def __call__(self, where: Destination) -> bytes:
+        return struct.pack(">q", where.positions[self.service] + self.n)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +118,8 @@ class Counted:
 
     n: int
 
-    def __call__(self, place: Place) -> bytes:
-        return b"%d" % (place.index + self.n)
+    def __call__(self, where: Destination) -> bytes:
+        return b"%d" % (where.index + self.n)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +129,8 @@ class Length:
     fixed: int
     counted: tuple[int, ...]
 
-    def __call__(self, place: Place) -> bytes:
-        return struct.pack(">i", self.fixed + sum(len(b"%d" % (place.index + n)) for n in self.counted))
+    def __call__(self, where: Destination) -> bytes:
+        return struct.pack(">i", self.fixed + sum(len(b"%d" % (where.index + n)) for n in self.counted))
 
 
 @lru_cache(maxsize=1024)
@@ -192,9 +192,9 @@ class Template:
         found.slots = list(numbers)
         return found
 
-    def copies(self, place: Place) -> Mapping[tuple[str, str], bytes]:
+    def copies(self, where: Destination) -> Mapping[tuple[str, str], bytes]:
         """(service, table) -> the rows of the copy that goes there."""
-        values = [slot(place) for slot in self.slots]
+        values = [slot(where) for slot in self.slots]
         return {name: pieces.joined(values) for name, pieces in self.tables.items()}
 
     def _apart(

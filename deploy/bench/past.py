@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 
 from contracts.status import SERVICES
 from deploy.bench.chain import CATEGORY
-from deploy.bench.moving import HEADER, TRAILER, Place, Row, Table, Template, rows_of
+from deploy.bench.moving import HEADER, TRAILER, Destination, Row, Table, Template, rows_of
 from deploy.stack.problem import Problem
 
 SPACING_SECONDS = 30
@@ -181,8 +181,8 @@ async def _loaded(
             index = await _number(connections["audit"], _SIZE)
             rows: dict[tuple[str, str], list[bytes]] = {}
             for n, template in enumerate(chosen, start=first):
-                place = Place((n - cases - already) * SPACING_SECONDS, index, positions)
-                for name, copied in template.copies(place).items():
+                where = Destination((n - cases - already) * SPACING_SECONDS, index, positions)
+                for name, copied in template.copies(where).items():
                     rows.setdefault(name, []).append(copied)
                 index += template.records
                 positions = {name: at + template.own.get(name, 0) for name, at in positions.items()}

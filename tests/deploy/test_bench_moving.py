@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.ids import uuid7
-from deploy.bench.moving import HEADER, TRAILER, Place, Row, Table, Template, rows_of
+from deploy.bench.moving import HEADER, TRAILER, Destination, Row, Table, Template, rows_of
 
 AT = datetime(2026, 5, 9, 1, 0, 0, 123456, tzinfo=UTC)
 CASE, FILED, RULED = (uuid7(AT + timedelta(seconds=n)) for n in range(3))
@@ -58,16 +58,16 @@ def case(first_index: int = 41) -> list[Table]:
     ]
 
 
-def copied(place: Place, tables: list[Table] | None = None) -> dict[str, list[Row]]:
+def copied(place: Destination, tables: list[Table] | None = None) -> dict[str, list[Row]]:
     found = Template.of(tables or case()).copies(place)
     return {name: list(rows_of(HEADER + rows + TRAILER)) for (_, name), rows in found.items()}
 
 
-PLACE = Place(-86_400 * 40 - 1, 1_000_000, {"intake": -12})
+DESTINATION = Destination(-86_400 * 40 - 1, 1_000_000, {"intake": -12})
 
 
 def test_a_copy_at_its_own_place_is_the_case_itself() -> None:
-    found = copied(Place(0, 0, {"intake": 7}))
+    found = copied(Destination(0, 0, {"intake": 7}))
     own = {table.name: [list(row) for row in table.rows] for table in case()}
     assert found["events"] == own["events"]
     assert found["log"][0][2:] == own["log"][0][2:]
@@ -75,8 +75,8 @@ def test_a_copy_at_its_own_place_is_the_case_itself() -> None:
 
 
 def test_identifiers_and_instants_are_moved_together() -> None:
-    found = copied(PLACE)
-    moved = AT + timedelta(seconds=PLACE.seconds)
+    found = copied(DESTINATION)
+    moved = AT + timedelta(seconds=DESTINATION.seconds)
     case_id, _, _, event_id, said, recorded = found["events"][0]
     assert case_id is not None
     assert event_id is not None
@@ -91,14 +91,14 @@ def test_identifiers_and_instants_are_moved_together() -> None:
 
 
 def test_the_log_goes_on_and_the_case_names_its_new_indexes() -> None:
-    found = copied(PLACE)
+    found = copied(DESTINATION)
     assert [row[0] for row in found["log"]] == [number(1_000_000), number(1_000_001)]
     assert found["cases"][0][1:3] == [number(1_000_000), number(1_000_001)]
     assert (found["cases"][0][3] or b"").startswith(b'{"first_index":1000000,"last_index":1000001,"at":"2026-03-30')
 
 
 def test_nothing_of_a_copy_lies_where_it_could_be_sent_or_come() -> None:
-    found = copied(PLACE)
+    found = copied(DESTINATION)
     assert found["events"][0][2] == number(-12), "below the position from which events are sent"
     assert found["events"][1][2] is None, "a received event is none to be sent"
     offsets = [row[1] for row in found["log"]]
@@ -107,15 +107,15 @@ def test_nothing_of_a_copy_lies_where_it_could_be_sent_or_come() -> None:
 
 @given(st.integers(-(10**8), 10**8), st.integers(0, 10**9), st.integers(-(10**9), -1))
 def test_moving_back_gives_the_case_again(seconds: int, index: int, position: int) -> None:
-    there = Template.of(case(0)).copies(Place(seconds, index, {"intake": position}))
+    there = Template.of(case(0)).copies(Destination(seconds, index, {"intake": position}))
     tables = [
         Table(
             table.service, table.name, table.columns, list(rows_of(HEADER + there[table.service, table.name] + TRAILER))
         )
         for table in case(0)
     ]
-    back = copied(Place(-seconds, 0, {"intake": position}), tables)
-    assert back == copied(Place(0, 0, {"intake": position}), case(0))
+    back = copied(Destination(-seconds, 0, {"intake": position}), tables)
+    assert back == copied(Destination(0, 0, {"intake": position}), case(0))
 
 
 def test_only_a_binary_copy_is_read() -> None:

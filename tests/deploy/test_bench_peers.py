@@ -20,7 +20,7 @@ from deploy.bench.chain import PARTNER
 from deploy.bench.chain import report as reported
 from deploy.bench.peers import costs
 from deploy.bench.peers.process import Process
-from deploy.bench.peers.turn import Ground, Spent, check, spent
+from deploy.bench.peers.turn import Servers, Spent, check, spent
 from deploy.simulation.partner import request
 from deploy.stack.kafka import Kafka, administrator_of
 from deploy.stack.problem import Problem
@@ -32,10 +32,10 @@ SMALL = costs.Size(warm=20, at_once=50, paced=10, rounds=1)
 FOLDER = costs.LOCK.parent
 
 
-def ground(guarded_kafka: Kafka, database: Database, run: Path) -> Ground:
+def here(guarded_kafka: Kafka, database: Database, run: Path) -> Servers:
     folder = guarded_kafka.broker.passwords
     assert folder is not None
-    return Ground(run, administrator_of(guarded_kafka.bootstrap, folder), database.admin_url, lambda _: None)
+    return Servers(run, administrator_of(guarded_kafka.bootstrap, folder), database.admin_url, lambda _: None)
 
 
 async def test_the_three_services_do_the_same_work_and_leave_nothing(
@@ -43,7 +43,7 @@ async def test_the_three_services_do_the_same_work_and_leave_nothing(
 ) -> None:
     """Each publishes one record for each message and has stored each: `costs` fails otherwise."""
     (tmp_path / "kafka.pid").write_text(str(os.getpid()))
-    found = await costs.costs(ground(guarded_kafka, empty_database, tmp_path), REPORTS, SMALL)
+    found = await costs.costs(here(guarded_kafka, empty_database, tmp_path), REPORTS, SMALL)
     assert found.keys() == {"faststream_asyncpg", "faststream_outbox", "ours"}
     for one in found.values():
         for part, messages in ((one, SMALL.at_once), (one["paced"], SMALL.paced)):

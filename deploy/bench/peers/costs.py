@@ -20,7 +20,7 @@ from deploy.bench import environment
 from deploy.bench.chain import PARTNER
 from deploy.bench.peers import ours
 from deploy.bench.peers.ours import FROM
-from deploy.bench.peers.turn import RATE, Ground, Message, Service, Spent, turn
+from deploy.bench.peers.turn import RATE, Message, Servers, Service, Spent, turn
 from deploy.stack.problem import Problem
 from deploy.stack.process import ROOT
 
@@ -44,19 +44,19 @@ class Size:
 WHOLE = Size()
 
 
-async def costs(ground: Ground, reports: Sequence[bytes], size: Size = WHOLE) -> dict[str, Any]:
+async def costs(here: Servers, reports: Sequence[bytes], size: Size = WHOLE) -> dict[str, Any]:
     """Service -> figures of messages at once, and `paced`: one by one. `reports` are as partner `bench` sent them.
 
     Raises `Problem` where a service cannot be had, or does not do its work.
     """
-    compared = services((await asyncio.to_thread(environment.programs, ground.tell, LOCK, "peers")) / "python")
+    compared = services((await asyncio.to_thread(environment.programs, here.tell, LOCK, "peers")) / "python")
     messages = facts(reports, size.warm + size.at_once + size.paced)
     parts = (messages[: size.warm], messages[size.warm : -size.paced], messages[-size.paced :])
     found: dict[str, tuple[Spent, Spent]] = {}
     for number in range(1, size.rounds + 1):
         for service in compared:
-            at_once, paced = await turn(ground, service, *parts)
-            ground.tell(f"peers: {service.name}, {number} of {size.rounds}: {at_once.cpu_us:.0f} us a message")
+            at_once, paced = await turn(here, service, *parts)
+            here.tell(f"peers: {service.name}, {number} of {size.rounds}: {at_once.cpu_us:.0f} us a message")
             before = found.get(service.name, (Spent(), Spent()))
             found[service.name] = before[0] + at_once, before[1] + paced
     return {

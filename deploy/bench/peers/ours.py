@@ -44,15 +44,12 @@ class Noted:
     """A case of which at most one report was seen."""
 
     title: str | None = None
-    notes: int = 0
 
 
 def _evolve(state: Noted, event: Any) -> Noted:
     match event.data:
         case NewReport(title=title):
             return replace(state, title=title)
-        case Verified():
-            return replace(state, notes=state.notes + 1)
         case _:
             return state
 

@@ -46,7 +46,7 @@ Message = tuple[bytes, bytes]
 
 
 @dataclass(frozen=True)
-class Ground:
+class Servers:
     """Where it is measured: pid files of the servers in `run`, administrators' connections to both of them."""
 
     run: Path
@@ -100,7 +100,7 @@ def spent(
 
 
 async def turn(
-    ground: Ground, service: Service, warm: Sequence[Message], at_once: Sequence[Message], paced: Sequence[Message]
+    here: Servers, service: Service, warm: Sequence[Message], at_once: Sequence[Message], paced: Sequence[Message]
 ) -> tuple[Spent, Spent]:
     """What it spends on messages that wait for it all at once, and on those that come one by one.
 
@@ -108,22 +108,22 @@ async def turn(
     """
     prefix = f"bench-peers-{time.time_ns()}-"
     with tempfile.TemporaryDirectory(prefix="casegrid-bench-") as folder:
-        given = _environment(ground, prefix, Path(folder))
+        given = _environment(here, prefix, Path(folder))
         async with (
-            _store(ground.database, service, given),
-            _topics(ground.broker, prefix) as (producer, out),
+            _store(here.database, service, given),
+            _topics(here.broker, prefix) as (producer, out),
             Process(service.name, service.command, given, Path(folder) / "log") as process,
         ):
-            running = _Running(ground.run, process, producer, out, prefix + FROM)
+            running = _Running(here.run, process, producer, out, prefix + FROM)
             await running.offer(warm)
             await running.done(len(warm), _START_SECONDS)
             process.halt()
             await running.offer(at_once)
             await asyncio.sleep(_STILL_SECONDS)
-            idle = await _idle(ground.run, out)
+            idle = await _idle(here.run, out)
             whole = await running.measured(idle, len(at_once), process.go_on)
             slow = await running.measured(idle, len(paced), lambda: running.offer(paced, 1 / RATE))
-            await check(ground.database, service, len(warm) + len(at_once) + len(paced))
+            await check(here.database, service, len(warm) + len(at_once) + len(paced))
             return whole, slow
 
 
@@ -181,18 +181,18 @@ class _Running:
         return Spent(count, seconds, spent(before, after, idle, whole))
 
 
-def _environment(ground: Ground, prefix: str, folder: Path) -> dict[str, str]:
+def _environment(here: Servers, prefix: str, folder: Path) -> dict[str, str]:
     """What every one of them is given; ours by the names of chassis.settings."""
     password = folder / "password"
     password.touch(mode=0o600)
-    broker = ground.broker
+    broker = here.broker
     if broker.names_user:
         password.write_text(broker.secret())
     return {
         **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
         **variables(broker),
         **({"KAFKA_SASL_PASSWORD_FILE": str(password)} if broker.names_user else {}),
-        "DATABASE_URL": ground.database,
+        "DATABASE_URL": here.database,
         "CASEGRID_ROLE": "worker",
         "CASEGRID_SESSION_SECONDS": str(SESSION_SECONDS),
         "CASEGRID_TOPIC_PREFIX": prefix,
