@@ -127,6 +127,8 @@ class Relay:
                 sent = [one for one in events if one.topic in self._there and one.topic not in outbox.apart]
                 await self._send_all(producer, sent)
                 await outbox.advance(sent, later)
+            elif not outbox.is_noted:
+                await outbox.advance((), ())
             if len(events) < _BATCH:
                 with contextlib.suppress(TimeoutError):  # not wait_for: on 3.11 it may lose a cancellation
                     async with asyncio.timeout(_POLL_SECONDS):

@@ -123,6 +123,7 @@ class Outbox:
         self._connection = connection
         self._watched = watched
         self._positions = Positions(read_up_to)
+        self._noted = read_up_to
         self.apart = set(topics)
         """Topics of which events wait in `unsent`: later events of theirs go behind those."""
 
@@ -149,8 +150,14 @@ class Outbox:
         """The next events of `unsent`, of other topics than these."""
         return [_unpublished(row, row["key"]) for row in await self._fetch(_READ_UNSENT, but, limit)]
 
+    @property
+    def is_noted(self) -> bool:
+        """Whether the database knows how far this has come. The last gap may go long after the last event was sent."""
+        return self._noted == self._positions.low
+
     async def advance(self, sent: Sequence[Unpublished], later: Sequence[Unpublished]) -> None:
         """Notes that these were acknowledged, and that those are to be sent apart, once their topic is there."""
+        low = self._positions.low
         await self._watched(
             self._connection,
             self._connection.execute(
@@ -159,9 +166,10 @@ class Outbox:
                 [one.stream_id for one in later],
                 [one.version for one in later],
                 [one.number for one in sent if one.number is not None],
-                self._positions.low,
+                low,
             ),
         )
+        self._noted = low
         self.apart.update(one.topic for one in later)
 
     async def settle_apart(self) -> None:

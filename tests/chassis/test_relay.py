@@ -115,6 +115,18 @@ async def test_positions_of_a_transaction_that_was_rolled_back_hold_nothing_up(
     assert await count(kafka, topics) == 2
 
 
+async def test_what_was_sent_is_noted_once_the_last_gap_has_gone_though_nothing_follows(
+    kafka: str, topics: str, database: Database
+) -> None:
+    async with relaying(kafka, topics, database):
+        async with writing(database) as transaction:
+            await Inbox(MODEL, database, wall_clock).process([fact_record(case_id(), report())])
+            await read_topic(kafka, topics, "Progressed", at_least(1))
+            await transaction.rollback()
+        await eventually(lambda: drained(database), what="the outbox")
+    assert await count(kafka, topics) == 1
+
+
 async def test_a_long_transaction_of_somebody_else_holds_no_event_up(
     kafka: str, topics: str, database: Database, empty_database: Server
 ) -> None:
