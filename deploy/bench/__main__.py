@@ -2,9 +2,10 @@
 
 import argparse
 import json
+import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import cycle, islice
@@ -60,6 +61,7 @@ async def _bench(options: argparse.Namespace) -> dict[str, Any]:
 
             await phases.until(city, "the partners in force", in_force, "intake", "dispatch")
             await phases.refuse_leftovers(city)
+            await sizes.refuse_unfit(options.database, options.sizes)
             areas = Areas.model_validate_json((options.district / "areas.json").read_bytes()).areas
             ground = Ground(city, partner, options.database, areas, meter, _ERRORS.print, options.timeout)
             return await _measure(ground, options)
@@ -124,11 +126,13 @@ async def _bare(ground: Ground, options: argparse.Namespace, messages: list[byte
 def main() -> None:
     """Parses the options and runs. Exit status 1 where cases were lost, a request was refused or time ran out."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--cases", type=int, default=10_000, help="offered at once")
-    parser.add_argument("--warm", type=int, default=10_000, help="cases beforehand, not measured")
-    parser.add_argument("--seconds", type=float, default=15, help="of each phase with a rate")
-    parser.add_argument("--share", type=float, default=1.0, help="of the reports that are closed over HTTP")
-    parser.add_argument("--timeout", type=float, default=300, help="seconds that a phase may take")
+    parser.add_argument("--cases", type=_number(2, int), default=10_000, help="offered at once")
+    parser.add_argument("--warm", type=_number(1, int), default=10_000, help="cases beforehand, not measured")
+    parser.add_argument("--seconds", type=_number(0.1), default=15, help="of each phase with a rate")
+    parser.add_argument(
+        "--share", type=_number(0.001, float, 1.0), default=1.0, help="of the reports that are closed over HTTP"
+    )
+    parser.add_argument("--timeout", type=_number(1.0), default=300, help="seconds that a phase may take")
     parser.add_argument(
         "--full",
         action="store_true",
@@ -169,6 +173,22 @@ def main() -> None:
         history.append(history.HISTORY, entry)
         chart.CHART.write_text(chart.svg([*kept, entry]))
     _ERRORS.print(f"as JSON: {options.output}")
+
+
+def _number(least: float, kind: Callable[[str], float] = float, most: float = math.inf) -> Callable[[str], float]:
+    """A number of an option; argparse says which option it is of, and the bounds."""
+
+    def read(words: str) -> float:
+        try:
+            value = kind(words)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
+            bounds = f"{least} or more" + ("" if most == math.inf else f", {most} at most")
+            raise argparse.ArgumentTypeError(f"{words} is no number that will do: {bounds}")
+        return value
+
+    return read
 
 
 def _own_database() -> str:

@@ -92,6 +92,15 @@ async def present(database: str) -> int:
         await connection.close()
 
 
+async def refuse_others(connection: asyncpg.Connection) -> None:
+    """Raises `Problem` where the stack holds cases of others than the benchmark."""
+    if others := await connection.fetchval(_OTHERS, CATEGORY):
+        raise Problem(
+            f"{others} cases of this stack are not the benchmark's. Generated cases are loaded only into a stack that"
+            " is thrown away afterwards: `make reset`, then `make up`, or one of its own in another checkout"
+        )
+
+
 def refuse_without_room(folder: Path, cases: int) -> None:
     """Raises `Problem` where the disk of that folder is too small for so many more."""
     free, needed = shutil.disk_usage(folder).free, cases * _BYTES + _LEFT_BYTES
@@ -124,11 +133,7 @@ async def load(database: str, cases: int, console: Console) -> None:
 
 async def templates(connection: asyncpg.Connection, most: int = _TEMPLATES) -> list[Template]:
     """Closed cases of the benchmark, the latest first. Raises `Problem`."""
-    if others := await connection.fetchval(_OTHERS, CATEGORY):
-        raise Problem(
-            f"{others} cases of this stack are not the benchmark's. Generated cases are loaded only into a stack that"
-            " is thrown away afterwards: `make reset`, then `make up`, or one of its own in another checkout"
-        )
+    await refuse_others(connection)
     ids = [row["case_id"] for row in await connection.fetch(_CLOSED, CATEGORY, most)]
     if not ids:
         raise Problem("there is no closed case that was filed over HTTP, to be copied: run `make bench` first")

@@ -121,7 +121,7 @@ async def refuse_leftovers(city: City) -> None:
     if left:
         raise Problem(
             f"{left} open cases of the category {CATEGORY} are left, most likely by a run that was interrupted. New"
-            " reports at the same places would become part of them: `make reset` drops them"
+            " reports at the same places would become part of them: `make reset` drops them, and all other data"
         )
 
 

@@ -50,10 +50,21 @@ def plan(wanted: Sequence[int], present: int) -> Iterator[Step]:
             present = size
 
 
+async def refuse_unfit(database: str, wanted: Sequence[int]) -> None:
+    """Raises `Problem` where these sizes cannot be loaded: cases of others are there, or the disk is too small."""
+    if wanted:
+        connection = await asyncpg.connect(database)
+        try:
+            await past.refuse_others(connection)
+        finally:
+            await connection.close()
+        past.refuse_without_room(Path.cwd(), sum(step.more for step in plan(wanted, await past.present(database))))
+
+
 async def at_every_size(ground: Ground, wanted: Sequence[int], lifecycles: int, console: Console) -> dict[str, Any]:
     """Size -> its figures. Raises `Problem` and `TimeoutError`."""
+    await refuse_unfit(ground.database, wanted)
     steps = list(plan(wanted, await past.present(ground.database)))
-    past.refuse_without_room(Path.cwd(), sum(step.more for step in steps))
     await lifecycle.lifecycles(ground, CALLERS, _WARM)  # closed cases of its kind, to be copied, are there after it
     found: dict[str, Any] = {}
     largest = "0"
