@@ -23,9 +23,10 @@ from chassis.engine.groups import Groups, Member
 from chassis.engine.model import Model
 from chassis.engine.unit_of_work import UnitOfWork, begin
 from chassis.retry import NotNow
-from chassis.store.database import DATABASE_ERRORS, ROLLED_BACK, TRANSIENT_ERRORS, Conflict, Connection, Database
+from chassis.store.database import DATABASE_ERRORS, ROLLED_BACK, TRANSIENT_ERRORS, Connection, Database
 from chassis.store.journal import Journal
 from chassis.store.streams import Cache, Stream
+from chassis.store.transaction import Conflict, Transaction, Write
 from chassis.store.watch import Silent
 from contracts import actors
 from contracts.fields import Fact
@@ -53,7 +54,7 @@ SELECT caller, key, fingerprint, status, body, version FROM idempotency
 _REMEMBER = """
 INSERT INTO idempotency (caller, key, fingerprint, status, body, version)
 SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::integer[], $5::bytea[], $6::bigint[])
-ON CONFLICT DO NOTHING
+ON CONFLICT DO NOTHING RETURNING true
 """
 _SAID = """
 SELECT count(*)
@@ -191,11 +192,11 @@ class Commands:
     async def consider(self, stream_id: str, request: CommandRequest) -> tuple[Stream[Any], Inputs]:
         """The stream and the inputs that a command of this request would be decided with now; nothing is written."""
 
-        async def run(connection: Connection) -> tuple[Stream[Any], Inputs]:
-            work = await begin(self._model, connection, self._clock(), [stream_id])
+        async def run(transaction: Transaction) -> tuple[Stream[Any], Inputs]:
+            work = await begin(self._model, transaction, self._clock(), [stream_id])
             return work.journal.streams[stream_id], self._inputs(work, stream_id, request)
 
-        return await self._database.transact(run)
+        return await self._database.decide(run)
 
     async def speechless(self, stream: Stream[Any], actor: str) -> Refused | None:
         """The rule that nobody floods a case, if it forbids the actor to add words to this one now."""
@@ -226,30 +227,28 @@ class Commands:
         """What each member ends with. Raises what went wrong with the transaction."""
         for attempt in range(1, _TRIES + 1):
             try:
-                outcomes, journal = await self._database.transact(lambda connection: self._run(connection, group))
+                outcomes, journal = await self._database.decide(lambda transaction: self._run(transaction, group))
             except Conflict:
                 if len(group) > 1 and attempt == _TRIES_TOGETHER:
                     raise
                 continue
-            except Exception:
-                if self._cache is not None:
-                    self._cache.forget(member.work.stream_id for member in group)
-                raise
             if self._cache is not None:
-                self._cache.put(journal.touched)
+                self._cache.put(journal.streams.values())
             return outcomes
         raise NotNow(f"case {group[0].work.stream_id} keeps being changed by others; try again")
 
     async def _run(
-        self, connection: Connection, group: Sequence[Member[_Task]]
+        self, transaction: Transaction, group: Sequence[Member[_Task]]
     ) -> tuple[Sequence[Answer | Exception], Journal[Any]]:
+        alone = group[0].work.reaches_further
+        connection = await transaction.begin() if alone else transaction.connection
         known = await self._given(connection, [member.work.key for member in group if member.work.key])
         streams = [member.work.stream_id for member in group]
-        cache = None if group[0].work.reaches_further else self._cache
-        work = await begin(self._model, connection, self._clock(), streams, cache=cache)
+        cache = None if alone else self._cache
+        work = await begin(self._model, transaction, self._clock(), streams, cache=cache)
         outcomes = [await self._outcome(connection, work, member, known) for member in group]
-        await work.journal.write(connection)
-        await self._remember(connection, [member.work for member in group], outcomes)
+        work.journal.write(transaction)
+        self._remember(transaction, [member.work for member in group], outcomes)
         return outcomes, work.journal
 
     async def _outcome(
@@ -318,21 +317,19 @@ class Commands:
             for row in rows
         }
 
-    async def _remember(
-        self, connection: Connection, tasks: Sequence[_Task], outcomes: Sequence[Answer | Exception]
+    def _remember(
+        self, transaction: Transaction, tasks: Sequence[_Task], outcomes: Sequence[Answer | Exception]
     ) -> None:
         """Writes the answers to commands with a key. Another transaction with one of these keys is waited for; if it
-        was committed, this one raises `Conflict`, and its next attempt finds the answer.
+        was committed, this one ends with `Conflict`, and its next attempt finds the answer.
         """
         rows = sorted(
             (*task.key, task.request.fingerprint, outcome.status, outcome.body, outcome.version)
             for task, outcome in zip(tasks, outcomes, strict=True)
             if task.key is not None and isinstance(outcome, Answer) and not outcome.repeated
         )
-        if rows:
-            status = await connection.execute(_REMEMBER, *map(list, zip(*rows, strict=True)))
-            if int(status.rpartition(" ")[2]) != len(rows):
-                raise Conflict("the first request with this key was committed meanwhile")
+        exactly = "answers are the first with their keys"
+        transaction.write(Write(_REMEMBER, tuple(zip(*rows, strict=True)), len(rows), exactly))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from chassis.engine.incoming import Incoming
 from chassis.engine.model import Model
 from chassis.engine.parking import HOLDING, Parked
 from chassis.engine.unit_of_work import UnitOfWork
-from chassis.store.database import Connection
 from chassis.store.journal import Journal
+from chassis.store.transaction import Transaction
 from chassis.telemetry import About
 from contracts.fields import FROM
 from contracts.wire import TooLarge
@@ -124,28 +124,27 @@ class Effects:
                 self.work.context.learn(one)
         return None
 
-    async def finish(self, connection: Connection) -> None:
-        """Writes everything; the caller's transaction then commits it."""
-        await self._propagate(connection)
-        await self.journal.write(connection)
+    async def finish(self, transaction: Transaction) -> None:
+        """Reaches other cases, and gives everything to the transaction to be written."""
+        await self._propagate(transaction)
+        self.journal.write(transaction)
         for item in self.parked:
             level = logging.DEBUG if item.kind == "behind" else logging.WARNING
             with About(item.record.stream_id, None, item.record.header("traceparent")):
                 log.log(level, "parked %s of case %s: %s", item.record.coordinates, item.record.stream_id, item.reason)
-        if self.parked:
-            await parking.park(connection, self.parked)
+        parking.park(transaction, self.parked)
         self.limit.count(self.apart)
 
-    async def _propagate(self, connection: Connection) -> None:
+    async def _propagate(self, transaction: Transaction) -> None:
         """Reaches other cases: a bounded number now, the rest by the timers."""
         pairs = self.propagations
         while pairs:
             now, later = propagation.split(pairs)
-            await self.journal.open(connection, {other for _, other in now})
+            await self.journal.open(transaction.connection, {other for _, other in now})
             pairs = [
                 pair for event, other in now for pair in propagation.propagate(self.model, self.work, event, other)
             ]
-            await propagation.add(connection, later)
+            propagation.add(transaction, later)
 
     def _react(self, item: Incoming, inputs: Inputs) -> _Outcome:
         record, event, journal = item.record, item.event, self.journal

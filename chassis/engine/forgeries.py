@@ -23,9 +23,10 @@ from chassis.ids import uuid7
 from chassis.kafka.records import Record
 from chassis.kafka.tail import Positions
 from chassis.retry import NotNow
-from chassis.store.database import TRANSIENT_ERRORS, Conflict, Connection, Database
+from chassis.store.database import TRANSIENT_ERRORS, Connection, Database
 from chassis.store.journal import Journal
 from chassis.store.streams import Cache
+from chassis.store.transaction import Conflict, Transaction
 from chassis.telemetry import About
 from contracts.fields import CASE_ID, is_object
 from contracts.progress import Forged
@@ -158,15 +159,15 @@ class Judge:
     async def _once(self, suspects: Sequence[tuple[_Claim, bool]], *, in_cases: bool) -> list[_Forgery]:
         """Names those that have not been named before, in one transaction with the rows that say so."""
 
-        async def run(connection: Connection) -> list[_Forgery]:
-            forgeries = await self._new(connection, suspects, in_cases=in_cases)
+        async def run(transaction: Transaction) -> list[_Forgery]:
+            forgeries = await self._new(await transaction.begin(), suspects, in_cases=in_cases)
             if forgeries:
-                await self._append(connection, forgeries)
+                await self._append(transaction, forgeries)
             return forgeries
 
         for _ in range(_TRIES):
             try:
-                return await self._database.transact(run)
+                return await self._database.decide(run)
             except Conflict:
                 continue
         raise NotNow("the cases of forged records keep being changed by others; they are named later")
@@ -187,10 +188,10 @@ class Judge:
         fresh = {tuple(row) for row in await connection.fetch(_CLAIM, *_columns(forgeries))}
         return [one for one in forgeries if _place(one.claim.record) in fresh]
 
-    async def _append(self, connection: Connection, forgeries: Sequence[_Forgery]) -> None:
+    async def _append(self, transaction: Transaction, forgeries: Sequence[_Forgery]) -> None:
         model = self._model
         journal = Journal(model.source, model.decider, model.views, self._clock(), model.announces)
-        await journal.open(connection, {one.stream_id for one in forgeries})
+        await journal.open(transaction.connection, {one.stream_id for one in forgeries})
         for one in forgeries:
             topic, partition, offset = _place(one.claim.record)
             step = Forged(
@@ -201,7 +202,7 @@ class Judge:
                 because=one.because,
             )
             journal.append(one.stream_id, [step], at=journal.now, actor=model.name)
-        await journal.write(connection)
+        journal.write(transaction)
 
 
 def _place(record: Record) -> tuple[str, int, int]:

@@ -2,16 +2,16 @@
 rest.
 
     1  read every record (no state needed)     -> an event, or why not; what is not for this service is passed over
-    2  mark requests, ask `seen` for facts     -> the requests, unreadable and parked records that came before
+    2  ask `seen` and the parked, one question -> what came before, and whether anything holds these cases back
     3  load the streams in one query, fold     -> the services' facts that came before
     4  react in memory, record after record    -> facts; for a partner's request facts and its one answer
     5  reach other cases                       -> facts of theirs, or pending propagations for the timers
-    6  append facts, views, parked; COMMIT
+    6  append facts, views, parked, `seen`; COMMIT
 
 A service's fact that has taken effect is in its case's stream, whose version guards it: of two workers that take the
 same fact in, one gets `Conflict`, reads the stream again and finds it there. What is not in the stream of the case that
 it names has a row in `seen`: a partner's request, which may be answered under another subject, a record that cannot be
-read, and whatever was parked.
+read, and whatever was parked. Of two workers that mark the same one, one gets `Conflict` as well.
 
 The caller commits the Kafka offsets after that. A batch that fails because of the network or the server is raised to
 the caller, who tries again. A batch that fails because of a record falls back to one record at a time, and that record
@@ -19,7 +19,7 @@ is parked.
 """
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chassis.clock import Clock, wall_clock
@@ -31,9 +31,10 @@ from chassis.engine.parking import Parked
 from chassis.engine.unit_of_work import begin
 from chassis.kafka.records import Record
 from chassis.retry import NotNow
-from chassis.store.database import TRANSIENT_ERRORS, Conflict, Connection, Database
+from chassis.store.database import TRANSIENT_ERRORS, Connection, Database
 from chassis.store.journal import Journal
 from chassis.store.streams import Cache
+from chassis.store.transaction import Conflict, Transaction, Write
 from chassis.telemetry import About
 
 log = logging.getLogger(__name__)
@@ -43,11 +44,24 @@ TRIES = 5
 
 _MARK = """
 INSERT INTO seen (source, id, digest) SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[])
-ON CONFLICT DO NOTHING RETURNING source, id
+ON CONFLICT DO NOTHING RETURNING true
 """
-_SEEN = """
-SELECT source, id, digest FROM seen JOIN unnest($1::text[], $2::text[]) AS asked (source, id) USING (source, id)
+_KNOWN = f"""
+SELECT source, id, digest, NULL AS held FROM seen
+  JOIN unnest($1::text[], $2::text[]) AS asked (source, id) USING (source, id)
+UNION ALL
+SELECT NULL, NULL, NULL, stream_id FROM parked WHERE {parking.HOLDS_BACK} AND stream_id = ANY($3::text[])
 """
+
+_Digests = dict[tuple[str, str], bytes | None]
+"""What was seen before -> its digest, if it was a partner's request."""
+
+
+def marked(seen: Mapping[tuple[str, str], bytes | None], *, first: bool) -> Write:
+    """Marks these as seen; `first` asserts that nobody has marked one of them before."""
+    rows = [(*identity, digest) for identity, digest in sorted(seen.items())]
+    exactly = "records are seen for the first time" if first else None
+    return Write(_MARK, tuple(zip(*rows, strict=True)), len(rows), exactly)
 
 
 class Inbox:
@@ -81,10 +95,8 @@ class Inbox:
                         ) from None
                     break
             except TRANSIENT_ERRORS:
-                self.cache.forget(subjects(items))
                 raise
             except Exception as fault:
-                self.cache.forget(subjects(items))
                 if len(items) == 1:
                     await self._park_failed(items[0], fault)
                     return
@@ -94,91 +106,71 @@ class Inbox:
             await self._take_in([item])
 
     async def _transact(self, items: list[Incoming]) -> None:
-        async def run(connection: Connection) -> Journal[Any]:
-            fresh = await self.mark(connection, [item for item in items if not item.is_fact])
-            seen = await self._seen(connection, {item.identity for item in items if item.is_fact})
-            taken = await self._distinguished(connection, items, fresh)
-            held = await parking.holding(connection, subjects(taken))
-            effects = await self.begin(connection, [item.event for item in taken if item.event], held)
-            parked: dict[tuple[str, str], Incoming] = {}
+        async def run(transaction: Transaction) -> Journal[Any]:
+            seen, held = await self._known(transaction.connection, items)
+            taken = await self._distinguished(transaction.connection, items, seen)
+            # What holds a case back is held until the end, so nothing is parked behind what is settled meanwhile.
+            holding = await parking.holding(await transaction.begin(), held) if held else []
+            effects = await self.begin(transaction, [item.event for item in taken if item.event], holding)
+            new: _Digests = {}
             for item in taken:
-                if item.is_fact:
-                    if item.identity in seen or item.identity in parked or effects.knows(item):
-                        continue
-                    if effects.take(item):
-                        parked[item.identity] = item
-                elif item.identity in fresh:
-                    fresh.remove(item.identity)
-                    effects.take(item)
-            if len(await self.mark(connection, list(parked.values()))) < len(parked):
-                raise Conflict("another worker parks the same fact")
-            await effects.finish(connection)
+                if item.identity in seen or item.identity in new or effects.knows(item):
+                    continue
+                if effects.take(item) or not item.is_fact:
+                    new[item.identity] = item.digest
+            transaction.write(marked(new, first=True))
+            await effects.finish(transaction)
             return effects.journal
 
-        journal = await self.database.transact(run)
-        self.cache.put(journal.touched)
+        journal = await self.database.decide(run)
+        self.cache.put(journal.streams.values())
 
     async def begin(
-        self, connection: Connection, events: Sequence[Any], held: Sequence[Parked], *, cached: bool = True
+        self, transaction: Transaction, events: Sequence[Any], held: Sequence[Parked], *, cached: bool = True
     ) -> Effects:
         """The effects of a transaction on these events; `held` are the parked records of their cases."""
         wall = self._wall()
         streams = {event.subject for event in events}
         cache = self.cache if cached else None
-        work = await begin(self._model, connection, self._clock(), streams, events, cache)
+        work = await begin(self._model, transaction, self._clock(), streams, events, cache)
         effects = Effects(self._model, work, self._limit, wall)
         for item in held:
             effects.hold(item)
         return effects
 
-    async def mark(self, connection: Connection, items: Sequence[Incoming]) -> set[tuple[str, str]]:
-        """Marks the events as seen; returns the identities that were not marked before."""
-        if not items:
-            return set()
-        digests: dict[tuple[str, str], bytes | None] = {}
-        for item in items:
-            digests.setdefault(item.identity, item.digest)
-        pairs = sorted(digests)
+    async def _known(self, connection: Connection, items: Sequence[Incoming]) -> tuple[_Digests, list[str]]:
+        """Which of these records were marked as seen, and which of their cases a parked record holds back."""
+        identities = sorted({item.identity for item in items})
         rows = await connection.fetch(
-            _MARK, [source for source, _ in pairs], [event_id for _, event_id in pairs], [digests[p] for p in pairs]
+            _KNOWN,
+            [source for source, _ in identities],
+            [event_id for _, event_id in identities],
+            list(subjects(items)),
         )
-        return {(row["source"], row["id"]) for row in rows}
+        seen = {(row["source"], row["id"]): row["digest"] for row in rows if row["held"] is None}
+        return seen, [row["held"] for row in rows if row["held"] is not None]
 
-    async def _seen(
-        self, connection: Connection, identities: Collection[tuple[str, str]]
-    ) -> dict[tuple[str, str], bytes | None]:
-        """Those of these identities that are marked as seen, with their digests."""
-        if not identities:
-            return {}
-        pairs = sorted(identities)
-        rows = await connection.fetch(_SEEN, [source for source, _ in pairs], [event_id for _, event_id in pairs])
-        return {(row["source"], row["id"]): row["digest"] for row in rows}
-
-    async def _distinguished(
-        self, connection: Connection, items: list[Incoming], fresh: set[tuple[str, str]]
-    ) -> list[Incoming]:
-        """The items; a partner's request that reuses the id of a different request becomes an unreadable record, and is
-        marked as such.
-        """
-        requests = [item for item in items if item.request]
-        if len({item.identity for item in requests} & fresh) == len(requests):
-            return items
-        known = await self._seen(connection, {item.identity for item in requests})
-        reused = {
-            id(item): Incoming(item.record, None, "invalid", "id: another event of yours had it before", item.request)
-            for item in requests
-            if known[item.identity] != item.digest
-        }
-        fresh |= await self.mark(connection, list(reused.values())) if reused else set()
-        return [reused.get(id(item), item) for item in items]
+    async def _distinguished(self, connection: Connection, items: list[Incoming], seen: _Digests) -> Sequence[Incoming]:
+        """The items; a partner's request that reuses the id of a different request becomes an unreadable record."""
+        digests = dict(seen)
+        found: list[Incoming] = []
+        reused: list[Incoming] = []
+        for item in items:
+            if item.request and digests.setdefault(item.identity, item.digest) != item.digest:
+                item = Incoming(item.record, None, "invalid", "id: another event of yours had it before", item.request)
+                reused.append(item)
+            found.append(item)
+        if reused:
+            seen |= (await self._known(connection, reused))[0]
+        return found
 
     async def _park_failed(self, item: Incoming, fault: Exception) -> None:
         with About(item.record.stream_id, None, item.record.header("traceparent")):
             log.exception("%s failed and is parked", item.record.coordinates, exc_info=fault)
         held = Parked(None, "failed", f"{type(fault).__name__}: {fault}", item.record)
 
-        async def run(connection: Connection) -> None:
-            await self.mark(connection, [item])
-            await parking.park(connection, [held])
+        async def run(transaction: Transaction) -> None:
+            transaction.write(marked({item.identity: item.digest}, first=False))
+            parking.park(transaction, [held])
 
-        await self.database.transact(run)
+        await self.database.decide(run)

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from chassis.engine.decider import Decider
 from chassis.engine.partner_requests import PartnerRequests
 from chassis.registry import Registry
-from chassis.store.database import Connection
+from chassis.store.transaction import Transaction
 from chassis.store.views import View
 from contracts.homes import SENDS, service_source
 
@@ -20,8 +20,8 @@ class Context(Protocol):
         ...
 
 
-LoadContext = Callable[[Connection, Sequence[Any], Sequence[str]], Awaitable["Context | None"]]
-"""(connection, events, stream ids) -> what the decisions on these events, or on these streams, need beside the states.
+LoadContext = Callable[[Transaction, Sequence[Any], Sequence[str]], Awaitable["Context | None"]]
+"""(transaction, events, stream ids) -> what the decisions on these events, or on these streams, need beside the states.
 """
 
 

@@ -1,22 +1,23 @@
 """Parked records: what could not take effect, as exact bytes, with the reason, until an operator settles it."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from chassis.kafka.records import REASON, Record, writable
 from chassis.store.database import Connection, Row
+from chassis.store.transaction import Transaction, Write
 
 _COLUMNS = 'parked_id, kind, reason, stream_id, topic, partition, "offset", key, headers, body, appended_ms'
 
 HOLDING = ("failed", "behind")
 """The kinds that hold back later records of the same topic and case; other kinds hold nothing back."""
 
+HOLDS_BACK = "status = 'waiting' AND kind IN ('failed', 'behind')"
+"""SQL: that a parked record holds its case back."""
 _HOLDING = f"""
-SELECT {_COLUMNS} FROM parked
- WHERE status = 'waiting' AND kind IN ('failed', 'behind') AND stream_id = ANY($1::text[]) ORDER BY parked_id
-   FOR SHARE
+SELECT {_COLUMNS} FROM parked WHERE {HOLDS_BACK} AND stream_id = ANY($1::text[]) ORDER BY parked_id FOR SHARE
 """
 _PARK = """
 INSERT INTO parked (kind, reason, stream_id, topic, partition, "offset", key, headers, body, appended_ms)
@@ -68,9 +69,9 @@ async def lock(connection: Connection, parked_id: int) -> tuple[Parked, str] | N
     return None if row is None else (parked_of(row), row["status"])
 
 
-async def park(connection: Connection, held: Iterable[Parked]) -> None:
+def park(transaction: Transaction, held: Sequence[Parked]) -> None:
     """Writes records that wait; one that is there already (the same coordinates) stays as it is."""
-    await connection.execute(_PARK, *map(list, zip(*map(_row, held), strict=True)))
+    transaction.write(Write(_PARK, tuple(zip(*map(_row, held), strict=True)), len(held)))
 
 
 async def amend(connection: Connection, item: Parked) -> None:

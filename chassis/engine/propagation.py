@@ -10,7 +10,8 @@ from typing import Any
 from chassis.clock import Clock
 from chassis.engine.model import Model
 from chassis.engine.unit_of_work import UnitOfWork, begin
-from chassis.store.database import Connection, Database, Row
+from chassis.store.database import Database, Row
+from chassis.store.transaction import Transaction, Write
 from chassis.telemetry import About
 from contracts.fields import FROM
 from contracts.wire import reread
@@ -60,15 +61,10 @@ def propagate(model: Model, work: UnitOfWork[Any], event: Any, other: str) -> li
     return [pair for fact in appended for pair in model.decider.propagates_to(fact, stream.state, inputs)]
 
 
-async def add(connection: Connection, pairs: Propagations) -> None:
+def add(transaction: Transaction, pairs: Propagations) -> None:
     """Writes down which cases are still to be reached by which events."""
-    if pairs:
-        await connection.execute(
-            _ADD,
-            [other for _, other in pairs],
-            [event.subject for event, _ in pairs],
-            [event.id for event, _ in pairs],
-        )
+    rows = [(other, event.subject, event.id) for event, other in pairs]
+    transaction.write(Write(_ADD, tuple(zip(*rows, strict=True)), len(rows)))
 
 
 async def pending(database: Database) -> list[int]:
@@ -89,7 +85,8 @@ async def retry_all(database: Database) -> None:
 async def carry_out(model: Model, database: Database, clock: Clock, positions: Sequence[int]) -> list[str]:
     """Makes these propagations; returns the cases reached. Several workers may do so at once."""
 
-    async def run(connection: Connection) -> list[str]:
+    async def run(transaction: Transaction) -> list[str]:
+        connection = await transaction.begin()
         rows: list[Row] = await connection.fetch(_TAKE, positions)
         if not rows:
             return []
@@ -99,15 +96,15 @@ async def carry_out(model: Model, database: Database, clock: Clock, positions: S
             _EVENTS, [row["event_stream"] for row in rows], [row["event_id"] for row in rows]
         )
         events = {(row["stream_id"], row["event_id"]): reread(row["topic"], row["body"]) for row in stored}
-        work = await begin(model, connection, clock(), streams)
+        work = await begin(model, transaction, clock(), streams)
         further: list[tuple[Any, str]] = []
         for row in rows:
             further += propagate(model, work, events[row["event_stream"], row["event_id"]], row["stream_id"])
-        await work.journal.write(connection)
-        await add(connection, further)
+        work.journal.write(transaction)
+        add(transaction, further)
         return streams
 
-    return await database.transact(run)
+    return await database.decide(run)
 
 
 def _position(row: Row) -> int:

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from chassis.engine import parking
 from chassis.engine.decider import Refused, Unknown
 from chassis.engine.effects import Effects, Obstacle
-from chassis.engine.inbox import TRIES, Inbox
+from chassis.engine.inbox import TRIES, Inbox, marked
 from chassis.engine.incoming import Incoming
 from chassis.engine.parking import HOLDING, Parked
 from chassis.ids import uuid7
 from chassis.kafka.records import read
 from chassis.retry import NotNow
-from chassis.store.database import Conflict, Connection
+from chassis.store.database import Connection
+from chassis.store.transaction import Conflict, Transaction
 from contracts.fields import CASE_ID, LINE
 from contracts.progress import Discarded, Retried
 from contracts.wire import Invalid
@@ -42,7 +43,8 @@ async def settle(inbox: Inbox, decision: Decision) -> Parked:
 
 
 async def _once(inbox: Inbox, decision: Decision) -> Parked:
-    async def run(connection: Connection) -> Parked:
+    async def run(transaction: Transaction) -> Parked:
+        connection = await transaction.begin()
         item = await _waiting(connection, decision.parked_id)
         stream_id = item.record.stream_id
         held = await parking.holding(connection, [stream_id] if stream_id else [])
@@ -51,11 +53,11 @@ async def _once(inbox: Inbox, decision: Decision) -> Parked:
             if first.parked_id != decision.parked_id:
                 raise Refused("parked.order", f"record {first.parked_id} of the same case and topic comes first")
         found = None if decision.discard else _readable(inbox, item)
-        if found is not None and await _known(inbox, connection, found):
+        if found is not None and await _known(transaction, found):
             raise Refused("parked.known", "the same event has taken effect already: discard this record of it")
         behind = _behind(inbox, item, held)
         events = [one.event for one in (found, *(other for _, other in behind)) if one is not None and one.event]
-        effects = await inbox.begin(connection, events, held, cached=False)
+        effects = await inbox.begin(transaction, events, held, cached=False)
         if found is not None and (obstacle := effects.apply(found)) is not None:
             raise Refused(f"parked.{obstacle[0]}", obstacle[1])
         status = "discarded" if decision.discard else "retried"
@@ -65,14 +67,14 @@ async def _once(inbox: Inbox, decision: Decision) -> Parked:
         if item.kind in HOLDING and item.queue is not None:
             effects.queues[item.queue].pop(0)
             drained = _drain(behind, effects)
-        await effects.finish(connection)
+        await effects.finish(transaction)
         for waiting in drained.waiting:
             await parking.amend(connection, waiting)
         if drained.settled:
             await parking.settle(connection, drained.settled, "retried", decision.by)
         return item
 
-    item = await inbox.database.transact(run)
+    item = await inbox.database.decide(run)
     inbox.cache.forget([item.record.stream_id or ""])
     return item
 
@@ -96,11 +98,11 @@ def _readable(inbox: Inbox, item: Parked) -> Incoming:
     return found
 
 
-async def _known(inbox: Inbox, connection: Connection, item: Incoming) -> bool:
+async def _known(transaction: Transaction, item: Incoming) -> bool:
     """Whether the event has taken effect, for instance from another record; from now on it counts as seen."""
-    await inbox.mark(connection, [item])
+    transaction.write(marked({item.identity: item.digest}, first=False))
     query = "SELECT true FROM events WHERE stream_id = $1 AND event_id = $2 AND topic = $3 AND NOT own"
-    return bool(await connection.fetchval(query, item.event.subject, item.event.id, item.record.topic))
+    return bool(await transaction.connection.fetchval(query, item.event.subject, item.event.id, item.record.topic))
 
 
 def _behind(inbox: Inbox, item: Parked, held: list[Parked]) -> list[tuple[Parked, Incoming | None]]:

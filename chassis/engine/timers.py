@@ -15,8 +15,9 @@ from chassis.engine import propagation
 from chassis.engine.model import Model
 from chassis.engine.unit_of_work import UnitOfWork, begin
 from chassis.retry import Backoff, in_short, in_words, keep_running, together_or_alone
-from chassis.store.database import TRANSIENT_ERRORS, Conflict, Connection, Database
+from chassis.store.database import TRANSIENT_ERRORS, Database
 from chassis.store.streams import Cache
+from chassis.store.transaction import Conflict, Transaction, Write
 from chassis.telemetry import About, deadline_span
 from contracts import actors
 
@@ -27,6 +28,11 @@ _RAISED = (Conflict, *TRANSIENT_ERRORS)
 """Errors that are no defect of one stream."""
 
 _DUE = "SELECT stream_id FROM streams WHERE due_at <= $1 ORDER BY due_at LIMIT $2"
+_SET = """
+UPDATE streams s SET due_at = u.due_at
+  FROM unnest($1::text[], $2::timestamptz[], $3::bigint[]) AS u (stream_id, due_at, version)
+ WHERE s.stream_id = u.stream_id AND s.version = u.version
+"""
 _ANYTHING = f"""
 SELECT (SELECT min(due_at) FROM streams) <= $1 IS TRUE OR EXISTS ({propagation.PENDING})
 """
@@ -122,13 +128,13 @@ class Timers:
     async def _decide(self, due: Sequence[str], until: datetime) -> None:
         now = self._clock()
 
-        async def run(connection: Connection) -> None:
-            work = await begin(self._model, connection, now, due)
-            for stream_id in due:
-                await self._decide_one(connection, work, stream_id, until)
-            await work.journal.write(connection)
+        async def run(transaction: Transaction) -> None:
+            work = await begin(self._model, transaction, now, due)
+            quiet = [row for stream_id in due if (row := self._decide_one(work, stream_id, until)) is not None]
+            work.journal.write(transaction)
+            transaction.write(Write(_SET, tuple(zip(*quiet, strict=True)), len(quiet)))
 
-        await self._database.transact(run)
+        await self._database.decide(run)
 
     async def _stop_clock(self, stream_id: str, fault: Exception) -> None:
         with About(stream_id, None):
@@ -148,17 +154,16 @@ class Timers:
     async def _due(self, until: datetime) -> list[str]:
         return [row["stream_id"] for row in await self._database.fetch(_DUE, until, _BATCH)]
 
-    async def _decide_one(self, connection: Connection, work: UnitOfWork[Any], stream_id: str, until: datetime) -> None:
+    def _decide_one(self, work: UnitOfWork[Any], stream_id: str, until: datetime) -> tuple[Any, ...] | None:
+        """Appends what follows from a deadline; if nothing does, the row of `_SET`."""
         decider, journal = self._model.decider, work.journal
         stream = journal.streams[stream_id]
         inputs = work.inputs(stream_id, now=until, actor=actors.CLOCK)
         facts, due_at = decider.on_deadline(stream.state, inputs), decider.due(stream.state)
         if facts:
             journal.append(stream_id, facts, at=journal.now, actor=actors.CLOCK)
-            return
+            return None
         if due_at is not None and due_at <= until:
             log.error("case %s is due at %s, but no fact follows from it; its clock stops", stream_id, due_at)
             due_at = None
-        await connection.execute(
-            "UPDATE streams SET due_at = $2 WHERE stream_id = $1 AND version = $3", stream_id, due_at, stream.version
-        )
+        return stream_id, due_at, stream.version

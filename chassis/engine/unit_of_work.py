@@ -7,9 +7,9 @@ from typing import Any, Generic, TypeVar
 
 from chassis.engine.decider import Inputs
 from chassis.engine.model import Context, Model
-from chassis.store.database import Connection
 from chassis.store.journal import Journal
 from chassis.store.streams import Cache
+from chassis.store.transaction import Transaction
 from contracts.reference import Partners
 from contracts.states import altered
 
@@ -33,7 +33,7 @@ class UnitOfWork(Generic[S]):
 
 async def begin(
     model: Model,
-    connection: Connection,
+    transaction: Transaction,
     now: datetime,
     streams: Collection[str],
     events: Sequence[Any] = (),
@@ -41,6 +41,6 @@ async def begin(
 ) -> UnitOfWork[Any]:
     """Loads these streams in this transaction, and the context for them or for these events of them."""
     journal = Journal(model.source, model.decider, model.views, now, model.announces, cache)
-    await journal.open(connection, streams)
-    context = await model.load_context(connection, events, list(streams)) if model.load_context else None
+    await journal.open(transaction.connection, streams)
+    context = await model.load_context(transaction, events, list(streams)) if model.load_context else None
     return UnitOfWork(journal, context, model.registry.partners)

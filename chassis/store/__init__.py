@@ -1,6 +1,7 @@
 """The event store of one service in PostgreSQL.
 
 database.py    pool and transactions
+transaction.py what one transaction writes, sent together at its end
 watch.py       ends what waits for a server that hangs
 streams.py     a case in memory, and the cache of cases written last
 journal.py     the streams of one transaction: loaded, folded, appended

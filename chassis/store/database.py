@@ -14,10 +14,10 @@ import asyncpg
 
 from chassis.retry import NotNow, in_short
 from chassis.store.migrations import REBUILDS, Migration, require
+from chassis.store.transaction import Conflict, Connection, Transaction, transaction
 from chassis.store.watch import SILENT, Silent, Watch, give_up, in_time
 
 R = TypeVar("R")
-Connection = asyncpg.pool.PoolConnectionProxy
 Row = asyncpg.Record
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ TRANSIENT_ERRORS = (
     asyncpg.InvalidCatalogNameError,
     asyncpg.UndefinedTableError,  # the schema is not there yet, or not as this version needs it
     asyncpg.UndefinedColumnError,
+    asyncpg.UndefinedFunctionError,
     asyncpg.InvalidSchemaNameError,
 )
 """Errors of the network or the server, not of a record: the same work may succeed on another try."""
@@ -43,10 +44,6 @@ TRANSIENT_ERRORS = (
 
 ROLLED_BACK = (asyncpg.TransactionRollbackError,)
 """Of these errors, those by which the server ends one of several transactions that stand in each other's way."""
-
-
-class Conflict(Exception):
-    """Another writer appended to one of the streams in the meantime; nothing was written."""
 
 
 DATABASE_ERRORS = (Conflict, asyncpg.PostgresError, *TRANSIENT_ERRORS)
@@ -216,6 +213,18 @@ class Database:
             async with connection.transaction():
                 return await work(connection)
 
+        return await self._to_its_end(run)
+
+    async def decide(self, work: Callable[[Transaction], Awaitable[R]]) -> R:
+        """`transact` for work that collects what it writes. Raises `Conflict` if what it has read changed meanwhile."""
+
+        async def run(connection: Connection) -> R:
+            async with transaction(connection) as one:
+                return await work(one)
+
+        return await self._to_its_end(run)
+
+    async def _to_its_end(self, run: Callable[[Connection], Awaitable[R]]) -> R:
         use = self._use(run)
         try:
             return await asyncio.shield(use.task)

@@ -1,5 +1,4 @@
-"""The streams of one transaction: loaded in one query, folded in memory, written with few statements (events by COPY,
-which costs half of INSERT).
+"""The streams of one transaction: loaded in one query, folded in memory, written together at its end.
 
 Every event of a stream, received or its own, has a version. A writer that saw an older version gets `Conflict`, and
 nothing is written. Envelope bytes are built here, once.
@@ -11,9 +10,9 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from chassis.ids import uuid7
-from chassis.store.database import Conflict, Connection
 from chassis.store.derived import NOTE
 from chassis.store.streams import Cache, Fold, Stream, columns
+from chassis.store.transaction import Connection, Transaction, Write
 from chassis.store.views import View
 from chassis.telemetry import published_under
 from contracts import causes
@@ -29,22 +28,29 @@ SELECT stream_id, version, own, topic, body FROM events WHERE stream_id = ANY($1
 _BEGIN = """
 INSERT INTO streams (stream_id, version, sequence, due_at)
 SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::timestamptz[])
-ON CONFLICT (stream_id) DO NOTHING
+ON CONFLICT (stream_id) DO NOTHING RETURNING true
 """
 _ADVANCE = """
 UPDATE streams s SET version = u.version, sequence = u.sequence, due_at = u.due_at
   FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::timestamptz[], $5::bigint[])
        AS u (stream_id, version, sequence, due_at, expected)
- WHERE s.stream_id = u.stream_id AND s.version = u.expected
+ WHERE s.stream_id = u.stream_id AND s.version = u.expected RETURNING true
 """
-_VERSIONS = "SELECT stream_id, version FROM streams WHERE stream_id = ANY($1::text[])"
-_EVENT = ("stream_id", "version", "own", "topic", "event_id", "body")
+_UNCHANGED = """
+SELECT FROM streams JOIN unnest($1::text[], $2::bigint[]) AS u (stream_id, version) USING (stream_id, version)
+"""
+_READ = "streams are at the version that was read"
+_EVENTS = """
+INSERT INTO events (stream_id, version, own, topic, event_id, body, traceparent, position)
+SELECT u.*, CASE WHEN u.own THEN nextval('events_position') END
+  FROM unnest($1::text[], $2::bigint[], $3::boolean[], $4::text[], $5::text[], $6::bytea[], $7::text[])
+       AS u (stream_id, version, own, topic, event_id, body, traceparent)
+"""
+_EVENT = ("stream_id", "version", "own", "topic", "event_id", "body", "traceparent")
 _RECEIVED = (*_EVENT, "position")
-_OWN = (*_EVENT, "traceparent")
-"""The next position, by which it is published, is the column's default."""
-_END = f"WITH noted AS ({NOTE}) SELECT pg_notify(current_schema() || '_outbox', '') WHERE $2"
-"""Wakes the relay if there is something to send; one statement for two, because every transaction ends with it."""
-_ANNOUNCE = "SELECT pg_notify(current_schema() || '_changed', $1)"
+"""Without a position. That of an own event, by which it is published, is the column's default."""
+_WAKE = "pg_notify(current_schema() || '_outbox', '')"
+_ANNOUNCE = "pg_notify(current_schema() || '_changed', $1)"
 
 
 _Row = tuple[str, int, bool, str, str, bytes, str | None]
@@ -89,7 +95,7 @@ class Journal(Generic[S]):
         """Loads and folds these streams; one that does not exist yet begins at version 0."""
         missing = []
         for stream_id in set(stream_ids) - self.streams.keys():
-            known = self.cache.get(stream_id) if self.cache else None
+            known = self.cache.take(stream_id) if self.cache else None
             if known is None:
                 missing.append(stream_id)
             else:
@@ -174,30 +180,40 @@ class Journal(Generic[S]):
         """The streams with something to write."""
         return [stream for stream in self.streams.values() if stream.version != stream.loaded]
 
-    async def write(self, connection: Connection) -> None:
-        """Appends everything: streams, events, views. Raises `Conflict` if another writer was faster."""
-        await self._verify(connection)
+    def write(self, transaction: Transaction) -> None:
+        """Appends everything: streams, events, views. The transaction ends with `Conflict` if another writer was faster
+        than any decision that was made here, also one of which nothing is written: what came was parked, answered under
+        another subject, or had no effect.
+        """
+        cached = [s for s in map(self.streams.__getitem__, self._cached) if s.version == s.loaded]
+        versions = ([s.stream_id for s in cached], [s.loaded for s in cached])
+        transaction.write(Write(_UNCHANGED, versions, len(cached), exactly=_READ))
         touched = sorted(self.touched, key=lambda stream: stream.stream_id)
         if not touched:
             return
         begun = [s for s in touched if s.loaded == 0]
         grown = [s for s in touched if s.loaded > 0]
-        if begun:
-            status = await connection.execute(_BEGIN, *columns(self.fold, begun))
-            self._expect(status, begun)
-        if grown:
-            status = await connection.execute(_ADVANCE, *columns(self.fold, grown), [s.loaded for s in grown])
-            self._expect(status, grown)
-        if self._received:
-            await connection.copy_records_to_table("events", columns=_RECEIVED, records=self._received)
-        if self._own:
-            await connection.copy_records_to_table("events", columns=_OWN, records=self._own)
-        await self._write_views(connection, touched)
+        transaction.write(Write(_BEGIN, columns(self.fold, begun), len(begun), exactly=_READ))
+        advanced = (*columns(self.fold, grown), [s.loaded for s in grown])
+        transaction.write(Write(_ADVANCE, advanced, len(grown), exactly=_READ))
+        events = [*self._received, *self._own]
+        transaction.write(Write(_EVENTS, tuple(zip(*events, strict=True)), len(events), bulk=self._copy))
+        self._write_views(transaction, touched)
+        names = [s.stream_id for s in touched]
+        transaction.write(Write(NOTE, (names,), len(names)))
         if self.announces:
-            await connection.execute(_ANNOUNCE, ",".join(s.stream_id for s in touched) if len(touched) <= 200 else "*")
-        await connection.execute(_END, [s.stream_id for s in touched], bool(self._own))
+            transaction.call(_ANNOUNCE, ",".join(names) if len(names) <= 200 else "*")
+        if self._own:
+            transaction.call(_WAKE)
 
-    async def _write_views(self, connection: Connection, touched: Sequence[Stream[S]]) -> None:
+    async def _copy(self, connection: Connection) -> None:
+        if self._received:
+            rows = [(*row, None) for row in self._received]
+            await connection.copy_records_to_table("events", columns=_RECEIVED, records=rows)
+        if self._own:
+            await connection.copy_records_to_table("events", columns=_EVENT, records=self._own)
+
+    def _write_views(self, transaction: Transaction, touched: Sequence[Stream[S]]) -> None:
         """Writes the rows of these streams that are not as this process wrote them last."""
         written = [{view.table: tuple(view.rows(s.stream_id, s.state)) for view in self.views} for s in touched]
         for view in self.views:
@@ -207,32 +223,6 @@ class Journal(Generic[S]):
                 for row in rows[view.table]
                 if row not in stream.rows.get(view.table, ())
             ]
-            await view.write_rows(connection, changed)
+            transaction.write(view.written(changed))
         for stream, rows in zip(touched, written, strict=True):
             stream.rows = rows
-
-    async def _verify(self, connection: Connection) -> None:
-        """Raises `Conflict` if a decision was made on a cached state that has changed since.
-
-        The write itself checks the version of every stream that is written. This checks the cached streams of which
-        nothing is written: what came was parked, answered under another subject, or had no effect.
-        """
-        unwritten = {
-            stream_id: stream.loaded
-            for stream_id in self._cached
-            if (stream := self.streams[stream_id]).version == stream.loaded
-        }
-        if not unwritten:
-            return
-        assert self.cache is not None
-        rows = await connection.fetch(_VERSIONS, list(unwritten))
-        stale = [row["stream_id"] for row in rows if row["version"] != unwritten[row["stream_id"]]]
-        if stale:
-            self.cache.forget(stale)
-            raise Conflict(f"{len(stale)} cached streams are stale")
-
-    def _expect(self, status: str, streams: list[Stream[S]]) -> None:
-        if int(status.rpartition(" ")[2]) != len(streams):
-            if self.cache:
-                self.cache.forget(s.stream_id for s in streams)
-            raise Conflict(f"one of {len(streams)} streams was appended to by another writer")

@@ -68,21 +68,26 @@ def columns(fold: Fold[S], streams: Sequence[Stream[S]]) -> tuple[list[Any], ...
 class Cache(Generic[S]):
     """The streams this process wrote last, so that a worker need not fold them again.
 
-    It is never the authority: a stale entry makes `Journal.write` raise `Conflict`, even if nothing of it is written,
-    and is dropped.
+    It is never the authority: a stale entry ends a transaction with `Conflict`, even if nothing of it is written.
+    Whoever works on a stream takes it out, and puts it back after the commit, so what failed is not there any more.
     """
 
     def __init__(self, size: int = 20_000) -> None:
         self._size = size
         self._entries: OrderedDict[str, tuple[int, int, S, causes.Marks, Rows, Identities]] = OrderedDict()
 
-    def get(self, stream_id: str) -> tuple[int, int, S, causes.Marks, Rows, Identities] | None:
+    def take(self, stream_id: str) -> tuple[int, int, S, causes.Marks, Rows, Identities] | None:
         """(version, sequence, state, marks, rows, received) as last written by this process."""
-        return self._entries.get(stream_id)
+        return self._entries.pop(stream_id, None)
 
     def put(self, streams: Iterable[Stream[S]]) -> None:
-        """Stores streams whose transaction has been committed."""
+        """Stores the streams of a transaction that has been committed, but for those that do not exist, and those that
+        somebody else has taken further meanwhile.
+        """
         for stream in streams:
+            known = self._entries.get(stream.stream_id)
+            if stream.version == 0 or (known is not None and known[0] > stream.version):
+                continue
             self._entries[stream.stream_id] = (
                 stream.version,
                 stream.sequence,

@@ -6,15 +6,12 @@ without appending to the case, and then the transaction fails.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Generic, TypeVar
 
-from chassis.store.database import Connection
+from chassis.store.transaction import Connection, Write
 
 S = TypeVar("S")
-
-_MANY = 50
-"""Rows from which the stage pays for its round trips."""
 
 
 @dataclass(frozen=True)
@@ -61,15 +58,15 @@ class View(Generic[S]):
         moved = ", ".join(f"{name} = excluded.{name}" for name in others)
         return f"ON CONFLICT ({', '.join(self.key)}) DO UPDATE SET {moved}"
 
-    async def write(self, connection: Connection, states: Iterable[tuple[str, S]]) -> None:
-        """Writes the rows of these cases."""
-        await self.write_rows(connection, [row for case, state in states for row in self.rows(case, state)])
+    def written(self, rows: Sequence[tuple[Any, ...]]) -> Write:
+        """These rows, to be written in a transaction."""
+        return Write(self.upsert, tuple(zip(*rows, strict=True)), len(rows), bulk=partial(self._copy, rows))
 
-    async def write_rows(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Writes these rows."""
-        if len(rows) >= _MANY:
-            await connection.execute(self.stage)
-            await connection.copy_records_to_table(f"{self.table}_written", records=rows, columns=[*self.columns])
-            await connection.execute(self.upsert_staged)
-        elif rows:
-            await connection.execute(self.upsert, *map(list, zip(*rows, strict=True)))
+    async def write(self, connection: Connection, states: Iterable[tuple[str, S]]) -> None:
+        """Writes the rows of these cases now."""
+        await self.written([row for case, state in states for row in self.rows(case, state)]).at_once(connection)
+
+    async def _copy(self, rows: Sequence[tuple[Any, ...]], connection: Connection) -> None:
+        await connection.execute(self.stage)
+        await connection.copy_records_to_table(f"{self.table}_written", records=rows, columns=[*self.columns])
+        await connection.execute(self.upsert_staged)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from chassis.store.database import Connection
 from chassis.store.locks import lock
+from chassis.store.transaction import Transaction
 from contracts.feedback import Evaluated
 from contracts.triage import Merged
 from contracts.wire import reread
@@ -31,7 +31,7 @@ SELECT a.case_id, a.merged_into, NULL, true, e.body, e.version
 """
 
 
-async def load_context(connection: Connection, events: Sequence[Any], _: Sequence[str]) -> Merges:
+async def load_context(transaction: Transaction, events: Sequence[Any], _: Sequence[str]) -> Merges:
     """The merges around the cases that these events merge or close; nothing is read if no event does.
 
     A merge locks the report, its leader, and all leaders of that; a closing locks its case. So of a merge and a closing
@@ -42,6 +42,7 @@ async def load_context(connection: Connection, events: Sequence[Any], _: Sequenc
     merged = [event for event in events if isinstance(event.data, Merged)]
     if not ended and not merged:
         return Merges()
+    connection = await transaction.begin()
     starts = {event.subject for event in (*ended, *merged)}
     leaders = {event.data.into for event in merged}
     locked: set[str] = set()

@@ -9,6 +9,7 @@ import asyncpg
 
 from chassis.store.database import Connection
 from chassis.store.locks import lock, lock_alone
+from chassis.store.transaction import Transaction
 from contracts.envelope import Event
 from contracts.fields import Point
 from contracts.intake import NewReport, Withdrawal
@@ -49,7 +50,7 @@ SELECT c.case_id, c.category, c.area, c.lat, c.lon, c.reported_at, c.retrospecti
 
 
 async def load_context(
-    connection: Connection, events: Sequence[Event[Any]], _: Sequence[str], rules: Rulebook
+    transaction: Transaction, events: Sequence[Event[Any]], _: Sequence[str], rules: Rulebook
 ) -> Neighbourhood | None:
     """The open cases near the reports of a batch. Their communities stay locked until the transaction ends, so that two
     workers cannot both take two reports of one matter for the first.
@@ -58,6 +59,7 @@ async def load_context(
     withdrawn = [event.subject for event in events if isinstance(event.data, Withdrawal)]
     if not reports and not withdrawn:
         return None
+    connection = await transaction.begin()
     near = Neighbourhood(rules)
     wanted = list(_wanted(reports, near))
     communities = {row[0] for row in wanted}

@@ -18,6 +18,7 @@ from chassis.retry import NotNow
 from chassis.store.changes import EVERYTHING, Changes
 from chassis.store.database import TRANSIENT_ERRORS, Connection, Database
 from chassis.store.migrations import migrate
+from chassis.store.transaction import Transaction
 from deploy.stack.postgres import Postgres
 from tests.support.facts import case_id, fact_record, report
 from tests.support.infrastructure import PASSWORD, execute, frozen
@@ -104,14 +105,14 @@ async def test_a_server_that_hangs_at_the_commit_leaves_a_batch_that_may_come_ag
     arrived, go_on = asyncio.Event(), asyncio.Event()
 
     class Waiting(Database):
-        async def transact(self, work: Callable[[Connection], Awaitable[Any]]) -> Any:
-            async def run(connection: Connection) -> Any:
-                found = await work(connection)
+        async def decide(self, work: Callable[[Transaction], Awaitable[Any]]) -> Any:
+            async def run(transaction: Transaction) -> Any:
+                found = await work(transaction)
                 arrived.set()
                 await go_on.wait()
                 return found
 
-            return await super().transact(run)
+            return await super().decide(run)
 
     waiting = Waiting(own_server.url("tally"), "tally", size=2, migrations=MIGRATIONS)
     await waiting.open()

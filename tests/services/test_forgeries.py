@@ -23,9 +23,9 @@ from chassis.engine.forgeries import Judge
 from chassis.engine.model import Model
 from chassis.kafka.records import Record
 from chassis.service import Service
-from chassis.store.database import Connection
 from chassis.store.journal import Journal
 from chassis.store.streams import Cache
+from chassis.store.transaction import Transaction
 from contracts.dispatch import Resolved
 from contracts.feedback import Evaluated
 from contracts.fields import Fact
@@ -154,13 +154,13 @@ async def say(started: Running, case: str, *facts: Fact) -> None:
     model = started.runtime.service.model
     assert isinstance(model, Model)
 
-    async def run(connection: Connection) -> None:
+    async def run(transaction: Transaction) -> None:
         journal = Journal(model.source, model.decider, model.views, datetime.now(UTC))
-        await journal.open(connection, [case])
+        await journal.open(transaction.connection, [case])
         journal.append(case, facts, at=journal.now, actor="person:test")
-        await journal.write(connection)
+        journal.write(transaction)
 
-    await started.runtime.database.transact(run)
+    await started.runtime.database.decide(run)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from chassis.engine.effects import Effects
 from chassis.kafka.offsets import Offsets
 from chassis.kafka.relay import Relay
 from chassis.store.outbox import Outbox
+from chassis.store.transaction import Transaction
 from chassis.worker import DecidingWorker, RecordingWorker
 from contracts.status import SERVICES
 
@@ -41,17 +42,22 @@ def _something(*arguments: Any) -> bool:
     return len(arguments[-1]) > 0
 
 
+def _begun(*arguments: Any) -> bool:
+    return arguments[0]._begun
+
+
 DECIDING = tuple(name for name in SERVICES if name != "audit")
 POINTS: Mapping[str, tuple[tuple[str, ...], tuple[Point, ...]]] = {
     "several commands decided together, before COMMIT": (
         ("intake",),
-        (Point(Commands, "_remember", True, _several),),
+        (Point(Commands, "_run", True, _several),),
     ),
     "several commands committed together, before the answers": (
         ("intake",),
         (Point(Commands, "_transact", True, _several),),
     ),
-    "a batch taken in, before COMMIT": (DECIDING, (Point(Effects, "finish", True),)),
+    "a batch decided, before it is written": (DECIDING, (Point(Effects, "finish", True),)),
+    "a batch written behind its locks, before COMMIT": (("triage",), (Point(Transaction, "send", True, _begun),)),
     "a batch committed, before its offsets": (
         SERVICES,
         (Point(DecidingWorker, "process", True), Point(RecordingWorker, "process", True)),

@@ -20,6 +20,7 @@ from chassis.runtime import Runtime, application
 from chassis.service import Service
 from chassis.settings import AUDIENCE, DEVELOPMENT_KEY, ISSUER, Settings
 from chassis.store.database import Connection, Database
+from chassis.store.transaction import Transaction
 from contracts.envelope import Event
 from contracts.roles import needs_areas
 from contracts.wire import reread
@@ -190,11 +191,17 @@ class Mortal(Database):
     deaths = 0
 
     async def transact(self, work: Callable[[Connection], Awaitable[R]]) -> R:
-        async def dying(connection: Connection) -> R:
-            found = await work(connection)
+        return await super().transact(self._dying(work))
+
+    async def decide(self, work: Callable[[Transaction], Awaitable[R]]) -> R:
+        return await super().decide(self._dying(work))
+
+    def _dying(self, work: Callable[[Any], Awaitable[R]]) -> Callable[[Any], Awaitable[R]]:
+        async def dying(by: Any) -> R:
+            found = await work(by)
             if self.deaths > 0:
                 self.deaths -= 1
                 raise ConnectionResetError("killed")
             return found
 
-        return await super().transact(dying)
+        return dying

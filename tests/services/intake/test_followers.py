@@ -14,6 +14,7 @@ from chassis.engine.timers import Timers
 from chassis.kafka.records import Record
 from chassis.store.database import TRANSIENT_ERRORS, Connection
 from chassis.store.streams import Cache
+from chassis.store.transaction import Transaction
 from contracts.feedback import Evaluated
 from contracts.triage import Merged, Rejected
 from services.intake.context import load_context
@@ -105,8 +106,8 @@ async def overtaken(home: Home, first: Sequence[Record], second: Sequence[Record
     """Lets one worker stop after it has read what it needs, another come to the same cases, and both go on."""
     inside, go_on = asyncio.Event(), asyncio.Event()
 
-    async def slow(connection: Connection, events: Sequence[Any], streams: Sequence[str]) -> Any:
-        found = await load_context(connection, events, streams)
+    async def slow(transaction: Transaction, events: Sequence[Any], streams: Sequence[str]) -> Any:
+        found = await load_context(transaction, events, streams)
         inside.set()
         await go_on.wait()
         return found
@@ -202,10 +203,11 @@ async def test_a_batch_costs_one_lock_and_one_query_and_one_without_merges_or_en
     idle = [event_of(leader, Rejected(why="not_ours", reason="x"))[0]]
     idle.append(event_of(leader, Evaluated(verdict="closed", outcome="duplicate"))[0])
 
-    async def cost(connection: Connection, events: list[Any]) -> list[str]:
-        counted = Counted(connection)
-        await load_context(counted, events, [])  # pyright: ignore[reportArgumentType]  all it uses of one
+    async def cost(transaction: Transaction, events: list[Any]) -> list[str]:
+        counted = Counted(await transaction.begin())
+        transaction.connection = counted  # pyright: ignore[reportAttributeAccessIssue]  all it uses of one
+        await load_context(transaction, events, [])
         return counted.asked
 
-    assert await home.database.transact(lambda connection: cost(connection, idle)) == []
-    assert await home.database.transact(lambda connection: cost(connection, busy)) == ["lock", "read"]
+    assert await home.database.decide(lambda transaction: cost(transaction, idle)) == []
+    assert await home.database.decide(lambda transaction: cost(transaction, busy)) == ["lock", "read"]
