@@ -40,9 +40,10 @@ _UNCHANGED = """
 SELECT FROM streams JOIN unnest($1::text[], $2::bigint[]) AS u (stream_id, version) USING (stream_id, version)
 """
 _READ = "streams are at the version that was read"
+# A transaction has its id before it takes a position: so the relay knows who may still fill a gap (store/outbox.py).
 _EVENTS = """
 INSERT INTO events (stream_id, version, own, topic, event_id, body, traceparent, position)
-SELECT u.*, CASE WHEN u.own THEN nextval('events_position') END
+SELECT u.*, CASE WHEN u.own AND pg_current_xact_id() IS NOT NULL THEN nextval('events_position') END
   FROM unnest($1::text[], $2::bigint[], $3::boolean[], $4::text[], $5::text[], $6::bytea[], $7::text[])
        AS u (stream_id, version, own, topic, event_id, body, traceparent)
 """
