@@ -36,6 +36,7 @@ from chassis.store.changes import Changes
 from chassis.store.database import TRANSIENT_ERRORS, Database
 from chassis.web.application import OPERATIONS, PARKED, READS, access_to, build
 from chassis.web.keys import keys_of
+from chassis.web.server import Server
 from chassis.worker import DecidingWorker, RecordingWorker, Worker
 from contracts.reading import Knows
 
@@ -285,14 +286,14 @@ def main(service: Service) -> None:
         timeout_graceful_shutdown=10,
         lifespan="on",
     )
-    server = uvicorn.Server(config)
+    server = Server(config)
 
     async def serve() -> None:
         watch = asyncio.create_task(runtime.failed())
         serving = asyncio.create_task(server.serve())
         await asyncio.wait([watch, serving], return_when=asyncio.FIRST_COMPLETED)
         if watch.done():
-            server.should_exit = True
+            server.exit()
         await serving
         watch.cancel()
 

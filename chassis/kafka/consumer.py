@@ -23,6 +23,7 @@ from chassis.kafka.completion import stopped, to_completion
 from chassis.kafka.connection import Connection, why
 from chassis.kafka.offsets import Offsets
 from chassis.kafka.records import Record
+from chassis.kafka.sessions import fetch_in_sessions
 from chassis.retry import Backoff, in_short, in_words, keep_running
 from chassis.store.database import TRANSIENT_ERRORS
 from chassis.telemetry import process_span
@@ -31,6 +32,9 @@ from contracts.fields import FROM, TO
 log = logging.getLogger(__name__)
 
 _POLL_MS = 1_000
+LOOK_MS = 2_000
+"""How often aiokafka's fetcher looks at all its partitions without cause. Whatever changes them wakes it; by default it
+looks five times a second all the same."""
 _MAX_POLL_INTERVAL_MS = 300_000
 _METADATA_MS = 30_000
 _STUCK_SECONDS = 30.0
@@ -127,9 +131,11 @@ class Consumer:
             fetch_max_wait_ms=self._reading.wait_ms,
             fetch_min_bytes=self._reading.enough_bytes,
             max_partition_fetch_bytes=2 * 1024 * 1024,
+            consumer_timeout_ms=LOOK_MS,
             metadata_max_age_ms=_METADATA_MS,
             request_timeout_ms=40_000,
         )
+        fetch_in_sessions(kafka)
         admin = AIOKafkaAdminClient(**self._broker.options(), client_id=f"{self._group}-admin")
         self._topics, self._there, self._looked_at = [], frozenset(), -_MISSING_SECONDS
         self._offsets = Offsets(kafka)

@@ -30,7 +30,9 @@ from contracts.envelope import CONTENT_TYPE
 log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 1.0
-"""How often the outbox is read without having been told of anything."""
+"""How often the outbox is read without having been told of anything, while something in it is open."""
+_QUIET_SECONDS = 5.0
+"""The same while nothing is open: who writes tells, and a session that ends wakes its relay."""
 _LEAD_SECONDS = 0.5
 """How often a relay that does not lead asks whether it may."""
 _BATCH = 1000
@@ -112,6 +114,7 @@ class Relay:
         watched = self._database.watched
         schema = await watched(connection, connection.fetchval("SELECT current_schema()"))
         await watched(connection, connection.add_listener(f"{schema}_outbox", lambda *_: self._wake.set()))
+        connection.add_termination_listener(lambda *_: self._wake.set())
         outbox = await Outbox.open(connection, watched)
         looked_at = time.monotonic()
         while True:
@@ -130,8 +133,9 @@ class Relay:
             elif not outbox.is_noted:
                 await outbox.advance((), ())
             if len(events) < _BATCH:
+                quiet = outbox.is_noted and not outbox.apart
                 with contextlib.suppress(TimeoutError):  # not wait_for: on 3.11 it may lose a cancellation
-                    async with asyncio.timeout(_POLL_SECONDS):
+                    async with asyncio.timeout(_QUIET_SECONDS if quiet else _POLL_SECONDS):
                         await self._wake.wait()
 
     async def _publish_apart(self, outbox: Outbox, producer: AIOKafkaProducer) -> None:

@@ -17,14 +17,18 @@ from aiokafka.errors import KafkaError
 
 from chassis.kafka.completion import stopped, to_completion
 from chassis.kafka.connection import why
-from chassis.kafka.consumer import Reading
+from chassis.kafka.consumer import LOOK_MS, Reading
 from chassis.kafka.records import Record
+from chassis.kafka.sessions import fetch_in_sessions
 from chassis.retry import Backoff, NotNow, in_words, keep_running
 from chassis.store.database import TRANSIENT_ERRORS
 
 log = logging.getLogger(__name__)
 
 _IDLE_SECONDS = 0.5
+"""How often a tail that rests looks whether it may read."""
+_POLL_MS = 2_000
+"""How long one that reads waits for records until it looks whether it still may."""
 _LOOK_SECONDS = 10.0
 """How often the broker is asked which of the topics it has, with how many partitions."""
 _DEADLINE_SECONDS = 30.0
@@ -104,8 +108,10 @@ class Tail:
             fetch_max_wait_ms=_WAIT_MS,
             max_partition_fetch_bytes=2 * 1024 * 1024,
             fetch_max_bytes=8 * 1024 * 1024,  # of all partitions, so that a long backlog takes little memory
+            consumer_timeout_ms=LOOK_MS,
             request_timeout_ms=40_000,
         )
+        fetch_in_sessions(kafka)
         try:
             async with asyncio.timeout(_DEADLINE_SECONDS):
                 await self._broker.reach(kafka.start())
@@ -132,7 +138,7 @@ class Tail:
 
     async def _fetch(self, kafka: AIOKafkaConsumer) -> dict[TopicPartition, list[Any]]:
         try:
-            return await kafka.getmany(timeout_ms=int(_IDLE_SECONDS * 1000), max_records=_BATCH)
+            return await kafka.getmany(timeout_ms=_POLL_MS, max_records=_BATCH)
         except (KafkaError, OSError):
             raise
         except Exception as fault:  # such as a header name that is not UTF-8: it must not end the process

@@ -1,6 +1,7 @@
 """HTTP of every service.
 
 application.py  the FastAPI application
+server.py       the server beneath it
 gate.py         what every request passes first: trace, body limit, caller, rate
 concurrency.py  how many requests are worked on at once, and when the others ask again
 headers.py      the headers of every answer
