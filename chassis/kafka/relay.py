@@ -1,9 +1,9 @@
 """Outbox -> Kafka: own events in order, sent with one idempotent producer, noted after the acknowledgement.
 
-How far publishing has come is noted only after the broker has acknowledged it (chassis.store.outbox). A relay that
-dies midway sends again; readers drop duplicates. After any error the producer is discarded and the relay starts again
-at what was noted, because an idempotent producer that failed once may stay broken for a partition (aiokafka #1017,
-#1154).
+How far publishing has come is noted once a second, and at a clean stop, of what the broker has acknowledged
+(chassis.store.outbox). A relay that dies midway sends again; readers drop duplicates. After any error the producer is
+discarded and the relay starts again at what was noted, because an idempotent producer that failed once may stay broken
+for a partition (aiokafka #1017, #1154).
 
 The session that the table `leader` names lets one relay of a service work at a time. Correctness does not depend on it:
 a second relay would send the same events in the same order.
@@ -33,6 +33,8 @@ _POLL_SECONDS = 1.0
 """How often the outbox is read without having been told of anything, while something in it is open."""
 _QUIET_SECONDS = 5.0
 """The same while nothing is open: who writes tells, and a session that ends wakes its relay."""
+_NOTE_SECONDS = 1.0
+"""How often it is noted how far publishing has come, while more and more is sent: a commit of its own."""
 _LEAD_SECONDS = 0.5
 """How often a relay that does not lead asks whether it may."""
 _BATCH = 1000
@@ -116,7 +118,17 @@ class Relay:
         await watched(connection, connection.add_listener(f"{schema}_outbox", lambda *_: self._wake.set()))
         connection.add_termination_listener(lambda *_: self._wake.set())
         outbox = await Outbox.open(connection, watched)
-        looked_at = time.monotonic()
+        try:
+            await self._publish_from(outbox, producer)
+        except asyncio.CancelledError:
+            try:
+                await outbox.note()
+            except TRANSIENT_ERRORS as fault:
+                log.info("what was sent in the last second will be sent again: %s", in_words(fault))
+            raise
+
+    async def _publish_from(self, outbox: Outbox, producer: AIOKafkaProducer) -> None:
+        looked_at = noted_at = time.monotonic()
         while True:
             self._wake.clear()
             if time.monotonic() - looked_at >= _MISSING_SECONDS:
@@ -129,9 +141,12 @@ class Relay:
                 later = [one for one in events if one.topic not in self._there or one.topic in outbox.apart]
                 sent = [one for one in events if one.topic in self._there and one.topic not in outbox.apart]
                 await self._send_all(producer, sent)
-                await outbox.advance(sent, later)
-            elif not outbox.is_noted:
-                await outbox.advance((), ())
+                if later:
+                    await outbox.advance((), later)
+            outbox.acknowledge()
+            if not outbox.is_noted and time.monotonic() - noted_at >= _NOTE_SECONDS:
+                await outbox.note()
+                noted_at = time.monotonic()
             if len(events) < _BATCH:
                 quiet = outbox.is_noted and not outbox.apart
                 with contextlib.suppress(TimeoutError):  # not wait_for: on 3.11 it may lose a cancellation

@@ -42,6 +42,7 @@ WITH later AS (
 )
 UPDATE published SET position = greatest(position, $5)
 """
+_NOTE = "UPDATE published SET position = greatest(position, $1)"
 
 
 class Watched(Protocol):
@@ -123,7 +124,7 @@ class Outbox:
         self._connection = connection
         self._watched = watched
         self._positions = Positions(read_up_to)
-        self._noted = read_up_to
+        self._acknowledged = self._noted = read_up_to
         self.apart = set(topics)
         """Topics of which events wait in `unsent`: later events of theirs go behind those."""
 
@@ -150,14 +151,25 @@ class Outbox:
         """The next events of `unsent`, of other topics than these."""
         return [_unpublished(row, row["key"]) for row in await self._fetch(_READ_UNSENT, but, limit)]
 
+    def acknowledge(self) -> None:
+        """All that `read` has given was acknowledged. The database is told by `note`, or by `advance`."""
+        self._acknowledged = self._positions.low
+
     @property
     def is_noted(self) -> bool:
         """Whether the database knows how far this has come. The last gap may go long after the last event was sent."""
-        return self._noted == self._positions.low
+        return self._noted == self._acknowledged
+
+    async def note(self) -> None:
+        """Notes what was acknowledged: whoever begins anew begins there, and reads again what came after it."""
+        low = self._acknowledged
+        await self._watched(self._connection, self._connection.execute(_NOTE, low))
+        self._noted = low
 
     async def advance(self, sent: Sequence[Unpublished], later: Sequence[Unpublished]) -> None:
         """Notes that these were acknowledged, and that those are to be sent apart, once their topic is there."""
-        low = self._positions.low
+        self.acknowledge()
+        low = self._acknowledged
         await self._watched(
             self._connection,
             self._connection.execute(

@@ -127,6 +127,16 @@ async def test_what_was_sent_is_noted_once_the_last_gap_has_gone_though_nothing_
     assert await count(kafka, topics) == 1
 
 
+async def test_what_was_sent_before_a_clean_stop_is_not_sent_again(kafka: str, topics: str, database: Database) -> None:
+    inbox = Inbox(MODEL, database, wall_clock)
+    for sent in range(1, 4):  # in less than the second after which it is noted
+        async with relaying(kafka, topics, database):
+            await inbox.process([fact_record(case_id(), report())])
+            await read_topic(kafka, topics, "Progressed", at_least(sent))
+    assert await drained(database)
+    assert await count(kafka, topics) == 3
+
+
 async def test_a_long_transaction_of_somebody_else_holds_no_event_up(
     kafka: str, topics: str, database: Database, empty_database: Server
 ) -> None:
@@ -247,11 +257,12 @@ async def test_a_commit_wakes_the_relay(
     kafka: str, topics: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whichever process commits: facts do not wait until the relay looks of its own accord."""
-    monkeypatch.setattr(relay_module, "_POLL_SECONDS", 600.0)
+    for name in ("_POLL_SECONDS", "_QUIET_SECONDS"):
+        monkeypatch.setattr(relay_module, name, 600.0)
     inbox = Inbox(MODEL, database, wall_clock)
     await inbox.process([fact_record(case_id(), report())])
     async with relaying(kafka, topics, database):
-        await eventually(lambda: drained(database), what="the outbox of before")
+        await read_topic(kafka, topics, "Progressed", at_least(1))
         await inbox.process([fact_record(case_id(), report())])
         await read_topic(kafka, topics, "Progressed", at_least(2))
 

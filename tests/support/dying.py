@@ -64,7 +64,7 @@ POINTS: Mapping[str, tuple[tuple[str, ...], tuple[Point, ...]]] = {
     ),
     "offsets on the way to the broker": (SERVICES, (Point(Offsets, "commit", False),)),
     "facts sent, before that is noted": (DECIDING, (Point(Relay, "_send_all", True, _something),)),
-    "facts noted as sent, before the next are read": (DECIDING, (Point(Outbox, "advance", True),)),
+    "facts noted as sent, before the next are read": (DECIDING, (Point(Outbox, "note", True),)),
 }
 """Name -> the services that come there, and where it is."""
 
