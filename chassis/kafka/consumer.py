@@ -92,6 +92,7 @@ class Consumer:
         self._admin: AIOKafkaAdminClient | None = None
         self._next_at = 0.0
         self._paced = False
+        self._full = False
         self._offsets: Offsets | None = None
         self._mark: tuple[datetime, dict[TopicPartition, int]] | None = None
         self.fault: str | None = "the broker has not been reached yet"
@@ -228,13 +229,22 @@ class Consumer:
         return lanes
 
     async def _fetch(self, kafka: AIOKafkaConsumer) -> dict[TopicPartition, list[Any]]:
-        """At most a batch, an equal share from each lane as long as each has some.
+        """At most a batch, once it may begin. If the one before was full, an equal share from each lane."""
+        if (rest := self._next_at - time.monotonic()) > 0:
+            await asyncio.sleep(rest)
+        found = await self._shares(kafka) if self._full else {}
+        if not found:
+            found = await kafka.getmany(timeout_ms=_POLL_MS, max_records=self._reading.batch)
+        self._full = sum(map(len, found.values())) >= self._reading.batch
+        self._paced = bool(found) and not self._full
+        return found
+
+    async def _shares(self, kafka: AIOKafkaConsumer) -> dict[TopicPartition, list[Any]]:
+        """What is buffered, at most a batch of it, an equal share from each lane as long as each has some.
 
         aiokafka would give all that is buffered of one partition before it looks at the next, and an answer would be
         read long before what it answers.
         """
-        if (rest := self._next_at - time.monotonic()) > 0:
-            await asyncio.sleep(rest)
         found: dict[TopicPartition, list[Any]] = {}
         room = self._reading.batch
         lanes = self._lanes(kafka)
@@ -245,10 +255,6 @@ class Consumer:
                     for tp, batch in part.items():
                         found.setdefault(tp, []).extend(batch)
                         room -= len(batch)
-        full = room <= 0
-        if not found:
-            found = await kafka.getmany(timeout_ms=_POLL_MS, max_records=self._reading.batch)
-        self._paced = bool(found) and not full
         return found
 
     def _pace(self, began: float) -> None:

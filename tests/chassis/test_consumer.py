@@ -99,6 +99,14 @@ async def _shared(one: Reader, other: Reader) -> bool:
     )
 
 
+async def test_a_long_backlog_on_one_topic_does_not_put_the_others_off(kafka: str, topics: str) -> None:
+    await publish(kafka, topics, [record_of(b"{}", case_id(), "ReportFiled") for _ in range(3_000)])
+    await publish(kafka, topics, [record_of(b"{}", case_id(), "Resolved") for _ in range(50)])
+    async with reading(kafka, topics, "ReportFiled", "Resolved") as reader:
+        await eventually(lambda: _read(reader, 3_050), what="all records")
+        assert max(place for place, one in enumerate(reader.records) if one.topic == "Resolved") < 1_000
+
+
 async def test_a_transactions_markers_are_no_backlog(kafka: str, topics: str) -> None:
     """A partner may write in transactions: their markers take offsets, but are no records."""
     async with reading(kafka, topics, "ReportFiled") as reader:
