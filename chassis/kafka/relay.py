@@ -133,7 +133,7 @@ class Relay:
             elif not outbox.is_noted:
                 await outbox.advance((), ())
             if len(events) < _BATCH:
-                quiet = outbox.is_noted and not outbox.apart
+                quiet = outbox.is_complete and outbox.is_noted and not outbox.apart
                 with contextlib.suppress(TimeoutError):  # not wait_for: on 3.11 it may lose a cancellation
                     async with asyncio.timeout(_QUIET_SECONDS if quiet else _POLL_SECONDS):
                         await self._wake.wait()

@@ -155,6 +155,11 @@ class Outbox:
         """Whether the database knows how far this has come. The last gap may go long after the last event was sent."""
         return self._noted == self._positions.low
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether no position is missing."""
+        return not self._positions.gaps
+
     async def advance(self, sent: Sequence[Unpublished], later: Sequence[Unpublished]) -> None:
         """Notes that these were acknowledged, and that those are to be sent apart, once their topic is there."""
         low = self._positions.low
