@@ -27,7 +27,7 @@ from chassis.engine.commands import Commands
 from chassis.engine.inbox import Inbox
 from chassis.engine.model import Model
 from chassis.kafka.connection import Connection
-from chassis.kafka.consumer import Consumer, Reading
+from chassis.kafka.consumer import DECIDING, RECORDING, Consumer, Reading
 from chassis.registry import Registry
 from chassis.retry import in_short, in_words, until_done
 from chassis.service import Service
@@ -43,10 +43,6 @@ from contracts.reading import Knows
 log = logging.getLogger(__name__)
 
 _DATABASE_SECONDS = 2.0
-_DECIDING: Mapping[str, Any] = {"pace_seconds": 0.02}
-"""Of a service that decides: the least time between two batches where records flow."""
-_RECORDING: Mapping[str, Any] = {"pace_seconds": 0.1, "wait_ms": 500, "enough_bytes": 64 * 1024}
-"""Of a service that records: no case waits for it, so it reads half a second's records together."""
 
 
 class Runtime:
@@ -70,7 +66,7 @@ class Runtime:
         self.works = settings.role in ("worker", "both")
         self.serves = settings.role in ("api", "both")
         broker = Connection.of(settings)
-        manner = _DECIDING if isinstance(service.model, Model) else _RECORDING
+        manner = DECIDING if isinstance(service.model, Model) else RECORDING
         self._reading = Reading(broker, settings.topic_prefix, settings.batch, settings.session_seconds, **manner)
         self.worker = self._worker(service)
         self.consumer = Consumer(

@@ -148,7 +148,7 @@ class Relay:
                 await outbox.note()
                 noted_at = time.monotonic()
             if len(events) < _BATCH:
-                quiet = outbox.is_noted and not outbox.apart
+                quiet = outbox.is_complete and outbox.is_noted and not outbox.apart
                 with contextlib.suppress(TimeoutError):  # not wait_for: on 3.11 it may lose a cancellation
                     async with asyncio.timeout(_QUIET_SECONDS if quiet else _POLL_SECONDS):
                         await self._wake.wait()

@@ -19,8 +19,6 @@ _LONGEST_SECONDS = 60.0
 _FIRST_EPOCH = 0
 """Opens a session, and ends the one that it names."""
 _LAST_EPOCH = 2**31 - 1
-_NONE = 0
-"""In place of a session's id."""
 
 Send = Callable[..., Awaitable[Any]]
 """`AIOKafkaClient.send`."""
@@ -31,7 +29,7 @@ class _Session:
     """What a broker was told: `epoch` counts its fetches, and both sides must count alike."""
 
     def __init__(self) -> None:
-        self.id = _NONE
+        self.id = 0
         self.epoch = _FIRST_EPOCH
         self.assignment: object = None
         self.began = time.monotonic()
@@ -55,7 +53,6 @@ class _Session:
     def answered(self, response: Any) -> None:
         """Notes that the broker has counted the fetch, and knows the session; or that it does not."""
         if response.error_code or not response.session_id:
-            self.id = _NONE
             self.restart()
         else:
             self.id = response.session_id
@@ -71,8 +68,7 @@ class _Narrowed(Request[FetchRequestStruct]):
 
     def build(self, request_struct_class: type[FetchRequestStruct]) -> FetchRequestStruct:
         fetch = self._whole.build(request_struct_class)
-        if fetch.API_VERSION >= FetchRequest_v7.API_VERSION:
-            self._session.narrow(fetch)
+        self._session.narrow(fetch)
         return fetch
 
 
@@ -99,7 +95,7 @@ class FetchSessions:
         except BaseException:  # the broker may have counted it
             session.restart()
             raise
-        if response.API_VERSION >= FetchRequest_v7.API_VERSION:
+        if response.API_VERSION >= FetchRequest_v7.API_VERSION:  # an older broker is told all each time
             session.answered(response)
         return response
 

@@ -166,6 +166,11 @@ class Outbox:
         await self._watched(self._connection, self._connection.execute(_NOTE, low))
         self._noted = low
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether no position is missing."""
+        return not self._positions.gaps
+
     async def advance(self, sent: Sequence[Unpublished], later: Sequence[Unpublished]) -> None:
         """Notes that these were acknowledged, and that those are to be sent apart, once their topic is there."""
         self.acknowledge()

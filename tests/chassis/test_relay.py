@@ -137,6 +137,50 @@ async def test_what_was_sent_before_a_clean_stop_is_not_sent_again(kafka: str, t
     assert await count(kafka, topics) == 3
 
 
+async def test_it_asks_seldom_while_nothing_is_open_and_hears_of_all_the_same(
+    kafka: str, topics: str, database: Database, empty_database: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what is written, by the notification; of a session that has ended, by its end; of a gap, by asking often."""
+    monkeypatch.setattr(relay_module, "_QUIET_SECONDS", 3600)
+    monkeypatch.setattr(relay_module, "_POLL_SECONDS", 0.02)
+    reads: list[int] = []
+    read = Outbox.read
+
+    async def counted(outbox: Outbox, limit: int) -> Any:
+        found = await read(outbox, limit)
+        reads.append(len(found))
+        return found
+
+    monkeypatch.setattr(Outbox, "read", counted)
+    inbox = Inbox(MODEL, database, wall_clock)
+
+    async def again() -> bool:
+        return bool(reads)
+
+    unchanged: list[int] = []
+
+    async def rests() -> bool:
+        unchanged.append(len(reads))
+        return unchanged[-25:] == [len(reads)] * 25  # half a second, in which it could look as often
+
+    async with relaying(kafka, topics, database):
+        await eventually(again, what="the first look")
+        for written in range(1, 4):
+            await inbox.process([fact_record(case_id(), report())])
+            await read_topic(kafka, topics, "Progressed", at_least(written))
+        await eventually(rests, what="rest")
+        async with writing(database) as transaction:
+            await inbox.process([fact_record(case_id(), report())])
+            await read_topic(kafka, topics, "Progressed", at_least(4))
+            await transaction.rollback()
+        await eventually(lambda: drained(database), what="the outbox")
+        await eventually(rests, what="rest after the gap")
+        reads.clear()
+        led = await leader(database)
+        await execute(empty_database.admin_url, f"SELECT pg_terminate_backend({led})")
+        await eventually(again, what="a look of the next session")
+
+
 async def test_a_long_transaction_of_somebody_else_holds_no_event_up(
     kafka: str, topics: str, database: Database, empty_database: Server
 ) -> None:

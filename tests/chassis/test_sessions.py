@@ -1,4 +1,4 @@
-"""Fetches that name only what has changed: the broker always knows exactly the partitions and offsets that are wanted."""
+"""Fetches name only what has changed, and the broker always knows exactly which partitions and offsets are wanted."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -20,8 +20,8 @@ from tests.support.facts import case_id, record_of
 from tests.support.services import eventually, publish
 
 Offsets = dict[tuple[str, int], int]
-UNKNOWN_SESSION, WRONG_EPOCH = 70, 71
-FATES = ("answered", "lost before it came", "answer lost", "cancelled", "session evicted", "assigned anew")
+UNKNOWN_SESSION, WRONG_EPOCH, BUSY = 70, 71, 89
+FATES = ("answered", "refused", "lost before it came", "answer lost", "cancelled", "session evicted", "assigned anew")
 
 
 class Broker:
@@ -40,12 +40,15 @@ class Broker:
     async def send(self, _: int, request: FetchRequest) -> Any:
         if self.fate == "lost before it came":
             raise KafkaConnectionError
-        built = request.prepare(self._versions)
-        fetch = type(built).decode(built.encode())
+        built: Any = request.prepare(self._versions)
+        fetch: Any = type(built).decode(built.encode())
         self.named = {(topic, part[0]): part[-3] for topic, parts in fetch.topics for part in parts}
         if fetch.API_VERSION < 7:
             self.served = self.named
             return FetchResponse_v6(0, [])
+        if self.fate == "refused":
+            self.fate = "answered"
+            return FetchResponse_v11(0, BUSY, fetch.session_id, [])
         response = self._answer(fetch)
         if self.fate == "answer lost":
             raise KafkaConnectionError
@@ -180,7 +183,7 @@ class Seen:
     """A client's `send`, and what its fetches looked like."""
 
     def __init__(self, kafka: AIOKafkaConsumer) -> None:
-        self.fetches: list[FetchRequest_v11] = []
+        self.fetches: list[Any] = []
         self.send = kafka._client.send
         kafka._client.send = self._noting
 
@@ -235,7 +238,7 @@ async def test_a_session_that_the_broker_has_forgotten_is_opened_anew(kafka: str
 
 async def test_partitions_that_are_assigned_anew_know_their_ends(kafka: str, topics: str) -> None:
     await publish(kafka, topics, [record_of(b"{}", case_id(), "ReportFiled") for _ in range(30)])
-    async with consuming(kafka, topics + "ReportFiled") as (consumer, seen):
+    async with consuming(kafka, topics + "ReportFiled") as (consumer, _):
         assigned = list(consumer.assignment())
         await consumer.seek_to_end(*assigned)
         for some in (assigned, assigned[:1], assigned):
@@ -252,7 +255,7 @@ class _End(FetchRequest):
         self._ended = session_id
 
     def build(self, request_struct_class: Any) -> Any:
-        built = super().build(request_struct_class)
+        built: Any = super().build(request_struct_class)
         built.session_id, built.session_epoch = self._ended, -1
         return built
 
