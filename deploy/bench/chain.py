@@ -109,6 +109,8 @@ class Partner:
             await self._file(producer, rate)
             async with asyncio.timeout(timeout_seconds):
                 await self._done.wait()
+            if watching.done():
+                watching.result()  # raises what ended it
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
         except TimeoutError:
@@ -138,6 +140,12 @@ class Partner:
         await asyncio.gather(*sent)
 
     async def _watch(self, observer: AIOKafkaConsumer, producer: AIOKafkaProducer) -> None:
+        try:
+            await self._hear(observer, producer)
+        finally:
+            self._done.set()
+
+    async def _hear(self, observer: AIOKafkaConsumer, producer: AIOKafkaProducer) -> None:
         line = self.timeline
         while True:
             for records in (await observer.getmany(timeout_ms=100, max_records=2000)).values():
