@@ -135,12 +135,12 @@ def test_ratios_are_printed_first_beside_those_of_the_last_kept_run() -> None:
 def test_a_phase_says_what_was_offered_whether_the_stack_kept_up_and_how_many_records_a_case_has() -> None:
     console = Console(record=True, width=160)
     report.show(console, {**summary(), "saturation": {**PHASE, "postgres_us_per_case": {"ended": 50.0}}}, {})
-    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in console.export_text().splitlines()]
+    said = console.export_text()
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in said.splitlines()]
     phases_of = {row[0]: row[1:4] for row in rows if len(row) == 12}
     assert phases_of["10 / s"] == ["10", "250", "16"]
     assert phases_of["half"] == ["125 !", "250", "16"]
     assert phases_of["http, 2 callers"] == ["", "250", "9"], "as many as there were, not as were wanted"
-    said = console.export_text()
     assert "!: the stack did not keep up with what was offered" in said
     assert "postgres: sessions and autovacuum workers that ended meanwhile" in said
 
