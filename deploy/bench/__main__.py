@@ -176,7 +176,7 @@ def main() -> None:
     try:
         found = uvloop.run(_bench(options))
     except KeyboardInterrupt:
-        _ERRORS.print(f"interrupted: nothing is written, and {_LEFT}")
+        _ERRORS.print(f"interrupted: nothing is written, and {_LEFT}", soft_wrap=True)
         sys.exit(130)
     except _FAULTS as fault:
         said = str(fault) or ("not all cases were closed in time" if isinstance(fault, TimeoutError) else repr(fault))

@@ -98,6 +98,7 @@ class Partner:
         observer = AIOKafkaConsumer(**self._broker.options(), group_id=None, enable_auto_commit=False)
         await producer.start()
         await observer.start()
+        watching: asyncio.Task[None] | None = None
         try:
             written = [TopicPartition(self._from, n) for n in await partitions_of(observer, self._from)]
             await observer.end_offsets(written)  # answered once each has a leader that leads
@@ -111,8 +112,6 @@ class Partner:
                 await self._done.wait()
             if watching.done():
                 watching.result()  # raises what ended it
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
         except TimeoutError:
             missing = sorted(self.timeline.filed.keys() - self.timeline.closed.keys())
             raise TimeoutError(
@@ -120,6 +119,9 @@ class Partner:
                 f" last report, the first {missing[0] if missing else 'none'}"
             ) from None
         finally:
+            if watching is not None:
+                watching.cancel()
+                await asyncio.gather(watching, return_exceptions=True)
             await producer.stop()
             await observer.stop()
         if refused := self.timeline.refused:
