@@ -34,7 +34,7 @@ up: $(MADE) ## start what does not run of all, or of ONLY=kafka,postgres; wait u
 down: $(MADE) ## stop everything, keep data
 	@$(STACK) down
 
-reset: $(MADE) ## stop everything, drop data, secrets and logs; keep partners and what was downloaded
+reset: $(MADE) ## stop everything, drop data, secrets and logs; keep partners, figures (.data/bench) and what was downloaded
 	@$(STACK) reset
 
 rotate: $(MADE) ## new passwords on the broker for its administrator and the services: stop everything, start again what ran

@@ -35,6 +35,7 @@ from chassis.settings import Settings
 from chassis.store.changes import Changes
 from chassis.store.database import TRANSIENT_ERRORS, Database
 from chassis.web.application import OPERATIONS, PARKED, READS, access_to, build
+from chassis.web.concurrency import ConcurrencyLimit
 from chassis.web.keys import keys_of
 from chassis.web.server import Server
 from chassis.worker import DecidingWorker, RecordingWorker, Worker
@@ -54,6 +55,7 @@ class Runtime:
         self.clock = clock or clock_of(settings.clock_file)
         self.registry = Registry(settings.partners_file)
         self.keys = keys_of(settings)
+        self.limit = ConcurrencyLimit(settings.requests_at_once)
         self.reference = service.reference
         self.database = Database(
             settings.database_url,
@@ -229,6 +231,7 @@ class Runtime:
                 "missing_topics": self.consumer.missing(),
             },
             **self.worker.health(),
+            "requests": self.limit.health(),
             "keys": {"fault": self.keys.fault, "stale": self.keys.stale, "version": self.keys.version},
             "partners": {
                 "registered": len(self.registry.partners.registered),

@@ -1,9 +1,13 @@
 """A WHERE clause built from the filters that were asked for, so that only those reach the planner."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from contracts.fields import lies_in
 from contracts.reading import Scope
+
+_FEW = 8
+"""As many areas of a token are looked for apart."""
 
 
 class Conditions:
@@ -17,7 +21,8 @@ class Conditions:
         """`arguments` are those that the rest of the statement uses as $1, $2 ..."""
         self.arguments: list[Any] = list(arguments)
         self._terms: list[str] = []
-        self._in_area: tuple[str, ...] = ()
+        self._in_area: Sequence[str] = ()
+        self._visible: Sequence[str] = ()
 
     def place(self, value: Any) -> str:
         """The placeholder of one more argument."""
@@ -40,21 +45,24 @@ class Conditions:
             self._in_area = self._ways(column, area, "/")
 
     def first(self, rows: str, order: str, limit: str = "$1") -> str:
-        """A statement for the first `limit` of these rows in that order; `rows` is one up to its `{where}`.
+        """A statement for the first `limit` of these rows in that order, each once; `rows` is one up to its `{where}`.
+        What the order names must tell all rows apart.
 
-        The area that is asked for and those below it are looked for apart: an index that begins with the area has the
-        cases of one area in order, and gives the first of them however many there are.
+        The alternatives are looked for apart: an index that begins with the area has the cases of one area in order,
+        and gives the first of them however many there are.
         """
-        order = f"ORDER BY {order} LIMIT {limit}"
-        parts = [f"{rows.format(where=where)} {order}" for where in self.alternatives]
-        if len(parts) == 1:
-            return parts[0]
-        return f"SELECT * FROM ({' UNION ALL '.join(f'({part})' for part in parts)}) found {order}"
+        by = f"ORDER BY {order} LIMIT {limit}"
+        parts = [f"{rows.format(where=where)} {by}" for where in self.alternatives]
+        return parts[0] if len(parts) == 1 else f"{once(parts, order)} {by}"
 
     @property
     def alternatives(self) -> list[str]:
-        """`where` as conditions that exclude each other: the area that is asked for, and those below it."""
-        return [" AND ".join([*self._terms, way]) for way in self._in_area] or [self.where]
+        """`where` as conditions of which at least one is true: the area that is asked for, and those below it; or each
+        way in which the caller may see a case. A row may fit several of them.
+        """
+        apart = self._in_area or self._visible
+        rest = [*self._terms, *([_any(self._visible)] if self._in_area and self._visible else [])]
+        return [" AND ".join([*rest, f"({way})"]) for way in apart] or [self.where]
 
     def visible(
         self,
@@ -65,17 +73,24 @@ class Conditions:
         category: str = "category",
     ) -> None:
         """The caller may see the case, whose area and category are in these columns. `own` is a term that is true of
-        what the caller sees wherever it lies.
+        what the caller sees wherever it lies. To be asked once.
         """
-        terms = [] if own is None else [own]
-        if scope.everywhere or scope.areas:
-            placed = ["true"] if scope.everywhere else [self.any_area(area, scope.areas)]
-            if scope.district and not scope.everywhere:
-                placed = [f"({placed[0]} OR {area} IS NULL)"]
-            if not scope.confidential:
-                placed.append(self.not_sensitive(scope, category))
-            terms.append(" AND ".join(placed))
-        self._terms.append(f"({' OR '.join(terms) or 'false'})")
+        ways = self._placed(scope, area)
+        if ways and not scope.confidential:
+            public = self.not_sensitive(scope, category)
+            ways = [f"{way} AND {public}" for way in ways]
+        self._visible = [*ways, *([] if own is None else [own])] or ["false"]
+
+    def _placed(self, scope: Scope, column: str) -> Sequence[str]:
+        """It lies where the caller sees cases: of a few areas, each and what is below it."""
+        if scope.everywhere:
+            return ["true"]
+        if scope.district:
+            return [f"({self.any_area(column, scope.areas)} OR {column} IS NULL)"]
+        widest = [one for one in scope.areas if not any(one != other and lies_in(one, other) for other in scope.areas)]
+        if len(widest) > _FEW:
+            return [self.any_area(column, widest)]
+        return [way for one in widest for way in self._ways(column, one, "/")]
 
     def not_sensitive(self, scope: Scope, category: str = "category") -> str:
         """The case is not sensitive, as a term. For where units see only the sensitive cases that they work on."""
@@ -102,4 +117,14 @@ class Conditions:
     @property
     def where(self) -> str:
         """The terms; `true` where there are none."""
-        return " AND ".join([*self._terms, *([f"({' OR '.join(self._in_area)})"] if self._in_area else [])]) or "true"
+        return " AND ".join([*self._terms, *(_any(ways) for ways in (self._visible, self._in_area) if ways)]) or "true"
+
+
+def once(parts: Iterable[str], order: str) -> str:
+    """The rows of all these statements, each once. What the order names must tell them apart; it has to follow."""
+    by = ", ".join(name.split()[0] for name in order.split(","))
+    return f"SELECT DISTINCT ON ({by}) * FROM ({' UNION ALL '.join(f'({part})' for part in parts)}) found"
+
+
+def _any(ways: Iterable[str]) -> str:
+    return f"({' OR '.join(ways)})"

@@ -15,7 +15,6 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 
 from chassis.web import access, operations, reads
-from chassis.web.concurrency import ConcurrencyLimit
 from chassis.web.dependencies import shorten
 from chassis.web.errors import Json, handle_errors, problem
 from chassis.web.gate import Gate, Rate
@@ -107,7 +106,7 @@ def build(
         identity=Identity(process.settings, process.registry, process.keys),
         rate=Rate(process.settings.requests_per_second),
         failures=Rate(process.settings.failures_per_minute / 60, process.settings.failures_per_minute),
-        limit=ConcurrencyLimit(process.settings.requests_at_once),
+        limit=process.limit,
     )
     return app
 

@@ -6,11 +6,14 @@ instant to ask again. These instants lie as far apart as slots have been getting
 refused come back one after the other.
 """
 
+import asyncio
 import logging
 import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from math import ceil
 
 from chassis.web.errors import Overloaded
 
@@ -23,14 +26,36 @@ _FIRST_INTERVAL_SECONDS = 0.005
 _WEIGHT = 0.05
 """Of the last interval, in the mean of them."""
 _TELL_SECONDS = 10.0
+"""Between two lines of the log while requests are refused."""
+
+CallLater = Callable[[float, Callable[[], None]], object]
+"""As of an event loop: does something after so many seconds."""
+
+
+def _call_later(seconds: float, work: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_later(seconds, work)
+
+
+@dataclass
+class Surge:
+    """Requests that were refused, from the first until nobody has been for as long as one is sent away."""
+
+    began_at: float
+    last_at: float
+    refused: int = 0
+    told: int = 0
+    """How many of them the log has named."""
 
 
 class ConcurrencyLimit:
     """At most `most` requests at once. Raises `Overloaded` for each one more."""
 
-    def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, most: int, clock: Callable[[], float] = time.monotonic, call_later: CallLater = _call_later
+    ) -> None:
         self._most = most
         self._clock = clock
+        self._call_later = call_later
         self._inside = 0
         self._interval = _FIRST_INTERVAL_SECONDS
         self._freed_at: float | None = None
@@ -39,7 +64,11 @@ class ConcurrencyLimit:
         """How many are to come back before the next one who is refused."""
         self._counted_at = clock()
         self._refused = 0
-        self._told_at = -_TELL_SECONDS
+        self._surge: Surge | None = None
+
+    def health(self) -> dict[str, int]:
+        """How many requests are being worked on, how many at most, and how many this process has refused."""
+        return {"at_once": self._inside, "most": self._most, "refused": self._refused}
 
     @contextmanager
     def slot(self) -> Iterator["Slot"]:
@@ -72,11 +101,31 @@ class ConcurrencyLimit:
             wait = random.uniform(_MOST_SECONDS / 2, _MOST_SECONDS)
         else:
             self._ahead += 1
-        self._refused += 1
-        if now - self._told_at >= _TELL_SECONDS:
-            self._told_at = now
-            log.warning("%d requests are being worked on, the most at once: %d were refused", self._most, self._refused)
+        self._count(now)
         return wait
+
+    def _count(self, now: float) -> None:
+        self._refused += 1
+        surge = self._surge or Surge(now, now)
+        surge.refused += 1
+        surge.last_at = now
+        if self._surge is None:
+            self._surge = surge
+            self._tell()
+
+    def _tell(self) -> None:
+        surge = self._surge
+        if surge is None:
+            return
+        if self._clock() - surge.last_at >= _MOST_SECONDS:  # who was refused has come again, or never will
+            seconds = ceil(surge.last_at - surge.began_at)
+            log.info("requests are no longer refused; there were %d within %d seconds", surge.refused, seconds)
+            self._surge = None
+            return
+        if surge.refused > surge.told:
+            surge.told = surge.refused
+            log.warning("%d requests are being worked on, the most at once; refused so far: %d", self._most, surge.told)
+        self._call_later(_TELL_SECONDS, self._tell)
 
 
 class Slot:

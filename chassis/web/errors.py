@@ -61,10 +61,12 @@ class Unready(Exception):
 
 
 class Overloaded(Exception):
-    """The process works on as many requests as it can; after `wait_seconds` it is worth asking again. HTTP 503."""
+    """The process works on as many requests as it may; after `wait_seconds` it is worth asking again. HTTP 503."""
+
+    rule = "requests.at_once"
 
     def __init__(self, wait_seconds: float) -> None:
-        super().__init__("as many requests are being worked on as this process can take")
+        super().__init__("this process works on as many requests as it may at once; ask again later")
         self.wait_seconds = wait_seconds
 
 
@@ -116,17 +118,13 @@ def _unready(fault: Exception) -> Response:
     cause = str(fault) if isinstance(fault, Unready) else in_short(fault)
     seconds = fault.retry_after_seconds if isinstance(fault, Unready) else 1
     log.warning("a request could not be served now: %s", in_words(fault))
-    return _later(cause, seconds)
-
-
-def _later(cause: str, seconds: int) -> Response:
     words = "the service cannot do this now; try again"
     return problem(503, "Not ready", words, headers={"Retry-After": str(seconds)}, cause=cause)
 
 
-def _too_many(fault: TooMany) -> Response:
+def _later(status: int, title: str, fault: TooMany | Overloaded) -> Response:
     kind, headers = f"urn:casegrid:rule:{fault.rule}", {"Retry-After": str(max(1, ceil(fault.wait_seconds)))}
-    return problem(429, "Too many requests", str(fault), type=kind, rule=fault.rule, headers=headers)
+    return problem(status, title, str(fault), type=kind, rule=fault.rule, headers=headers)
 
 
 def _invalid(fault: RequestValidationError) -> Response:
@@ -157,7 +155,7 @@ _RESPONSES: dict[type, Callable[[Any], Response]] = {
     MatchRequired: lambda f: problem(428, "Precondition required", str(f)),
     Unauthenticated: lambda f: problem(401, "Unauthenticated", str(f), headers={"WWW-Authenticate": "Bearer"}),
     Forbidden: lambda f: problem(403, "Forbidden", str(f)),
-    TooMany: _too_many,
+    TooMany: lambda f: _later(429, "Too many requests", f),
     Unusable: lambda f: unusable([{"field": f.field, "rule": f.rule}]),
     TooLarge: lambda f: unusable([{"field": "data", "rule": str(f)}]),
     RequestValidationError: _invalid,
@@ -167,6 +165,6 @@ _RESPONSES: dict[type, Callable[[Any], Response]] = {
     asyncpg.CharacterNotInRepertoireError: _holds_nul,
     HTTPException: lambda f: problem(f.status_code, str(f.detail), str(f.detail), headers=f.headers),
     Unready: _unready,
-    Overloaded: lambda f: _later(str(f), ceil(f.wait_seconds)),
+    Overloaded: lambda f: _later(503, "Busy", f),
     **dict.fromkeys(TRANSIENT_ERRORS, _unready),
 }

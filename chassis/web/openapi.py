@@ -49,7 +49,10 @@ _PROBLEM = {
         "title": {"type": "string", "description": "The kind of error, the same for all of its kind."},
         "status": {"type": "integer", "description": "The HTTP status."},
         "detail": {"type": "string", "description": "What was wrong with this request, in words."},
-        "rule": {"type": "string", "description": "Of a 409: the short name of the rule that forbids it."},
+        "rule": {
+            "type": "string",
+            "description": "Of a 409, of a 429, and of a 503 of a busy process: the short name of the rule.",
+        },
         "errors": {
             "type": "array",
             "description": "Of a 422: each field with the rule it breaks.",
@@ -131,7 +134,8 @@ _RESPONSES: Mapping[int, tuple[str, str, dict[str, Any]]] = {
     ),
     503: (
         "NotReady",
-        "The service cannot answer now; Retry-After says when to try again.",
+        "The service cannot answer now; Retry-After says when to try again. `rule` is `requests.at_once` where the"
+        " process is ready, but works on as many requests as it may at once.",
         _problem(503, "Not ready", "the service cannot do this now; try again", cause=_CAUSE),
     ),
 }

@@ -20,6 +20,7 @@ from chassis.registry import Registry
 from chassis.settings import Settings
 from chassis.store.changes import Changes
 from chassis.store.database import Database
+from chassis.web.concurrency import ConcurrencyLimit
 from chassis.web.errors import Forbidden
 from chassis.web.identity import Caller
 from chassis.web.keys import Keys
@@ -51,6 +52,7 @@ class Process(Protocol):
     changes: Changes
     registry: Registry
     keys: Keys
+    limit: ConcurrencyLimit
     reference: Any
     """What the service knows of its district."""
 

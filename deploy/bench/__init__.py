@@ -10,6 +10,8 @@ past.py        loads that history: closed cases copied by COPY; moving.py moves 
 protection.py  what protection costs, of the same time (FULL=1)
 peers/         what a user would build otherwise, beside the same work of ours (FULL=1)
 flames.py      a flame graph for each service, drawn by py-spy (FULL=1)
+leftovers.py   closes what an interrupted run left open
+database.py    connections, and the schema of a measurement
 environment.py Python environments of what the benchmark runs beside the project
 meter.py       processor time of all processes, commits, rows, WAL, records; usage.py reads /proc
 figures.py     ratios of what was measured

@@ -1,7 +1,9 @@
 """`python -m deploy.bench`: benchmarks the stack that is up, prints ratios and figures, and writes them as JSON."""
 
 import argparse
+import asyncio
 import json
+import logging
 import math
 import os
 import sys
@@ -15,18 +17,20 @@ from typing import Any
 import asyncpg
 import orjson
 import uvloop
+from aiokafka.errors import KafkaError
 from rich.console import Console
 
 from chassis.registry import version_of
+from contracts.fields import FROM
 from contracts.reference import Areas
-from deploy.bench import bare, chart, figures, history, http, phases, protection, report, sizes, usage
+from deploy.bench import bare, chart, figures, history, http, leftovers, phases, protection, report, sizes, usage
 from deploy.bench.chain import PARTNER, UNIT, places
 from deploy.bench.flames import Flames
 from deploy.bench.meter import Meter
 from deploy.bench.peers import costs as peers
 from deploy.bench.phases import Ground
 from deploy.partners import Installation, Unacceptable, Wanted, passing
-from deploy.simulation.city import Addresses, City
+from deploy.simulation.city import Addresses, City, Refusal
 from deploy.stack import secrets
 from deploy.stack.plan import from_environment
 from deploy.stack.problem import Problem
@@ -41,6 +45,12 @@ _LIFECYCLES = 400
 """At each size of history."""
 _MESSAGES = 10_000
 """For each bare limit, however few cases there are: processor time is counted in hundredths of a second."""
+_FAULTS = (
+    *(TimeoutError, Problem, Unacceptable, Refusal, OSError, asyncio.IncompleteReadError),
+    *(KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError),
+)
+"""What a run may meet: a service, the broker or the database that is away, or too slow."""
+_LEFT = "cases that are left open are closed by the next run"
 _KEPT = ("peers", "sizes", "protection")
 """What only FULL=1 measures: otherwise the last figures stay."""
 
@@ -59,11 +69,16 @@ async def _bench(options: argparse.Namespace) -> dict[str, Any]:
             def in_force(health: dict[str, Any]) -> bool:
                 return health["partners"]["version"] == version
 
+            def heard(health: dict[str, Any]) -> bool:
+                consumer = health["consumer"]
+                return not consumer["assigned"] or f"{FROM}{PARTNER}" in consumer["lag"]
+
             await phases.until(city, "the partners in force", in_force, "intake", "dispatch")
-            await phases.refuse_leftovers(city)
+            await phases.until(city, "reading what the partner says", heard, "intake", "dispatch")
             await sizes.refuse_unfit(options.database, options.sizes)
             areas = Areas.model_validate_json((options.district / "areas.json").read_bytes()).areas
             ground = Ground(city, partner, options.database, areas, meter, _ERRORS.print, options.timeout)
+            await leftovers.close(ground)
             return await _measure(ground, options)
 
 
@@ -124,7 +139,9 @@ async def _bare(ground: Ground, options: argparse.Namespace, messages: list[byte
 
 
 def main() -> None:
-    """Parses the options and runs. Exit status 1 where cases were lost, a request was refused or time ran out."""
+    """Parses the options and runs. Exit status 1 where cases were lost, a request was refused or time ran out, and 130
+    where it was interrupted.
+    """
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--cases", type=_number(2, int), default=10_000, help="offered at once")
     parser.add_argument("--warm", type=_number(1, int), default=10_000, help="cases beforehand, not measured")
@@ -155,10 +172,15 @@ def main() -> None:
     if options.sizes and not options.full:
         parser.error("--sizes is measured with --full only")
     options.database = options.database or os.environ.get("DATABASE_URL") or _own_database()
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it tries again, as on a topic that is new
     try:
         found = uvloop.run(_bench(options))
-    except (TimeoutError, Problem, Unacceptable, asyncpg.PostgresError, OSError) as fault:
-        _ERRORS.print(f"[red]{fault or 'not all cases were closed in time'}[/red]")
+    except KeyboardInterrupt:
+        _ERRORS.print(f"interrupted: nothing is written, and {_LEFT}", soft_wrap=True)
+        sys.exit(130)
+    except _FAULTS as fault:
+        said = str(fault) or ("not all cases were closed in time" if isinstance(fault, TimeoutError) else repr(fault))
+        _ERRORS.print(f"{said.rstrip('.')}; {_LEFT}", style="red", markup=False)
         sys.exit(1)
     last = json.loads(options.output.read_text()) if options.output.exists() else {}
     summary: dict[str, Any] = {name: last.get(name) for name in _KEPT} | found

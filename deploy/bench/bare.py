@@ -21,6 +21,7 @@ from chassis.kafka.connection import Connection
 from deploy.bench import usage
 from deploy.bench.chain import HEADERS
 from deploy.bench.client import Client
+from deploy.bench.database import SCHEMA, schema
 from deploy.stack import topics
 from deploy.stack.problem import Problem
 
@@ -29,13 +30,12 @@ _BATCH = 500
 _LOOPS = 1_000
 _CALLERS = 32
 _PARTS = ("bench", "kafka", "postgres")
-_TABLE = """
-DROP SCHEMA IF EXISTS bench CASCADE;
-CREATE SCHEMA bench;
-CREATE TABLE bench.rows (stream_id text, version bigint, body bytea, PRIMARY KEY (stream_id, version));
+_TABLE = f"""
+CREATE SCHEMA {SCHEMA};
+CREATE TABLE {SCHEMA}.rows (stream_id text, version bigint, body bytea, PRIMARY KEY (stream_id, version));
 """
 _COLUMNS = ("stream_id", "version", "body")
-_INSERT = "INSERT INTO bench.rows VALUES ($1, 1, $2)"
+_INSERT = f"INSERT INTO {SCHEMA}.rows VALUES ($1, 1, $2)"
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ async def postgres(url: str, messages: Sequence[bytes], measured: Measure) -> di
             part = messages[start : start + _BATCH]
             keys = [f"i{start + n:035d}" for n in range(len(part))]
             await pool.execute(
-                "INSERT INTO bench.rows SELECT * FROM unnest($1::text[], $2::bigint[], $3::bytea[])",
+                f"INSERT INTO {SCHEMA}.rows SELECT * FROM unnest($1::text[], $2::bigint[], $3::bytea[])",
                 keys,
                 [1] * len(part),
                 part,
@@ -150,7 +150,7 @@ async def postgres(url: str, messages: Sequence[bytes], measured: Measure) -> di
         async with pool.acquire() as connection:
             for start in range(0, len(messages), _BATCH):
                 rows = [(f"c{start + n:035d}", 1, raw) for n, raw in enumerate(messages[start : start + _BATCH])]
-                await connection.copy_records_to_table("rows", schema_name="bench", columns=_COLUMNS, records=rows)
+                await connection.copy_records_to_table("rows", schema_name=SCHEMA, columns=_COLUMNS, records=rows)
 
     async def single() -> None:
         for n, raw in enumerate(messages[:_LOOPS]):
@@ -166,12 +166,9 @@ async def postgres(url: str, messages: Sequence[bytes], measured: Measure) -> di
 
 @asynccontextmanager
 async def _table(url: str) -> AsyncIterator[asyncpg.Pool]:
-    async with asyncpg.create_pool(url, min_size=1, max_size=2) as pool:
+    async with schema(url), asyncpg.create_pool(url, min_size=1, max_size=2) as pool:
         await pool.execute(_TABLE)
-        try:
-            yield pool
-        finally:
-            await pool.execute("DROP SCHEMA bench CASCADE")
+        yield pool
 
 
 async def loop(broker: Connection, url: str, messages: Sequence[bytes], measured: Measure) -> Limit:
@@ -196,7 +193,9 @@ async def handler(body: bytes, count: int = 2_000) -> Limit:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = await asyncio.create_subprocess_exec(sys.executable, "-m", "deploy.bench.empty", str(port))
+    server = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "deploy.bench.empty", str(port), start_new_session=True
+    )
     url = f"http://127.0.0.1:{port}"
     try:
         await _answers(url, body)

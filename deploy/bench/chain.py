@@ -98,6 +98,7 @@ class Partner:
         observer = AIOKafkaConsumer(**self._broker.options(), group_id=None, enable_auto_commit=False)
         await producer.start()
         await observer.start()
+        watching: asyncio.Task[None] | None = None
         try:
             written = [TopicPartition(self._from, n) for n in await partitions_of(observer, self._from)]
             await observer.end_offsets(written)  # answered once each has a leader that leads
@@ -109,8 +110,8 @@ class Partner:
             await self._file(producer, rate)
             async with asyncio.timeout(timeout_seconds):
                 await self._done.wait()
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            if watching.done():
+                watching.result()  # raises what ended it
         except TimeoutError:
             missing = sorted(self.timeline.filed.keys() - self.timeline.closed.keys())
             raise TimeoutError(
@@ -118,6 +119,9 @@ class Partner:
                 f" last report, the first {missing[0] if missing else 'none'}"
             ) from None
         finally:
+            if watching is not None:
+                watching.cancel()
+                await asyncio.gather(watching, return_exceptions=True)
             await producer.stop()
             await observer.stop()
         if refused := self.timeline.refused:
@@ -138,6 +142,12 @@ class Partner:
         await asyncio.gather(*sent)
 
     async def _watch(self, observer: AIOKafkaConsumer, producer: AIOKafkaProducer) -> None:
+        try:
+            await self._hear(observer, producer)
+        finally:
+            self._done.set()
+
+    async def _hear(self, observer: AIOKafkaConsumer, producer: AIOKafkaProducer) -> None:
         line = self.timeline
         while True:
             for records in (await observer.getmany(timeout_ms=100, max_records=2000)).values():

@@ -15,7 +15,7 @@ MEANING: Mapping[str, str] = {
     "rate_50_over_loop": "CPU of a case at 50 a second / of a bare loop over its deliveries",
     "rate_100_over_loop": "CPU of a case at 100 a second / of a bare loop over its deliveries",
     "rate_half_over_loop": "CPU of a case at half of the maximum / of a bare loop over its deliveries",
-    "http_32_over_case": "CPU of a report closed over HTTP by 32 callers / of a case at saturation",
+    "http_32_over_case": "CPU of a report closed over HTTP by 32 callers / of a partner's case at once: more records",
     "report_at_size": "CPU of GET /reports/{id} at the largest history / at the smallest",
     "case_at_size": "CPU of GET /cases/{id} of dispatch at the largest history / at the smallest",
     "lifecycle_at_size": "CPU of a lifecycle at the largest history / at the smallest",

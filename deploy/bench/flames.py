@@ -58,7 +58,7 @@ class Flames:
         with self._log(name).open("wb") as log:
             return await asyncio.create_subprocess_exec(
                 program, "record", *options, "--output", str(self._into / f"{name}.svg"),
-                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
+                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
 
     def _log(self, name: str) -> Path:

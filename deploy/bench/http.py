@@ -18,8 +18,11 @@ from contracts.fields import TO, Place
 from deploy.bench.chain import CATEGORY, PARTNER, UNIT, places
 from deploy.bench.client import Client
 from deploy.bench.meter import between
-from deploy.bench.phases import Ground, audited, settled, spread, spreads, times_audited
+from deploy.bench.phases import Course, Ground, audited, measured, settled, spread
 from deploy.simulation.partner import partitions_of
+
+ACCEPTOR = "bench-acceptor"
+"""Who files the reports."""
 
 
 def body(place: Place, n: int) -> dict[str, Any]:
@@ -62,13 +65,14 @@ class Load:
 
     def __init__(self, ground: Ground, reports: int) -> None:
         self._ground = ground
+        self.tell = ground.tell
         self._places = places(ground.areas, reports)
         self.notices = Notices()
         self.filed: dict[str, float] = {}
         self.answered: dict[str, list[float]] = {"file": [], "acknowledge": [], "resolve": []}
         self.retried = 0
         city = ground.city
-        self._acceptor = city.person("bench-acceptor", "acceptor").headers
+        self._acceptor = city.person(ACCEPTOR, "acceptor").headers
         self._unit = city.person("bench-unit", "handling_unit", unit=UNIT).headers
 
     async def file(self, callers: int) -> None:
@@ -103,6 +107,10 @@ class Load:
 
         await self._at_once(callers, "intake", one)
 
+    def at_once(self, callers: int) -> int:
+        """As many of these callers as there are reports for."""
+        return min(callers, len(self._places))
+
     async def _whole(self, intake: Client, dispatch: Client, place: Place, n: int) -> None:
         await self._work(dispatch, await self._file(intake, place, n))
 
@@ -112,7 +120,7 @@ class Load:
                 await one(client)
                 self.retried += client.retried
 
-        calls = [asyncio.create_task(call()) for _ in range(callers)]
+        calls = [asyncio.create_task(call()) for _ in range(self.at_once(callers))]
         try:
             async with asyncio.timeout(self._ground.timeout):
                 await asyncio.gather(*calls)
@@ -129,7 +137,7 @@ class Load:
         case = (await self._timed("file", client, "/reports", body(place, n), self._acceptor))["case_id"]
         self.filed[case] = sent
         if len(self.filed) % 100 == 0:
-            self._ground.tell(f"http: filed {len(self.filed)} / {len(self._places)}")
+            self.tell(f"http: filed {len(self.filed)} / {len(self._places)}")
         return case
 
     async def _work(self, client: Client, case: str) -> None:
@@ -146,26 +154,23 @@ class Load:
 
 async def closed_by(ground: Ground, callers: int, load: Load) -> dict[str, Any]:
     """The figures of that load's reports by that many callers at once. Raises `Problem` and `TimeoutError`."""
-    await settled(ground)
-    async with listening(ground.broker, load.notices):
-        before = await ground.meter.begin()
+    answered_after = 0.0
+
+    async def work() -> Course:
+        nonlocal answered_after
         began = time.monotonic()
         await load.both(callers)
         answered_after = time.monotonic() - began
-        audited_after = await audited(ground, set(load.filed), began)
-        await settled(ground)
-        cost = between(before, await ground.meter.read())
-    at = await times_audited(ground.database, load.filed)
-    reports = len(load.filed)
+        return Course(load.filed, {"assigned": load.notices.assigned})
+
+    async with listening(ground.broker, load.notices):
+        figures = await measured(ground, work)
     return {
-        "callers": callers,
-        "cases": reports,
+        "callers": load.at_once(callers),
         "retried": load.retried,
-        "cases_per_second": reports / audited_after,
         "requests_per_second": sum(map(len, load.answered.values())) / answered_after,
         **{f"{step}_ms": spread([seconds * 1000 for seconds in took]) for step, took in load.answered.items()},
-        **spreads(load.filed, {"assigned": load.notices.assigned, "audited": at}),
-        **cost.per(reports),
+        **figures,
     }
 
 

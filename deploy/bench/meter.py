@@ -8,7 +8,7 @@ when it has been still for that long.
 import asyncio
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,43 +33,41 @@ SELECT schemaname AS schema, relname AS table, n_tup_ins AS inserted, n_tup_upd 
 """
 
 
-@dataclass(frozen=True)
-class Reading:
-    """The counters at one instant. `cpu`: process -> seconds; `rows`: (schema, table) -> counts by kind."""
+_KINDS = ("inserted", "updated", "hot", "deleted")
 
-    at: float
+
+@dataclass(frozen=True)
+class Counters:
+    """As they stood at an instant, or what was added to them from one instant to another."""
+
+    seconds: float
+    """Of the monotonic clock; of a difference, how long it took."""
     cpu: Mapping[str, float]
+    """Process -> seconds of processor time."""
     backends: Mapping[str, float]
     """Of PostgreSQL's time, by whom the process serves."""
     commits: int
     wal_bytes: int
     statements: int | None
     rows: Mapping[tuple[str, str], Mapping[str, int]]
+    """(schema, table) -> rows by kind: inserted, updated, hot (of the updated), deleted."""
     records: int = 0
-    """That all topics have ever taken."""
+    """That all topics have taken."""
     deliveries: int = 0
-    """That the services' groups have ever been given."""
-
-
-@dataclass(frozen=True)
-class Cost:
-    """The difference of two readings."""
-
-    seconds: float
-    cpu: Mapping[str, float]
-    backends: Mapping[str, float]
-    commits: int
-    wal_bytes: int
-    statements: int | None
-    rows: Mapping[str, int] = field(default_factory=dict)
-    """Rows by kind: inserted, updated, hot (of the updated), deleted; and stored, of those inserted into stores."""
-    records: int = 0
-    deliveries: int = 0
+    """That the services' groups have been given."""
 
     @property
     def cpu_seconds(self) -> float:
         """Of all processes."""
         return sum(self.cpu.values())
+
+    @property
+    def rows_by_kind(self) -> dict[str, int]:
+        """Of all tables; and `stored`, of those inserted into stores."""
+        found = {kind: sum(counts[kind] for counts in self.rows.values()) for kind in _KINDS}
+        return found | {
+            "stored": sum(counts["inserted"] for (_, table), counts in self.rows.items() if table in STORES)
+        }
 
     def per(self, cases: int) -> dict[str, Any]:
         """The same for one of so many cases."""
@@ -80,37 +78,33 @@ class Cost:
             "commits_per_case": self.commits / cases,
             "statements_per_case": None if self.statements is None else self.statements / cases,
             "wal_bytes_per_case": self.wal_bytes / cases,
-            "rows_per_case": {kind: count / cases for kind, count in self.rows.items()},
+            "rows_per_case": {kind: count / cases for kind, count in self.rows_by_kind.items()},
             "records_per_case": self.records / cases,
             "deliveries_per_case": self.deliveries / cases,
             "deliveries_per_commit": self.deliveries / self.commits if self.commits else None,
         }
 
 
-def between(before: Reading, after: Reading) -> Cost:
-    """What was spent from one reading to the next; of a process that was not there before, all."""
-    rows = {"inserted": 0, "updated": 0, "hot": 0, "deleted": 0, "stored": 0}
-    for (schema, table), counts in after.rows.items():
-        past = before.rows.get((schema, table), {})
-        for kind, count in counts.items():
-            rows[kind] += count - past.get(kind, 0)
-        if table in STORES:
-            rows["stored"] += counts["inserted"] - past.get("inserted", 0)
+def between(before: Counters, after: Counters) -> Counters:
+    """What was added from one instant to the next; of what was not there before, all."""
     both = after.statements is not None and before.statements is not None
-    return Cost(
-        seconds=after.at - before.at,
-        cpu=_spent(before.cpu, after.cpu),
-        backends=_spent(before.backends, after.backends),
+    return Counters(
+        seconds=after.seconds - before.seconds,
+        cpu=_added(before.cpu, after.cpu),
+        backends=_added(before.backends, after.backends),
         commits=after.commits - before.commits,
         wal_bytes=after.wal_bytes - before.wal_bytes,
         statements=(after.statements or 0) - (before.statements or 0) if both else None,
-        rows=rows,
+        rows={
+            table: {kind: count - before.rows.get(table, {}).get(kind, 0) for kind, count in counts.items()}
+            for table, counts in after.rows.items()
+        },
         records=after.records - before.records,
         deliveries=after.deliveries - before.deliveries,
     )
 
 
-def _spent(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
+def _added(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
     return {name: value - before.get(name, 0.0) for name, value in after.items()}
 
 
@@ -142,12 +136,12 @@ class Meter:
         """Waits until PostgreSQL's sessions have reported what they did."""
         await asyncio.sleep(_STILL_SECONDS)
 
-    async def begin(self) -> Reading:
+    async def begin(self) -> Counters:
         """The counters before work: processor time is read last, so that reading the others is no part of it."""
         found = await self.read()
-        return replace(found, cpu=self.cpu(), backends=self._backends(), at=time.monotonic())
+        return replace(found, cpu=self.cpu(), backends=self._backends(), seconds=time.monotonic())
 
-    async def read(self) -> Reading:
+    async def read(self) -> Counters:
         """The counters after work: processor time is read first."""
         cpu, backends, at = self.cpu(), self._backends(), time.monotonic()
         groups = [await self._admin.list_consumer_group_offsets(self._prefix + name) for name in SERVICES]
@@ -158,17 +152,14 @@ class Meter:
             by_topic[partition.topic] = by_topic.get(partition.topic, 0) + end
         read = [{partition.topic for partition in group} for group in groups]
         rows = await self._connection.fetch(_ROWS)
-        return Reading(
-            at=at,
+        return Counters(
+            seconds=at,
             cpu=cpu,
             backends=backends,
             commits=await self._connection.fetchval(_COMMITS),
             wal_bytes=int(await self._connection.fetchval(_WAL)),
             statements=await self._connection.fetchval(_STATEMENTS) if self._counts_statements else None,
-            rows={
-                (row["schema"], row["table"]): {kind: row[kind] for kind in ("inserted", "updated", "hot", "deleted")}
-                for row in rows
-            },
+            rows={(row["schema"], row["table"]): {kind: row[kind] for kind in _KINDS} for row in rows},
             records=sum(by_topic.values()),
             deliveries=sum(by_topic.get(topic, 0) for topics in read for topic in topics),
         )

@@ -9,6 +9,7 @@ nothing. The services may run meanwhile; nothing of the schema is changed.
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import count
@@ -20,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 
 from contracts.status import SERVICES
 from deploy.bench.chain import CATEGORY
+from deploy.bench.database import connected
 from deploy.bench.moving import HEADER, TRAILER, Destination, Row, Table, Template, rows_of
 from deploy.stack.problem import Problem
 
@@ -85,11 +87,8 @@ async def _number(connection: asyncpg.Connection, query: str) -> int:
 
 async def present(database: str) -> int:
     """How many cases there are. `database` is an administrator's URL."""
-    connection = await asyncpg.connect(database)
-    try:
+    async with connected(database) as connection:
         return await _number(connection, _PRESENT)
-    finally:
-        await connection.close()
 
 
 async def refuse_others(connection: asyncpg.Connection) -> None:
@@ -181,7 +180,9 @@ async def _loaded(
     numbers = count()
     for first in range(0, cases, _CHUNK):
         chosen = [found[next(numbers) % len(found)] for _ in range(min(_CHUNK, cases - first))]
-        async with connections["audit"].transaction():
+        async with AsyncExitStack() as transactions:  # who interrupts it finds whole cases
+            for connection in connections.values():
+                await transactions.enter_async_context(connection.transaction())
             await connections["audit"].execute(_LOCK)  # nobody else gives indexes until the commit
             index = await _number(connections["audit"], _SIZE)
             rows: dict[tuple[str, str], list[bytes]] = {}

@@ -2,21 +2,24 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import quantiles
 from typing import Any
 
-import asyncpg
-
 from chassis.kafka.connection import Connection
 from contracts.reference import Area
-from deploy.bench.chain import CATEGORY, Partner, Timeline, places
+from deploy.bench.chain import Partner, Timeline, places
+from deploy.bench.database import connected
 from deploy.bench.meter import Meter, between
 from deploy.simulation.city import City
 from deploy.stack.problem import Problem
 
 Tell = Callable[[str], None]
+_BEHIND = 0.1
+"""Of the time in which cases are offered,"""
+_LAST_SECONDS = 1.0
+"""and beside it for the last ones: so much later may they be closed by a stack that keeps up."""
 _AUDITED = """
 SELECT case_id, extract(epoch FROM min(stored_at))::float8 AS at
   FROM audit.log WHERE case_id = ANY($1) AND type LIKE 'casegrid.Evaluated.%' GROUP BY case_id
@@ -36,27 +39,59 @@ class Ground:
     timeout: float
 
 
-async def offer(ground: Ground, name: str, cases: int, rate: float | None) -> tuple[dict[str, Any], list[bytes]]:
-    """The figures of a phase, and the reports as they were sent. Raises `TimeoutError` and `Problem`."""
+@dataclass(frozen=True)
+class Course:
+    """When each case of a phase was filed, and by name of what came later when that came; by the monotonic clock."""
+
+    filed: Mapping[str, float]
+    later: Mapping[str, Mapping[str, float]]
+
+
+async def measured(ground: Ground, work: Callable[[], Awaitable[Course]]) -> dict[str, Any]:
+    """The figures of cases that the work files and has closed, until all is at rest again. Raises `TimeoutError`."""
     await settled(ground)
     before = await ground.meter.begin()
     began = time.monotonic()
-    partner = Partner(ground.broker, places(ground.areas, cases), _progress(name, cases, ground.tell))
-    line = await partner.run(rate=rate, timeout_seconds=ground.timeout)
-    closed_after = time.monotonic() - began
-    audited_after = await audited(ground, set(line.filed), began)
+    course = await work()
+    audited_after = await audited(ground, set(course.filed), began)
     await settled(ground)
     cost = between(before, await ground.meter.read())
-    at = await times_audited(ground.database, line.filed)
+    at = await times_audited(ground.database, course.filed)
+    cases = len(course.filed)
     return {
         "cases": cases,
-        "offered_per_second": rate,
-        "closed_seconds": closed_after,
         "audited_seconds": audited_after,
         "cases_per_second": cases / audited_after,
-        **spreads(line.filed, {"assigned": line.assigned, "closed": line.closed, "audited": at}),
+        **spreads(course.filed, {**course.later, "audited": at}),
         **cost.per(cases),
-    }, line.messages
+    }
+
+
+async def offer(ground: Ground, name: str, cases: int, rate: float | None) -> tuple[dict[str, Any], list[bytes]]:
+    """The figures of a phase, and the reports as they were sent. Raises `TimeoutError` and `Problem`."""
+    partner = Partner(ground.broker, places(ground.areas, cases), _progress(name, cases, ground.tell))
+    closed_after = 0.0
+
+    async def work() -> Course:
+        nonlocal closed_after
+        began = time.monotonic()
+        line = await partner.run(rate=rate, timeout_seconds=ground.timeout)
+        closed_after = time.monotonic() - began
+        return Course(line.filed, {"assigned": line.assigned, "closed": line.closed})
+
+    figures = await measured(ground, work)
+    kept_up = kept_pace(cases, rate, closed_after)
+    return {
+        "offered_per_second": rate,
+        "kept_up": kept_up,
+        "closed_seconds": closed_after,
+        **figures,
+    }, partner.timeline.messages
+
+
+def kept_pace(cases: int, rate: float | None, seconds: float) -> bool:
+    """Whether so many cases, offered at that rate, were closed about as fast as they came."""
+    return rate is None or seconds <= cases / rate * (1 + _BEHIND) + _LAST_SECONDS
 
 
 def spreads(filed: Mapping[str, float], ends: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
@@ -106,23 +141,9 @@ async def audited(ground: Ground, cases: set[str], began: float) -> float:
 async def times_audited(database: str, filed: Mapping[str, float]) -> dict[str, float]:
     """When audit stored each case's verdict, by the monotonic clock of this process."""
     offset = time.time() - time.monotonic()
-    connection = await asyncpg.connect(database)
-    try:
+    async with connected(database) as connection:
         rows = await connection.fetch(_AUDITED, list(filed))
-    finally:
-        await connection.close()
     return {row["case_id"]: row["at"] - offset for row in rows}
-
-
-async def refuse_leftovers(city: City) -> None:
-    """Raises `Problem` where cases of an interrupted run are open: a report at the same place becomes part of one."""
-    shown = await city.person("bench", "auditor").get("audit", "/summary")
-    left = sum(one["open"] for one in shown["by_category"] if one["category"] == CATEGORY)
-    if left:
-        raise Problem(
-            f"{left} open cases of the category {CATEGORY} are left, most likely by a run that was interrupted. New"
-            " reports at the same places would become part of them: `make reset` drops them, and all other data"
-        )
 
 
 def _progress(name: str, cases: int, tell: Tell) -> Callable[[Timeline], None]:

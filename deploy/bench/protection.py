@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-import asyncpg
 from aiokafka import AIOKafkaProducer
 
 from chassis.clock import wall_clock
@@ -36,10 +35,9 @@ from contracts.roles import Role
 from contracts.wire import identity
 from deploy.bench import bare, usage
 from deploy.bench.chain import PARTNER
+from deploy.bench.database import SCHEMA, schema
 from deploy.stack import token
 
-NAME = "bench"
-"""The schema, the role and the service of the measurement."""
 _OWN_RECORDS = 13
 """Of the benchmark's case, those that services publish: six facts, and seven notices to the partner."""
 _SECONDS = 60.0
@@ -62,7 +60,7 @@ class Cost:
 
 async def costs(broker: Connection, database: str, reports: Sequence[bytes], token_key: str) -> list[Cost]:
     """`broker` and `database` are reached as administrators; `reports` are as partner `bench` sent them."""
-    mine, theirs = service_source(NAME).encode(), partner_source(PARTNER).encode()
+    mine, theirs = service_source(SCHEMA).encode(), partner_source(PARTNER).encode()
     facts = [raw.replace(b'"%s"' % theirs, b'"%s"' % mine, 1) for raw in reports]
     async with _schema(database) as store, bare.topic(broker) as topic:
         judged = await _judged(broker, store, topic, facts)
@@ -80,26 +78,14 @@ async def costs(broker: Connection, database: str, reports: Sequence[bytes], tok
 async def _schema(url: str) -> AsyncIterator[Database]:
     """The tables of a service, in a schema that is gone afterwards; one connection to it."""
     migrations = [*read("every", EVERY), *read("store", STORE)]
-    await drop(url)
-    await migrate(url, NAME, None, migrations)
-    store = Database(url, NAME, size=1, migrations=migrations)
-    try:
-        await store.open()
-        yield store
-    finally:
-        await store.close()
-        await drop(url)
-
-
-async def drop(url: str) -> None:
-    """Drops the schema and the role."""
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(f"DROP SCHEMA IF EXISTS {NAME} CASCADE")
-        if await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", NAME):
-            await connection.execute(f"DROP OWNED BY {NAME}; DROP ROLE {NAME}")
-    finally:
-        await connection.close()
+    async with schema(url):
+        await migrate(url, SCHEMA, None, migrations)
+        store = Database(url, SCHEMA, size=1, migrations=migrations)
+        try:
+            await store.open()
+            yield store
+        finally:
+            await store.close()
 
 
 async def _judged(broker: Connection, store: Database, topic: str, facts: Sequence[bytes]) -> Cost:
@@ -116,11 +102,11 @@ async def _judged(broker: Connection, store: Database, topic: str, facts: Sequen
         facts,
     )
     await store.fetch("ANALYZE events")
-    judge = Judge(Model(NAME, (), _SILENT, ()), store, wall_clock, Cache())
+    judge = Judge(Model(SCHEMA, (), _SILENT, ()), store, wall_clock, Cache())
     follower = _Counted(judge, len(facts))
 
     async def follow() -> None:
-        tail = asyncio.create_task(Tail(Reading(broker, "", 0), NAME, lambda: [topic], follower, lambda: True).run())
+        tail = asyncio.create_task(Tail(Reading(broker, "", 0), SCHEMA, lambda: [topic], follower, lambda: True).run())
         try:
             async with asyncio.timeout(_SECONDS):
                 await follower.done.wait()

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import asyncpg
-
 from deploy.bench.chain import UNIT
 from deploy.bench.client import Client
+from deploy.bench.database import connected
 from deploy.bench.meter import between
 from deploy.bench.phases import Ground, settled, spread
 
@@ -61,11 +60,8 @@ async def costs(ground: Ground) -> list[dict[str, Any]]:
 
 
 async def _ones(database: str, most: int) -> list[Mapping[str, str]]:
-    connection = await asyncpg.connect(database)
-    try:
+    async with connected(database) as connection:
         return [{"case": row["case_id"], "area": row["area"]} for row in await connection.fetch(_ONES, most)]
-    finally:
-        await connection.close()
 
 
 async def _idle(ground: Ground) -> Mapping[str, tuple[float, float]]:

@@ -10,7 +10,9 @@ from deploy.bench.figures import MEANING, change
 
 _COLUMNS = (
     "phase",
+    "offered/s",
     "cases/s",
+    "records",
     "CPU ms",
     "to assigned",
     "to closed",
@@ -20,6 +22,9 @@ _COLUMNS = (
     "rows",
     "given/commit",
 )
+_NOT_KEPT_UP = "!"
+_SERVED = {"ended": "sessions and autovacuum workers that ended meanwhile"}
+"""Of PostgreSQL's processes, where the name says too little."""
 
 
 def show(console: Console, found: Mapping[str, Any], before: Mapping[str, float]) -> None:
@@ -51,12 +56,14 @@ def phase_table(found: Mapping[str, Any]) -> Table:
     """Per case, and milliseconds as p50 / p95 / p99."""
     phases = {"at once": found["saturation"]}
     phases |= {f"{name} / s" if name.isdigit() else name: one for name, one in found["rates"].items()}
-    phases |= {f"http, {name}": one for name, one in found["http"].items() if "cases" in one}
+    phases |= {f"http, {one['callers']} callers": one for one in found["http"].values() if "cases" in one}
     table = _table(f"per case, everything on {found['cores']} cores", *_COLUMNS)
     for name, one in phases.items():
         table.add_row(
             name,
+            _offered(one),
             f"{one['cases_per_second']:.0f}",
+            f"{one['records_per_case']:.0f}",
             f"{one['cpu_us_per_case'] / 1000:.1f}",
             *(_spread(one.get(f"filed_to_{end}_ms")) for end in ("assigned", "closed", "audited")),
             f"{one['commits_per_case']:.1f}",
@@ -64,7 +71,16 @@ def phase_table(found: Mapping[str, Any]) -> Table:
             f"{sum(one['rows_per_case'][kind] for kind in ('inserted', 'updated', 'deleted')):.0f}",
             f"{one['deliveries_per_commit'] or 0:.1f}",
         )
+    table.caption = (
+        "A partner's case has more records than one closed over HTTP: what the partner says, and each answer to it."
+        f"\n{_NOT_KEPT_UP}: the stack did not keep up with what was offered."
+    )
     return table
+
+
+def _offered(phase: Mapping[str, Any]) -> str:
+    rate = phase.get("offered_per_second")
+    return "" if rate is None else f"{rate:.0f}" + ("" if phase["kept_up"] else f" {_NOT_KEPT_UP}")
 
 
 def bare_table(bare: Mapping[str, float]) -> Table:
@@ -82,7 +98,7 @@ def process_table(found: Mapping[str, Any]) -> Table:
         table.add_row(name, f"{one['cpu_us_per_case']:.0f}", f"{one['memory_mib']:.0f}")
     for name, value in sorted(found["saturation"]["postgres_us_per_case"].items(), key=lambda item: -item[1]):
         if value >= 1:
-            table.add_row(f"  postgres for {name}", f"{value:.0f}", "")
+            table.add_row(f"  postgres: {_SERVED.get(name, name)}", f"{value:.0f}", "")
     return table
 
 
@@ -158,7 +174,7 @@ def _spread(found: Mapping[str, float] | None) -> str:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", caption_justify="left")
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left")
     return table

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 from rich.console import Console
 
 from contracts.status import SERVICES
 from deploy.bench import lifecycle, past, reads, spike
+from deploy.bench.database import connected
 from deploy.bench.phases import Ground, settled
 from deploy.stack.problem import Problem
 
@@ -53,11 +53,8 @@ def plan(wanted: Sequence[int], present: int) -> Iterator[Step]:
 async def refuse_unfit(database: str, wanted: Sequence[int]) -> None:
     """Raises `Problem` where these sizes cannot be loaded: cases of others are there, or the disk is too small."""
     if wanted:
-        connection = await asyncpg.connect(database)
-        try:
+        async with connected(database) as connection:
             await past.refuse_others(connection)
-        finally:
-            await connection.close()
         past.refuse_without_room(Path.cwd(), sum(step.more for step in plan(wanted, await past.present(database))))
 
 
@@ -100,16 +97,19 @@ async def _rebuilt(service: str, cases: int, console: Console) -> float:
     console.print(f"rebuilding what {service} derives")
     began = time.monotonic()
     command = (sys.executable, "-m", "deploy.stack", "rebuild", service)
-    running = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    said = (await running.communicate())[0].decode()
+    running = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, start_new_session=True)
+    try:
+        said = (await running.communicate())[0].decode()
+    finally:
+        if running.returncode is None:
+            running.terminate()
+            await running.wait()
     if running.returncode != 0 or any(not line.endswith(" equal") for line in said.splitlines()):
         raise Problem(f"the tables of {service} are not what its events say: {said}")
     return cases / (time.monotonic() - began)
 
 
 async def _bytes(database: str) -> int:
-    connection = await asyncpg.connect(database)
-    try:
-        return await connection.fetchval("SELECT pg_database_size(current_database())")
-    finally:
-        await connection.close()
+    async with connected(database) as connection:
+        found: int | None = await connection.fetchval("SELECT pg_database_size(current_database())")
+    return found or 0

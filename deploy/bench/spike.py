@@ -12,10 +12,9 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import asyncpg
-
 from contracts.fields import Place
 from deploy.bench.client import Client
+from deploy.bench.database import connected
 from deploy.bench.http import listening
 from deploy.bench.lifecycle import Lifecycles
 from deploy.bench.phases import Ground, settled, spread
@@ -32,6 +31,9 @@ _SOON_SECONDS = 1.0
 """Or below this."""
 _PATIENCE = 1.5
 """Times as long as the stack should need for all that is offered."""
+_FINISHERS = 16
+_FINISH_SECONDS = 10.0
+"""For what a case lacks that met an error."""
 _CLOSED = "SELECT case_id FROM audit.cases WHERE case_id = ANY($1) AND status = 'closed'"
 _FAULTS = (Problem, OSError, asyncio.IncompleteReadError)
 
@@ -42,6 +44,7 @@ class Spike(Lifecycles):
     def __init__(self, ground: Ground, offered: int) -> None:
         """There are places for as many lifecycles of steady callers."""
         super().__init__(ground, 2 * offered)
+        self.tell = lambda _: None  # `_until` tells how far it is
         self.offered, self.steady = self._places[:offered], self._places[offered:]
         self.answers: list[tuple[float, float]] = []
         """(when, after how many seconds) of each answer that was not put off."""
@@ -73,12 +76,17 @@ class Spike(Lifecycles):
 
     async def finish(self, cases: Collection[str]) -> None:
         """Works off the cases of lifecycles that met an error."""
-        async with Client(self._ground.city.urls["dispatch"]) as dispatch:
-            for case in cases:
-                try:
-                    await asyncio.wait_for(self._work(dispatch, case), 10)
-                except (*_FAULTS, TimeoutError):
-                    continue  # it is resolved already, or counts as lost
+        work = iter(cases)
+
+        async def one() -> None:
+            async with Client(self._ground.city.urls["dispatch"]) as dispatch:
+                for case in work:
+                    try:
+                        await asyncio.wait_for(self._work(dispatch, case), _FINISH_SECONDS)
+                    except (*_FAULTS, TimeoutError):
+                        continue  # it is resolved already, or counts as lost
+
+        await asyncio.gather(*(one() for _ in range(_FINISHERS)))
 
     async def _alone(self, place: Place, n: int) -> None:
         urls = self._ground.city.urls
@@ -172,15 +180,16 @@ async def _until(ground: Ground, load: Spike, then: float) -> None:
 
 async def _lost(ground: Ground, load: Spike) -> int:
     """How many of the reports that were answered with 201 audit never shows as closed."""
-    connection = await asyncpg.connect(ground.database)
-    try:
-        deadline = time.monotonic() + ground.timeout
+    async with connected(ground.database) as connection:
         left = set(load.filed)
-        while left and time.monotonic() < deadline:
-            left -= {row["case_id"] for row in await connection.fetch(_CLOSED, list(left))}
-            if load.errors:
-                await load.finish(left)
-            await asyncio.sleep(1)
+        try:
+            async with asyncio.timeout(ground.timeout):
+                while left:
+                    left -= {row["case_id"] for row in await connection.fetch(_CLOSED, list(left))}
+                    ground.tell(f"spike: {len(left)} of {len(load.filed)} reports are not closed yet")
+                    if load.errors:
+                        await load.finish(left)
+                    await asyncio.sleep(1)
+        except TimeoutError:
+            pass
         return len(left)
-    finally:
-        await connection.close()

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import orjson
 
 from chassis.engine.decider import Unknown
-from chassis.store.conditions import Conditions
+from chassis.store.conditions import Conditions, once
 from chassis.store.database import Database
 from chassis.web.paging import PageQuery, page, position
 from contracts.dispatch import GIVEN_BACK, Outcome
@@ -196,13 +196,14 @@ _OTHERS = "(open OR had)"
 
 async def _fetch(database: Database, wanted: _Wanted, limit: int | None = None) -> list[Any]:
     """The rows with the earliest deadlines."""
-    order = "ORDER BY due_at, assignment_id" + (f" LIMIT {limit:d}" if limit is not None else "")
+    order = "due_at, assignment_id"
+    by = f"ORDER BY {order}" + (f" LIMIT {limit:d}" if limit is not None else "")
     parts = [
-        f"(SELECT due_at, assignment_id, yellow_at, red_at, item FROM assignments WHERE {where} AND {each} {order})"
+        f"SELECT due_at, assignment_id, yellow_at, red_at, item FROM assignments WHERE {where} AND {each} {by}"
         for where in wanted.alternatives
         for each in wanted.branches()
     ]
-    return await database.fetch(f"SELECT * FROM ({' UNION ALL '.join(parts)}) found {order}", *wanted.arguments)
+    return await database.fetch(f"{once(parts, order)} {by}", *wanted.arguments)
 
 
 async def _page(database: Database, wanted: _Wanted, query: PageQuery, now: datetime) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def own_cases(wanted: Conditions, scope: Scope) -> str | None:
     given, had = (f"SELECT case_id FROM assignments WHERE {which} = ANY({units}::text[])" for which in _HELD)
     works = f"{had} AND (outcome = ANY({wanted.place(GIVEN_BACK)}::text[])) IS NOT TRUE"
     plain = wanted.not_sensitive(scope)
-    return f"(case_id IN ({given} UNION ALL {had}) AND ({plain} OR case_id IN ({works})))"
+    return f"(case_id = ANY(ARRAY({given} UNION ALL {had})) AND ({plain} OR case_id IN ({works})))"
 
 
 _HELD = ("given_to", "unit")

@@ -1,7 +1,7 @@
 """A process works on so many requests at once, and lets the others come back as fast as it can keep up with."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 import asyncpg
@@ -19,8 +19,22 @@ class Busy:
 
     def __init__(self, most: int) -> None:
         self.now = 100.0
-        self.limit = ConcurrencyLimit(most, lambda: self.now)
+        self._later: list[tuple[float, Callable[[], None]]] = []
+        self.limit = ConcurrencyLimit(most, lambda: self.now, lambda seconds, work: self._call(seconds, work))
         self.inside = [self._enter() for _ in range(most)]
+
+    def _call(self, seconds: float, work: Callable[[], None]) -> None:
+        self._later.append((self.now + seconds, work))
+
+    def passes(self, seconds: float) -> None:
+        """Time, with what was to be done in it."""
+        until = self.now + seconds
+        while due := [one for one in self._later if one[0] <= until]:
+            first = min(due, key=lambda one: one[0])
+            self._later.remove(first)
+            self.now = first[0]
+            first[1]()
+        self.now = until
 
     def _enter(self) -> tuple[ExitStack, Slot]:
         stack = ExitStack()
@@ -70,7 +84,7 @@ def test_a_surge_that_lasts_is_spread_over_seconds_and_forgotten_when_it_is_over
     assert busy.refused(1)[0] <= 1.1
 
 
-def test_a_slot_is_free_again_when_the_work_has_ended_failed_or_given_it_up() -> None:
+async def test_a_slot_is_free_again_when_the_work_has_ended_failed_or_given_it_up() -> None:
     busy = Busy(1)
     busy.answer(1, 0.1)
     limit = ConcurrencyLimit(1)
@@ -82,6 +96,39 @@ def test_a_slot_is_free_again_when_the_work_has_ended_failed_or_given_it_up() ->
             pass
     with limit.slot(), pytest.raises(Overloaded), limit.slot():
         pass
+
+
+def test_the_log_says_when_requests_begin_to_be_refused_and_in_the_end_how_many_were(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    busy = Busy(2)
+    assert busy.limit.health() == {"at_once": 2, "most": 2, "refused": 0}
+    busy.refused(1)
+    assert [record.getMessage() for record in caplog.records] == [
+        "2 requests are being worked on, the most at once; refused so far: 1"
+    ]
+    for _ in range(3):
+        busy.passes(10)
+        busy.refused(4)
+    caplog.clear()
+    busy.passes(19)
+    assert caplog.records
+    assert all("most at once; refused so far: 13" in record.getMessage() for record in caplog.records), (
+        "some may come again"
+    )
+    busy.passes(11)
+    last = caplog.records[-1]
+    assert (last.levelname, last.getMessage()) == (
+        "INFO",
+        "requests are no longer refused; there were 13 within 30 seconds",
+    )
+    caplog.clear()
+    busy.passes(3600)
+    assert not caplog.records
+    busy.refused(1)
+    assert "refused so far: 1" in caplog.records[-1].getMessage(), "another surge counts from its own beginning"
+    assert busy.limit.health()["refused"] == 14, "and the process counts all"
 
 
 async def test_one_request_more_is_answered_with_503_at_once_and_health_as_ever(tally_database: str) -> None:
@@ -101,9 +148,16 @@ async def test_one_request_more_is_answered_with_503_at_once_and_health_as_ever(
                 await eventually(lambda: other.fetchval(waiting), what="a command that waits for the table")
                 answer = await tally.client.post(path, json={"text": "more"}, headers=headers)
                 assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
-                assert answer.json()["cause"] == "as many requests are being worked on as this process can take"
+                assert answer.json() == {
+                    "type": "urn:casegrid:rule:requests.at_once",
+                    "title": "Busy",
+                    "status": 503,
+                    "detail": "this process works on as many requests as it may at once; ask again later",
+                    "rule": "requests.at_once",
+                }
                 assert int(answer.headers["retry-after"]) >= 1
-                assert (await tally.client.get("/health")).status_code == 200
+                health = await tally.client.get("/health", headers=token("chen", "administrator"))
+                assert health.json()["requests"] == {"at_once": 2, "most": 2, "refused": 1}
         finally:
             await other.close()
         assert [one.status_code for one in await asyncio.gather(*noting)] == [201, 201]

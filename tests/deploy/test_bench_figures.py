@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from deploy.bench import chart, figures, history, phases, report
-from deploy.bench.meter import Reading, between
+from deploy.bench.meter import Counters, between
 from deploy.bench.usage import served
 
 BARE = {
@@ -40,7 +40,7 @@ PHASE = {
 }
 
 
-def reading(at: float, **changed: object) -> Reading:
+def reading(at: float, **changed: object) -> Counters:
     values = {
         "cpu": {"kafka": at},
         "backends": {},
@@ -49,7 +49,7 @@ def reading(at: float, **changed: object) -> Reading:
         "statements": None,
         "rows": {},
     }
-    return Reading(at=at, **{**values, **changed})  # pyright: ignore[reportArgumentType]
+    return Counters(seconds=at, **{**values, **changed})  # pyright: ignore[reportArgumentType]
 
 
 def test_what_was_spent_lies_between_two_readings_and_counts_by_case() -> None:
@@ -58,7 +58,7 @@ def test_what_was_spent_lies_between_two_readings_and_counts_by_case() -> None:
     after = reading(3, rows={("audit", "log"): one, ("audit", "cases"): one}, records=25, deliveries=47)
     cost = between(before, after)
     assert (cost.seconds, cost.cpu_seconds, cost.commits, cost.statements) == (2, 2, 2, None)
-    assert cost.rows == {"inserted": 50, "updated": 100, "hot": 50, "deleted": 0, "stored": 20}, "all, and of the log"
+    assert cost.rows_by_kind == {"inserted": 50, "updated": 100, "hot": 50, "deleted": 0, "stored": 20}
     a_case = cost.per(20)
     assert a_case["cpu_us_per_case"] == 100_000
     assert (a_case["records_per_case"], a_case["deliveries_per_case"], a_case["deliveries_per_commit"]) == (1, 2, 20)
@@ -111,8 +111,11 @@ def summary() -> dict[str, object]:
         "cpu_us_per_case": 8_000.4,
         "ratios": {"case_over_loop": 0.4, "post_over_empty_handler": 13.0},
         "saturation": PHASE,
-        "rates": {"10": PHASE},
-        "http": {"32": PHASE, "filing": {"service_us": 1.0}},
+        "rates": {
+            "10": {**PHASE, "offered_per_second": 10.0, "kept_up": True},
+            "half": {**PHASE, "offered_per_second": 125.0, "kept_up": False},
+        },
+        "http": {"32": {**PHASE, "callers": 2, "records_per_case": 9.0}, "filing": {"service_us": 1.0}},
         "bare": BARE,
         "processes": {"kafka": {"cpu_us_per_case": 380.0, "memory_mib": 300.0}},
     }
@@ -127,6 +130,25 @@ def test_ratios_are_printed_first_beside_those_of_the_last_kept_run() -> None:
     assert "0.40" in line
     assert "0.80" in line
     assert "-50%" in line
+
+
+def test_a_phase_says_what_was_offered_whether_the_stack_kept_up_and_how_many_records_a_case_has() -> None:
+    console = Console(record=True, width=160)
+    report.show(console, {**summary(), "saturation": {**PHASE, "postgres_us_per_case": {"ended": 50.0}}}, {})
+    said = console.export_text()
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in said.splitlines()]
+    phases_of = {row[0]: row[1:4] for row in rows if len(row) == 12}
+    assert phases_of["10 / s"] == ["10", "250", "16"]
+    assert phases_of["half"] == ["125 !", "250", "16"]
+    assert phases_of["http, 2 callers"] == ["", "250", "9"], "as many as there were, not as were wanted"
+    assert "!: the stack did not keep up with what was offered" in said
+    assert "postgres: sessions and autovacuum workers that ended meanwhile" in said
+
+
+def test_a_stack_keeps_up_where_the_last_case_is_closed_soon_after_it_was_filed() -> None:
+    assert phases.kept_pace(100, 10.0, 11.0)
+    assert not phases.kept_pace(100, 10.0, 13.0)
+    assert phases.kept_pace(100, None, 1_000.0), "all at once is no rate"
 
 
 def test_a_kept_run_is_compared_with_the_one_before_it(tmp_path: Path) -> None:

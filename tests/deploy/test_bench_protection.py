@@ -8,7 +8,7 @@ import asyncpg
 from chassis.ids import uuid7
 from chassis.kafka.connection import Connection
 from contracts.fields import Place, Point
-from deploy.bench import protection
+from deploy.bench import database, protection
 from deploy.bench.chain import PARTNER, report
 from deploy.simulation.partner import request
 from tests.support.infrastructure import Database, execute
@@ -27,7 +27,7 @@ PARTS = {
 
 
 async def test_each_part_of_protection_is_measured_and_nothing_is_left(kafka: str, empty_database: Database) -> None:
-    left = f'CREATE ROLE "{protection.NAME}"; CREATE SCHEMA "{protection.NAME}" CREATE TABLE events (one text)'
+    left = f'CREATE ROLE "{database.SCHEMA}"; CREATE SCHEMA "{database.SCHEMA}" CREATE TABLE events (one text)'
     await execute(empty_database.admin_url, left)  # as a measurement that was killed leaves it
     broker, key = Connection(kafka), secrets.token_urlsafe(32)
     found = {cost.what: cost for cost in await protection.costs(broker, empty_database.admin_url, REPORTS, key)}
@@ -36,6 +36,6 @@ async def test_each_part_of_protection_is_measured_and_nothing_is_left(kafka: st
     new, seen = (found[f"a request's token, seen {when}"] for when in ("for the first time", "before"))
     assert new.service_us > 3 * seen.service_us, "a signature is verified once"
     connection = await asyncpg.connect(empty_database.admin_url)
-    assert not await connection.fetchval("SELECT count(*) FROM pg_roles WHERE rolname = $1", protection.NAME)
-    assert await connection.fetchval("SELECT to_regnamespace($1) IS NULL", protection.NAME)
+    assert not await connection.fetchval("SELECT count(*) FROM pg_roles WHERE rolname = $1", database.SCHEMA)
+    assert await connection.fetchval("SELECT to_regnamespace($1) IS NULL", database.SCHEMA)
     await connection.close()

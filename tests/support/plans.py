@@ -121,6 +121,29 @@ class Statements:
         await connection.close()
         return found
 
+    def forget(self) -> None:
+        """What was sent so far is asked for no more."""
+        self._sent.clear()
+
+    async def rows_read(self, database: Database, schema: str) -> int:
+        """How many rows of growing tables the worst of the queries reads, with those that it leaves out."""
+        connection = await asyncpg.connect(database.admin_url, server_settings={"search_path": schema})
+        await connection.execute("SET random_page_cost = 1.1")  # as deploy/postgres/postgresql.conf
+        growing = {*await _tables(connection, schema)} - BOUNDED
+        most = 0
+        for (_, query, _), (_, arguments) in [*self._sent.items()]:
+            if query.split(None, 1)[0] not in ("SELECT", "WITH") or ";" in query:
+                continue
+            found = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}", *arguments)
+            read = [
+                (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+                for node in _nodes(json.loads(found)[0]["Plan"])
+                if node.get("Relation Name") in growing
+            ]
+            most = max(most, sum(read))
+        await connection.close()
+        return most
+
 
 async def _tables(connection: asyncpg.Connection, schema: str) -> list[str]:
     rows = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = $1", schema)

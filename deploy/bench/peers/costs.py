@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import asyncpg
-
 from chassis.ids import uuid7
 from chassis.store.migrations import migrate
 from contracts.fields import Place
@@ -18,6 +16,7 @@ from contracts.intake import NewReport
 from contracts.wire import Circumstances, build, parse
 from deploy.bench import environment
 from deploy.bench.chain import PARTNER
+from deploy.bench.database import SCHEMA, connected
 from deploy.bench.peers import ours
 from deploy.bench.peers.ours import FROM
 from deploy.bench.peers.turn import RATE, Message, Servers, Service, Spent, turn
@@ -25,9 +24,9 @@ from deploy.stack.problem import Problem
 from deploy.stack.process import ROOT
 
 LOCK = Path(__file__).with_name("requirements.lock")
-_TABLES = """
-CREATE SCHEMA bench;
-CREATE TABLE bench.reports (event_id uuid PRIMARY KEY, case_id text NOT NULL, body bytea NOT NULL);
+_TABLES = f"""
+CREATE SCHEMA {SCHEMA};
+CREATE TABLE {SCHEMA}.reports (event_id uuid PRIMARY KEY, case_id text NOT NULL, body bytea NOT NULL);
 """
 
 
@@ -95,11 +94,8 @@ def services(peers: Path) -> list[Service]:
     with_outbox = module(peers, "outbox_service")
 
     async def tables(url: str, _: Mapping[str, str]) -> None:
-        connection = await asyncpg.connect(url)
-        try:
+        async with connected(url) as connection:
             await connection.execute(_TABLES)
-        finally:
-            await connection.close()
 
     async def outbox(url: str, given: Mapping[str, str]) -> None:
         await tables(url, given)

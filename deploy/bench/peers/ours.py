@@ -22,8 +22,9 @@ from chassis.web.application import Routes
 from contracts.intake import NewReport
 from contracts.progress import Verified
 from contracts.reading import Knows
+from deploy.bench.database import SCHEMA
 
-NAME = "bench"
+NAME = SCHEMA
 FROM, TO = "ReportFiled", "Progressed"
 """Topics, under a prefix."""
 MIGRATIONS = (*read("every", EVERY), *read("store", STORE))

@@ -30,7 +30,7 @@ class Process:
     async def __aenter__(self) -> "Process":
         with self._log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *self._command, env=dict(self._environment), cwd=ROOT, stdout=log, stderr=log
+                *self._command, env=dict(self._environment), cwd=ROOT, stdout=log, stderr=log, start_new_session=True
             )
         return self
 

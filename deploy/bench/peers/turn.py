@@ -18,15 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from chassis.kafka.connection import Connection
 from deploy.bench import bare
 from deploy.bench.chain import HEADERS
+from deploy.bench.database import connected, schema
 from deploy.bench.peers.ours import FROM, TO
 from deploy.bench.peers.process import LOOK_SECONDS, Process, servers
-from deploy.bench.protection import drop
 from deploy.stack import topics
 from deploy.stack.connections import variables
 from deploy.stack.problem import Problem
@@ -207,12 +206,9 @@ def _environment(here: Servers, prefix: str, folder: Path) -> dict[str, str]:
 
 @asynccontextmanager
 async def _store(url: str, service: Service, environment: Mapping[str, str]) -> AsyncIterator[None]:
-    await drop(url)
-    try:
+    async with schema(url):
         await service.prepare(url, environment)
         yield
-    finally:
-        await drop(url)
 
 
 @asynccontextmanager
@@ -233,10 +229,7 @@ async def _topics(broker: Connection, prefix: str) -> AsyncIterator[tuple[AIOKaf
 
 async def check(url: str, service: Service, count: int) -> None:
     """Raises `Problem` where a service has stored another number of messages."""
-    connection = await asyncpg.connect(url)
-    try:
+    async with connected(url) as connection:
         stored = await connection.fetchval(service.stored)
-    finally:
-        await connection.close()
     if stored != count:
         raise Problem(f"{service.name} has stored {stored} of {count} messages")
