@@ -242,10 +242,11 @@ class Commands:
     ) -> tuple[Sequence[Answer | Exception], Journal[Any]]:
         alone = group[0].work.reaches_further
         connection = await transaction.begin() if alone else transaction.connection
-        known = await self._given(connection, [member.work.key for member in group if member.work.key])
         streams = [member.work.stream_id for member in group]
         cache = None if alone else self._cache
         work = await begin(self._model, transaction, self._clock(), streams, cache=cache)
+        # After the states: who sees what another process has decided with this key finds its answer, too.
+        known = await self._given(connection, [member.work.key for member in group if member.work.key])
         outcomes = [await self._outcome(connection, work, member, known) for member in group]
         work.journal.write(transaction)
         self._remember(transaction, [member.work for member in group], outcomes)
@@ -328,8 +329,7 @@ class Commands:
             for task, outcome in zip(tasks, outcomes, strict=True)
             if task.key is not None and isinstance(outcome, Answer) and not outcome.repeated
         )
-        exactly = "answers are the first with their keys"
-        transaction.write(Write(_REMEMBER, tuple(zip(*rows, strict=True)), len(rows), exactly))
+        transaction.write(Write(_REMEMBER, rows, exactly="answers are the first with their keys"))
 
 
 @dataclass(frozen=True, slots=True)

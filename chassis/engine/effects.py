@@ -43,7 +43,7 @@ class AnswerLimit:
         return self._given[topic, minute] + already < _APART_A_MINUTE
 
     def count(self, answers: Counter[tuple[str, int]]) -> None:
-        """Counts answers, even if their transaction fails afterwards; forgets earlier minutes."""
+        """Counts the answers of a transaction; forgets earlier minutes."""
         if answers:
             latest = max(minute for _, minute in answers)
             kept = {key: number for key, number in self._given.items() if key[1] >= latest}
@@ -128,11 +128,14 @@ class Effects:
         """Reaches other cases, and gives everything to the transaction to be written."""
         await self._propagate(transaction)
         self.journal.write(transaction)
+        parking.park(transaction, self.parked)
+
+    def committed(self) -> None:
+        """Tells what was parked, and counts what was answered; to be called after the commit."""
         for item in self.parked:
             level = logging.DEBUG if item.kind == "behind" else logging.WARNING
             with About(item.record.stream_id, None, item.record.header("traceparent")):
                 log.log(level, "parked %s of case %s: %s", item.record.coordinates, item.record.stream_id, item.reason)
-        parking.park(transaction, self.parked)
         self.limit.count(self.apart)
 
     async def _propagate(self, transaction: Transaction) -> None:

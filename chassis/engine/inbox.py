@@ -32,7 +32,6 @@ from chassis.engine.unit_of_work import begin
 from chassis.kafka.records import Record
 from chassis.retry import NotNow
 from chassis.store.database import TRANSIENT_ERRORS, Connection, Database
-from chassis.store.journal import Journal
 from chassis.store.streams import Cache
 from chassis.store.transaction import Conflict, Transaction, Write
 from chassis.telemetry import About
@@ -60,8 +59,7 @@ _Digests = dict[tuple[str, str], bytes | None]
 def marked(seen: Mapping[tuple[str, str], bytes | None], *, first: bool) -> Write:
     """Marks these as seen; `first` asserts that nobody has marked one of them before."""
     rows = [(*identity, digest) for identity, digest in sorted(seen.items())]
-    exactly = "records are seen for the first time" if first else None
-    return Write(_MARK, tuple(zip(*rows, strict=True)), len(rows), exactly)
+    return Write(_MARK, rows, exactly="records are seen for the first time" if first else None)
 
 
 class Inbox:
@@ -77,7 +75,9 @@ class Inbox:
         self._limit = AnswerLimit()
 
     async def process(self, records: Sequence[Record]) -> None:
-        """Takes a batch in; returns when it is durable. Raises one of `TRANSIENT_ERRORS` if nothing was done."""
+        """Takes a batch in; returns when it is durable. Raises one of `TRANSIENT_ERRORS` if it is to come again: mostly
+        nothing was done, but where the connection was lost at the commit that is not known.
+        """
         items = [item for record in records if (item := self.reader.read(record)) is not None]
         if items:
             await self._take_in(items)
@@ -106,11 +106,12 @@ class Inbox:
             await self._take_in([item])
 
     async def _transact(self, items: list[Incoming]) -> None:
-        async def run(transaction: Transaction) -> Journal[Any]:
-            seen, held = await self._known(transaction.connection, items)
-            taken = await self._distinguished(transaction.connection, items, seen)
+        async def run(transaction: Transaction) -> Effects:
+            seen, held_back = await self._known(transaction.connection, items)
+            taken, again = await self._distinguished(transaction.connection, items, seen)
+            seen |= again
             # What holds a case back is held until the end, so nothing is parked behind what is settled meanwhile.
-            holding = await parking.holding(await transaction.begin(), held) if held else []
+            holding = await parking.holding(await transaction.begin(), held_back) if held_back else []
             effects = await self.begin(transaction, [item.event for item in taken if item.event], holding)
             new: _Digests = {}
             for item in taken:
@@ -120,10 +121,11 @@ class Inbox:
                     new[item.identity] = item.digest
             transaction.write(marked(new, first=True))
             await effects.finish(transaction)
-            return effects.journal
+            return effects
 
-        journal = await self.database.decide(run)
-        self.cache.put(journal.streams.values())
+        effects = await self.database.decide(run)
+        self.cache.put(effects.journal.streams.values())
+        effects.committed()
 
     async def begin(
         self, transaction: Transaction, events: Sequence[Any], held: Sequence[Parked], *, cached: bool = True
@@ -150,8 +152,12 @@ class Inbox:
         seen = {(row["source"], row["id"]): row["digest"] for row in rows if row["held"] is None}
         return seen, [row["held"] for row in rows if row["held"] is not None]
 
-    async def _distinguished(self, connection: Connection, items: list[Incoming], seen: _Digests) -> Sequence[Incoming]:
-        """The items; a partner's request that reuses the id of a different request becomes an unreadable record."""
+    async def _distinguished(
+        self, connection: Connection, items: list[Incoming], seen: _Digests
+    ) -> tuple[Sequence[Incoming], _Digests]:
+        """The items; a partner's request that reuses the id of a different request becomes an unreadable record. With
+        those of these records that were marked as seen.
+        """
         digests = dict(seen)
         found: list[Incoming] = []
         reused: list[Incoming] = []
@@ -160,9 +166,7 @@ class Inbox:
                 item = Incoming(item.record, None, "invalid", "id: another event of yours had it before", item.request)
                 reused.append(item)
             found.append(item)
-        if reused:
-            seen |= (await self._known(connection, reused))[0]
-        return found
+        return found, (await self._known(connection, reused))[0] if reused else {}
 
     async def _park_failed(self, item: Incoming, fault: Exception) -> None:
         with About(item.record.stream_id, None, item.record.header("traceparent")):

@@ -60,18 +60,20 @@ async def holding(connection: Connection, stream_ids: Iterable[str]) -> list[Par
     """What holds these cases back, in order; it holds them until the transaction ends, so nothing is parked behind
     what somebody settles meanwhile.
     """
+    assert connection.is_in_transaction()
     return [parked_of(row) for row in await connection.fetch(_HOLDING, list(stream_ids))]
 
 
 async def lock(connection: Connection, parked_id: int) -> tuple[Parked, str] | None:
     """The parked record and its status, locked until the transaction ends; None where there is none of that number."""
+    assert connection.is_in_transaction()
     row = await connection.fetchrow(f"SELECT {_COLUMNS}, status FROM parked WHERE parked_id = $1 FOR UPDATE", parked_id)
     return None if row is None else (parked_of(row), row["status"])
 
 
 def park(transaction: Transaction, held: Sequence[Parked]) -> None:
     """Writes records that wait; one that is there already (the same coordinates) stays as it is."""
-    transaction.write(Write(_PARK, tuple(zip(*map(_row, held), strict=True)), len(held)))
+    transaction.write(Write(_PARK, [_row(one) for one in held]))
 
 
 async def amend(connection: Connection, item: Parked) -> None:

@@ -63,8 +63,7 @@ def propagate(model: Model, work: UnitOfWork[Any], event: Any, other: str) -> li
 
 def add(transaction: Transaction, pairs: Propagations) -> None:
     """Writes down which cases are still to be reached by which events."""
-    rows = [(other, event.subject, event.id) for event, other in pairs]
-    transaction.write(Write(_ADD, tuple(zip(*rows, strict=True)), len(rows)))
+    transaction.write(Write(_ADD, [(other, event.subject, event.id) for event, other in pairs]))
 
 
 async def pending(database: Database) -> list[int]:

@@ -6,7 +6,7 @@ from chassis.engine.model import Model
 from chassis.store.database import Connection
 from chassis.store.derived import Derived
 from chassis.store.journal import load
-from chassis.store.streams import columns
+from chassis.store.streams import row
 
 _COUNT = "SELECT count(DISTINCT stream_id) FROM events"
 _NEXT = "SELECT DISTINCT stream_id FROM events WHERE stream_id > $1 ORDER BY stream_id LIMIT $2"
@@ -36,7 +36,7 @@ def derived(model: Model) -> Derived:
 
     async def refill(connection: Connection, names: Sequence[str]) -> None:
         streams = list((await load(connection, model.decider, names)).values())
-        await connection.execute(_STREAMS, *columns(model.decider, streams))
+        await connection.execute(_STREAMS, *zip(*(row(model.decider, one) for one in streams), strict=True))
         for view in model.views:
             await view.write(connection, [(stream.stream_id, stream.state) for stream in streams])
 

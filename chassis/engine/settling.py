@@ -43,7 +43,7 @@ async def settle(inbox: Inbox, decision: Decision) -> Parked:
 
 
 async def _once(inbox: Inbox, decision: Decision) -> Parked:
-    async def run(transaction: Transaction) -> Parked:
+    async def run(transaction: Transaction) -> tuple[Parked, Effects]:
         connection = await transaction.begin()
         item = await _waiting(connection, decision.parked_id)
         stream_id = item.record.stream_id
@@ -72,9 +72,10 @@ async def _once(inbox: Inbox, decision: Decision) -> Parked:
             await parking.amend(connection, waiting)
         if drained.settled:
             await parking.settle(connection, drained.settled, "retried", decision.by)
-        return item
+        return item, effects
 
-    item = await inbox.database.decide(run)
+    item, effects = await inbox.database.decide(run)
+    effects.committed()
     inbox.cache.forget([item.record.stream_id or ""])
     return item
 

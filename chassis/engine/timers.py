@@ -132,7 +132,7 @@ class Timers:
             work = await begin(self._model, transaction, now, due)
             quiet = [row for stream_id in due if (row := self._decide_one(work, stream_id, until)) is not None]
             work.journal.write(transaction)
-            transaction.write(Write(_SET, tuple(zip(*quiet, strict=True)), len(quiet)))
+            transaction.write(Write(_SET, quiet))
 
         await self._database.decide(run)
 

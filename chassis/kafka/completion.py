@@ -22,11 +22,15 @@ async def to_completion(call: Coroutine[Any, Any, T]) -> T:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        done, _ = await asyncio.wait([task], timeout=_SECONDS)
-        for one in done:
-            if not one.cancelled():
-                one.exception()  # retrieved, or asyncio would log that nobody did
+        task.add_done_callback(_retrieve)  # it may end much later
+        await asyncio.wait([task], timeout=_SECONDS)
         raise
+
+
+def _retrieve(task: asyncio.Task[Any]) -> None:
+    """Looks at its exception, or asyncio would log that nobody did."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def stopped(*stops: Coroutine[Any, Any, None], seconds: float) -> None:

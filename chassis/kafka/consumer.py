@@ -47,8 +47,8 @@ _MISSING_SECONDS = 5.0
 
 # The pace of batches where records flow. The next batch begins `_REST` times as long after the last one began as that
 # one took, but not before the least time of the service, nor after the longest rest. So a busy machine makes larger
-# batches of the same records, and gets less to do, and a record waits as long. Chosen when a transaction took ten round
-# trips: where it takes fewer, a shorter rest does.
+# batches of the same records, and gets less to do, and a record waits as long. With a longest rest of 40 ms and once as
+# long as it took, 50 cases a second took a sixth more processor time, and three quarters of the time to be assigned.
 _REST = 4
 _LONGEST_REST_SECONDS = 0.2
 DECIDING: Mapping[str, Any] = {"pace_seconds": 0.02}
@@ -168,7 +168,8 @@ class Consumer:
 
     async def _subscribe(self, kafka: AIOKafkaConsumer, admin: AIOKafkaAdminClient, offsets: Offsets) -> None:
         wanted = [self._prefix + topic for topic in self._wanted()]
-        missing = [topic for topic in wanted if topic not in self._there]
+        # One that the client knows nothing of is new to it, or was deleted.
+        missing = [topic for topic in wanted if topic not in self._there or not kafka.partitions_for_topic(topic)]
         if not missing:
             self._missing = frozenset()
         elif time.monotonic() - self._looked_at >= _MISSING_SECONDS:

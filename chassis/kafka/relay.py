@@ -30,9 +30,7 @@ from contracts.envelope import CONTENT_TYPE
 log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 1.0
-"""How often the outbox is read without having been told of anything, while something in it is open."""
-_QUIET_SECONDS = 5.0
-"""The same while nothing is open: who writes tells, and a session that ends wakes its relay."""
+"""How often the outbox is read without having been told of anything. A server that hangs is found so, too."""
 _NOTE_SECONDS = 1.0
 """How often it is noted how far publishing has come, while more and more is sent: a commit of its own."""
 _LEAD_SECONDS = 0.5
@@ -79,6 +77,7 @@ class Relay:
         producer: AIOKafkaProducer | None = None
         try:
             connection = await self._database.connect()
+            self._there.clear()  # a topic may have been deleted: sending there would fail again and again
             await self._lead(connection)
             self.leads = True
             producer = self._producer()
@@ -116,13 +115,13 @@ class Relay:
         watched = self._database.watched
         schema = await watched(connection, connection.fetchval("SELECT current_schema()"))
         await watched(connection, connection.add_listener(f"{schema}_outbox", lambda *_: self._wake.set()))
-        connection.add_termination_listener(lambda *_: self._wake.set())
         outbox = await Outbox.open(connection, watched)
         try:
             await self._publish_from(outbox, producer)
         except asyncio.CancelledError:
             try:
-                await outbox.note()
+                if not outbox.is_noted:
+                    await outbox.note()
             except TRANSIENT_ERRORS as fault:
                 log.info("what was sent in the last second will be sent again: %s", in_words(fault))
             raise
@@ -136,21 +135,20 @@ class Relay:
                 looked_at = time.monotonic()
             events = await outbox.read(_BATCH)
             await self._look_for({one.topic for one in events} - self._there, producer)
-            self.fault = None
             if events:
                 later = [one for one in events if one.topic not in self._there or one.topic in outbox.apart]
                 sent = [one for one in events if one.topic in self._there and one.topic not in outbox.apart]
                 await self._send_all(producer, sent)
                 if later:
-                    await outbox.advance((), later)
+                    await outbox.set_apart(later)
             outbox.acknowledge()
+            self.fault = None
             if not outbox.is_noted and time.monotonic() - noted_at >= _NOTE_SECONDS:
                 await outbox.note()
                 noted_at = time.monotonic()
             if len(events) < _BATCH:
-                quiet = outbox.is_complete and outbox.is_noted and not outbox.apart
                 with contextlib.suppress(TimeoutError):  # not wait_for: on 3.11 it may lose a cancellation
-                    async with asyncio.timeout(_QUIET_SECONDS if quiet else _POLL_SECONDS):
+                    async with asyncio.timeout(_POLL_SECONDS):
                         await self._wake.wait()
 
     async def _publish_apart(self, outbox: Outbox, producer: AIOKafkaProducer) -> None:
@@ -161,7 +159,7 @@ class Relay:
             await self._look_for({one.topic for one in events} - self._there, producer)
             sent = [one for one in events if one.topic in self._there]
             await self._send_all(producer, sent)
-            await outbox.advance(sent, ())
+            await outbox.forget_apart(sent)
             await outbox.settle_apart()
 
     async def _send_all(self, producer: AIOKafkaProducer, events: Sequence[Unpublished]) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from chassis.ids import uuid7
 from chassis.store.derived import NOTE
-from chassis.store.streams import Cache, Fold, Stream, columns
+from chassis.store.streams import Cache, Fold, Stream, row
 from chassis.store.transaction import Connection, Transaction, Write
 from chassis.store.views import View
 from chassis.telemetry import published_under
@@ -49,7 +49,7 @@ SELECT u.*, CASE WHEN u.own AND pg_current_xact_id() IS NOT NULL THEN nextval('e
 """
 _EVENT = ("stream_id", "version", "own", "topic", "event_id", "body", "traceparent")
 _RECEIVED = (*_EVENT, "position")
-"""Without a position. That of an own event, by which it is published, is the column's default."""
+"""Without a position. That of an own event, by which it is published, is the column's default, as above."""
 _WAKE = "pg_notify(current_schema() || '_outbox', '')"
 _ANNOUNCE = "pg_notify(current_schema() || '_changed', $1)"
 
@@ -87,8 +87,6 @@ class Journal(Generic[S]):
     announces: bool = False
     cache: Cache[S] | None = None
     streams: dict[str, Stream[S]] = field(default_factory=dict)
-    _cached: set[str] = field(default_factory=set)
-    """The streams that came from the cache."""
     _received: list[_Row] = field(default_factory=list)
     _own: list[_Row] = field(default_factory=list)
 
@@ -101,7 +99,6 @@ class Journal(Generic[S]):
                 missing.append(stream_id)
             else:
                 self.streams[stream_id] = Stream(stream_id, known[0], *known)
-                self._cached.add(stream_id)
         if not missing:
             return
         self.streams |= await load(connection, self.fold, missing)
@@ -183,25 +180,22 @@ class Journal(Generic[S]):
 
     def write(self, transaction: Transaction) -> None:
         """Appends everything: streams, events, views. The transaction ends with `Conflict` if another writer was faster
-        than any decision that was made here, also one of which nothing is written: what came was parked, answered under
-        another subject, or had no effect.
+        than any decision that was made here, also one on a stream of which nothing is written: what came was parked,
+        answered under another subject, or had no effect. Only a stream that was not there may have begun meanwhile.
         """
-        cached = [s for s in map(self.streams.__getitem__, self._cached) if s.version == s.loaded]
-        versions = ([s.stream_id for s in cached], [s.loaded for s in cached])
-        transaction.write(Write(_UNCHANGED, versions, len(cached), exactly=_READ))
+        kept = [s for s in self.streams.values() if s.version == s.loaded > 0]
+        transaction.write(Write(_UNCHANGED, [(s.stream_id, s.loaded) for s in kept], exactly=_READ))
         touched = sorted(self.touched, key=lambda stream: stream.stream_id)
         if not touched:
             return
-        begun = [s for s in touched if s.loaded == 0]
-        grown = [s for s in touched if s.loaded > 0]
-        transaction.write(Write(_BEGIN, columns(self.fold, begun), len(begun), exactly=_READ))
-        advanced = (*columns(self.fold, grown), [s.loaded for s in grown])
-        transaction.write(Write(_ADVANCE, advanced, len(grown), exactly=_READ))
-        events = [*self._received, *self._own]
-        transaction.write(Write(_EVENTS, tuple(zip(*events, strict=True)), len(events), bulk=self._copy))
+        begun = [row(self.fold, s) for s in touched if s.loaded == 0]
+        grown = [(*row(self.fold, s), s.loaded) for s in touched if s.loaded > 0]
+        transaction.write(Write(_BEGIN, begun, exactly=_READ))
+        transaction.write(Write(_ADVANCE, grown, exactly=_READ))
+        transaction.write(Write(_EVENTS, [*self._received, *self._own], bulk=self._copy))
         self._write_views(transaction, touched)
         names = [s.stream_id for s in touched]
-        transaction.write(Write(NOTE, (names,), len(names)))
+        transaction.write(Write(NOTE, [(name,) for name in names]))
         if self.announces:
             transaction.call(_ANNOUNCE, ",".join(names) if len(names) <= 200 else "*")
         if self._own:

@@ -21,9 +21,11 @@ _LOCK_ALONE = "SELECT FROM locks WHERE number = 0 FOR UPDATE"
 
 async def lock(connection: Connection, names: Collection[str]) -> None:
     """Waits for the locks of these names. A few names share each lock."""
+    assert connection.is_in_transaction()
     await connection.execute(_LOCK, list(names))
 
 
 async def lock_alone(connection: Connection) -> None:
     """Waits for the one lock that goes by no name."""
+    assert connection.is_in_transaction()
     await connection.execute(_LOCK_ALONE)

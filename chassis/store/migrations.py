@@ -6,7 +6,7 @@ test compares them. A migration whose first line is `-- rebuild` changes tables 
 events: whoever migrates runs the service's `rebuild`, and no process of this version starts before.
 
 Expand and contract: the old version of a service may still run while a migration is applied, so a migration only adds
-(nullable columns, tables, indexes); what nobody reads any more is dropped by a later release's migration.
+(nullable columns, tables, indexes, functions); what nobody reads any more is dropped by a later release's migration.
 """
 
 import hashlib

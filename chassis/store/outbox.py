@@ -33,15 +33,15 @@ SELECT number, {_COLUMNS}, CASE WHEN own THEN stream_id ELSE convert_from(body, 
 """
 _TOPICS_UNSENT = "SELECT DISTINCT topic FROM unsent"
 _OLDEST = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
-_NEXT = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
-_ADVANCE = """
+_NEXT = "SELECT pg_current_xact_id()::text::bigint"
+"""An id of one's own: above all that were given before. The end of a snapshot is only above those that have ended."""
+_SET_APART = """
 WITH later AS (
     INSERT INTO unsent (topic, stream_id, version) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])
-), gone AS (
-    DELETE FROM unsent WHERE number = ANY($4::bigint[])
 )
-UPDATE published SET position = greatest(position, $5)
+UPDATE published SET position = greatest(position, $4)
 """
+_FORGET_APART = "DELETE FROM unsent WHERE number = ANY($1::bigint[])"
 _NOTE = "UPDATE published SET position = greatest(position, $1)"
 
 
@@ -137,7 +137,7 @@ class Outbox:
 
     async def read(self, limit: int) -> list[Unpublished]:
         """The next events, and those of gaps that have been filled since. Each is read once, unless `Outbox` is made
-        anew before `advance`.
+        anew before it was noted.
         """
         rows = await self._fetch(_READ, self._positions.high, limit)
         # Looked at afterwards: what a case said before one of these rows was committed before it, and is found here.
@@ -152,7 +152,7 @@ class Outbox:
         return [_unpublished(row, row["key"]) for row in await self._fetch(_READ_UNSENT, but, limit)]
 
     def acknowledge(self) -> None:
-        """All that `read` has given was acknowledged. The database is told by `note`, or by `advance`."""
+        """All that `read` has given was acknowledged. The database is told by `note`, or by `set_apart`."""
         self._acknowledged = self._positions.low
 
     @property
@@ -166,28 +166,17 @@ class Outbox:
         await self._watched(self._connection, self._connection.execute(_NOTE, low))
         self._noted = low
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether no position is missing."""
-        return not self._positions.gaps
-
-    async def advance(self, sent: Sequence[Unpublished], later: Sequence[Unpublished]) -> None:
-        """Notes that these were acknowledged, and that those are to be sent apart, once their topic is there."""
-        self.acknowledge()
-        low = self._acknowledged
-        await self._watched(
-            self._connection,
-            self._connection.execute(
-                _ADVANCE,
-                [one.topic for one in later],
-                [one.stream_id for one in later],
-                [one.version for one in later],
-                [one.number for one in sent if one.number is not None],
-                low,
-            ),
-        )
-        self._noted = low
+    async def set_apart(self, later: Sequence[Unpublished]) -> None:
+        """Notes what was acknowledged, and that these are to be sent apart, once their topic is there."""
+        low = self._positions.low
+        columns = zip(*((one.topic, one.stream_id, one.version) for one in later), strict=True)
+        await self._watched(self._connection, self._connection.execute(_SET_APART, *columns, low))
+        self._acknowledged = self._noted = low
         self.apart.update(one.topic for one in later)
+
+    async def forget_apart(self, sent: Sequence[Unpublished]) -> None:
+        """Notes that these, which were sent apart, were acknowledged."""
+        await self._watched(self._connection, self._connection.execute(_FORGET_APART, [one.number for one in sent]))
 
     async def settle_apart(self) -> None:
         """Looks which topics still have events in `unsent`."""

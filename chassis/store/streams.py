@@ -55,18 +55,13 @@ class Stream(Generic[S]):
     """The other services' facts that have taken effect in it."""
 
 
-def columns(fold: Fold[S], streams: Sequence[Stream[S]]) -> tuple[list[Any], ...]:
-    """The columns of the table `streams`: id, version, sequence and deadline."""
-    return (
-        [stream.stream_id for stream in streams],
-        [stream.version for stream in streams],
-        [stream.sequence for stream in streams],
-        [fold.due(stream.state) for stream in streams],
-    )
+def row(fold: Fold[S], stream: Stream[S]) -> tuple[Any, ...]:
+    """Its row in the table `streams`: id, version, sequence and deadline."""
+    return stream.stream_id, stream.version, stream.sequence, fold.due(stream.state)
 
 
 class Cache(Generic[S]):
-    """The streams this process wrote last, so that a worker need not fold them again.
+    """The streams this process worked on last, so that a worker need not fold them again.
 
     It is never the authority: a stale entry ends a transaction with `Conflict`, even if nothing of it is written.
     Whoever works on a stream takes it out, and puts it back after the commit, so what failed is not there any more.
@@ -77,7 +72,7 @@ class Cache(Generic[S]):
         self._entries: OrderedDict[str, tuple[int, int, S, causes.Marks, Rows, Identities]] = OrderedDict()
 
     def take(self, stream_id: str) -> tuple[int, int, S, causes.Marks, Rows, Identities] | None:
-        """(version, sequence, state, marks, rows, received) as last written by this process."""
+        """(version, sequence, state, marks, rows, received) as this process left it."""
         return self._entries.pop(stream_id, None)
 
     def put(self, streams: Iterable[Stream[S]]) -> None:

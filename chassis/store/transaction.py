@@ -19,7 +19,7 @@ Connection = asyncpg.pool.PoolConnectionProxy
 _TOGETHER = 400
 """The most rows of one statement; with more of them, COPY is worth its round trips."""
 _MANY = 50
-"""The rows of one table from which its COPY is."""
+"""The rows of one table from which its COPY is, in a transaction of more than `_TOGETHER`."""
 _ASSERTED = "CG409"
 """What the schema's function `exactly` raises."""
 _PARAMETER = re.compile(r"\$(\d+)")
@@ -32,23 +32,23 @@ class Conflict(Exception):
 class Write(NamedTuple):
     """A part of the statement, which sees nothing of what the other parts write.
 
-    `sql` has a parameter for each of `arguments`, and inserts, updates or deletes; where it only selects, or returns
-    rows, `exactly` says in words what there must be `rows` of, or else the transaction ends with `Conflict`. `bulk`
-    does the same for many rows.
+    `sql` has an array for each column of `rows` as its parameters, and no `$` elsewhere. It inserts, updates or
+    deletes; where it only selects, or returns rows, `exactly` says in words what there must be as many of, or else the
+    transaction ends with `Conflict`. `bulk` does the same as `sql` for many rows, and asserts nothing. No two parts
+    write the same row: the second would do nothing.
     """
 
     sql: str
-    arguments: Sequence[Any]
-    rows: int
+    rows: Sequence[tuple[Any, ...]]
     exactly: str | None = None
     bulk: Callable[[Connection], Awaitable[object]] | None = None
 
     async def at_once(self, connection: Connection) -> None:
         """Writes it by itself, asserting nothing."""
-        if self.bulk is not None and self.rows >= _MANY:
+        if self.bulk is not None and len(self.rows) >= _MANY:
             await self.bulk(connection)
         elif self.rows:
-            await connection.execute(self.sql, *self.arguments)
+            await connection.execute(self.sql, *zip(*self.rows, strict=True))
 
 
 class Transaction:
@@ -70,7 +70,7 @@ class Transaction:
         return self.connection
 
     def write(self, write: Write) -> None:
-        """Adds to what is written at the end, unless it has no rows."""
+        """Adds to what is written at the end; nothing where it has no rows."""
         if write.rows:
             self._writes.append(write)
 
@@ -80,31 +80,33 @@ class Transaction:
 
     async def send(self) -> None:
         """Writes everything. If nothing was begun, this is the commit as well."""
-        if sum(write.rows for write in self._writes) <= _TOGETHER:
-            await self._send(self._writes, self._calls)
+        writes, self._writes = self._writes, []
+        calls, self._calls = self._calls, []
+        if sum(len(write.rows) for write in writes) <= _TOGETHER:
+            await self._send(writes, calls)
             return
         connection = await self.begin()
-        for write in self._writes:
+        for write in writes:
             if write.exactly is None:
                 await write.at_once(connection)
             else:
                 await self._send([write], ())
-        await self._send((), self._calls)
+        await self._send((), calls)
 
     async def _send(self, writes: Sequence[Write], calls: Sequence[tuple[str, Sequence[Any]]]) -> None:
         if not writes and not calls:
             return
-        parts = tuple((write.sql, len(write.arguments), write.exactly is not None) for write in writes)
+        parts = tuple((write.sql, len(write.rows[0]), write.exactly is not None) for write in writes)
         statement = _statement(parts, tuple((sql, len(arguments)) for sql, arguments in calls))
-        arguments = [argument for write in writes for argument in write.arguments]
-        arguments += [value for write in writes if write.exactly for value in (write.rows, write.exactly)]
+        arguments: list[Any] = [column for write in writes for column in zip(*write.rows, strict=True)]
+        arguments += [value for write in writes if write.exactly for value in (len(write.rows), write.exactly)]
         await self.connection.execute(statement, *arguments, *(one for _, given in calls for one in given))
 
 
 @asynccontextmanager
 async def transaction(connection: Connection) -> AsyncIterator[Transaction]:
-    """A transaction that sends its writes when it is left, and is then durable. Raises `Conflict`; then, and after any
-    other error, nothing is written.
+    """A transaction that sends its writes when it is left, and is then durable. Raises `Conflict`; then nothing is
+    written, nor after another error of the server. Where the connection is lost, or time runs out, that is not known.
     """
     try:
         async with AsyncExitStack() as ending:
@@ -119,7 +121,11 @@ async def transaction(connection: Connection) -> AsyncIterator[Transaction]:
 
 @lru_cache(maxsize=1024)
 def _statement(writes: Sequence[tuple[str, int, bool]], calls: Sequence[tuple[str, int]]) -> str:
-    """One statement of these parts, each with its number of parameters; the asserted ones are counted at its end."""
+    """One statement of these parts, each with its number of parameters.
+
+    PostgreSQL runs the parts that are counted first, in their order, because the end of the statement asks for them,
+    and then the others. So streams are held before anything else is written, as they are between BEGIN and COMMIT.
+    """
     parts, asserted, used = [], [], 0
     for number, (sql, parameters, exactly) in enumerate(writes):
         parts.append(f"w{number} AS ({_renumbered(sql, used)})")

@@ -60,7 +60,7 @@ class View(Generic[S]):
 
     def written(self, rows: Sequence[tuple[Any, ...]]) -> Write:
         """These rows, to be written in a transaction."""
-        return Write(self.upsert, tuple(zip(*rows, strict=True)), len(rows), bulk=partial(self._copy, rows))
+        return Write(self.upsert, rows, bulk=partial(self._copy, rows))
 
     async def write(self, connection: Connection, states: Iterable[tuple[str, S]]) -> None:
         """Writes the rows of these cases now."""

@@ -102,15 +102,15 @@ class Gate:
                     if message["status"] < 300 and scope["state"].get("unasked", False):
                         raise RuntimeError("a route about one case answers without having asked who may read it")
                     started = True
-                    if slot is not None and _is_stream(message):
-                        slot.give_up()
                     if (at := _end_of(message, scope["state"].get("caller", NOBODY))) is not None:
                         ends.reschedule(at)
                     message["headers"] = with_security(
                         [*message["headers"], (b"traceparent", span.traceparent.encode())]
                     )
                     span.ends(method, getattr(scope.get("route"), "path", None), message["status"])
-                await send(message)
+                if slot is not None and _is_worked_off(message):
+                    slot.give_up()
+                await send(message)  # which waits for as long as the other side reads nothing
 
             try:
                 receive = _bounded(receive)
@@ -209,6 +209,13 @@ def _end_of(start: Message, caller: Caller) -> float | None:
     if caller.until is None or not _is_stream(start):
         return None
     return asyncio.get_running_loop().time() + max(0.0, caller.until - time.time())
+
+
+def _is_worked_off(message: Message) -> bool:
+    """Whether all that is left of a request is to send the answer, or a stream has begun, which waits for news."""
+    if message["type"] == "http.response.body":
+        return not message.get("more_body", False)
+    return _is_stream(message)
 
 
 def _is_stream(start: Message) -> bool:

@@ -51,6 +51,8 @@ _FAULTS = (
 )
 """What a run may meet: a service, the broker or the database that is away, or too slow."""
 _LEFT = "cases that are left open are closed by the next run"
+_SIZE = ("cases", "warm", "seconds", "share")
+"""What makes two runs comparable."""
 _KEPT = ("peers", "sizes", "protection")
 """What only FULL=1 measures: otherwise the last figures stay."""
 
@@ -78,8 +80,12 @@ async def _bench(options: argparse.Namespace) -> dict[str, Any]:
             await sizes.refuse_unfit(options.database, options.sizes)
             areas = Areas.model_validate_json((options.district / "areas.json").read_bytes()).areas
             ground = Ground(city, partner, options.database, areas, meter, _ERRORS.print, options.timeout)
-            await leftovers.close(ground)
-            return await _measure(ground, options)
+            try:
+                await leftovers.close(ground)
+                return await _measure(ground, options)
+            except BaseException:
+                await leftovers.read_out(ground)  # while the partner is registered
+                raise
 
 
 async def _measure(ground: Ground, options: argparse.Namespace) -> dict[str, Any]:
@@ -142,12 +148,15 @@ def main() -> None:
     """Parses the options and runs. Exit status 1 where cases were lost, a request was refused or time ran out, and 130
     where it was interrupted.
     """
-    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m deploy.bench", description=__doc__)
     parser.add_argument("--cases", type=_number(2, int), default=10_000, help="offered at once")
     parser.add_argument("--warm", type=_number(1, int), default=10_000, help="cases beforehand, not measured")
     parser.add_argument("--seconds", type=_number(0.1), default=15, help="of each phase with a rate")
     parser.add_argument(
-        "--share", type=_number(0.001, float, 1.0), default=1.0, help="of the reports that are closed over HTTP"
+        "--share",
+        type=_number(0.001, float, 1.0),
+        default=1.0,
+        help="of the reports over HTTP, 1 at most",
     )
     parser.add_argument("--timeout", type=_number(1.0), default=300, help="seconds that a phase may take")
     parser.add_argument(
@@ -170,7 +179,10 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=_DATA / "bench" / "summary.json")
     options = parser.parse_args()
     if options.sizes and not options.full:
-        parser.error("--sizes is measured with --full only")
+        parser.error("--sizes is measured with --full only (FULL=1 of make)")
+    changed = [name for name in _SIZE if getattr(options, name) != parser.get_default(name)]
+    if options.keep and changed:
+        parser.error(f"--keep keeps whole runs only, which compare: leave out --{changed[0]}")
     options.database = options.database or os.environ.get("DATABASE_URL") or _own_database()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it tries again, as on a topic that is new
     try:
@@ -192,8 +204,9 @@ def main() -> None:
     )
     if options.keep:
         entry = history.entry(summary, datetime.now(UTC), history.commit())
+        drawn = chart.svg([*kept, entry])
         history.append(history.HISTORY, entry)
-        chart.CHART.write_text(chart.svg([*kept, entry]))
+        chart.CHART.write_text(drawn)
     _ERRORS.print(f"as JSON: {options.output}")
 
 

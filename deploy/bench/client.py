@@ -41,8 +41,12 @@ class Client:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
         if self._writer is not None:
             self._writer.close()
+            self._writer = None
 
     async def post(self, path: str, body: Any, headers: Mapping[str, str]) -> Any:
         """The JSON of the answer. 429 and 503 are asked again after what Retry-After says. Raises `Problem`."""
@@ -59,6 +63,7 @@ class Client:
             now = time.monotonic()
             if answer.status in _LATER and answer.retry_after is not None:
                 self.retried += 1
+                self._close()  # thousands that wait would leave no file descriptor to those who are served
                 await asyncio.sleep(answer.retry_after)
                 continue
             if self._answers is not None:
@@ -77,7 +82,7 @@ class Client:
             try:
                 return await self._exchange(method, path, body, headers)
             except (ConnectionError, asyncio.IncompleteReadError):
-                self._writer.close()
+                self._close()
         self._reader, self._writer = await asyncio.open_connection(self._host, self._port)
         return await self._exchange(method, path, body, headers)
 

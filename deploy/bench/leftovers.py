@@ -18,6 +18,7 @@ from deploy.stack.problem import Problem
 
 _CALLERS = 16
 _LOOK_SECONDS = 0.5
+_READ_SECONDS = 60.0
 _OPEN = """
 SELECT c.case_id, coalesce(r.filed_by = ANY($2), false) AS ours
   FROM audit.cases c LEFT JOIN intake.reports r USING (case_id) WHERE c.open AND c.category = $1
@@ -45,6 +46,18 @@ async def close(ground: Ground) -> None:
                 f"{len(left)} cases that an earlier run left open cannot be closed, the first {left[0]}"
                 f" ({refused or 'nobody has work of it'}): `make reset` drops them, and all other data"
             )
+
+
+async def read_out(ground: Ground) -> None:
+    """Waits a while until all that the partner has said is read: once it is not registered any more, intake refuses
+    that, and parks what it may not even answer.
+    """
+    ground.tell("waiting until what was said is read")
+    try:
+        async with asyncio.timeout(_READ_SECONDS):
+            await settled(ground)
+    except (TimeoutError, Problem, OSError):
+        ground.tell("it is not read: GET /parked of intake has what could not be answered")
 
 
 async def _left(database: str) -> list[str]:

@@ -8,7 +8,7 @@ when it has been still for that long.
 import asyncio
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from chassis.kafka.connection import Connection
 from contracts.status import SERVICES
 from deploy.bench import usage
+from deploy.stack.problem import Problem
 
 STORES = ("events", "log")
 """The tables that keep every record: of the services that decide, and audit's."""
@@ -55,6 +56,8 @@ class Counters:
     """That all topics have taken."""
     deliveries: int = 0
     """That the services' groups have been given."""
+    pids: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Process -> its number."""
 
     @property
     def cpu_seconds(self) -> float:
@@ -86,7 +89,11 @@ class Counters:
 
 
 def between(before: Counters, after: Counters) -> Counters:
-    """What was added from one instant to the next; of what was not there before, all."""
+    """What was added from one instant to the next; of what was not there before, all. Raises `Problem` where a process
+    was started again meanwhile: what the one before it took is not known.
+    """
+    if again := [name for name, pid in after.pids.items() if before.pids.get(name, pid) != pid]:
+        raise Problem(f"{again[0]} was started again in the middle of a measurement: nothing of it can be told")
     both = after.statements is not None and before.statements is not None
     return Counters(
         seconds=after.seconds - before.seconds,
@@ -143,7 +150,7 @@ class Meter:
 
     async def read(self) -> Counters:
         """The counters after work: processor time is read first."""
-        cpu, backends, at = self.cpu(), self._backends(), time.monotonic()
+        stack, backends, at = usage.of_stack(self._run), self._backends(), time.monotonic()
         groups = [await self._admin.list_consumer_group_offsets(self._prefix + name) for name in SERVICES]
         topics = {partition.topic for group in groups for partition in group}
         ends = await self._ends(topics)
@@ -154,7 +161,8 @@ class Meter:
         rows = await self._connection.fetch(_ROWS)
         return Counters(
             seconds=at,
-            cpu=cpu,
+            cpu={name: used.cpu_seconds for name, used in stack.items()},
+            pids={name: used.pid for name, used in stack.items()},
             backends=backends,
             commits=await self._connection.fetchval(_COMMITS),
             wal_bytes=int(await self._connection.fetchval(_WAL)),

@@ -13,10 +13,13 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Usage:
-    """CPU seconds used so far, and memory in bytes (PSS: shared pages counted once), of a process and its children."""
+    """CPU seconds used so far, and memory in bytes (PSS: shared pages counted once), of a process and its children.
+    `pid` is the process.
+    """
 
     cpu_seconds: float
     memory_bytes: int
+    pid: int
 
 
 def of_stack(run: Path) -> dict[str, Usage]:
@@ -65,7 +68,7 @@ def _tree(pid: int, children: dict[int, list[int]]) -> Usage:
             continue
         seconds += below.cpu_seconds
         memory += below.memory_bytes
-    return Usage(seconds, memory)
+    return Usage(seconds, memory, pid)
 
 
 def _proportional(pid: int) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from typing import Any
 
 import asyncpg
 import pytest
@@ -162,3 +163,38 @@ async def test_one_request_more_is_answered_with_503_at_once_and_health_as_ever(
             await other.close()
         assert [one.status_code for one in await asyncio.gather(*noting)] == [201, 201]
         assert (await tally.client.post(path, json={"text": "more"}, headers=headers)).status_code == 201
+
+
+async def test_who_does_not_read_an_answer_keeps_no_slot(tally_database: str) -> None:
+    """However long the answer waits: the work on it is done. Strangers may ask for this one."""
+    async with running(TALLY, tally_database, CASEGRID_REQUESTS_AT_ONCE=1) as tally:
+        application = tally.client._transport.app  # pyright: ignore[reportAttributeAccessIssue]
+        unread = asyncio.Event()
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.body":
+                unread.set()
+                await asyncio.Event().wait()
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": "GET",
+            "scheme": "http",
+            "path": "/openapi.json",
+            "raw_path": b"/openapi.json",
+            "query_string": b"",
+            "root_path": "",
+            "headers": [(b"host", b"x")],
+            "client": ("127.0.0.1", 1),
+            "server": ("127.0.0.1", 2),
+        }
+        asking = asyncio.create_task(application(scope, receive, send))
+        await unread.wait()
+        assert (await tally.client.get("/openapi.json")).status_code == 200
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)

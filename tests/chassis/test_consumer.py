@@ -107,6 +107,22 @@ async def test_a_long_backlog_on_one_topic_does_not_put_the_others_off(kafka: st
         assert max(place for place, one in enumerate(reader.records) if one.topic == "Resolved") < 1_000
 
 
+async def test_a_topic_that_was_deleted_does_not_stop_the_deadlines(kafka: str, topics: str) -> None:
+    async with reading(kafka, topics, "ReportFiled", "Resolved") as reader:
+        assert await reader.consumer.read_up_to(NOW)
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+        await admin.start()
+        await admin.delete_topics([topics + "Resolved"])
+        await admin.close()
+
+        async def named() -> bool:
+            await publish(kafka, topics, [fact_record(case_id(), report())])
+            return reader.consumer.missing() == [topics + "Resolved"]
+
+        await eventually(named, seconds=90, every=0.5, what="the missing topic is named")
+        assert await eventually(lambda: reader.consumer.read_up_to(NOW))
+
+
 async def test_a_transactions_markers_are_no_backlog(kafka: str, topics: str) -> None:
     """A partner may write in transactions: their markers take offsets, but are no records."""
     async with reading(kafka, topics, "ReportFiled") as reader:

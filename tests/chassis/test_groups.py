@@ -184,3 +184,22 @@ async def test_a_server_that_hangs_ends_also_what_waits() -> None:
     groups = Groups(execute, 1)
     found = await asyncio.gather(*(groups.submit(work) for work in "abc"), return_exceptions=True)
     assert [type(one) for one in found] == [TimeoutError] * 3
+
+
+async def test_a_retry_at_another_process_finds_the_answer_that_came_meanwhile(database: Database) -> None:
+    """Between what a command asks of its key and what it sees of its case, nothing may pass unnoticed."""
+    one, other = (Commands(MODEL, database, wall_clock) for _ in range(2))
+    case, _ = await filed(one)
+    request = by(key="k", if_match=1)
+    asked = other._given
+
+    async def late(connection: Any, keys: Any) -> Any:
+        found = await asked(connection, keys)
+        if not first:
+            first.append(await one.execute(case, Note("x"), request, told))
+        return found
+
+    first: list[Answer] = []
+    other._given = late
+    answer = await other.execute(case, Note("x"), request, told)
+    assert (answer.body, answer.version, answer.repeated) == (first[0].body, first[0].version, True)

@@ -38,7 +38,8 @@ class Reader:
         late = [one for one in sorted(server.visible) if any(gap.first <= one <= gap.last for gap in positions.gaps)]
         positions.filled(late, oldest)
         new = [one for one in sorted(server.visible) if one > positions.high][:limit]
-        positions.read(new, server.next_id)
+        positions.read(new, server.next_id)  # an id of the reader's own
+        server.next_id += 1
         self.read += [*late, *new]
 
 

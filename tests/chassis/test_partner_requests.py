@@ -1,5 +1,6 @@
 """What a partner's system asks: judged like a person's command, answered once, and no word of its in another's case."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -153,6 +154,26 @@ async def test_a_request_is_answered_once_however_often_it_comes(inbox: Inbox, d
     record = asked(case_id(), FileReport(title="no pressure"))
     await inbox.process([record, record])
     await inbox.process([record])
+    assert len(await answers(database, record)) == 1
+
+
+async def test_two_workers_answer_a_request_about_a_case_that_is_not_there_once(
+    database: Database, registry: Registry
+) -> None:
+    """The answer has a case of its own in each: only the mark tells."""
+    record = asked(case_id(), _note(case_id()))
+    asking: list[int] = []
+    both = asyncio.Event()
+
+    async def waiting(*_: Any) -> None:
+        asking.append(1)
+        if len(asking) == 2:
+            both.set()
+        await both.wait()
+
+    model = replace(MODEL, registry=registry, load_context=waiting)
+    await asyncio.gather(*(Inbox(model, database, wall_clock).process([record]) for _ in range(2)))
+    assert len(asking) == 3, "one lost, and asked again"
     assert len(await answers(database, record)) == 1
 
 

@@ -30,7 +30,7 @@ def added(source: str, number: int, *, exactly: str | None = "are new") -> Write
     async def copy(connection: Connection) -> None:
         await connection.copy_records_to_table("seen", columns=("source", "id"), records=rows)
 
-    return Write(_ADD, tuple(zip(*rows, strict=True)), number, exactly, None if exactly else copy)
+    return Write(_ADD, rows, exactly, None if exactly else copy)
 
 
 async def sources(database: Database) -> list[tuple[str, int]]:
@@ -102,7 +102,7 @@ async def test_who_listens_hears_of_it_once_it_is_there(database: Database, numb
 
 async def test_other_errors_of_the_server_are_no_conflict(database: Database) -> None:
     async def work(transaction: Transaction) -> None:
-        transaction.write(Write("INSERT INTO seen SELECT * FROM unnest($1::text[])", (["x"],), 1))
+        transaction.write(Write("INSERT INTO seen SELECT * FROM unnest($1::text[])", [("x",)]))
 
     with pytest.raises(asyncpg.PostgresError):
         await database.decide(work)

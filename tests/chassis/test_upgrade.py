@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
+import asyncpg
 import pytest
 
 from chassis.clock import wall_clock
@@ -101,6 +102,50 @@ async def test_a_transaction_that_is_open_during_migration_and_rebuild_is_not_lo
     assert await Refresher(derived(NEWER_MODEL), newer).refresh() == 1
     assert (await lengths(newer), await noted(newer)) == ({case: 10}, set())
     await newer.close()
+
+
+async def taken_in_behind(url: str, older: Database, *held: str) -> str:
+    """A case of which the older version takes in a record, waiting for what these statements hold."""
+    case, inbox = case_id(), Inbox(MODEL, older, wall_clock)
+    facts = [report(), *(Supplement(text=f"{n}") for n in range(2, 9))]
+    for n, fact in enumerate(facts, start=1):  # so often that PostgreSQL has made the statement's generic plan
+        await inbox.process([fact_record(case, fact, sequence=n)])
+    holder = await asyncpg.connect(url, server_settings={"search_path": "tally"})
+    watcher = await asyncpg.connect(url)
+
+    async def waits() -> bool:
+        return await watcher.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted") > 0
+
+    try:
+        async with holder.transaction():
+            for statement in held:
+                await holder.execute(statement)
+            taking = asyncio.create_task(inbox.process([fact_record(case, Supplement(text="x"), sequence=9)]))
+            await eventually(waits, what="the older version waits")
+        await taking
+    finally:
+        await holder.close()
+        await watcher.close()
+    return case
+
+
+async def test_what_waits_for_a_case_that_is_made_anew_notes_it_again(
+    empty_database: Server, older: Database, newer: Database
+) -> None:
+    refreshing = "SELECT FROM streams FOR UPDATE", "DELETE FROM outdated"
+    case = await taken_in_behind(empty_database.admin_url, older, *refreshing)
+    assert await noted(newer) == {case}
+
+
+async def test_what_waits_for_a_rebuild_knows_of_the_migration_that_demanded_it(
+    empty_database: Server, older: Database
+) -> None:
+    migrated = """
+        INSERT INTO migrations (component, number, name, digest, rebuilds, rebuilt)
+        VALUES ('tally', 77, 'x', 'x', true, true)
+    """
+    case = await taken_in_behind(empty_database.admin_url, older, "LOCK TABLE streams IN EXCLUSIVE MODE", migrated)
+    assert await noted(older) == {case}
 
 
 async def test_a_process_notes_nothing_that_knows_every_rebuild_of_the_schema(

@@ -10,6 +10,7 @@ from rich.console import Console
 from deploy.bench import chart, figures, history, phases, report
 from deploy.bench.meter import Counters, between
 from deploy.bench.usage import served
+from deploy.stack.problem import Problem
 
 BARE = {
     "kafka_produced_per_second": 20_000.0,
@@ -50,6 +51,11 @@ def reading(at: float, **changed: object) -> Counters:
         "rows": {},
     }
     return Counters(seconds=at, **{**values, **changed})  # pyright: ignore[reportArgumentType]
+
+
+def test_a_process_that_was_started_again_is_no_figure() -> None:
+    with pytest.raises(Problem, match="dispatch was started again"):
+        between(reading(1, pids={"dispatch": 7, "kafka": 1}), reading(3, pids={"dispatch": 8, "kafka": 1}))
 
 
 def test_what_was_spent_lies_between_two_readings_and_counts_by_case() -> None:

@@ -194,7 +194,14 @@ class Mortal(Database):
         return await super().transact(self._dying(work))
 
     async def decide(self, work: Callable[[Transaction], Awaitable[R]]) -> R:
-        return await super().decide(self._dying(work))
+        async def written(transaction: Transaction) -> R:
+            found = await work(transaction)
+            if self.deaths > 0:
+                await transaction.begin()
+                await transaction.send()
+            return found
+
+        return await super().decide(self._dying(written))
 
     def _dying(self, work: Callable[[Any], Awaitable[R]]) -> Callable[[Any], Awaitable[R]]:
         async def dying(by: Any) -> R:
