@@ -187,6 +187,9 @@ class Counted:
         self.connection = connection
         self.asked: list[str] = []
 
+    def is_in_transaction(self) -> bool:
+        return self.connection.is_in_transaction()
+
     async def execute(self, query: str, *arguments: Any) -> Any:
         self.asked.append("lock")
         return await self.connection.execute(query, *arguments)
