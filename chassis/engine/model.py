@@ -22,6 +22,7 @@ class Context(Protocol):
 
 LoadContext = Callable[[Transaction, Sequence[Any], Sequence[str]], Awaitable["Context | None"]]
 """(transaction, events, stream ids) -> what the decisions on these events, or on these streams, need beside the states.
+What it locks, it locks on the connection that `Transaction.begin` gives.
 """
 
 
