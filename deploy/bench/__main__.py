@@ -105,7 +105,8 @@ async def _measure(ground: Ground, options: argparse.Namespace) -> dict[str, Any
     half = saturation["cases_per_second"] / 2
     for name, rate in {**{str(rate): float(rate) for rate in _RATES}, "half": half}.items():
         offered = max(20, round(rate * options.seconds))
-        found["rates"][name], _ = await phases.offer(ground, f"{rate:.0f} a second", offered, rate)
+        what = f"half of the maximum, {rate:.0f} a second" if name == "half" else f"{rate:.0f} a second"
+        found["rates"][name], _ = await phases.offer(ground, what, offered, rate)
     for callers, reports in _CALLERS.items():
         load = http.Load(ground, max(2, round(reports * options.share)))
         found["http"][str(callers)] = await http.closed_by(ground, callers, load)
@@ -192,7 +193,7 @@ def main() -> None:
         sys.exit(130)
     except _FAULTS as fault:
         said = str(fault) or ("not all cases were closed in time" if isinstance(fault, TimeoutError) else repr(fault))
-        _ERRORS.print(f"{said.rstrip('.')}; {_LEFT}", style="red", markup=False)
+        _ERRORS.print(f"{said.rstrip('.')}; {_LEFT}", style="red", markup=False, soft_wrap=True)
         sys.exit(1)
     last = json.loads(options.output.read_text()) if options.output.exists() else {}
     summary: dict[str, Any] = {name: last.get(name) for name in _KEPT} | found
