@@ -13,8 +13,9 @@ from chassis.engine.inbox import Inbox
 from chassis.store.database import Connection, Database
 from chassis.store.transaction import Conflict, Transaction, Write
 from contracts.intake import Supplement
+from tests.chassis.conftest import opened
 from tests.support.facts import case_id, fact_record, report
-from tests.support.tally import MIGRATIONS, MODEL, Note
+from tests.support.tally import MODEL, Note
 
 FEW, MANY = 3, 2_000
 _ADD = (
@@ -110,10 +111,8 @@ async def test_other_errors_of_the_server_are_no_conflict(database: Database) ->
 
 @pytest.fixture
 async def one_connection(tally_database: str) -> AsyncIterator[Database]:
-    found = Database(tally_database, "tally", size=1, migrations=MIGRATIONS)
-    await found.open()
-    yield found
-    await found.close()
+    async with opened(tally_database, size=1) as found:
+        yield found
 
 
 async def statements(database: Database, work: Awaitable[object]) -> int:
