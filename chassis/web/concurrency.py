@@ -19,8 +19,9 @@ from chassis.web.errors import Overloaded
 
 log = logging.getLogger(__name__)
 
-_LEAST_SECONDS, _MOST_SECONDS = 1.0, 20.0
-"""For which one is sent away."""
+_LEAST_SECONDS, _MOST_SECONDS = 1.0, 30.0
+"""For which one is sent away. Whoever comes again before it is their turn is refused again, which takes time of those
+who are served; whoever comes later leaves the process idle when it has become faster meanwhile."""
 _FIRST_INTERVAL_SECONDS = 0.005
 """Between two slots that get free, until it is known."""
 _WEIGHT = 0.05
@@ -38,10 +39,12 @@ def _call_later(seconds: float, work: Callable[[], None]) -> None:
 
 @dataclass
 class Surge:
-    """Requests that were refused, from the first until nobody has been for as long as one is sent away."""
+    """Requests that were refused, from the first until all of them were to ask again and nobody is refused any more."""
 
     began_at: float
     last_at: float
+    again_at: float
+    """When the last of them is to ask again."""
     refused: int = 0
     told: int = 0
     """How many of them the log has named."""
@@ -70,11 +73,15 @@ class ConcurrencyLimit:
         """How many requests are being worked on, how many at most, and how many this process has refused."""
         return {"at_once": self._inside, "most": self._most, "refused": self._refused}
 
+    def refuse_if_full(self) -> None:
+        """Before anything is done for a request: to refuse it must cost little."""
+        if self._inside >= self._most:
+            raise Overloaded(self._refuse())
+
     @contextmanager
     def slot(self) -> Iterator["Slot"]:
         """Around the work on a request."""
-        if self._inside >= self._most:
-            raise Overloaded(self._refuse())
+        self.refuse_if_full()
         self._inside += 1
         slot = Slot(self._free)
         try:
@@ -101,14 +108,15 @@ class ConcurrencyLimit:
             wait = random.uniform(_MOST_SECONDS / 2, _MOST_SECONDS)
         else:
             self._ahead += 1
-        self._count(now)
+        self._count(now, now + wait)
         return wait
 
-    def _count(self, now: float) -> None:
+    def _count(self, now: float, again_at: float) -> None:
         self._refused += 1
-        surge = self._surge or Surge(now, now)
+        surge = self._surge or Surge(now, now, again_at)
         surge.refused += 1
         surge.last_at = now
+        surge.again_at = max(surge.again_at, again_at)
         if self._surge is None:
             self._surge = surge
             self._tell()
@@ -117,7 +125,7 @@ class ConcurrencyLimit:
         surge = self._surge
         if surge is None:
             return
-        if self._clock() - surge.last_at >= _MOST_SECONDS:  # who was refused has come again, or never will
+        if self._clock() >= surge.again_at + _TELL_SECONDS:  # who was refused has come again, or never will
             seconds = ceil(surge.last_at - surge.began_at)
             log.info("requests are no longer refused; there were %d within %d seconds", surge.refused, seconds)
             self._surge = None

@@ -113,6 +113,8 @@ class Gate:
                 await send(message)  # which waits for as long as the other side reads nothing
 
             try:
+                if scope["path"] not in _FOR_STRANGERS:
+                    self._limit.refuse_if_full()
                 receive = _bounded(receive)
                 refusal = await self._admit(scope, headers)
                 if refusal is None and method in _WITH_BODY:

@@ -1,22 +1,81 @@
-"""The HTTP server: uvicorn's, which rests until it has something to do."""
+"""The HTTP server: uvicorn's, which rests until it has something to do, and takes in all who have come at once."""
 
 import asyncio
 import contextlib
+import logging
+import os
+import socket
 from types import FrameType
 
 import uvicorn
 
+from chassis.retry import in_words
+
+log = logging.getLogger(__name__)
+
 _TICK_SECONDS = 1.0
 """How often the header Date is written anew."""
+_CONNECTIONS = 64
+"""That are taken in before the loop goes on with what it has."""
+_PAUSE_SECONDS = 1.0
+"""Until the next look where a connection could not be taken in, as for lack of file descriptors."""
 
 
 class Server(uvicorn.Server):
-    """Is told to stop. uvicorn's own looks ten times a second, in a process that has nothing to do, too."""
+    """Is told to stop: uvicorn's own looks ten times a second, in a process that has nothing to do, too.
+
+    And takes in connections as they come. uvloop takes in one each time that it has done all that was to be done, so a
+    process with much to do lets its callers wait until the system's queue is full, and new ones are reset.
+    """
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self._asked = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._listening: list[socket.socket] = []
+        self._arriving: set[asyncio.Task[object]] = set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listens, and exits where the address is taken."""
+        await super().startup(sockets)
+        for server in self.servers:
+            for listener in server.sockets:
+                twin = socket.socket(fileno=os.dup(listener.fileno()))
+                self._listening.append(twin)
+                self._look(twin)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Takes in nobody any more, and ends what there is."""
+        listening, self._listening = self._listening, []
+        for twin in listening:
+            asyncio.get_running_loop().remove_reader(twin)
+            twin.close()
+        await super().shutdown(sockets)
+
+    def _look(self, twin: socket.socket) -> None:
+        if twin in self._listening:
+            asyncio.get_running_loop().add_reader(twin, self._take_in, twin)
+
+    def _take_in(self, twin: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(_CONNECTIONS):
+            try:
+                connection, _address = twin.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return  # uvloop had the last one, or it is gone
+            except OSError as fault:
+                log.warning("no connection can be taken in: %s", in_words(fault))
+                loop.remove_reader(twin)
+                loop.call_later(_PAUSE_SECONDS, self._look, twin)
+                return
+            arriving = loop.create_task(loop.connect_accepted_socket(self._protocol, connection))
+            self._arriving.add(arriving)
+            arriving.add_done_callback(self._arriving.discard)
+
+    def _protocol(self) -> asyncio.Protocol:
+        protocol = self.config.http_protocol_class
+        assert not isinstance(protocol, str)
+        return protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     def exit(self) -> None:
         """Stops at once: no new connections, and those that there are end."""

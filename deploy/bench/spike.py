@@ -29,6 +29,10 @@ _SLOWER = 2.0
 """Times the 95th percentile of an answer before: then it is back, too."""
 _SOON_SECONDS = 1.0
 """Or below this."""
+_CLOCK_SECONDS = 0.005
+"""By which a sleep may be too short."""
+_AFTER_ERROR_SECONDS = 1.0
+"""That a steady caller waits: errors come faster than answers."""
 _PATIENCE = 1.5
 """Times as long as the stack should need for all that is offered."""
 _FINISHERS = 16
@@ -70,7 +74,8 @@ class Spike(Lifecycles):
             for n, place in work:
                 if self.ending:
                     return
-                await self._alone(place, n)
+                if not await self._alone(place, n):
+                    await asyncio.sleep(_AFTER_ERROR_SECONDS)
 
         await asyncio.gather(*(one() for _ in range(callers)))
 
@@ -88,15 +93,19 @@ class Spike(Lifecycles):
 
         await asyncio.gather(*(one() for _ in range(_FINISHERS)))
 
-    async def _alone(self, place: Place, n: int) -> None:
+    async def _alone(self, place: Place, n: int) -> bool:
+        """Whether the lifecycle was through."""
         urls = self._ground.city.urls
         intake, dispatch = (Client(urls[name], self.answers) for name in ("intake", "dispatch"))
         async with intake, dispatch:
             try:
                 await self._whole(intake, dispatch, place, n)
+                through = True
             except _FAULTS as fault:
                 self.errors[kind(fault)] += 1
+                through = False
             self.retried += intake.retried + dispatch.retried
+            return through
 
 
 def kind(fault: Exception) -> str:
@@ -170,7 +179,7 @@ async def spike(ground: Ground, steady: Mapping[str, Any], seconds: float = SECO
 
 
 async def _until(ground: Ground, load: Spike, then: float) -> None:
-    while (left := then - time.monotonic()) > 0:
+    while (left := then - time.monotonic()) > _CLOCK_SECONDS:
         ground.tell(
             f"spike: filed {len(load.filed)}  through {len(load.ended)}  errors {load.errors.total()} /"
             f" {len(load.offered)}"

@@ -1,8 +1,11 @@
-"""The HTTP server rests while nobody asks, has the right date, and stops when it is told."""
+"""The HTTP server rests while nobody asks, has the right date, takes in all who come, and stops when it is told."""
 
 import asyncio
 import os
+import resource
 import signal
+import socket
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -12,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+import uvloop
 
 from chassis.web import server as server_module
 from chassis.web.server import Server
@@ -55,8 +59,13 @@ async def started(server: Server) -> bool:
     return server.started
 
 
+def port_of(server: Server) -> int:
+    found: int = server.servers[0].sockets[0].getsockname()[1]
+    return found
+
+
 async def date(server: Server) -> datetime:
-    port = server.servers[0].sockets[0].getsockname()[1]
+    port = port_of(server)
     async with httpx.AsyncClient() as client:
         return parsedate_to_datetime((await client.get(f"http://127.0.0.1:{port}")).headers["date"])
 
@@ -87,3 +96,49 @@ async def test_it_stops_at_once_and_not_at_its_next_look(
         stop(server)
         async with asyncio.timeout(10):
             await asyncio.shield(task)
+
+
+def test_a_busy_process_takes_in_all_who_have_come() -> None:
+    """Otherwise the system's queue of connections gets full, and who is answered with 503 elsewhere is reset here."""
+
+    async def rounds() -> int:
+        async with serving() as (server, _):
+            callers = [socket.create_connection(("127.0.0.1", port_of(server))) for _ in range(200)]
+            try:
+                for done in range(200):
+                    if len(server.server_state.connections) == len(callers):
+                        return done
+                    time.sleep(0.001)  # the loop has other work
+                    await asyncio.sleep(0)
+            finally:
+                for caller in callers:
+                    caller.close()
+        raise AssertionError("after 200 rounds of the loop some still wait")
+
+    assert uvloop.run(rounds()) <= 20
+
+
+def test_without_file_descriptors_it_waits_and_takes_in_connections_afterwards(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def starved() -> None:
+        async with serving() as (server, _):
+            await date(server)
+            caller = socket.socket()
+            caller.setblocking(False)
+            soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+            try:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (caller.fileno() + 1, hard))
+                with pytest.raises(BlockingIOError):
+                    caller.connect(("127.0.0.1", port_of(server)))
+
+                async def told() -> bool:
+                    return "no connection can be taken in" in caplog.text
+
+                await eventually(told, what="a line of the log")
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+                caller.close()
+            await date(server)
+
+    asyncio.run(starved())
