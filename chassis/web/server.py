@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
@@ -73,9 +74,9 @@ class Server(uvicorn.Server):
             arriving.add_done_callback(self._arriving.discard)
 
     def _protocol(self) -> asyncio.Protocol:
-        protocol = self.config.http_protocol_class
-        assert not isinstance(protocol, str)
-        return protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+        make: Any = self.config.http_protocol_class
+        made: asyncio.Protocol = make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+        return made
 
     def exit(self) -> None:
         """Stops at once: no new connections, and those that there are end."""

@@ -59,7 +59,7 @@ class Spike(Lifecycles):
     async def offer(self, rate: float) -> None:
         """Begins all of them at that rate; returns when each is through or has met an error."""
         began = time.monotonic()
-        running: list[asyncio.Task[None]] = []
+        running: list[asyncio.Task[bool]] = []
         for n, place in enumerate(self.offered):
             if (ahead := n / rate - (time.monotonic() - began)) > 0:
                 await asyncio.sleep(ahead)
