@@ -35,7 +35,7 @@ from deploy.stack import secrets
 from deploy.stack.plan import from_environment
 from deploy.stack.problem import Problem
 
-_DATA = Path(".data")
+_DATA = Path(os.environ.get("CASEGRID_DATA") or ".data")
 _ERRORS = Console(stderr=True)
 _RATES = (10, 50, 100)
 _CALLERS: Mapping[int, int] = {4: 100, 32: 400, 128: 512}
@@ -57,8 +57,8 @@ _KEPT = ("peers", "sizes", "protection")
 """What only FULL=1 measures: otherwise the last figures stay."""
 
 
-async def _bench(options: argparse.Namespace) -> dict[str, Any]:
-    """Measures with a partner of its own, which is registered for as long as that takes."""
+async def _bench(options: argparse.Namespace, found: dict[str, Any]) -> None:
+    """Measures with a partner of its own, which is registered for as long as that takes; `found` is filled."""
     installation = Installation.of(from_environment())
     wanted = Wanted(PARTNER, says=("reports", "steps"), units=(UNIT,), name="Benchmark")
     async with passing(installation, wanted) as partner:
@@ -82,18 +82,18 @@ async def _bench(options: argparse.Namespace) -> dict[str, Any]:
             ground = Ground(city, partner, options.database, areas, meter, _ERRORS.print, options.timeout)
             try:
                 await leftovers.close(ground)
-                return await _measure(ground, options)
+                await _measure(ground, options, found)
             except BaseException:
                 await leftovers.read_out(ground)  # while the partner is registered
                 raise
 
 
-async def _measure(ground: Ground, options: argparse.Namespace) -> dict[str, Any]:
+async def _measure(ground: Ground, options: argparse.Namespace, found: dict[str, Any]) -> None:
     # The broker compiles what it runs often, and a cold one takes a third more.
     await phases.offer(ground, "warming up", options.warm, None)
     saturation, messages = await phases.offer(ground, "at once", options.cases, None)
     memory = {name: used.memory_bytes / 2**20 for name, used in usage.of_stack(_DATA / "run").items()}
-    found: dict[str, Any] = {
+    found |= {
         "cases": options.cases,
         "cores": os.cpu_count(),
         **{key: saturation[key] for key in saturation if key != "processes"},
@@ -123,13 +123,14 @@ async def _measure(ground: Ground, options: argparse.Namespace) -> dict[str, Any
         here = peers.Servers(_DATA / "run", ground.city.broker, options.database, _ERRORS.print)
         found["peers"] = figures.beside_ours(await peers.costs(here, messages))
         lifecycles = max(2, round(_LIFECYCLES * options.share))
-        found["sizes"] = await sizes.at_every_size(ground, options.sizes, lifecycles, _ERRORS)
+        found["sizes"] = {}
+        await sizes.at_every_size(ground, options.sizes, lifecycles, found["sizes"], _ERRORS)
         found["ratios"] |= figures.growth(found["sizes"])
-    return found
 
 
 async def _bare(ground: Ground, options: argparse.Namespace, messages: list[bytes]) -> dict[str, float]:
-    broker, measured = ground.city.broker, bare.measuring(_DATA / "run")
+    broker = ground.city.broker
+    measured = bare.measuring(_DATA / "run", await bare.idle(_DATA / "run"))
     messages = list(islice(cycle(messages), _MESSAGES))
     produced, consumed = await bare.kafka(broker, messages, measured)
     limits = {
@@ -186,14 +187,16 @@ def main() -> None:
         parser.error(f"--keep keeps whole runs only, which compare: leave out --{changed[0]}")
     options.database = options.database or os.environ.get("DATABASE_URL") or _own_database()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it tries again, as on a topic that is new
+    found: dict[str, Any] = {}
     try:
-        found = uvloop.run(_bench(options))
+        uvloop.run(_bench(options, found))
     except KeyboardInterrupt:
-        _ERRORS.print(f"interrupted: nothing is written, and {_LEFT}", soft_wrap=True)
+        _ERRORS.print(f"interrupted: {_unfinished(options.output, found)}, and {_LEFT}", soft_wrap=True)
         sys.exit(130)
     except _FAULTS as fault:
         said = str(fault) or ("not all cases were closed in time" if isinstance(fault, TimeoutError) else repr(fault))
-        _ERRORS.print(f"{said.rstrip('.')}; {_LEFT}", style="red", markup=False, soft_wrap=True)
+        kept = _unfinished(options.output, found)
+        _ERRORS.print(f"{said.rstrip('.')}; {kept}, and {_LEFT}", style="red", markup=False, soft_wrap=True)
         sys.exit(1)
     last = json.loads(options.output.read_text()) if options.output.exists() else {}
     summary: dict[str, Any] = {name: last.get(name) for name in _KEPT} | found
@@ -209,6 +212,16 @@ def main() -> None:
         history.append(history.HISTORY, entry)
         chart.CHART.write_text(drawn)
     _ERRORS.print(f"as JSON: {options.output}")
+
+
+def _unfinished(output: Path, found: dict[str, Any]) -> str:
+    """Writes what was measured until now beside the summary; says what has been written."""
+    if not found:
+        return "nothing is written"
+    file = output.with_name("unfinished.json")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(found, indent=2))
+    return f"what was measured until then is in {file}"
 
 
 def _number(least: float, kind: Callable[[str], float] = float, most: float = math.inf) -> Callable[[str], float]:

@@ -1,7 +1,7 @@
 """Bare limits, measured in the same run: what the broker, the database and the framework take without any of our work.
 
 Each is measured in wall time, and in processor time of the client, the broker and the database together. The services
-run beside it and are idle; theirs is not counted.
+run beside it and are idle; neither their own time counts, nor what both servers spend for them.
 """
 
 import asyncio
@@ -28,6 +28,7 @@ from deploy.stack.problem import Problem
 _TOPIC = "bench-bare"
 _BATCH = 500
 _LOOPS = 1_000
+_IDLE_SECONDS = 3.0
 _CALLERS = 32
 _PARTS = ("bench", "kafka", "postgres")
 _TABLE = f"""
@@ -49,14 +50,21 @@ class Limit:
 Measure = Callable[[int, Callable[[], Awaitable[None]]], Awaitable[Limit]]
 
 
-def measuring(run: Path) -> Measure:
+async def idle(run: Path) -> float:
+    """Seconds of processor time that the servers spend in a second for a stack that has nothing to do."""
+    before, began = _seconds(run), time.perf_counter()
+    await asyncio.sleep(_IDLE_SECONDS)
+    return (_seconds(run) - before) / (time.perf_counter() - began)
+
+
+def measuring(run: Path, idle: float) -> Measure:
     """How work of so many equal pieces is measured, beside the stack whose pid files lie in `run`."""
 
     async def measured(count: int, work: Callable[[], Awaitable[None]]) -> Limit:
         before, began = _seconds(run), time.perf_counter()
         await work()
         took, spent = time.perf_counter() - began, _seconds(run) - before
-        return Limit(count / took, spent / count * 1e6)
+        return Limit(count / took, max(0.0, spent - idle * took) / count * 1e6)
 
     return measured
 
@@ -175,14 +183,14 @@ async def loop(broker: Connection, url: str, messages: Sequence[bytes], measured
     """One record consumed, one row inserted and committed, one record produced and acknowledged; then the next one."""
     records = messages[:_LOOPS]
 
-    async with topic(broker) as source, topic(broker) as sink, _table(url) as pool:
+    async with topic(broker) as source, topic(broker) as sink, _table(url) as pool, pool.acquire() as connection:
         await produce(broker, source, records)
         async with producing(broker, linger_ms=0) as producer, _consuming(broker, source) as consumer:
 
             async def looped() -> None:
                 for n in range(len(records)):
                     record = await consumer.getone()
-                    await pool.execute(_INSERT, f"l{n:035d}", record.value)
+                    await connection.execute(_INSERT, f"l{n:035d}", record.value)
                     await producer.send_and_wait(sink, value=record.value, key=record.key, headers=HEADERS)
 
             return await measured(len(records), looped)

@@ -15,6 +15,9 @@ MEANING: Mapping[str, str] = {
     "rate_50_over_loop": "CPU of a case at 50 a second / of a bare loop over its deliveries",
     "rate_100_over_loop": "CPU of a case at 100 a second / of a bare loop over its deliveries",
     "rate_half_over_loop": "CPU of a case at half of the maximum / of a bare loop over its deliveries",
+    "rate_10_over_record_loop": "CPU of a case at 10 a second / of a bare loop over its records, each once",
+    "rate_50_over_record_loop": "CPU of a case at 50 a second / of a bare loop over its records, each once",
+    "http_32_over_bare_work": "CPU of a report closed over HTTP by 32 callers / of its records, deliveries and rows",
     "http_32_over_case": "CPU of a report closed over HTTP by 32 callers / of a partner's case at once: more records",
     "report_at_size": "CPU of GET /reports/{id} at the largest history / at the smallest",
     "case_at_size": "CPU of GET /cases/{id} of dispatch at the largest history / at the smallest",
@@ -35,7 +38,10 @@ def ratios(
     }
     for name, phase in rates.items():
         found[f"rate_{name}_over_loop"] = phase["cpu_us_per_case"] / (phase["deliveries_per_case"] * loop)
+        if (again := f"rate_{name}_over_record_loop") in MEANING:
+            found[again] = phase["cpu_us_per_case"] / (phase["records_per_case"] * loop)
     if "32" in http:
+        found["http_32_over_bare_work"] = http["32"]["cpu_us_per_case"] / bare_work(http["32"], bare)
         found["http_32_over_case"] = http["32"]["cpu_us_per_case"] / saturation["cpu_us_per_case"]
     if "filing" in http:
         found["post_over_empty_handler"] = http["filing"]["service_us"] / bare["empty_handler_cpu_us"]

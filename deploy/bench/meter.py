@@ -176,10 +176,6 @@ class Meter:
         """Process -> seconds of the stack's processes, and of this one as `bench`."""
         return {name: used.cpu_seconds for name, used in usage.of_stack(self._run).items()}
 
-    def total(self) -> float:
-        """Processor seconds of all of them."""
-        return sum(self.cpu().values())
-
     def _backends(self) -> dict[str, float]:
         return usage.of_postgres(self._run / "postgres.pid")
 

@@ -6,6 +6,7 @@ What is loaded makes the stack one that is thrown away afterwards, so it takes a
 import asyncio
 import sys
 import time
+from argparse import ArgumentTypeError
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,10 +35,13 @@ class Step:
 
 
 def sizes(words: str) -> tuple[int, ...]:
-    """As an option names them, separated by commas, in order. Raises `ValueError`."""
-    found = sorted({int(word) for word in words.split(",") if word.strip()})
+    """As an option names them, separated by commas, in order. Raises `ArgumentTypeError`."""
+    try:
+        found = sorted({int(word) for word in words.split(",") if word.strip()})
+    except ValueError:
+        raise ArgumentTypeError(f"{words}: sizes are numbers of cases, separated by commas") from None
     if found and found[0] <= 0:
-        raise ValueError("a size is a number of cases above 0")
+        raise ArgumentTypeError(f"{words}: a size is a number of cases above 0")
     return tuple(found)
 
 
@@ -58,12 +62,13 @@ async def refuse_unfit(database: str, wanted: Sequence[int]) -> None:
         past.refuse_without_room(Path.cwd(), sum(step.more for step in plan(wanted, await past.present(database))))
 
 
-async def at_every_size(ground: Ground, wanted: Sequence[int], lifecycles: int, console: Console) -> dict[str, Any]:
-    """Size -> its figures. Raises `Problem` and `TimeoutError`."""
+async def at_every_size(
+    ground: Ground, wanted: Sequence[int], lifecycles: int, found: dict[str, Any], console: Console
+) -> None:
+    """Fills `found`: size -> its figures. Raises `Problem` and `TimeoutError`."""
     await refuse_unfit(ground.database, wanted)
     steps = list(plan(wanted, await past.present(ground.database)))
     await lifecycle.lifecycles(ground, CALLERS, _WARM)  # closed cases of its kind, to be copied, are there after it
-    found: dict[str, Any] = {}
     largest = "0"
     for step in steps:
         await settled(ground)
@@ -79,7 +84,6 @@ async def at_every_size(ground: Ground, wanted: Sequence[int], lifecycles: int, 
     found[largest]["spike"] = await spike.spike(ground, found[largest]["lifecycle"])
     if wanted:
         console.print("[yellow]this stack now holds generated cases: `make reset` drops them[/yellow]")
-    return found
 
 
 async def _loaded(ground: Ground, step: Step, console: Console) -> dict[str, Any]:

@@ -196,7 +196,7 @@ async def _lost(ground: Ground, load: Spike) -> int:
                 while left:
                     left -= {row["case_id"] for row in await connection.fetch(_CLOSED, list(left))}
                     ground.tell(f"spike: {len(left)} of {len(load.filed)} reports are not closed yet")
-                    if load.errors:
+                    if left:  # by a lifecycle that met an error, or was not through when patience ended
                         await load.finish(left)
                     await asyncio.sleep(1)
         except TimeoutError:

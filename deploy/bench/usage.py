@@ -31,7 +31,7 @@ def of_stack(run: Path) -> dict[str, Usage]:
             continue  # its children are listed by themselves
         try:
             found[file.stem] = _tree(int(file.read_text()), children)
-        except (ValueError, FileNotFoundError):
+        except (ValueError, FileNotFoundError, ProcessLookupError):
             continue
     return found
 

@@ -87,6 +87,8 @@ def test_ratios_are_of_the_work_that_was_done() -> None:
         "case_over_bare_work": pytest.approx(8_000 / (16 * 50 + 20 * 10 + 20 * 20)),
         "case_over_loop": pytest.approx(0.4),
         "rate_10_over_loop": pytest.approx(2.0),
+        "rate_10_over_record_loop": pytest.approx(40_000 / (PHASE["records_per_case"] * BARE["loop_cpu_us"])),
+        "http_32_over_bare_work": pytest.approx(80_000 / (16 * 50 + 20 * 10 + 20 * 20)),
         "http_32_over_case": pytest.approx(10.0),
         "post_over_empty_handler": pytest.approx(13.0),
     }

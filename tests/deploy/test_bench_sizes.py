@@ -1,6 +1,7 @@
 """Which sizes of history are measured, what a spike is judged by, and what is printed of both."""
 
 import asyncio
+from argparse import ArgumentTypeError
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,10 @@ def test_each_size_is_reached_by_what_is_missing_and_what_is_there_comes_first()
     assert list(plan((1_000_000, 100_000), 2_000)) == [Step(0, 0), Step(100_000, 98_000), Step(1_000_000, 900_000)]
     assert list(plan((100_000,), 150_000)) == [Step(0, 0)], "nothing is taken away"
     assert sizes("") == ()
-    with pytest.raises(ValueError, match="above 0"):
+    with pytest.raises(ArgumentTypeError, match="above 0"):
         sizes("0,100")
+    with pytest.raises(ArgumentTypeError, match="many: sizes are numbers of cases"):
+        sizes("many")
 
 
 def steadily(rate: float, since: float, until: float) -> list[float]:
