@@ -10,7 +10,6 @@ Figures = Mapping[str, Any]
 
 MEANING: Mapping[str, str] = {
     "case_over_bare_work": "CPU of a case at saturation / of its records, deliveries and rows, bare and in batches",
-    "case_over_loop": "CPU of a case at saturation / of a bare loop over its deliveries",
     "rate_10_over_loop": "CPU of a case at 10 a second / of a bare loop over its deliveries",
     "rate_50_over_loop": "CPU of a case at 50 a second / of a bare loop over its deliveries",
     "rate_100_over_loop": "CPU of a case at 100 a second / of a bare loop over its deliveries",
@@ -32,10 +31,7 @@ def ratios(
 ) -> dict[str, float]:
     """Those of `MEANING` that these phases give."""
     loop = bare["loop_cpu_us"]
-    found = {
-        "case_over_bare_work": saturation["cpu_us_per_case"] / bare_work(saturation, bare),
-        "case_over_loop": saturation["cpu_us_per_case"] / (saturation["deliveries_per_case"] * loop),
-    }
+    found = {"case_over_bare_work": saturation["cpu_us_per_case"] / bare_work(saturation, bare)}
     for name, phase in rates.items():
         found[f"rate_{name}_over_loop"] = phase["cpu_us_per_case"] / (phase["deliveries_per_case"] * loop)
         if (again := f"rate_{name}_over_record_loop") in MEANING:

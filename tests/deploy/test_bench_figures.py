@@ -85,7 +85,6 @@ def test_ratios_are_of_the_work_that_was_done() -> None:
     )
     assert found == {
         "case_over_bare_work": pytest.approx(8_000 / (16 * 50 + 20 * 10 + 20 * 20)),
-        "case_over_loop": pytest.approx(0.4),
         "rate_10_over_loop": pytest.approx(2.0),
         "rate_10_over_record_loop": pytest.approx(40_000 / (PHASE["records_per_case"] * BARE["loop_cpu_us"])),
         "http_32_over_bare_work": pytest.approx(80_000 / (16 * 50 + 20 * 10 + 20 * 20)),
@@ -117,7 +116,7 @@ def summary() -> dict[str, object]:
         "cores": 2,
         "cases_per_second": 245.04,
         "cpu_us_per_case": 8_000.4,
-        "ratios": {"case_over_loop": 0.4, "post_over_empty_handler": 13.0},
+        "ratios": {"case_over_bare_work": 0.4, "post_over_empty_handler": 13.0},
         "saturation": PHASE,
         "rates": {
             "10": {**PHASE, "offered_per_second": 10.0, "kept_up": True},
@@ -131,10 +130,10 @@ def summary() -> dict[str, object]:
 
 def test_ratios_are_printed_first_beside_those_of_the_last_kept_run() -> None:
     console = Console(record=True, width=160)
-    report.show(console, summary(), {"case_over_loop": 0.8})
+    report.show(console, summary(), {"case_over_bare_work": 0.8})
     said = console.export_text()
     assert said.index("ratios") < said.index("per case") < said.index("bare limits")
-    line = next(line for line in said.splitlines() if figures.MEANING["case_over_loop"] in line)
+    line = next(line for line in said.splitlines() if figures.MEANING["case_over_bare_work"] in line)
     assert "0.40" in line
     assert "0.80" in line
     assert "-50%" in line
@@ -162,18 +161,18 @@ def test_a_stack_keeps_up_where_the_last_case_is_closed_soon_after_it_was_filed(
 def test_a_kept_run_is_compared_with_the_one_before_it(tmp_path: Path) -> None:
     file = tmp_path / "bench" / "history.jsonl"
     assert history.read(file) == []
-    assert history.comparison({"case_over_loop": 0.4}, []) == {}
+    assert history.comparison({"case_over_bare_work": 0.4}, []) == {}
     kept = history.entry(summary(), datetime(2026, 5, 10, tzinfo=UTC), "abc1234")
     history.append(file, kept)
-    history.append(file, {**kept, "ratios": {"case_over_loop": 0.3}})
+    history.append(file, {**kept, "ratios": {"case_over_bare_work": 0.3}})
     assert history.read(file)[0] == kept
-    compared = history.comparison({"case_over_loop": 0.4, "post_over_empty_handler": 9.0}, history.read(file))
-    assert compared == {"case_over_loop": 0.3}
+    compared = history.comparison({"case_over_bare_work": 0.4, "post_over_empty_handler": 9.0}, history.read(file))
+    assert compared == {"case_over_bare_work": 0.3}
 
 
 def test_the_chart_has_a_bar_for_each_ratio_of_the_last_run_and_a_mark_for_the_first() -> None:
     first = history.entry(summary(), datetime(2026, 5, 10, tzinfo=UTC), "abc1234")
-    last = {**first, "ratios": {"case_over_loop": 0.2, "post_over_empty_handler": 4.0}}
+    last = {**first, "ratios": {"case_over_bare_work": 0.2, "post_over_empty_handler": 4.0}}
     drawn = ElementTree.fromstring(chart.svg([first, last]))
     tag = "{http://www.w3.org/2000/svg}"
     bars, marks = drawn.findall(f"{tag}rect"), drawn.findall(f"{tag}path")
