@@ -27,7 +27,9 @@ class Processor(Protocol):
     """Takes records in."""
 
     async def process(self, records: Sequence[Record]) -> None:
-        """Returns when the records are durable. Raises one of `TRANSIENT_ERRORS` if nothing could be done now."""
+        """Returns when the records are durable. Raises one of `TRANSIENT_ERRORS` if they are to come again: mostly
+        nothing was done, but where the connection was lost at the COMMIT that is not known.
+        """
         ...
 
 

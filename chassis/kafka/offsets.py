@@ -20,7 +20,9 @@ log = logging.getLogger(__name__)
 
 _EVERY_SECONDS = 1.0
 _LAST_SECONDS = 2.0
-"""How long the last commit of a consumer that stops, or of partitions that go to another worker, may take."""
+"""How long the last commit of a consumer that stops, or of partitions that go to another worker, is waited for. A call
+that is under way by then has five seconds more (`to_completion`).
+"""
 
 
 class Offsets(ConsumerRebalanceListener):

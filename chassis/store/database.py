@@ -47,7 +47,9 @@ ROLLED_BACK = (asyncpg.TransactionRollbackError,)
 
 
 DATABASE_ERRORS = (Conflict, asyncpg.PostgresError, *TRANSIENT_ERRORS)
-"""Errors after which nothing of a transaction is left."""
+"""Errors that end a transaction. Nothing of it is left, unless its connection was lost at the COMMIT: then that is not
+known.
+"""
 
 
 async def _leave_as_it_is(_: Connection) -> None:

@@ -124,7 +124,7 @@ def _statement(writes: Sequence[tuple[str, int, bool]], calls: Sequence[tuple[st
     """One statement of these parts, each with its number of parameters.
 
     PostgreSQL runs the parts that are counted first, in their order, because the end of the statement asks for them,
-    and then the others. So streams are held before anything else is written, as they are between BEGIN and COMMIT.
+    and then the others. So what asserts is done before anything else is written; no case's order relies on it.
     """
     parts, asserted, used = [], [], 0
     for number, (sql, parameters, exactly) in enumerate(writes):

@@ -6,6 +6,7 @@ known, as after any lost connection.
 """
 
 import asyncio
+import errno
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,9 @@ _PATIENCE_SECONDS = 2.0
 """How long something waits before the server is asked whether it answers at all."""
 _PROBE_SECONDS = 2.0
 _SLICE_SECONDS = 0.1
+
+_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL})
+"""Errors that say of this machine that it lacks descriptors, memory or ports."""
 
 SILENT = "the database does not answer"
 
@@ -70,7 +74,10 @@ class Watch:
                 wait.end()
 
     async def _answers(self) -> bool:
-        """Whether the server takes a connection, or refuses it: a refusal is an answer, too."""
+        """Whether the server takes a connection, or refuses it: a refusal is an answer, too.
+
+        Where this process lacks what a connection takes, it has learned nothing of the server: nobody's work is ended.
+        """
         probe = asyncio.ensure_future(self._connect())
         try:
             if not await in_time(probe, _PROBE_SECONDS):
@@ -78,7 +85,8 @@ class Watch:
         finally:
             give_up(probe)
         fault = probe.exception()
-        return isinstance(fault, ConnectionError) or not isinstance(fault, OSError)
+        ours = isinstance(fault, OSError) and fault.errno in _OURS
+        return ours or isinstance(fault, ConnectionError) or not isinstance(fault, OSError)
 
 
 def give_up(connecting: asyncio.Future[asyncpg.Connection]) -> None:

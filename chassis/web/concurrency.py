@@ -33,6 +33,11 @@ CallLater = Callable[[float, Callable[[], None]], object]
 """As of an event loop: does something after so many seconds."""
 
 
+def _known() -> bool:
+    """Of a request whose caller has been looked at."""
+    return True
+
+
 def _call_later(seconds: float, work: Callable[[], None]) -> None:
     asyncio.get_running_loop().call_later(seconds, work)
 
@@ -73,15 +78,23 @@ class ConcurrencyLimit:
         """How many requests are being worked on, how many at most, and how many this process has refused."""
         return {"at_once": self._inside, "most": self._most, "refused": self._refused}
 
-    def refuse_if_full(self) -> None:
-        """Before anything is done for a request: to refuse it must cost little."""
-        if self._inside >= self._most:
+    def refuse_if_full(self, known: Callable[[], bool]) -> None:
+        """Before a request is looked at: to refuse it must cost little.
+
+        Whoever is not known to be a caller is sent away for some time, and has no place among those who are to come
+        back: strangers must not make the others wait longer.
+        """
+        if self._inside < self._most:
+            return
+        if known():
             raise Overloaded(self._refuse())
+        self._count(self._clock(), self._clock() + _MOST_SECONDS)
+        raise Overloaded(random.uniform(_MOST_SECONDS / 2, _MOST_SECONDS))
 
     @contextmanager
     def slot(self) -> Iterator["Slot"]:
         """Around the work on a request."""
-        self.refuse_if_full()
+        self.refuse_if_full(_known)
         self._inside += 1
         slot = Slot(self._free)
         try:

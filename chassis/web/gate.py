@@ -1,4 +1,5 @@
-"""What every request passes before its route: trace, body limit, caller, rate, and that its body is JSON.
+"""What every request passes before its route: how many there are at once, trace, body limit, caller, rate, and that its
+body is JSON.
 
 And what every answer gets: its trace, its security headers, and, where it is a stream, an end with the caller's token.
 """
@@ -114,7 +115,7 @@ class Gate:
 
             try:
                 if scope["path"] not in _FOR_STRANGERS:
-                    self._limit.refuse_if_full()
+                    self._limit.refuse_if_full(lambda: self._is_known(scope))
                 receive = _bounded(receive)
                 refusal = await self._admit(scope, headers)
                 if refusal is None and method in _WITH_BODY:
@@ -137,6 +138,13 @@ class Gate:
                     log.exception("a request failed: %s %s", method, scope["path"])
                 if not started:  # of an answer that has begun the server closes the connection
                     await (response or failed())(scope, receive, traced)
+
+    def _is_known(self, scope: Scope) -> bool:
+        """Whether the request has credentials that were good before."""
+        try:
+            return self._identity.remembers(_only(scope, b"authorization"), _only(scope, b"x-client-key"))
+        except Unauthenticated:
+            return False
 
     async def _admit(self, scope: Scope, headers: Mapping[str, str]) -> Response | None:
         length = headers.get("content-length", "0")

@@ -85,6 +85,17 @@ def test_a_surge_that_lasts_is_spread_over_seconds_and_forgotten_when_it_is_over
     assert busy.refused(1)[0] <= 1.1
 
 
+def test_strangers_do_not_make_those_wait_longer_who_are_known() -> None:
+    busy = Busy(8)
+    busy.answer(400, 0.1)
+    for _ in range(1_000):
+        with pytest.raises(Overloaded) as fault:
+            busy.limit.refuse_if_full(lambda: False)
+        assert 1.0 <= fault.value.wait_seconds <= 30.0
+    assert busy.refused(1) == [1.0], "the first of those who are to come back"
+    assert busy.limit.health()["refused"] == 1_001
+
+
 async def test_a_slot_is_free_again_when_the_work_has_ended_failed_or_given_it_up() -> None:
     busy = Busy(1)
     busy.answer(1, 0.1)
@@ -157,8 +168,10 @@ async def test_one_request_more_is_answered_with_503_at_once_and_health_as_ever(
                     "rule": "requests.at_once",
                 }
                 assert int(answer.headers["retry-after"]) >= 1
+                stranger = await tally.client.post(path, content="[", headers={"authorization": "Bearer no token"})
+                assert stranger.status_code == 503, "before credentials and body are looked at"
                 health = await tally.client.get("/health", headers=token("chen", "administrator"))
-                assert health.json()["requests"] == {"at_once": 2, "most": 2, "refused": 1}
+                assert health.json()["requests"] == {"at_once": 2, "most": 2, "refused": 2}
         finally:
             await other.close()
         assert [one.status_code for one in await asyncio.gather(*noting)] == [201, 201]

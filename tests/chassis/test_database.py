@@ -1,6 +1,7 @@
 """A server that hangs is told from one that is slow: what waits for it ends in a bounded time, and nothing is lost."""
 
 import asyncio
+import errno
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,6 +20,7 @@ from chassis.store.changes import EVERYTHING, Changes
 from chassis.store.database import TRANSIENT_ERRORS, Connection, Database
 from chassis.store.migrations import migrate
 from chassis.store.transaction import Transaction
+from chassis.store.watch import Watch
 from deploy.stack.postgres import Postgres
 from tests.support.facts import case_id, fact_record, report
 from tests.support.infrastructure import PASSWORD, execute, frozen
@@ -294,3 +296,44 @@ async def test_a_password_in_a_file_is_read_anew_for_every_connection(empty_data
     finally:
         await database.close()
         await migrate(empty_database.admin_url, "tally", PASSWORD, MIGRATIONS)
+
+
+@pytest.mark.parametrize("lacking", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EADDRNOTAVAIL])
+async def test_a_process_that_cannot_ask_ends_nobodys_work(lacking: int) -> None:
+    """Without a descriptor for a connection it has learned nothing of the server, and a COMMIT under way may go on."""
+    asked, ended = 0, []
+
+    async def connect() -> asyncpg.Connection:
+        nonlocal asked
+        asked += 1
+        raise OSError(lacking, "none left")
+
+    async def asked_twice() -> bool:
+        return asked >= 2
+
+    watch = Watch(connect)
+    with watch.over(lambda: ended.append("cut")):
+        watching = asyncio.create_task(watch.run())
+        await eventually(asked_twice, what="the watch asks")
+        watching.cancel()
+    assert not ended
+
+
+async def test_a_server_that_cannot_be_reached_ends_what_waits_for_it() -> None:
+    ended = asyncio.Event()
+
+    async def connect() -> asyncpg.Connection:
+        raise OSError(errno.EHOSTUNREACH, "no route")
+
+    watch = Watch(connect)
+
+    async def work() -> None:
+        with watch.over(ended.set):
+            async with asyncio.timeout(BOUND):
+                await ended.wait()
+            raise TimeoutError
+
+    watching = asyncio.create_task(watch.run())
+    with pytest.raises(NotNow):
+        await work()
+    watching.cancel()

@@ -26,7 +26,7 @@ class Server:
 
 @dataclass
 class Reader:
-    """Reads as the relay does."""
+    """Reads what the relay reads, all of it at one instant."""
 
     server: Server
     positions: Positions = field(default_factory=lambda: Positions(0))

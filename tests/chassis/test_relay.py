@@ -184,6 +184,18 @@ async def test_a_stop_while_facts_are_set_apart_does_not_pass_them(
     ]
 
 
+async def test_a_row_that_names_no_event_holds_nothing_up_and_is_named(
+    kafka: str, topics: str, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Operators write there, too: what is to be sent again."""
+    await database.fetch("INSERT INTO unsent (topic, stream_id, version) VALUES ('Progressed', 'nobody', 1)")
+    async with relaying(kafka, topics, database) as relay:
+        await Inbox(MODEL, database, wall_clock).process([fact_record(case_id(), report())])
+        await read_topic(kafka, topics, "Progressed", at_least(1))
+        await eventually(lambda: without_fault(relay), what="the relay works")
+    assert "rows of the table unsent name events that are not there: topics Progressed" in caplog.text
+
+
 async def test_a_topic_that_was_deleted_holds_up_its_own_facts_alone(
     kafka: str, topics: str, database: Database, make_topics: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
