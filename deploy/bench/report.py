@@ -164,7 +164,11 @@ def _spike_table(one: Mapping[str, Any]) -> Table:
     table.add_row("put off with 429 or 503", f"{spike['put_off']:,}")
     table.add_row("errors", ", ".join(f"{count} {kind}" for kind, count in spike["errors"].items()) or "none")
     table.add_row("acknowledged and lost", f"{spike['lost']} of {spike['acknowledged']:,}")
-    for name, words in (("recovered_seconds", "back at its own rate after"), ("drained_seconds", "all through after")):
+    for name, words in (
+        ("recovered_seconds", "answers as many requests as before after"),
+        ("ending_seconds", "ends as many lifecycles as before after"),
+        ("drained_seconds", "all through after"),
+    ):
         table.add_row(words, "not in the time" if spike[name] is None else f"{spike[name]:.0f} s")
     return table
 

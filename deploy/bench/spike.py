@@ -3,6 +3,9 @@
 Nobody slows down for the stack: a caller comes when it is time, on connections of its own, and asks again where the
 answer is 429 or 503 with Retry-After. So each lifecycle is through in the end, or has met an error, and each report
 that was answered with 201 must be closed and audited. After the minute the callers of before work on beside the rest.
+
+Reports are filed first and closed later, so for minutes the stack may answer as many requests as before, and as soon,
+and end fewer lifecycles. Both are told: when it answers as before, and when it ends as many as before.
 """
 
 import asyncio
@@ -29,6 +32,8 @@ _SLOWER = 2.0
 """Times the 95th percentile of an answer before: then it is back, too."""
 _SOON_SECONDS = 1.0
 """Or below this."""
+_REQUESTS = 6
+"""Of a lifecycle: it is filed, acknowledged, resolved, and looked up three times."""
 _CLOCK_SECONDS = 0.005
 """By which a sleep may be too short."""
 _AFTER_ERROR_SECONDS = 1.0
@@ -116,14 +121,14 @@ def kind(fault: Exception) -> str:
 
 
 def recovered(
-    ended: Sequence[float], answers: Sequence[tuple[float, float]], since: float, before: Mapping[str, float]
+    done: Sequence[float], answers: Sequence[tuple[float, float]], since: float, before: Mapping[str, float]
 ) -> float | None:
-    """Seconds from `since` until the stack is back at its own rate and answers as before; None while it is not.
+    """Seconds from `since` until as many are done a second as before and answers come as before; None while they do not.
 
-    `before`: the rate of lifecycles, and the 95th percentile of an answer in seconds. What counts is the first window
-    with both; it must be over.
+    `done`: when each was, requests or lifecycles. `before`: the rate of them, and the 95th percentile of an answer in
+    seconds. What counts is the first window with both; it must be over.
     """
-    ended, answers = sorted(ended), sorted(answers)
+    ended, answers = sorted(done), sorted(answers)
     bound = max(_SOON_SECONDS, before["p95_seconds"] * _SLOWER)
     begins = since
     while answers and begins + _WINDOW_SECONDS <= answers[-1][0]:
@@ -140,6 +145,7 @@ async def spike(ground: Ground, steady: Mapping[str, Any], seconds: float = SECO
     """The figures of a spike over what `steady`, the lifecycles just before, has shown. Raises `Problem`."""
     await settled(ground)
     before = {"rate": steady["lifecycles_per_second"], "p95_seconds": steady["answer_ms"]["p95"] / 1000}
+    asked = {**before, "rate": before["rate"] * _REQUESTS}
     rate = before["rate"] * FACTOR
     load = Spike(ground, round(rate * seconds))
     async with listening(ground.broker, load.notices):
@@ -152,9 +158,13 @@ async def spike(ground: Ground, steady: Mapping[str, Any], seconds: float = SECO
         through = len(load.ended)
         steadily = asyncio.create_task(load.go_on(steady["callers"]))
         back: float | None = None
-        while time.monotonic() < patience and not (back is not None and offering.done()):
+        ending: float | None = None
+        while time.monotonic() < patience and not (back is not None and ending is not None and offering.done()):
             await _until(ground, load, time.monotonic() + _WINDOW_SECONDS)
-            back = back if back is not None else recovered(load.ended, load.answers, over, before)
+            if back is None:
+                back = recovered([at for at, _ in load.answers], load.answers, over, asked)
+            if ending is None:
+                ending = recovered(load.ended, load.answers, over, before)
         drained = time.monotonic() - over if offering.done() else None
         load.ending = True
         await asyncio.wait([offering, steadily], timeout=ground.timeout)
@@ -174,6 +184,7 @@ async def spike(ground: Ground, steady: Mapping[str, Any], seconds: float = SECO
         "acknowledged": len(load.filed),
         "lost": lost,
         "recovered_seconds": back,
+        "ending_seconds": ending,
         "drained_seconds": drained,
     }
 

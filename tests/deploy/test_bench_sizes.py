@@ -87,6 +87,7 @@ SPIKE = {
     "acknowledged": 598,
     "lost": 0,
     "recovered_seconds": 12.0,
+    "ending_seconds": 40.0,
     "drained_seconds": None,
 }
 
