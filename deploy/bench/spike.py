@@ -123,7 +123,7 @@ def kind(fault: Exception) -> str:
 def recovered(
     done: Sequence[float], answers: Sequence[tuple[float, float]], since: float, before: Mapping[str, float]
 ) -> float | None:
-    """Seconds from `since` until as many are done a second as before and answers come as before; None while they do not.
+    """Seconds from `since` until as many are done a second as before, and answered as soon; None while they are not.
 
     `done`: when each was, requests or lifecycles. `before`: the rate of them, and the 95th percentile of an answer in
     seconds. What counts is the first window with both; it must be over.
