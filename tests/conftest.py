@@ -3,12 +3,13 @@
 Under `make test` several processes take whole files of tests in turn, each with servers of its own.
 """
 
+import os
 from collections.abc import Awaitable, Callable
 
 import pytest
 
 from chassis.store.migrations import migrate
-from tests.support import tally
+from tests.support import choice, tally
 from tests.support.infrastructure import (
     PASSWORD,
     Database,
@@ -46,8 +47,24 @@ __all__ = [
 ]
 
 
+_CHOSEN = pytest.StashKey[choice.Choice]()
+
 LONGEST_FIRST = ("tests/system/", "tests/deploy/", "tests/chassis/", "tests/services/")
 """Folders whose files take minutes; the short files of the others level the processes out in the end."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Chooses the servers once: the processes that run the tests are told by their environment."""
+    if not hasattr(config, "workerinput"):
+        chosen = choice.choose(os.environ.get(choice.SETTING, "auto"), choice.lacking)
+        os.environ[choice.SETTING] = chosen.kind
+        config.stash[_CHOSEN] = chosen
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Which servers are taken, and why."""
+    chosen = config.stash.get(_CHOSEN, None)
+    return None if chosen is None else f"Kafka and PostgreSQL: {chosen.kind} ({chosen.why})"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

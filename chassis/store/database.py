@@ -25,21 +25,30 @@ log = logging.getLogger(__name__)
 TRANSIENT_ERRORS = (
     OSError,
     asyncio.TimeoutError,
-    asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # of a connection that died in the middle of something
-    asyncpg.TransactionRollbackError,  # deadlock, serialization
-    asyncpg.OperatorInterventionError,  # shutdown, crash recovery, cannot connect now
-    asyncpg.InsufficientResourcesError,
-    asyncpg.ReadOnlySQLTransactionError,  # of a server that has become a standby
-    asyncpg.InvalidPasswordError,
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.UndefinedTableError,  # the schema is not there yet, or not as this version needs it
-    asyncpg.UndefinedColumnError,
-    asyncpg.UndefinedFunctionError,
-    asyncpg.InvalidSchemaNameError,
+    asyncpg.PostgresConnectionError,  # class 08
+    asyncpg.FeatureNotSupportedError,  # 0A: the server is older than it must be
+    asyncpg.InvalidTransactionStateError,  # 25: a server that has become a standby, a transaction that idled too long
+    asyncpg.InvalidSQLStatementNameError,  # 26: a prepared statement that a proxy has lost
+    asyncpg.InvalidAuthorizationSpecificationError,  # 28
+    asyncpg.InvalidCatalogNameError,  # 3D
+    asyncpg.InvalidSchemaNameError,  # 3F
+    asyncpg.TransactionRollbackError,  # 40: deadlock, serialization
+    asyncpg.SyntaxOrAccessError,  # 42: a right, table or column that is not there, or not as this version needs it
+    asyncpg.InsufficientResourcesError,  # 53: disk, memory, connections
+    asyncpg.ObjectNotInPrerequisiteStateError,  # 55: a lock that was not given in time
+    asyncpg.OperatorInterventionError,  # 57: shutdown, crash recovery, a statement that took too long
+    asyncpg.PostgresSystemError,  # 58: the server's files
+    asyncpg.ConfigFileError,  # F0
+    asyncpg.InternalServerError,  # XX: a table or an index that is damaged
 )
-"""Errors of the network or the server, not of a record: the same work may succeed on another try."""
+"""Errors of the network, the server or the schema, not of a record: the same work may succeed on another try.
+
+PostgreSQL's are told apart by the class of their SQLSTATE, as its documentation has them (appendix A), each of which
+asyncpg has one base class for. What is left is about what was to be written: 21, 22 (data), 23 (integrity), 54 (too
+large), and P0, what a trigger of ours refuses.
+"""
 
 
 ROLLED_BACK = (asyncpg.TransactionRollbackError,)

@@ -41,7 +41,7 @@ class Watch:
     def _keeps_ending(self, state: State) -> bool:
         ends = self._ended_at.setdefault(state.name, {state.ended_at})
         ends.add(state.ended_at)
-        return state.given_up or len(ends) > _ENDS_TOO_MANY
+        return len(ends) > _ENDS_TOO_MANY
 
 
 async def services(plan: Plan, supervisor: Supervisor, timeout_seconds: float = 90) -> None:

@@ -189,8 +189,6 @@ def _history(plan: Plan, name: str, state: State | None) -> str | None:
         return "was not started yet: `make up` starts it"
     how = logs.ending(plan.log("manager"), name) or "ended"
     ago = time.time() - state.ended_at
-    if state.given_up:
-        return f"{how}, and is not started again after too many failed starts: `make up` tries again"
     if state.failing:
         return f"{how}, {ago:.0f} s ago, and is about to be started again"
     if not state.running:

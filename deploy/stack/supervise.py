@@ -25,6 +25,7 @@ from supervisor.xmlrpc import SupervisorTransport, UnixStreamHTTPConnection
 
 from deploy.stack import identity
 from deploy.stack.logs import tail
+from deploy.stack.manager import NEVER
 from deploy.stack.plan import INFRASTRUCTURE, MANAGER, SERVICES, Plan
 from deploy.stack.problem import Problem
 from deploy.stack.process import ROOT, Specification, end_noted
@@ -52,7 +53,6 @@ class State:
     """When it last started, POSIX seconds; 0 if never."""
     ended_at: int
     """When it last ended, POSIX seconds; 0 if never."""
-    given_up: bool
     failing: bool
     """It ended by itself, and its next start waits."""
     description: str
@@ -109,7 +109,7 @@ class Supervisor:
         self.plan.logs.mkdir(parents=True, exist_ok=True)
         specification = Specification(
             MANAGER,
-            (sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(self._configuration)),
+            (sys.executable, "-m", "deploy.stack.manager", "-n", "-c", str(self._configuration)),
             death_signal=None,  # outlives the command that starts it
         )
         out = self.plan.log(MANAGER)
@@ -182,7 +182,6 @@ class Supervisor:
                     stopping=info["state"] == ProcessStates.STOPPING,
                     started_at=info["start"],
                     ended_at=info["stop"],
-                    given_up=info["state"] == ProcessStates.FATAL,
                     failing=info["state"] in (ProcessStates.BACKOFF, ProcessStates.EXITED),
                     description=info["description"],
                 )
@@ -238,9 +237,9 @@ class Supervisor:
                     "environment": f'CASEGRID_SPECIFICATION="{digests[name]}"',
                     "autostart": "true" if name in INFRASTRUCTURE else "false",
                     "autorestart": "true",
-                    # Dies sooner: a failed start, tried again a second later each time; later: started again at once.
+                    # Dies sooner: a failed start, after which the next one waits; later: started again at once.
                     "startsecs": 3,
-                    "startretries": 60,
+                    "startretries": NEVER,
                     "stopsignal": _STOP_SIGNALS.get(name, SIGTERM).name[3:],
                     "stopwaitsecs": _PATIENCE_SECONDS,
                     "priority": 1 if name in INFRASTRUCTURE else 2,

@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COMPOSE_TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(COMPOSE_TEXT)
 DOCKERFILE = (ROOT / "deploy/Dockerfile").read_text().replace("\\\n", " ")
+WORKERS = [f"{name}-worker" for name in SERVICES]
 OWN = {"build", "environment", "networks", "ports", "secrets"}
 """What one of the five may say for itself; the rest comes from the shared part."""
 
@@ -51,7 +52,7 @@ def copied(stage: str) -> list[str]:
 
 
 def test_the_whole_system_is_there() -> None:
-    assert list(COMPOSE["services"]) == ["kafka", "postgres", "setup", *SERVICES]
+    assert list(COMPOSE["services"]) == ["kafka", "postgres", "setup", *SERVICES, *WORKERS]
 
 
 @pytest.mark.parametrize("name", COMPOSE["services"])
@@ -91,8 +92,9 @@ def test_a_service_shares_networks_with_broker_and_database_and_with_no_other_no
     networks = {name: set(service["networks"]) for name, service in COMPOSE["services"].items()}
     for name in SERVICES:
         assert networks[name] == {name, f"{name}-db", "front"}
-        assert {other for other, its in networks.items() if name in its} == {name, "kafka"}
-        assert {other for other, its in networks.items() if f"{name}-db" in its} == {name, "postgres"}
+        own = {name, f"{name}-worker"}
+        assert {other for other, its in networks.items() if name in its} == {*own, "kafka"}
+        assert {other for other, its in networks.items() if f"{name}-db" in its} == {*own, "postgres"}
     assert networks["setup"] == {"setup", "setup-db"}
     assert networks["postgres"] == {f"{name}-db" for name in ("setup", *SERVICES)}, (
         "nor does partners' broker lead there"
@@ -148,6 +150,30 @@ def test_the_five_differ_in_name_login_and_port_only(name: str) -> None:
     assert service["build"] == {"context": ".", "dockerfile": "deploy/Dockerfile", "args": {"SERVICE": name}}
     assert service["ports"][0].endswith(f":{shared['environment']['PORT']}")
     assert service["depends_on"] == {"setup": {"condition": "service_completed_successfully"}}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_worker_is_its_service_in_another_role_and_without_a_port_so_that_it_can_be_scaled(name: str) -> None:
+    service, worker = COMPOSE["services"][name], COMPOSE["services"][f"{name}-worker"]
+    assert worker["environment"] == {**service["environment"], "CASEGRID_ROLE": "worker"}
+    same = {key: value for key, value in service.items() if key not in ("environment", "ports")}
+    assert {key: value for key, value in worker.items() if key != "environment"} == {**same, "profiles": ["workers"]}
+
+
+def test_what_tunes_a_service_is_passed_on_with_the_same_default() -> None:
+    environment = COMPOSE["x-service"]["environment"]
+    fixed = {"CASEGRID_DISTRICT", "CASEGRID_PARTNERS", "CASEGRID_PSEUDONYM_KEY_FILE"}
+    never = {
+        *("CASEGRID_CLOCK_FILE", "CASEGRID_JWT_KEY", "CASEGRID_PSEUDONYM_KEY"),  # beyond loopback, or in a file
+        *("CASEGRID_BROKER_KIND", "CASEGRID_TOPIC_PREFIX"),  # one broker, of its own
+    }
+    for field in Settings.model_fields.values():
+        name = str(field.validation_alias)
+        if name.startswith("CASEGRID_") and name not in fixed | never:
+            given, default = environment[name].strip("${}").split(":-")
+            assert given == name
+            if name not in ("CASEGRID_JWKS", "CASEGRID_ISSUER", "CASEGRID_AUDIENCE"):
+                assert default == str(field.default)
 
 
 def test_one_anchor_serves_the_five() -> None:

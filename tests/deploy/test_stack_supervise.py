@@ -3,13 +3,19 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import Mock, patch
 
 import pytest
+from supervisor.states import ProcessStates, SupervisorStates
 
-from deploy.stack import identity, ports, readiness, secrets
+from deploy.stack import identity, manager, ports, readiness, secrets
 from deploy.stack.plan import Plan, from_environment
 from deploy.stack.problem import Problem
 from deploy.stack.process import Specification
@@ -112,6 +118,35 @@ async def test_end_does_not_wait_for_what_keeps_failing(supervisor: Supervisor) 
     await until(lambda: "no such setting" in supervisor.plan.log("intake").read_text(), "the first failure")
     await supervisor.end()
     assert not supervisor.alive()
+
+
+def test_a_program_that_keeps_failing_is_started_for_ever_and_never_waits_long() -> None:
+    """For a day of a full disk, with starts that end at once."""
+    options = SimpleNamespace(logger=Mock(), mood=SupervisorStates.RUNNING)
+    config = SimpleNamespace(name="kafka", options=options, startsecs=3, startretries=manager.NEVER, autorestart=True)
+    program: Any = manager.Patient(config)
+    program.group = Mock()
+    passed, starts, spawned = time.time(), list[float](), False
+
+    def spawn() -> None:
+        nonlocal spawned
+        spawned = True
+
+    program.spawn = spawn
+    with patch("time.time", lambda: passed):
+        program.state = ProcessStates.STARTING
+        until = passed + 86_400
+        while passed < until:
+            program.change_state(ProcessStates.BACKOFF)
+            spawned = False
+            while not spawned:
+                passed += 1
+                program.transition()
+                assert program.state == ProcessStates.BACKOFF, "it is not given up"
+            starts.append(passed)
+            program.state = ProcessStates.STARTING
+    assert starts[1] - starts[0] <= 4, "the first ones follow soon"
+    assert max(b - a for a, b in pairwise(starts)) <= 17
 
 
 async def test_a_program_that_does_not_stay_up_is_named_with_the_end_of_its_log(supervisor: Supervisor) -> None:

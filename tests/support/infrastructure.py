@@ -1,8 +1,8 @@
 """A real Kafka and a real PostgreSQL for the tests, and on them what each test has for itself: topics and databases.
 
-Taken from the environment (KAFKA_BOOTSTRAP_SERVERS, DATABASE_URL), else from containers where an engine answers, else
-from the embedded stack on free ports. A cluster of the environment gets roles named like the services, with the
-password `test`, so give one that is for tests. tests/conftest.py imports the fixtures.
+Taken from the environment (KAFKA_BOOTSTRAP_SERVERS, DATABASE_URL), else, as tests/support/choice.py chooses, from
+containers or from the embedded stack on free ports. A cluster of the environment gets roles named like the services,
+with the password `test`, so give one that is for tests. tests/conftest.py imports the fixtures.
 """
 
 import fcntl
@@ -16,7 +16,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import psutil
@@ -34,6 +33,7 @@ from deploy.stack.ports import free
 from deploy.stack.process import ROOT
 from deploy.stack.provision import with_database
 from deploy.stack.secrets import load, passwords_folder
+from tests.support import choice, containers
 
 PASSWORD = "test"
 """Of every service's role."""
@@ -88,8 +88,9 @@ async def kafka(infrastructure_folder: Path) -> AsyncIterator[str]:
     """Bootstrap address of a broker."""
     if given := os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
         yield given
-    elif _engine_answers():
-        with _kafka_container() as bootstrap:
+    elif choice.taken() == "docker":
+        with containers.kafka(port := free()):
+            bootstrap = f"127.0.0.1:{port}"
             await broker.answering(Connection(bootstrap), 60)
             yield bootstrap
     else:
@@ -104,11 +105,9 @@ async def postgres_admin(infrastructure_folder: Path) -> AsyncIterator[str]:
     """URL of an administrator of a PostgreSQL cluster."""
     if given := os.environ.get("DATABASE_URL"):
         yield given
-    elif _engine_answers():
-        from testcontainers.postgres import PostgresContainer
-
-        with PostgresContainer("postgres:17-alpine", driver=None).with_command("-c max_connections=200") as container:
-            yield container.get_connection_url()
+    elif choice.taken() == "docker":
+        with containers.postgres(free()) as container:
+            yield container.get_connection_url(host="127.0.0.1")
     else:
         embedded = server.Postgres(infrastructure_folder / "database")
         await embedded.start()
@@ -300,42 +299,3 @@ async def _drop(admin_url: str, name: str) -> None:
 
 def _unique(what: str) -> str:
     return f"{what}_{uuid.uuid4().hex[:10]}"
-
-
-def _engine_answers() -> bool:
-    if "DOCKER_HOST" not in os.environ and not Path("/var/run/docker.sock").exists():
-        return False
-    import docker
-    from docker.errors import DockerException
-
-    try:
-        client = docker.from_env(timeout=5)
-    except DockerException:
-        return False
-    try:
-        return client.ping()
-    except DockerException:
-        return False
-    finally:
-        client.close()
-
-
-def _kafka_container() -> Any:
-    """The official image with the embedded broker's settings; gives its bootstrap address."""
-    from testcontainers.core.container import DockerContainer
-
-    from deploy.stack.jars import version
-
-    @contextmanager
-    def running() -> Iterator[str]:
-        port = free()
-        container = DockerContainer(f"apache/kafka:{version()}").with_bind_ports(9092, port)
-        for name, value in broker.settings(9092, 9093, Path("/tmp/kafka")).items():
-            container = container.with_env(f"KAFKA_{name.upper().replace('.', '_')}", value)
-        # Inside, it listens for what the engine forwards; clients outside are told the forwarded port.
-        container = container.with_env("KAFKA_LISTENERS", "BROKER://0.0.0.0:9092,CONTROLLER://127.0.0.1:9093")
-        container = container.with_env("KAFKA_ADVERTISED_LISTENERS", f"BROKER://127.0.0.1:{port}")
-        with container:
-            yield f"127.0.0.1:{port}"
-
-    return running()
