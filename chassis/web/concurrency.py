@@ -19,7 +19,7 @@ from chassis.web.errors import Overloaded
 
 log = logging.getLogger(__name__)
 
-_LEAST_SECONDS, _MOST_SECONDS = 1.0, 30.0
+_LEAST_SECONDS, _MOST_SECONDS = 1.0, 120.0
 """For which one is sent away. Whoever comes again before it is their turn is refused again, which takes time of those
 who are served; whoever comes later leaves the process idle when it has become faster meanwhile."""
 _FIRST_INTERVAL_SECONDS = 0.005

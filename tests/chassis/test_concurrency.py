@@ -78,10 +78,10 @@ def test_a_surge_that_lasts_is_spread_over_seconds_and_forgotten_when_it_is_over
         busy.answer(1, 0.005)
         waits += busy.refused(1)
     assert max(waits) <= 2.0, "as many can come back as are refused"
-    waits = list(busy.refused(10_000))
-    assert max(waits) <= 30.0
+    waits = list(busy.refused(30_000))
+    assert max(waits) <= 120.0
     assert len({round(wait, 1) for wait in waits}) > 100, "they do not all come at once"
-    busy.answer(200 * 30, 0.005)
+    busy.answer(200 * 120, 0.005)
     assert busy.refused(1)[0] <= 1.1
 
 
@@ -91,7 +91,7 @@ def test_strangers_do_not_make_those_wait_longer_who_are_known() -> None:
     for _ in range(1_000):
         with pytest.raises(Overloaded) as fault:
             busy.limit.refuse_if_full(lambda: False)
-        assert 1.0 <= fault.value.wait_seconds <= 30.0
+        assert 1.0 <= fault.value.wait_seconds <= 120.0
     assert busy.refused(1) == [1.0], "the first of those who are to come back"
     assert busy.limit.health()["refused"] == 1_001
 
