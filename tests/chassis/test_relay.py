@@ -138,11 +138,24 @@ async def test_what_was_sent_before_a_clean_stop_is_not_sent_again(
     kafka: str, topics: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay_module, "_NOTE_SECONDS", 3600.0)
+    rounds, acknowledge = 0, Outbox.acknowledge
+
+    def counted(outbox: Outbox) -> None:
+        nonlocal rounds
+        acknowledge(outbox)
+        rounds += 1
+
+    async def another_than(before: int) -> bool:
+        return rounds > before
+
+    monkeypatch.setattr(Outbox, "acknowledge", counted)
     inbox = Inbox(MODEL, database, wall_clock)
     for sent in range(1, 4):
         async with relaying(kafka, topics, database):
             await inbox.process([fact_record(case_id(), report())])
             await read_topic(kafka, topics, "Progressed", at_least(sent))
+            now = rounds
+            await eventually(lambda now=now: another_than(now), what="the relay knows that it was sent")
     assert await drained(database)
     assert await count(kafka, topics) == 3
 
@@ -193,7 +206,14 @@ async def test_a_row_that_names_no_event_holds_nothing_up_and_is_named(
         await Inbox(MODEL, database, wall_clock).process([fact_record(case_id(), report())])
         await read_topic(kafka, topics, "Progressed", at_least(1))
         await eventually(lambda: without_fault(relay), what="the relay works")
-    assert "rows of the table unsent name events that are not there: topics Progressed" in caplog.text
+        said = "rows of the table unsent name events that are not there: topics Progressed"
+
+        async def named() -> bool:
+            return said in caplog.text
+
+        await eventually(named, what="a line of the log")
+        await Inbox(MODEL, database, wall_clock).process([fact_record(case_id(), report())])
+        await read_topic(kafka, topics, "Progressed", at_least(2))
 
 
 async def test_a_topic_that_was_deleted_holds_up_its_own_facts_alone(

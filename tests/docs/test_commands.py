@@ -165,11 +165,18 @@ def understood_by_module(module: str, arguments: Sequence[str]) -> None:
 
 def check_docker(command: Command) -> None:
     assert command.words[1] == "compose"
-    verb, *rest = command.words[2:]
-    assert verb in ("build", "up", "down", "stop", "run", "exec", "restart"), verb
+    words = list(command.words[2:])
     there = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    if words[0] == "--profile":
+        assert any(words[1] in service.get("profiles", ()) for service in there.values()), words[1]
+        del words[:2]
+    verb, *rest = words
+    assert verb in ("build", "up", "down", "stop", "run", "exec", "restart"), verb
     while rest and rest[0].startswith("-"):
-        assert rest.pop(0) in ("--build", "-d", "--rm", "--no-deps")
+        option = rest.pop(0)
+        assert option in ("--build", "-d", "--rm", "--no-deps", "--scale")
+        if option == "--scale":
+            assert rest.pop(0).partition("=")[0] in there
     if verb in ("run", "exec", "restart") or rest:
         assert rest[0] in there, rest[0]
         if rest[1:]:
