@@ -52,7 +52,7 @@ class Encoding:
 def declared(name: str) -> str:
     """Python's name of an encoding. Raises `ValueError` where there is none, or it is none of texts."""
     try:
-        b"".decode(name)
+        b"a".decode(name, "ignore")
         return codecs.lookup(name).name
     except (LookupError, UnicodeError):
         raise ValueError(f"{name!r} is no encoding of texts") from None

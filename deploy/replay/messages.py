@@ -34,7 +34,7 @@ _Message = dict[str, Any]
 
 def read(path: Path, district: District, now: datetime, how: How | None = None) -> Reading:
     """The lines of the file. Raises `Unreadable`."""
-    return read_file(path, how or How(), _rows, lambda message: _number(message.get("id")), partial(_adapt, now))
+    return read_file(path, how or How(), _rows, _external_id, partial(_adapt, now))
 
 
 def _rows(lines: Lines) -> Iterator[Row[_Message]]:
@@ -112,6 +112,11 @@ def _parsed(text: str) -> _Message:
     if not isinstance(message, dict):
         raise Broken("record", f"must be a JSON object, is {type(message).__name__}")
     return message
+
+
+def _external_id(message: _Message) -> str | None:
+    number = _number(message.get("id"))
+    return number.strip() or None if isinstance(number, str) else None
 
 
 def _number(value: Any) -> Any:

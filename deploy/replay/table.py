@@ -21,6 +21,8 @@ FIELD = 131_072
 """The most characters of a field."""
 SPAN = 20
 """The most lines of a field."""
+LINES = 200
+"""The most lines of a row."""
 DELIMITERS = ",;\t"
 _SEP = re.compile(r'"?sep=([^"\w])"?', re.IGNORECASE)
 _TEXT = re.compile(r'="([^"]*)"')
@@ -67,8 +69,8 @@ class Table:
             )
         self._places = {name: places[0] for name, places in found.items() if places}
         self._again = [(name, places[0], each) for name, places in found.items() for each in places[1:]]
-        for name in found.keys() - self._places.keys():
-            if near := _near(columns, name, heading):
+        for name, places in found.items():
+            if not places and (near := _near(columns, name, heading)):
                 lines.notes.append(f"there is no column {name}; {near!r} is not read")
 
     def rows(self) -> Iterator[Row[dict[str, str]]]:
@@ -238,6 +240,8 @@ def _record(lines: Lines, begun: str, delimiter: str, most: int) -> tuple[list[s
         while not record.add(taken[-1]):
             if len(record.fields) >= most:
                 raise Broken("record", "has more fields than the heading")
+            if len(taken) == LINES:
+                raise Broken("record", f"goes over more than {LINES} lines")
             if (line := lines.take()) is None:
                 raise Broken("record", "a quote is opened and never closed")
             taken.append(line)
