@@ -77,6 +77,9 @@ def test_rows_that_became_one_by_a_lost_quote_are_taken_apart(read: Read) -> Non
     reports, rejects = read(table(row(1), lost, row(3, '"\nRat"'), row(4), '5,2011-03-01,Rodent,"', row(6)))
     assert {"1", "3", "4", "6"} <= set(reports)
     assert 3 in [line for line, _ in rejects]
+    reports, rejects = read(table(row(1), lost, '3,never,Rodent,"', row(4), row(5)))
+    assert reports == ["1", "4", "5"]
+    assert [line for line, _ in rejects] == [3, 4]
 
 
 def test_two_rows_that_lost_a_quote_each_cost_only_themselves(read: Read) -> None:
@@ -114,10 +117,19 @@ def test_a_field_of_the_greatest_length_and_one_of_twenty_lines_are_taken(read: 
 
 def test_a_quoted_field_of_more_than_twenty_lines_or_128_kib_is_rejected_at_its_first_line(read: Read) -> None:
     deep, long = "\n".join("x" * 21), "\n".join(["x" * 50_000] * 3)
-    for descriptor in (deep, long):
-        reports, rejects = read(table(row(1), row(2, f'"{descriptor}"'), row(3)))
+    for descriptor, bound in ((deep, "20 lines"), (long, "131,072 characters")):
+        reports, rejects = read(table(row(1), row(2, f'"{descriptor}'), row(3)))
         assert reports == ["1", "3"]
-        assert rejects[0][0] == 3
+        assert rejects[0] == (3, f"a quote is opened and not closed within {bound}")
+        assert read(table(row(1), row(2, f'"{descriptor}"'), row(3)))[0] == reports
+
+
+def test_a_row_of_many_fields_of_many_lines_has_a_bound_too(read: Read) -> None:
+    wide = HEADING + "".join(f",c{number}" for number in range(20))
+    many = ",".join(['"' + "\n" * 15 + 'x"'] * 20)
+    reports, rejects = read(f"{wide}\n{row(1)}{',' * 20}\n{row(2)},{many}\n{row(3)}{',' * 20}\n")
+    assert reports == ["1", "3"]
+    assert rejects[0] == (3, "goes over more than 200 lines")
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
