@@ -50,9 +50,9 @@ rebuild: $(MADE) ## make the derived tables of SERVICE=dispatch anew from its st
 demo: up ## the reference scenario, from the first report of a burst main to the audited, closed case
 	@$(PY) -m deploy.demo
 
-replay: up ## real city reports through the whole system: FILE=reports.csv FORMAT=nyc311|messages
+replay: up ## real city reports through the whole system: FILE=reports.csv FORMAT=nyc311|messages, ENCODING=gb18030 where it is not found
 	@test -n '$(FILE)' || { echo 'make replay FILE=reports.csv FORMAT=nyc311 (or FORMAT=messages)' >&2; exit 2; }
-	@$(PY) -m deploy.replay --file '$(FILE)' --format '$(FORMAT)'
+	@$(PY) -m deploy.replay --file '$(FILE)' --format '$(FORMAT)' $(if $(ENCODING),--encoding '$(ENCODING)')
 
 test: $(MADE) ## every test, against a real Kafka and a real PostgreSQL (ARGS='-k relay -x'), WORKERS=2 at once, 0: in one process
 	@$(PY) -m pytest --numprocesses='$(WORKERS)' --dist=loadfile --no-loadscope-reorder $(ARGS)

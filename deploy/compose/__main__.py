@@ -66,7 +66,7 @@ def _formerly(name: str) -> str:
 
 def _variables(path: Path, wanted: Container[str]) -> dict[str, str]:
     """Variable -> value, as docker compose reads the file. Exits where one's value is not plain."""
-    lines = path.read_text().splitlines() if path.exists() else []
+    lines = path.read_text(encoding="utf-8-sig").splitlines() if path.exists() else []
     found: dict[str, str] = {}
     for line in lines:
         name = _NAME.match(line)

@@ -1,6 +1,10 @@
 """Real reports of other cities through the whole system; then what audit says must be what was seen.
 
+encoding.py     in which encoding a file is written
+lines.py        its physical lines, each once
+table.py        CSV: a bad row costs itself alone
 rows.py         a row of a file -> a report, or a reject that names the field and the rule
+reading.py      a file from its first line to its last, and what became of each
 nyc311.py       the format of New York's 311 service requests
 complaints.py   its complaint types as categories of the catalogue
 messages.py     citizens' messages to a Chinese city, with the official replies

@@ -1,8 +1,8 @@
 """`python -m deploy.replay --file FILE --format nyc311|messages`: replays a file of real reports through the stack.
 
 Exit status 0: every case was closed, nothing of it is parked, and audit's account is the one seen here; 1: not so, and
-what differs is named;
-2: the file or the stack could not be used.
+what differs is named; 2: the file or the stack could not be used. With --dry-run the file is read and nothing filed;
+0: every row could be, 1: some could not.
 """
 
 import argparse
@@ -11,10 +11,9 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,15 @@ from aiokafka.errors import KafkaError
 from rich.console import Console
 
 from chassis.ids import uuid7
+from chassis.reference import BadReference
 from deploy.replay import district, messages, nyc311, report, summary
 from deploy.replay.client import SwiftCity
 from deploy.replay.district import District
+from deploy.replay.encoding import declared
 from deploy.replay.feed import Feed
 from deploy.replay.people import People
 from deploy.replay.play import Play, Stuck
+from deploy.replay.reading import How, Reading
 from deploy.replay.rows import Reject, Report, Unreadable
 from deploy.simulation.city import City, Person, Refusal
 from deploy.stack.plan import SERVICES
@@ -42,7 +44,7 @@ _AUDIT_SECONDS = 60
 class Format:
     """How a file is read, and what is to be said about its places."""
 
-    read: Callable[[Path, District, datetime], Iterator[Report | Reject]]
+    read: Callable[[Path, District, datetime, How], Reading]
     places: str
 
 
@@ -57,25 +59,40 @@ def main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     console = Console()
     try:
-        found = uvloop.run(_replay(options, console))
-    except (Problem, Unreadable, OSError, KafkaError) as fault:
+        known = district.load(options.district)
+        reading = FORMATS[options.format].read(
+            options.file, known, datetime.now(UTC), How(options.encoding, options.limit)
+        )
+        rejects = [item for item in reading if isinstance(item, Reject)]
+        _write(options.output / "rejects.jsonl", rejects)
+        report.show_reading(console, options.file.name, reading, FORMATS[options.format].places)
+        if options.dry_run or len(rejects) == len(reading.items):
+            return _unfiled(console, options, rejects)
+        found = uvloop.run(_replay(options, console, reading, known))
+    except (Problem, Unreadable, BadReference, OSError, KafkaError) as fault:
         print(fault, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
     report.show(console, found)
-    console.print(f"all of it: {options.output}/summary.json; rows not filed: {options.output}/rejects.jsonl")
+    report.say(console, f"all of it: {options.output}/summary.json; rows not filed: {options.output}/rejects.jsonl")
     return 0 if found["equal"] else 1
 
 
-async def _replay(options: argparse.Namespace, console: Console) -> dict[str, Any]:
-    chosen = FORMATS[options.format]
-    now = datetime.now(UTC)
-    known = district.load(options.district)
-    read = list(islice(chosen.read(options.file, known, now), options.limit))
-    reports = sorted((item for item in read if isinstance(item, Report)), key=lambda item: item.reported_at)
-    run = f"{options.format}:{uuid7(now)[:18]}"
-    console.print(f"{options.file.name}: {len(read)} rows, {len(reports)} to be filed as {run}:<id>. {chosen.places}")
+def _unfiled(console: Console, options: argparse.Namespace, rejects: Sequence[Reject]) -> int:
+    """The end where nothing is filed, because it was not to be or nothing can be; the exit status."""
+    report.show_rejects(console, summary.rejected_by_field(rejects))
+    if rejects:
+        report.say(console, f"all of them: {options.output}/rejects.jsonl")
+    if not options.dry_run:
+        raise Problem(f"{options.file}: no row can be filed")
+    return 1 if rejects else 0
+
+
+async def _replay(options: argparse.Namespace, console: Console, reading: Reading, known: District) -> dict[str, Any]:
+    reports = sorted((item for item in reading if isinstance(item, Report)), key=lambda item: item.reported_at)
+    run = f"{options.format}:{uuid7(datetime.now(UTC))[:18]}"
+    report.say(console, f"{len(reports)} rows are filed as {run}:<id>")
     async with SwiftCity(options.data) as city:
         await _ready(city)
         people = People(city, known)
@@ -94,9 +111,11 @@ async def _replay(options: argparse.Namespace, console: Console) -> dict[str, An
             await feed.stop()
         differences = await _compare(play, auditor, f"{run}:")
         parked = summary.first(await city.parked(play.cases))
-    rejects = [item for item in read if isinstance(item, Reject)] + play.rejects
-    found = report.of(play, len(read), reports, rejects, report.Findings(differences, parked, stuck))
-    _write(options.output, found, rejects)
+    found = report.of(play, reading, report.Findings(differences, parked, stuck))
+    _write(options.output / "rejects.jsonl", [*(item for item in reading if isinstance(item, Reject)), *play.rejects])
+    (options.output / "summary.json").write_text(
+        json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
     return found
 
 
@@ -120,12 +139,11 @@ async def _compare(play: Play, auditor: Person, prefix: str) -> list[str]:
         await asyncio.sleep(0.25)
 
 
-def _write(folder: Path, found: dict[str, Any], rejects: list[Reject]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "rejects.jsonl").open("w", encoding="utf-8") as file:
+def _write(file: Path, rejects: Sequence[Reject]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w", encoding="utf-8") as lines:
         for reject in rejects:
-            file.write(json.dumps(asdict(reject), ensure_ascii=False) + "\n")
-    (folder / "summary.json").write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            lines.write(json.dumps(asdict(reject), ensure_ascii=False) + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -133,7 +151,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="deploy.replay", description=__doc__)
     parser.add_argument("--file", type=Path, required=True)
     parser.add_argument("--format", choices=sorted(FORMATS), required=True)
-    parser.add_argument("--limit", type=int, default=None, help="only the first rows")
+    parser.add_argument("--encoding", type=_encoding, default=None, help="of the file; default: as its bytes show")
+    parser.add_argument("--limit", type=_count, default=None, help="only the first rows")
+    parser.add_argument("--dry-run", action="store_true", help="read the file and say what is rejected; file nothing")
     parser.add_argument("--output", type=Path, default=data / "replay", help="folder of summary.json, rejects.jsonl")
     parser.add_argument("--workers", type=int, default=16, help="requests at a time")
     parser.add_argument("--in-flight", type=int, default=256, help="reports filed and not closed at a time")
@@ -143,6 +163,19 @@ def _parser() -> argparse.ArgumentParser:
         "--district", type=Path, default=Path(os.environ.get("CASEGRID_DISTRICT", data / "district" / "full"))
     )
     return parser
+
+
+def _encoding(name: str) -> str:
+    try:
+        return declared(name)
+    except ValueError as fault:
+        raise argparse.ArgumentTypeError(str(fault)) from None
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of rows")
+    return int(text)
 
 
 if __name__ == "__main__":

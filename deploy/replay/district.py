@@ -10,6 +10,7 @@ from pathlib import Path
 
 import shapely
 
+from chassis.reference import read
 from contracts.reference import Area, Areas, Catalogue, Member, Members
 
 SQUARE = 0.004
@@ -117,12 +118,8 @@ class _Shape:
 
 
 def load(folder: Path) -> District:
-    """Reads the district's files. Raises OSError where one is missing."""
-    return District(
-        Areas.model_validate_json((folder / "areas.json").read_bytes()).areas,
-        Members.model_validate_json((folder / "members.json").read_bytes()).members,
-        Catalogue.model_validate_json((folder / "catalogue.json").read_bytes()),
-    )
+    """Reads the district's files. Raises `BadReference`."""
+    return District(read(folder, Areas).areas, read(folder, Members).members, read(folder, Catalogue))
 
 
 def _extent(polygon: shapely.Polygon) -> tuple[float, float]:

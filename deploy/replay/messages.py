@@ -13,7 +13,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from deploy.replay.district import District
-from deploy.replay.rows import TEXT, TITLE, Broken, Reject, Report, Unreadable, end, instant, reports, required
+from deploy.replay.lines import LONGEST, Lines, stripped
+from deploy.replay.reading import How, Reading
+from deploy.replay.reading import read as read_file
+from deploy.replay.rows import TEXT, TITLE, Broken, Report, Row, Unreadable, end, instant, required
 
 NAME = "messages"
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -22,35 +25,55 @@ NO_TITLE = "no title: the text's beginning is taken"
 LONG_TEXT = "a text of more than 20,000 characters: its beginning is taken"
 NO_REPLY = "no reply: settled without words"
 _HEADLINE = 60
+_LOOK = 100
+"""Lines at the beginning of which one must begin an object."""
 
 
-def read(path: Path, district: District, now: datetime) -> Iterator[Report | Reject]:
-    """The lines of the file. Raises `Unreadable`, and OSError where it cannot be opened."""
-    return reports(_lines(path), _number, partial(_adapt, now))
+_Message = dict[str, Any]
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        first = True
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            if first and not line.lstrip().startswith("{"):
-                raise Unreadable(f"{path} does not begin with a JSON object: it is not a file of format {NAME}")
-            first = False
-            yield number, line
+def read(path: Path, district: District, now: datetime, how: How | None = None) -> Reading:
+    """The lines of the file. Raises `Unreadable`."""
+    return read_file(path, how or How(), _rows, _external_id, partial(_adapt, now))
 
 
-def _number(line: str) -> str | None:
-    try:
-        return _text_of(_parsed(line).get("id"))
-    except Broken:
-        return None
+def _rows(lines: Lines) -> Iterator[Row[_Message]]:
+    _require_messages(lines)
+    while (line := lines.take()) is not None:
+        text = stripped(line)
+        if not text:
+            lines.blank += 1
+            continue
+        try:
+            if rule := lines.encoding.broken(line):
+                raise Broken("record", rule)
+            yield Row(lines.number, lines.number, _parsed(text))
+        except Broken as fault:
+            yield Row(lines.number, lines.number, {}, fault)
 
 
-def _adapt(now: datetime, number: int, line: str) -> Report:
-    message = _parsed(line)
-    key = required("id", _text_of(message.get("id")))
+def _require_messages(lines: Lines) -> None:
+    """Raises `Unreadable` where none of the first lines begins an object: one that is broken may be the first."""
+    looked: list[str] = []
+    for line in iter(lines.take, None):
+        looked.append(line)
+        if stripped(line).startswith("{"):
+            break
+        if len(looked) == _LOOK:
+            break
+    lines.give_back(looked)
+    if not any(map(stripped, looked)):
+        raise Unreadable(f"{lines.path} is empty")
+    if not stripped(looked[-1]).startswith("{"):
+        raise Unreadable(
+            f"{lines.path} has no JSON object among its first {len(looked)} lines: it is not a file of format {NAME},"
+            " which has one object on each line"
+        )
+
+
+def _adapt(now: datetime, row: Row[_Message]) -> Report:
+    message = row.content
+    key = required("id", _number(message.get("id")))
     reported_at = instant("time", message.get("time"), ZONE, now)
     title, text = _words(message, "title"), _words(message, "text")
     if not title and not text:
@@ -64,7 +87,8 @@ def _adapt(now: datetime, number: int, line: str) -> Report:
         None if reply else NO_REPLY,
     )
     return Report(
-        row=number,
+        row=row.number,
+        line=row.line,
         external_id=key,
         title=(title or " ".join(text.split())[:_HEADLINE])[:TITLE],
         text=text[:TEXT],
@@ -76,22 +100,34 @@ def _adapt(now: datetime, number: int, line: str) -> Report:
     )
 
 
-def _parsed(line: str) -> dict[str, Any]:
+def _parsed(text: str) -> _Message:
+    if len(text) > LONGEST:
+        raise Broken("record", f"is longer than {LONGEST:,} characters")
     try:
-        message = json.loads(line)
+        message = json.loads(text)
     except ValueError as fault:
         raise Broken("record", f"is not JSON: {fault}") from None
+    except RecursionError:
+        raise Broken("record", "is not JSON that can be read: too many objects and lists stand in each other") from None
     if not isinstance(message, dict):
         raise Broken("record", f"must be a JSON object, is {type(message).__name__}")
     return message
 
 
-def _text_of(value: Any) -> str | None:
-    return None if value is None else str(value).strip() or None
+def _external_id(message: _Message) -> str | None:
+    number = _number(message.get("id"))
+    return number.strip() or None if isinstance(number, str) else None
 
 
-def _words(message: dict[str, Any], name: str) -> str:
-    value = message.get(name) or ""
+def _number(value: Any) -> Any:
+    """The message's own number as text, whether it was written as a text or as a whole number."""
+    return str(value) if type(value) is int else value
+
+
+def _words(message: _Message, name: str) -> str:
+    value = message.get(name)
+    if value is None:
+        return ""
     if not isinstance(value, str):
         raise Broken(name, f"must be a text, is {type(value).__name__}")
     return value.strip()

@@ -293,4 +293,5 @@ def _reject(report: Report, fault: Refusal) -> Reject:
     errors = fault.problem.get("errors")
     if fault.status != 422 or not errors:
         raise Stuck(f"row {report.row} could not be filed, {fault}")
-    return Reject(report.row, report.external_id, errors[0]["field"], "; ".join(error["rule"] for error in errors))
+    rule = "; ".join(error["rule"] for error in errors)
+    return Reject(report.row, report.external_id, errors[0]["field"], rule, report.line)

@@ -11,6 +11,8 @@ from deploy.simulation.city import Person
 COUNTS = ("reported", "filed", "merged", "rejected", "withdrawn", "closed", "open", "late", "rework")
 _NAMED = 20
 """The most single cases that are named of what is wrong."""
+_EXAMPLES = 3
+"""The most rejects of one field that are told one by one."""
 
 
 def counts(cases: Iterable[Case]) -> dict[str, Any]:
@@ -109,3 +111,19 @@ def notes(reports: Iterable[Report]) -> dict[str, int]:
 def rejected(rejects: Iterable[Reject]) -> dict[str, int]:
     """Field and rule -> how many rows it rejected."""
     return dict(Counter(f"{reject.field}: {reject.rule}" for reject in rejects).most_common())
+
+
+def rejected_by_field(rejects: Iterable[Reject]) -> dict[str, dict[str, Any]]:
+    """Field -> how many rows it rejected, and where and why the first few of them."""
+    found: dict[str, list[Reject]] = {}
+    for reject in rejects:
+        found.setdefault(reject.field, []).append(reject)
+    return {
+        field: {"rows": len(group), "first": [_words(reject) for reject in group[:_EXAMPLES]]}
+        for field, group in sorted(found.items(), key=lambda pair: -len(pair[1]))
+    }
+
+
+def _words(reject: Reject) -> str:
+    number = f" ({reject.external_id!r})" if reject.external_id else ""
+    return f"line {reject.line}{number}: {reject.rule}"

@@ -448,6 +448,7 @@ def test_what_an_older_installation_has_in_its_variables_is_taken_over(
         ('AUDIT_PASSWORD="cho\\"s#en"', 'cho"s#en'),
         ("AUDIT_PASSWORD=cho#sen=$", "cho#sen=$"),
         ("AUDIT_PASSWORD: chosen", "chosen"),
+        ("\ufeffAUDIT_PASSWORD=chosen", "chosen"),
         ("#AUDIT_PASSWORD=old\nAUDIT_PASSWORD=older\nAUDIT_PASSWORD=chosen", "chosen"),
     ],
 )

@@ -305,8 +305,9 @@ def test_a_file_that_is_missing_or_no_json_is_named_alone(district: Path, file: 
     path = district / f"{file}.json"
     path.unlink()
     assert lines(district) == [f"{file}.json: file: is missing"]
-    path.write_text("{")
-    assert [line.partition(" is not JSON")[0] for line in lines(district)] == [f"{file}.json: file:"]
+    for content in ("{", "[" * 100_000):
+        path.write_text(content)
+        assert [line.partition(" is not JSON")[0] for line in lines(district)] == [f"{file}.json: file:"]
 
 
 def test_a_file_that_only_the_services_refuse_is_named_too(district: Path) -> None:

@@ -186,7 +186,7 @@ class _Reader:
         except OSError as fault:
             self.note(file, "file", f"can't be read: {fault.strerror}")
             return None
-        except ValueError as fault:
+        except (ValueError, RecursionError) as fault:
             self.note(file, "file", f"is not JSON: {fault}")
             return None
         if not isinstance(content, dict):
