@@ -1,0 +1,95 @@
+"""aiokafka's consumer as every reader here uses it: it fetches in sessions, and no record that lies there stops it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.consumer.fetcher import Fetcher, FetchResult
+from aiokafka.protocol.fetch import FetchRequest
+
+from chassis.kafka.inflating import BATCH_BYTES
+from chassis.kafka.sessions import fetch_in_sessions
+from chassis.kafka.unpacking import Patience, Unpacked
+
+_Found = list[tuple[TopicPartition, int, int, bytes]]
+"""Partition, the offset that was asked for, the end of its log, and what was found."""
+
+
+class KafkaReader(AIOKafkaConsumer):
+    """Gives records as aiokafka does, and what is no record as `Salvaged`, with the reason. Takes no deserializers."""
+
+    def __init__(self, **options: Any) -> None:
+        """As aiokafka's, without topics."""
+        self._patience = Patience()
+        super().__init__(**options, isolation_level="read_uncommitted")
+        fetch_in_sessions(self)
+
+    async def getmany(
+        self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None
+    ) -> dict[TopicPartition, list[Any]]:
+        """As aiokafka's; of compressed batches at most some 32 MiB at once."""
+        self._patience.room = BATCH_BYTES
+        return await super().getmany(*partitions, timeout_ms=timeout_ms, max_records=max_records)
+
+    @property
+    def _fetcher(self) -> Fetcher | None:  # pyright: ignore[reportIncompatibleVariableOverride]  made by `start`
+        return self._unpacking
+
+    @_fetcher.setter
+    def _fetcher(self, fetcher: Fetcher | None) -> None:
+        self._unpacking = fetcher
+        if fetcher is not None:
+            _Unpacking(fetcher, self._patience)
+
+
+class _Unpacking:
+    """Takes the records out of a fetcher's answers before it sees them, and gives them to it unpacked.
+
+    So everything else of an answer, its errors and the ends of the logs, goes aiokafka's own way. A fetcher has one
+    fetch under way for each broker.
+    """
+
+    def __init__(self, fetcher: Any, patience: Patience) -> None:
+        self._fetcher = fetcher
+        self._patience = patience
+        self._found: dict[Any, _Found] = {}
+        self._send, self._process = fetcher._client.send, fetcher._proc_fetch_request
+        fetcher._client.send = self._without_records
+        fetcher._proc_fetch_request = self._process_with_records
+
+    async def _without_records(self, node_id: Any, request: Any, **options: Any) -> Any:
+        response = await self._send(node_id, request, **options)
+        if isinstance(request, FetchRequest):
+            asked = {(topic, part[0]): part[1] for topic, parts in request.topics for part in parts}
+            self._found[node_id] = _take_out(response, asked)
+        return response
+
+    async def _process_with_records(self, assignment: Any, node_id: Any, request: Any) -> bool:
+        self._found.pop(node_id, None)
+        woken = await self._process(assignment, node_id, request)
+        fetcher = self._fetcher
+        for tp, position, end, raw in self._found.pop(node_id, ()) if assignment.active else ():
+            state = assignment.state_value(tp)
+            if not state.has_valid_position or state.position != position or tp in fetcher._records:
+                continue
+            fetcher._records[tp] = FetchResult(
+                tp,
+                partition_records=Unpacked(tp, raw, position, end, self._patience),
+                assignment=assignment,
+                backoff=fetcher._prefetch_backoff,
+            )
+            woken = True
+        return woken
+
+
+def _take_out(response: Any, asked: Mapping[tuple[str, int], int]) -> _Found:
+    """The records in an answer, which are not in it any more."""
+    found: _Found = []
+    topics = []
+    for topic, parts in response.topics:
+        topics.append((topic, [(*part[:-1], b"") for part in parts]))
+        for number, error, end, *_, raw in parts:
+            if raw and not error:
+                found.append((TopicPartition(topic, number), asked[topic, number], end, raw))
+    response.topics = topics
+    return found

@@ -1,0 +1,135 @@
+"""What a client or a disk can put on a topic, on a real broker: consumer and tail read on, and lose nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import cramjam
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from chassis.kafka.connection import Connection
+from chassis.kafka.consumer import Consumer, Reading
+from chassis.kafka.records import Record
+from chassis.kafka.tail import Positions, Tail
+from deploy.stack import topics
+from deploy.stack.kafka import Kafka
+from tests.support.batches import batch, put, record
+from tests.support.facts import case_id, record_of
+from tests.support.services import eventually, publish
+
+TOPIC = "ReportFiled"
+Start = Callable[[Reading], AbstractAsyncContextManager["Follower"]]
+
+
+class Follower:
+    """Keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+
+    async def positions(self) -> Positions:
+        return {}
+
+    async def process(self, records: Sequence[Record]) -> None:
+        self.records += records
+
+
+@asynccontextmanager
+async def consumer(reading: Reading) -> AsyncIterator[Follower]:
+    follower = Follower()
+    one = Consumer(reading, "reader", lambda: [TOPIC], follower.process)
+    async with _running(one.run()):
+        yield follower
+        assert one.fault is None
+
+
+@asynccontextmanager
+async def tail(reading: Reading) -> AsyncIterator[Follower]:
+    follower = Follower()
+    one = Tail(reading, "reader", lambda: [TOPIC], follower, lambda: True)
+    async with _running(one.run()):
+        yield follower
+        assert one.fault is None
+
+
+@asynccontextmanager
+async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+        assert not task.done()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def taken_in(follower: Follower, number: int) -> list[Record]:
+    async def enough() -> bool:
+        return len(follower.records) >= number
+
+    await eventually(enough, seconds=40, what=f"{number} records")
+    return sorted(follower.records, key=lambda one: (one.partition, one.offset))
+
+
+EVERY_READER = pytest.mark.parametrize("reader", [consumer, tail])
+
+
+@EVERY_READER
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+async def test_every_codec_is_read(kafka: str, topics: str, reader: Start, codec: str) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, compression_type=codec, linger_ms=50)
+    await producer.start()
+    try:
+        values = [b"%d " % place * 50 for place in range(40)]
+        sent = [await producer.send(topics + TOPIC, value, key=b"case", partition=1) for value in values]
+        await asyncio.gather(*sent)
+    finally:
+        await producer.stop()
+    async with reader(Reading(Connection(kafka), topics, batch=100, session_seconds=3)) as follower:
+        found = await taken_in(follower, 40)
+    assert [(one.value, one.unread) for one in found] == [(value, None) for value in values]
+
+
+@EVERY_READER
+async def test_what_a_client_can_write_stops_no_partition(kafka: str, topics: str, reader: Start) -> None:
+    """Also beside each other: a partition with such records and one without."""
+    bomb = bytes(cramjam.zstd.compress(record(0, bytes(96 * 1024 * 1024))))
+    odd = [
+        batch([record(0, b"1", headers=[(b"na\xffme", b"")])]),
+        batch([record(0, b"2"), record(0, b"3"), record(7, b"4")]),
+        batch([b""], codec=4, packed=bomb),
+        batch([b""], codec=4, packed=bytes(cramjam.zstd.compress(record(0, bytes(3 * 1024 * 1024))))),
+    ]
+    for raw in odd:
+        await put(kafka, topics + TOPIC, 0, raw)
+    await put(kafka, topics + TOPIC, 0, batch([record(0, b"last")]))
+    await put(kafka, topics + TOPIC, 2, batch([record(0, b"other")]))
+    async with reader(Reading(Connection(kafka), topics, batch=100, session_seconds=3)) as follower:
+        found = await taken_in(follower, 8)
+    assert [(one.partition, one.offset, one.value, one.unread is None) for one in found] == [
+        (0, 0, b"1", False),
+        (0, 1, b"2", True),
+        (0, 2, b"3", False),
+        (0, 3, b"4", False),
+        (0, 4, odd[2], False),
+        (0, 5, None, False),
+        (0, 6, b"last", True),
+        (2, 0, b"other", True),
+    ]
+
+
+@EVERY_READER
+async def test_what_is_wrong_on_a_disk_costs_that_batch_alone(own_kafka: Kafka, reader: Start) -> None:
+    await topics.create(own_kafka.administrator, [TOPIC], 1)
+    for value in (b"first" * 20, b"second" * 20, b"third" * 20):
+        await publish(own_kafka.bootstrap, "", [record_of(value, case_id(), TOPIC)])
+    (log,) = own_kafka.data_dir.glob(f"{TOPIC}-0/*.log")
+    raw = log.read_bytes()
+    log.write_bytes(raw.replace(b"second" * 20, b"SECOND" * 20))
+    async with reader(Reading(Connection(own_kafka.bootstrap), "", batch=100, session_seconds=3)) as follower:
+        found = await taken_in(follower, 3)
+    assert [one.unread is None for one in found] == [True, False, True]
+    assert b"SECOND" * 20 in (found[1].value or b"")
+    assert found[1].unread == "the batch cannot be read: its checksum is wrong"
