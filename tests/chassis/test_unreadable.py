@@ -118,6 +118,7 @@ async def test_what_a_client_can_write_stops_no_partition(kafka: str, topics: st
         (0, 6, b"last", True),
         (2, 0, b"other", True),
     ]
+    assert (found[4].value or b"").endswith(bomb)
 
 
 @EVERY_READER
