@@ -36,10 +36,14 @@ def inflated(codec: int, compressed: bytes) -> bytes:
     name, inflate = _CODECS[codec]
     try:
         return inflate(compressed)
-    except (cramjam.DecompressionError, zlib.error, struct.error, ValueError) as fault:
+    except Exception as fault:
         if "whole buffer" in str(fault):  # cramjam's words for a buffer that is too small
             raise _too_large() from None
         raise Uninflatable(f"it is not what {name} makes: {fault}") from None
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as fault:  # what a panic in cramjam's Rust becomes is no Exception
+        raise Uninflatable(f"{name} cannot undo it: {fault!r}") from None
 
 
 def _too_large() -> Uninflatable:

@@ -1,6 +1,7 @@
 """What a client or a disk can put on a topic, on a real broker: consumer and tail read on, and lose nothing."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -8,12 +9,14 @@ from typing import Any
 import cramjam
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from chassis.kafka.connection import Connection
 from chassis.kafka.consumer import Consumer, Reading
 from chassis.kafka.records import Record
 from chassis.kafka.tail import Positions, Tail
-from deploy.stack import topics
+from chassis.retry import FIRST_SECONDS
+from deploy.stack import topics as stack_topics
 from deploy.stack.kafka import Kafka
 from tests.support.batches import batch, put, record
 from tests.support.facts import case_id, record_of
@@ -113,7 +116,7 @@ async def test_what_a_client_can_write_stops_no_partition(kafka: str, topics: st
         (0, 1, b"2", True),
         (0, 2, b"3", False),
         (0, 3, b"4", False),
-        (0, 4, odd[2], False),
+        (0, 4, found[4].value, False),
         (0, 5, None, False),
         (0, 6, b"last", True),
         (2, 0, b"other", True),
@@ -123,7 +126,7 @@ async def test_what_a_client_can_write_stops_no_partition(kafka: str, topics: st
 
 @EVERY_READER
 async def test_what_is_wrong_on_a_disk_costs_that_batch_alone(own_kafka: Kafka, reader: Start) -> None:
-    await topics.create(own_kafka.administrator, [TOPIC], 1)
+    await stack_topics.create(own_kafka.administrator, [TOPIC], 1)
     for value in (b"first" * 20, b"second" * 20, b"third" * 20):
         await publish(own_kafka.bootstrap, "", [record_of(value, case_id(), TOPIC)])
     (log,) = own_kafka.data_dir.glob(f"{TOPIC}-0/*.log")
@@ -134,3 +137,50 @@ async def test_what_is_wrong_on_a_disk_costs_that_batch_alone(own_kafka: Kafka, 
     assert [one.unread is None for one in found] == [True, False, True]
     assert b"SECOND" * 20 in (found[1].value or b"")
     assert found[1].unread == "the batch cannot be read: its checksum is wrong"
+
+
+@EVERY_READER
+async def test_what_a_transaction_wrote_is_read_and_its_markers_take_offsets(
+    kafka: str, topics: str, reader: Start
+) -> None:
+    """Committed, aborted and still open alike: a transaction hides nothing, and holds nothing back."""
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, transactional_id=f"{topics}writer")
+    await producer.start()
+    try:
+        async with producer.transaction():
+            await producer.send_and_wait(topics + TOPIC, b"committed", partition=0)
+        await producer.begin_transaction()
+        await producer.send_and_wait(topics + TOPIC, b"aborted", partition=0)
+        await producer.abort_transaction()
+        await producer.begin_transaction()
+        await producer.send_and_wait(topics + TOPIC, b"open", partition=0)
+        async with reader(Reading(Connection(kafka), topics, batch=100, session_seconds=3)) as follower:
+            found = await taken_in(follower, 5)
+        await producer.abort_transaction()
+    finally:
+        await producer.stop()
+    assert [(one.offset, one.value, one.is_marker) for one in found] == [
+        (0, b"committed", False),
+        (1, b"", True),
+        (2, b"aborted", False),
+        (3, b"", True),
+        (4, b"open", False),
+    ]
+
+
+async def test_a_consumer_whose_fault_lasts_joins_its_group_ever_more_seldom(kafka: str, topics: str) -> None:
+    """Each time it joins, all members of the group stop."""
+    await publish(kafka, topics, [record_of(b"{}", case_id(), TOPIC)])
+    times: list[float] = []
+
+    async def process(records: Sequence[Record]) -> None:
+        times.append(time.monotonic())
+        raise KafkaError("the client cannot go on")
+
+    async def enough() -> bool:
+        return len(times) >= 7
+
+    one = Consumer(Reading(Connection(kafka), topics, batch=100, session_seconds=3), "reader", lambda: [TOPIC], process)
+    async with _running(one.run()):
+        await eventually(enough, seconds=60, what="seven attempts")
+    assert times[6] - times[5] >= FIRST_SECONDS * 2**5
