@@ -5,11 +5,13 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.fetcher import Fetcher, FetchResult
+from aiokafka.errors import for_code
 from aiokafka.protocol.fetch import FetchRequest
 
 from chassis.kafka.inflating import BATCH_BYTES
 from chassis.kafka.sessions import fetch_in_sessions
 from chassis.kafka.unpacking import Patience, Unpacked
+from chassis.kafka.unserved import OF_THE_FILE, Unserved
 
 _Found = list[tuple[TopicPartition, int, int, bytes]]
 """Partition, the offset that was asked for, the end of its log, and what was found."""
@@ -21,6 +23,7 @@ class KafkaReader(AIOKafkaConsumer):
     def __init__(self, **options: Any) -> None:
         """As aiokafka's, without topics."""
         self._patience = Patience()
+        self._unserved = Unserved(self, self._patience)
         super().__init__(**options, isolation_level="read_uncommitted")
         fetch_in_sessions(self)
 
@@ -29,6 +32,8 @@ class KafkaReader(AIOKafkaConsumer):
     ) -> dict[TopicPartition, list[Any]]:
         """As aiokafka's; of compressed batches at most some 32 MiB at once."""
         self._patience.room = BATCH_BYTES
+        if self._fetcher is not None:
+            await self._unserved.look()
         return await super().getmany(*partitions, timeout_ms=timeout_ms, max_records=max_records)
 
     @property
@@ -39,7 +44,7 @@ class KafkaReader(AIOKafkaConsumer):
     def _fetcher(self, fetcher: Fetcher | None) -> None:
         self._unpacking = fetcher
         if fetcher is not None:
-            _Unpacking(fetcher, self._patience)
+            _Unpacking(fetcher, self._patience, self._unserved.refused)
 
 
 class _Unpacking:
@@ -49,9 +54,10 @@ class _Unpacking:
     fetch under way for each broker.
     """
 
-    def __init__(self, fetcher: Any, patience: Patience) -> None:
+    def __init__(self, fetcher: Any, patience: Patience, refused: set[TopicPartition]) -> None:
         self._fetcher = fetcher
         self._patience = patience
+        self._refused = refused
         self._found: dict[Any, _Found] = {}
         self._send, self._process = fetcher._client.send, fetcher._proc_fetch_request
         fetcher._client.send = self._without_records
@@ -61,7 +67,7 @@ class _Unpacking:
         response = await self._send(node_id, request, **options)
         if isinstance(request, FetchRequest):
             asked = {(topic, part[0]): part[1] for topic, parts in request.topics for part in parts}
-            self._found[node_id] = _take_out(response, asked)
+            self._found[node_id] = self._taken_out(response, asked)
         return response
 
     async def _process_with_records(self, assignment: Any, node_id: Any, request: Any) -> bool:
@@ -81,15 +87,20 @@ class _Unpacking:
             woken = True
         return woken
 
-
-def _take_out(response: Any, asked: Mapping[tuple[str, int], int]) -> _Found:
-    """The records in an answer, which are not in it any more."""
-    found: _Found = []
-    topics = []
-    for topic, parts in response.topics:
-        topics.append((topic, [(*part[:-1], b"") for part in parts]))
-        for number, error, end, *_, raw in parts:
-            if raw and not error:
-                found.append((TopicPartition(topic, number), asked[topic, number], end, raw))
-    response.topics = topics
-    return found
+    def _taken_out(self, response: Any, asked: Mapping[tuple[str, int], int]) -> _Found:
+        """The records in an answer, which are not in it any more; notes which partitions have an error instead."""
+        found: _Found = []
+        topics = []
+        for topic, parts in response.topics:
+            topics.append((topic, [(*part[:-1], b"") for part in parts]))
+            for number, code, end, *_, raw in parts:
+                tp = TopicPartition(topic, number)
+                if code:
+                    if for_code(code) in OF_THE_FILE:
+                        self._refused.add(tp)
+                    continue
+                self._refused.discard(tp)
+                if raw:
+                    found.append((tp, asked[topic, number], end, raw))
+        response.topics = topics
+        return found

@@ -40,9 +40,9 @@ class Follower:
 
 
 @asynccontextmanager
-async def consumer(reading: Reading) -> AsyncIterator[Follower]:
+async def consumer(reading: Reading, *topics: str) -> AsyncIterator[Follower]:
     follower = Follower()
-    one = Consumer(reading, "reader", lambda: [TOPIC], follower.process)
+    one = Consumer(reading, "reader", lambda: topics or [TOPIC], follower.process)
     async with _running(one.run()):
         yield follower
         assert one.fault is None
@@ -184,3 +184,47 @@ async def test_a_consumer_whose_fault_lasts_joins_its_group_ever_more_seldom(kaf
     async with _running(one.run()):
         await eventually(enough, seconds=60, what="seven attempts")
     assert times[6] - times[5] >= FIRST_SECONDS * 2**5
+
+
+DAMAGE = {
+    "a length that is too long": (8, b"\0\0\x7f\xff"),
+    "a length below zero": (8, b"\xff\xff\xff\xff"),
+}
+
+
+async def test_where_the_broker_loses_its_way_in_a_file_the_reader_finds_on(own_kafka: Kafka) -> None:
+    """No checksum covers the length of a batch: where it is wrong, that offset is never served, or with an error."""
+    names = [f"damaged-{which}-{place}" for which in range(len(DAMAGE)) for place in (0, 5)]
+    await stack_topics.create(own_kafka.administrator, names, 1)
+    values = [b"%02d" % place * 250 for place in range(20)]
+    producer = AIOKafkaProducer(bootstrap_servers=own_kafka.bootstrap)
+    await producer.start()
+    for value in values:
+        await asyncio.gather(*[producer.send_and_wait(name, value) for name in names])
+    await producer.stop()
+    for name in names:
+        _, which, place = name.split("-")
+        begin, to = list(DAMAGE.values())[int(which)]
+        (log,) = own_kafka.data_dir.glob(f"{name}-0/*.log")
+        raw = log.read_bytes()
+        begin += raw.index(b"\0" * 4 + bytes([0, 0, 0, int(place)])) if int(place) else 0
+        log.write_bytes(raw[:begin] + to + raw[begin + len(to) :])
+
+    async with consumer(Reading(Connection(own_kafka.bootstrap), "", batch=100, session_seconds=3), *names) as follower:
+
+        async def all_passed() -> bool:
+            reached = {one.topic: one.next_offset for one in follower.records}
+            return [reached.get(name) for name in names] == [20] * len(names)
+
+        await eventually(all_passed, seconds=120, every=0.5, what="the ends of all topics")
+    for name in names:
+        found = [one for one in follower.records if one.topic == name]
+        covered = [offset for one in found for offset in range(one.offset, one.next_offset)]
+        assert covered == list(range(20)), name
+        assert all(one.value == values[one.offset] for one in found if one.unread is None), name
+        place = int(name.rsplit("-", 1)[1])
+        unread = [(one.offset, one.next_offset) for one in found if one.unread is not None]
+        assert len(unread) == 1, name
+        assert unread[0][0] == place, name
+        if place:
+            assert unread == [(5, 6)], name
