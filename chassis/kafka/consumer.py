@@ -227,7 +227,7 @@ class Consumer:
         if topic.startswith(FROM):
             if one.timestamp_type == _LOG_APPEND_TIME:
                 appended_ms = one.timestamp
-            elif topic not in self._undated:
+            elif one.timestamp >= 0 and topic not in self._undated:  # of a damaged batch it is not known
                 self._undated.add(topic)
                 log.warning("%s does not keep LogAppendTime: what comes on it counts as arrived when it is read", topic)
         return record_from(topic, tp.partition, one, appended_ms)

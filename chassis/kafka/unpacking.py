@@ -169,7 +169,9 @@ class Unpacked:
     def _passed(self, batch: Any, raw: bytes, reason: str) -> Salvaged:
         """A batch of whose records none can be given."""
         first, self.next_fetch_offset = max(batch.base_offset, self.next_fetch_offset), batch.next_offset
-        return unread(first, batch.next_offset - 1, raw, reason)
+        found = unread(first, batch.next_offset - 1, raw, reason)
+        found.timestamp, found.timestamp_type = batch.max_timestamp, batch.timestamp_type
+        return found
 
     def _may_heal(self, fault: _Unsound) -> bool:
         """Whether it is to be fetched once more: an answer may end within a batch, but not within its first one, and a

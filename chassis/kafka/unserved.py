@@ -6,6 +6,7 @@ the batches behind it are found (unpacking.py). Where there are no earlier ones,
 looked for by bisection, and what lies before it is named as lost to this reader.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.errors import CorruptRecordException, KafkaError, NoError, UnknownError, for_code
 from aiokafka.protocol.fetch import FetchRequest
 
+from chassis.kafka.completion import to_completion
 from chassis.kafka.salvage import Salvaged, unread
 from chassis.kafka.unpacking import Patience, Unpacked
 
@@ -28,6 +30,8 @@ OF_THE_FILE = (CorruptRecordException, UnknownError)
 _LOOK_SECONDS = 2.0
 _PATIENCE_SECONDS = 6.0
 """How long a partition that has more does not move before the broker is asked about it alone."""
+_HELP_SECONDS = 10.0
+"""How long the reader waits for that: the broker may have died meanwhile."""
 _BYTES = 4 * 1024 * 1024
 _EARLIER = (1, 2, 4, 16, 64, 256)
 
@@ -55,7 +59,8 @@ class Unserved:
             if now - since >= _PATIENCE_SECONDS:
                 del self._since[tp]
                 try:
-                    await self._help(tp, position)
+                    async with asyncio.timeout(_HELP_SECONDS):
+                        await self._help(tp, position)
                 except (KafkaError, OSError) as fault:
                     log.info("%s/%d@%d is looked at again later: %r", tp.topic, tp.partition, position, fault)
                 return
@@ -74,7 +79,7 @@ class Unserved:
                 yield tp, state.position
 
     async def _help(self, tp: TopicPartition, position: int) -> None:
-        end = (await self._kafka.end_offsets([tp]))[tp]
+        end = (await to_completion(self._kafka.end_offsets([tp])))[tp]
         if position >= end or await self._fetched(tp, position):
             return  # it has only waited its turn
         found = await self._across(tp, position, end) or await self._beyond(tp, position, end)
@@ -121,7 +126,8 @@ class Unserved:
         """What the broker has from there on, asked about that partition alone and in no session."""
         client = self._kafka._client
         request = FetchRequest(0, 1, _BYTES, 0, [(tp.topic, [(tp.partition, offset, _BYTES)])])
-        answer: Any = await AIOKafkaClient.send(client, client.cluster.leader_for_partition(tp), request)
+        leader = client.cluster.leader_for_partition(tp)
+        answer: Any = await to_completion(AIOKafkaClient.send(client, leader, request))
         for _, parts in answer.topics:
             for _, code, *_, raw in parts:
                 error = for_code(code)

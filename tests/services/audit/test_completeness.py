@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from chassis.kafka.records import Record
-from chassis.kafka.salvage import MARKER
 from contracts.fields import Fact
 from contracts.intake import Supplement
 from contracts.notice import AcceptanceNotice, RefusalNotice, UrgeNotice
@@ -445,38 +444,3 @@ async def test_gaps_in_offsets_are_named_and_long_lists_keep_their_count(audit: 
     assert gaps["count"] == 3
     assert [(g["partition"], g["since"], g["until"]) for g in gaps["items"]] == [(2, 0, 0), (2, 3, 4)]
     assert (found["invalid"]["count"], len(found["invalid"]["items"])) == (4, 2)
-
-
-async def test_offsets_without_a_record_are_no_gaps(audit: Running) -> None:
-    """A transaction's markers, also where nothing else is, and the offsets of a batch that cannot be read."""
-    _, raw = event_of(CASE, report())
-    topic = "ReportFiled"
-    records = [
-        Record(topic, 0, 0, CASE.encode(), raw, (("content-type", b"x"),)),
-        Record(topic, 0, 1, None, b"", (), None, MARKER, 1),
-        Record(topic, 0, 2, None, b"raw", (), None, "the batch cannot be read: x; it takes the offsets 2 to 9", 9),
-        Record(topic, 0, 10, CASE.encode(), raw, (("content-type", b"x"),)),
-        Record(topic, 0, 11, None, b"", (), None, MARKER, 11),
-        Record(topic, 1, 0, None, b"", (), None, MARKER, 0),
-        Record(topic, 2, 5, None, b"", (), None, MARKER, 5),
-    ]
-    for _ in range(2):  # a redelivery changes nothing
-        await store(audit, *records)
-    found = await get(audit, "/completeness")
-    assert [(g["partition"], g["since"], g["until"]) for g in found["offset_gaps"]["items"]] == [(2, 0, 4)]
-    assert found["size"] == 3
-    assert found["invalid"]["waiting"] == 3
-    (item,) = [one for one in (await get(audit, "/log"))["items"] if one["offset"] == 2]
-    assert item["reason"] == "the batch cannot be read: x; it takes the offsets 2 to 9"
-    assert (item["body_base64"], item["headers"]) == ("cmF3", [])
-
-
-async def test_a_header_name_that_is_not_utf_8_is_shown_byte_by_byte(audit: Running) -> None:
-    name = b"na\xffme"
-    headers = (("content-type", b"x"), (name.decode("utf-8", "surrogateescape"), b"v"))
-    reason = "headers: the name b'na\\xffme' is not UTF-8"
-    await store(audit, Record("from.water", 0, 0, CASE.encode(), b"{}", headers, None, reason, 0))
-    (item,) = (await get(audit, "/log"))["items"]
-    assert item["headers"] == [["content-type", "eA=="], ["na\ufffdme", "dg==", "bmH/bWU="]]
-    assert item["reason"] == reason
-    assert (await get(audit, "/completeness"))["invalid"]["waiting"] == 1
