@@ -5,7 +5,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.fetcher import Fetcher, FetchResult
-from aiokafka.errors import for_code
+from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.fetch import FetchRequest
 
 from chassis.kafka.inflating import BATCH_BYTES
@@ -30,9 +30,14 @@ class KafkaReader(AIOKafkaConsumer):
     async def getmany(
         self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None
     ) -> dict[TopicPartition, list[Any]]:
-        """As aiokafka's; of compressed batches at most some 32 MiB at once."""
+        """As aiokafka's; of compressed batches at most some 32 MiB at once.
+
+        Raises `KafkaError` where fetching has ended: aiokafka only logs that, and would give nothing for ever.
+        """
         self._patience.room = BATCH_BYTES
         if self._fetcher is not None:
+            if self._fetcher.error_future.done():
+                raise KafkaError("the client has ended fetching by itself")
             await self._unserved.look()
         return await super().getmany(*partitions, timeout_ms=timeout_ms, max_records=max_records)
 
@@ -100,7 +105,7 @@ class _Unpacking:
                         self._refused.add(tp)
                     continue
                 self._refused.discard(tp)
-                if raw:
+                if raw and (topic, number) in asked:
                     found.append((tp, asked[topic, number], end, raw))
         response.topics = topics
         return found

@@ -97,7 +97,7 @@ class Unserved:
     async def _across(self, tp: TopicPartition, position: int, end: int) -> Unpacked | None:
         """What a fetch before the damage brings of what lies behind the position; None where it brings nothing."""
         for earlier in _EARLIER:
-            raw = await self._fetched(tp, position - earlier) if position >= earlier else b""
+            raw = await self._fetched(tp, position - earlier, _BYTES) if position >= earlier else b""
             self._patience.again[tp] = position  # it was fetched often enough
             if raw and next(iter(Unpacked(tp, raw, position, end, self._patience)), None) is not None:
                 return Unpacked(tp, raw, position, end, self._patience)
@@ -122,10 +122,10 @@ class Unserved:
         log.warning("%s/%d@%d is not served, reading goes on at %d", tp.topic, tp.partition, position, served)
         return _Passed(unread(position, served - 1, b"", "the broker does not serve what lies there"))
 
-    async def _fetched(self, tp: TopicPartition, offset: int) -> bytes:
-        """What the broker has from there on, asked about that partition alone and in no session."""
+    async def _fetched(self, tp: TopicPartition, offset: int, most: int = 1) -> bytes:
+        """What the broker has from there on, one batch at least, asked about that partition alone and in no session."""
         client = self._kafka._client
-        request = FetchRequest(0, 1, _BYTES, 0, [(tp.topic, [(tp.partition, offset, _BYTES)])])
+        request = FetchRequest(0, 1, most, 0, [(tp.topic, [(tp.partition, offset, most)])])
         leader = client.cluster.leader_for_partition(tp)
         answer: Any = await to_completion(AIOKafkaClient.send(client, leader, request))
         for _, parts in answer.topics:

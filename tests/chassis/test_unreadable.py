@@ -8,11 +8,13 @@ from typing import Any
 
 import cramjam
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from chassis.kafka.completion import stopped
 from chassis.kafka.connection import Connection
 from chassis.kafka.consumer import Consumer, Reading
+from chassis.kafka.reader import KafkaReader
 from chassis.kafka.records import Record
 from chassis.kafka.tail import Positions, Tail
 from chassis.retry import FIRST_SECONDS
@@ -166,6 +168,31 @@ async def test_what_a_transaction_wrote_is_read_and_its_markers_take_offsets(
         (3, b"", True),
         (4, b"open", False),
     ]
+
+
+async def test_a_reader_whose_fetching_has_ended_says_so(kafka: str, topics: str) -> None:
+    """aiokafka logs it, and its `getmany` gives nothing for ever."""
+    one = KafkaReader(**Connection(kafka).options(), group_id=None)
+    await one.start()
+    try:
+
+        async def broken(assignment: Any, node_id: Any, request: Any) -> bool:
+            raise ValueError("something unforeseen")
+
+        assert one._fetcher is not None
+        one._fetcher._proc_fetch_request = broken
+        one.assign([TopicPartition(topics + TOPIC, 0)])
+
+        async def ended() -> bool:
+            try:
+                await one.getmany(timeout_ms=100)
+            except KafkaError:
+                return True
+            return False
+
+        await eventually(ended, what="an error")
+    finally:
+        await stopped(one.stop(), seconds=10)
 
 
 async def test_a_consumer_whose_fault_lasts_joins_its_group_ever_more_seldom(kafka: str, topics: str) -> None:
