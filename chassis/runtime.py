@@ -82,6 +82,8 @@ class Runtime:
         self._lacking = ""
         """The parts that were not ready when that was asked last."""
         self._failed = asyncio.Event()
+        self._broken: dict[str, str] = {}
+        """Part of the worker that waits to be started again -> the fault that ended it."""
 
     def _worker(self, service: Service) -> Worker:
         if not isinstance(service.model, Model):
@@ -139,11 +141,24 @@ class Runtime:
             self._run("changes", self.changes.run)
         if self.works:
             self._working = True
-            self._run("consumer", self.consumer.run)
+            self._keep("consumer", self.consumer.run)
             for name, loop in self.worker.loops().items():
-                self._run(name, loop)
+                self._keep(name, loop)
             for task in self.service.tasks:
-                self._run("task", lambda task=task: task(self))
+                self._keep("task", lambda task=task: task(self))
+
+    def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Runs a part of the worker, and again after any fault: none of them may end the API beside it."""
+
+        async def once() -> None:
+            self._broken.pop(name, None)
+            await work()
+
+        def note(fault: Exception) -> None:
+            self._broken[name] = in_short(fault)
+            log.error("%s failed; it starts again", name, exc_info=fault)
+
+        self._run(name, lambda: until_done(once, (Exception,), note))
 
     def _run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         async def guarded() -> None:
@@ -192,7 +207,7 @@ class Runtime:
                 found["consumer"] = "no partitions are assigned"
             elif stuck := self.consumer.stuck():
                 found["consumer"] = "stuck: " + ", ".join(stuck)
-            found |= self.worker.faults()
+            found |= self.worker.faults() | self._broken
         self._tell(found)
         return found
 

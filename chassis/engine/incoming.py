@@ -51,6 +51,8 @@ class Reader:
 
     def read(self, record: Record) -> Incoming | None:
         """The record as far as this service is concerned; None if it is not."""
+        if record.is_marker:
+            return None
         expected = self._model.sources.get(record.topic)
         if expected is not None and (identity(record.value or b"") or ("",))[0] != expected:
             return None

@@ -1,11 +1,10 @@
 """Parked records: what could not take effect, as exact bytes, with the reason, until an operator settles it."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chassis.kafka.records import REASON, Record, writable
+from chassis.kafka.records import REASON, Record, headers_from_text, writable
 from chassis.store.database import Connection, Row
 from chassis.store.transaction import Transaction, Write
 
@@ -51,8 +50,9 @@ class Parked:
 
 def parked_of(row: Row) -> Parked:
     """The parked record in a row of the table."""
-    headers = [(name, None if value is None else bytes.fromhex(value)) for name, value in json.loads(row["headers"])]
-    record = Record(row["topic"], row["partition"], row["offset"], row["key"], row["body"], headers, row["appended_ms"])
+    headers, unread = headers_from_text(row["headers"])
+    place = row["topic"], row["partition"], row["offset"]
+    record = Record(*place, row["key"], row["body"], headers, row["appended_ms"], unread)
     return Parked(row["parked_id"], row["kind"], row["reason"], record)
 
 

@@ -12,8 +12,8 @@ from services.audit.bodies import CaseItem, CaseOut, Coordinates, FromIndex, Sto
 
 Invalidity = Literal["invalid", "forged", "failed"]
 _INVALIDITY = "`forged` if its source may not write that topic, `failed` if it is valid but audit could not take it in,"
-Header = Annotated[list[str | None], Field(min_length=2, max_length=2)]
-"""A name, and a value in base64."""
+Header = Annotated[list[str | None], Field(min_length=2, max_length=3)]
+"""A name, and a value in base64; behind them the name in base64 if it is not UTF-8."""
 
 CaseRead = Annotated[
     str | None, Field(description="The case that the record names; null if none can be read.", examples=[examples.CASE])
@@ -63,13 +63,19 @@ class LogRecord(Coordinates):
     headers: Annotated[
         list[Header],
         Field(
-            description="The record's headers in order, each with its name and its value in base64 or null.",
+            description="The record's headers in order, each with its name and its value in base64 or null. A name that"
+            " is not UTF-8 stands a third time, in base64; the first has U+FFFD where it is not.",
             examples=[[["content-type", examples.CONTENT_TYPE]]],
         ),
     ]
     body_base64: Annotated[
         str | None,
-        Field(description="The exact bytes, in base64; null if the record had no value.", examples=[examples.BODY]),
+        Field(
+            description="The exact bytes, in base64; null if the record had no value. Of what the Kafka client cannot"
+            " read those of the record or the batch, as it lies on the topic; null if they are more than 1 MiB: the"
+            " reason has their number and their SHA-256.",
+            examples=[examples.BODY],
+        ),
     ]
     stored_at: StoredAt
     valid: Annotated[
