@@ -1,5 +1,6 @@
 """A record as one service sees it: an event that it takes, or the reason why it cannot be read."""
 
+import logging
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from chassis.kafka.records import Record, read
 from contracts.fields import FROM
 from contracts.homes import EVERY_FROM
 from contracts.wire import Invalid, identity
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -37,8 +40,8 @@ class Incoming:
 
     @property
     def digest(self) -> bytes | None:
-        """Of a partner's request: tells a repetition from a different request under the same id."""
-        return blake2b(self.record.value or b"", digest_size=16).digest() if self.request else None
+        """Tells a repetition of what was marked as seen from a different event under the same id."""
+        return blake2b(self.record.value or b"", digest_size=16).digest() if self.event or self.request else None
 
 
 class Reader:
@@ -48,6 +51,14 @@ class Reader:
         self._model = model
         self.passed_over: Counter[str] = Counter()
         """Topic -> unreadable or forged records that another service parks."""
+
+    def read_or_fail(self, record: Record) -> Incoming | None:
+        """As `read`; a record that meets a defect when it is read has failed, alone."""
+        try:
+            return self.read(record)
+        except Exception as fault:
+            log.exception("%s could not be read", record.coordinates)
+            return Incoming(record, None, "failed", f"{type(fault).__name__}: {fault}")
 
     def read(self, record: Record) -> Incoming | None:
         """The record as far as this service is concerned; None if it is not."""
