@@ -19,6 +19,7 @@ from chassis.store.transaction import Transaction
 from chassis.telemetry import About
 from contracts import causes
 from contracts.fields import FROM
+from contracts.times import ahead
 from contracts.wire import TooLarge
 
 log = logging.getLogger(__name__)
@@ -185,6 +186,8 @@ class Effects:
     def _react(self, item: Incoming, inputs: Inputs) -> _Outcome:
         record, event, journal = item.record, item.event, self.journal
         stream = journal.streams[event.subject]
+        if (words := ahead(max(event.time, event.recordedtime), inputs.now)) is not None:
+            return ("unfit", f"time: {words}, the clock of this service"), ()
         if (other := causes.contradicted(event, stream.marks)) is not None:
             return ("unfit", f"data: {other[0]} of the case was said by event {other[1]} already"), ()
         outcome = self.model.decider.react(event, stream.state, inputs)

@@ -190,6 +190,7 @@ COMPLETENESSES: list[JsonValue] = [
         "repeated_sequences": _NOTHING,
         "conflicting_ids": _NOTHING,
         "repeated_facts": _NOTHING,
+        "ahead": _NOTHING,
         "open_causes": _NOTHING,
         "wrong_causes": _NOTHING,
         "missing_causes": _NOTHING,

@@ -388,6 +388,7 @@ class Completeness(Answer):
     repeated_facts: Annotated[
         Findings[RepeatedFact], Field(description="What a case has once only, and was told again by another event.")
     ]
+    ahead: Annotated[Findings[LoggedEvent], Field(description="Events recorded ahead of others that came later.")]
     open_causes: Annotated[Findings[OpenCause], Field(description="Events whose cause is not in the log.")]
     wrong_causes: Annotated[
         Findings[WrongCause], Field(description="Events with a cause of a kind that cannot be their own.")

@@ -115,6 +115,17 @@ SELECT l.case_id, {_ROLE} AS role, count(*) AS times, min(l.index) AS first_inde
         "first_index",
         "facts that a case has once only, told a second time",
     ),
+    "ahead": Question(  # what follows is the witness: a clock that was moved for all is no fault
+        f"""
+SELECT {_COLUMNS} FROM log l
+ WHERE {_EVENT} {{and_case}} AND l.topic NOT LIKE '{FROM}%' AND l.recorded_time > l.stored_at + interval '1 hour'
+   AND EXISTS (SELECT FROM log f
+                WHERE f.index > l.index AND f.index <= l.index + 100 AND f.valid AND f.topic NOT LIKE '{FROM}%'
+                  AND f.recorded_time - f.stored_at < l.recorded_time - l.stored_at - interval '1 hour')
+""",
+        "index",
+        "events recorded more than an hour ahead of others that came later",
+    ),
     "open_causes": Question(
         f"""
 SELECT {_COLUMNS}, l.causation_id FROM log l
