@@ -63,7 +63,8 @@ class Reader:
     def read(self, record: Record) -> Incoming | None:
         """The record as far as this service is concerned; None if it is not."""
         expected = self._model.sources.get(record.topic)
-        if expected is not None and (identity(record.value or b"") or ("",))[0] != expected:
+        known = identity(record.value or b"") if expected is not None else None
+        if known is not None and known[0] != expected:  # mostly: whose it is can be told before it is parsed
             return None
         try:
             event = read(record)
@@ -72,6 +73,8 @@ class Reader:
                 self.passed_over[record.topic] += 1
                 return None
             return Incoming(record, None, finding.kind, str(finding))
+        if expected is not None and event.source != expected:
+            return None
         if record.topic.startswith(FROM):
             handled = self._model.partner_requests
             partners = self._model.registry.partners
