@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from contracts.fields import instant
 
 AHEAD = timedelta(hours=1)
-"""How far a fact's instants may lie ahead: its `time` of when it was recorded, both of the clock of whoever takes it in.
+"""How far a fact's instants may lie ahead: its `time` of when it was recorded, and both of its reader's clock.
 
 Between two machines in order it is milliseconds. A fact beyond the bound takes no effect, or whatever is counted from
 it would pass a time zone, or a year, too late. Claims of people and partners are no facts: see `counted`.

@@ -62,7 +62,9 @@ def judged(model: Model, one: Record) -> None:
         assert taken == wanted, f"{model.name}: {raw[:2000]!r}"
 
 
-@settings(deadline=None, max_examples=120, suppress_health_check=list(HealthCheck))
+@settings(
+    deadline=None, max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(drawn=st.data())
 def test_a_service_takes_what_the_schema_allows_and_nothing_else(service: Service, drawn: st.DataObject) -> None:
     if not isinstance(service.model, Model):
