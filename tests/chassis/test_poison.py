@@ -8,9 +8,11 @@ import pytest
 from chassis.clock import wall_clock
 from chassis.engine.inbox import Inbox
 from chassis.engine.model import Model
+from chassis.engine.rebuild import derived
 from chassis.engine.settling import Decision, settle
 from chassis.engine.timers import Timers
 from chassis.store.database import Database
+from chassis.store.derived import Refresher, rebuild
 from chassis.store.streams import Cache
 from contracts.intake import Supplement, Withdrawal
 from tests.support.facts import case_id, fact_record, report
@@ -110,3 +112,20 @@ async def test_a_case_that_cannot_hear_of_another_is_no_reason_for_that_one_to_f
 async def hearing(database: Database) -> list[str]:
     query = "SELECT aggregateid FROM unpublished WHERE convert_from(payload, 'UTF8') LIKE '%heard of%'"
     return sorted(row["aggregateid"] for row in await database.fetch(query))
+
+
+async def test_a_case_that_cannot_be_folded_does_not_keep_others_from_being_made_anew(database: Database) -> None:
+    broken, sound = case_id(), case_id()
+    await Inbox(MODEL, database, wall_clock).process([fact_record(case, report()) for case in (broken, sound)])
+    await database.fetch("UPDATE tallies SET title = 'spoilt'")
+
+    def evolve(state: Any, event: Any) -> Any:
+        return 1 // 0 if event.subject == broken else MODEL.decider.evolve(state, event)
+
+    model = replace(MODEL, decider=replace(MODEL.decider, evolve=evolve))
+    await rebuild(derived(model), database, lambda _, __: None)
+    rows = await database.fetch("SELECT case_id, title FROM tallies")
+    assert [tuple(row) for row in rows] == [(sound, "water on the road")]
+    assert await Refresher(derived(MODEL), database).refresh() == 1
+    rows = await database.fetch("SELECT case_id, title FROM tallies")
+    assert {row["case_id"] for row in rows} == {broken, sound}
