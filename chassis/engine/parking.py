@@ -79,7 +79,7 @@ def park(transaction: Transaction, held: Sequence[Parked]) -> None:
 async def amend(connection: Connection, item: Parked) -> None:
     """Writes why a record still waits."""
     await connection.execute(
-        "UPDATE parked SET kind = $2, reason = $3 WHERE parked_id = $1", item.parked_id, item.kind, item.reason
+        "UPDATE parked SET kind = $2, reason = $3 WHERE parked_id = $1", item.parked_id, item.kind, _reason(item)
     )
 
 
@@ -88,11 +88,16 @@ async def settle(connection: Connection, parked_ids: list[int], status: str, by:
     await connection.execute(_SETTLE, parked_ids, status, by)
 
 
+def _reason(item: Parked) -> str:
+    """As a column takes it: the words of an error may hold anything, half of a surrogate pair, too."""
+    return writable(item.reason.encode(errors="replace").decode(), REASON)
+
+
 def _row(item: Parked) -> tuple[Any, ...]:
     record = item.record
     return (
         item.kind,
-        writable(item.reason, REASON),
+        _reason(item),
         record.stream_id,
         record.topic,
         record.partition,
