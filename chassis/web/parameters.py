@@ -104,5 +104,7 @@ def _written(annotation: Any) -> _Rule | None:
     """How a value of this type is written; None where it may be any text."""
     if isinstance(annotation, type) and annotation in _WRITTEN:
         return _WRITTEN[annotation]
+    if hasattr(annotation, "__metadata__"):
+        return _written(get_args(annotation)[0])
     found = {_written(inner) for inner in get_args(annotation) if inner is not type(None)}
     return found.pop() if len(found) == 1 else None
