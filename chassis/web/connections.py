@@ -128,6 +128,8 @@ class Connections:
         """The address that was refused last, and when."""
         self.lingering = 0
         """Connections that were refused and are not closed yet."""
+        self.excess = 0
+        """Connections beyond a limit, until they have ended."""
 
     def health(self) -> Mapping[str, object]:
         """How many connections are open, how many may be, and what was refused or ended by this process, by reason."""

@@ -23,6 +23,10 @@ _LINGER_SECONDS = 2.0
 the answer might be lost."""
 _LINGERING = 64
 """Who may do so at once; everybody else is cut off."""
+_EXCESS = 64
+"""Connections beyond the limit of which the request is awaited for a moment, because it may be a probe."""
+_PROBES = frozenset({b"/health", b"/ready"})
+"""What is answered all the same, or a process with many connections would be taken for a dead one."""
 
 
 _HEAD, _BODY, _WORK, _END = range(4)
@@ -60,21 +64,29 @@ class HttpProtocol(HttpToolsProtocol):
         self._waiting: Refusal | None = None
         """What is to be said when the requests before it have been answered."""
         self._lingers = False
+        self._excess: Refusal | None = None
+        """Why this connection is one too many."""
 
     def connection_made(self, transport: Any) -> None:
-        """Refuses the connection if there are too many."""
+        """Refuses the connection if there are too many, as soon as it is known that it is no probe."""
         super().connection_made(transport)
         self._host = self.client[0] if self.client else "?"
         self._begin(_HEAD, self._limits.head_seconds)
-        if (refusal := self._counted.opened(self._host)) is not None:
+        if (refusal := self._counted.opened(self._host)) is None:
+            return
+        if self._counted.excess >= _EXCESS:
             self._refuse(refusal)
+            return
+        self._excess = refusal
+        self._counted.excess += 1
+        self._until = self.loop.time() + _LINGER_SECONDS
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended."""
         super().connection_lost(exc)
         self._counted.closed(self._host)
-        if self._lingers:
-            self._counted.lingering -= 1
+        self._counted.lingering -= self._lingers
+        self._counted.excess -= self._excess is not None
 
     def data_received(self, data: bytes) -> None:
         """Reads on, unless the connection is to end."""
@@ -113,6 +125,8 @@ class HttpProtocol(HttpToolsProtocol):
             self._over = connections.LARGE_HEAD
         elif len(self.pipeline) >= limits.pipelined:
             self._over = connections.PIPELINED
+        elif self._excess is not None and self.url.partition(b"?")[0] not in _PROBES:
+            self._over = self._excess
         if self._over is not None:
             raise _Over
         super().on_headers_complete()
@@ -150,6 +164,8 @@ class HttpProtocol(HttpToolsProtocol):
             return
         if self._phase == _END:
             self.transport.abort()
+        elif self._excess is not None and self._phase == _HEAD:
+            self._refuse(self._excess)
         elif self.flow.read_paused:  # the process does not read on
             self._until = now + self._limits.head_seconds
         elif self._phase == _BODY:

@@ -33,6 +33,7 @@ from chassis.web.server import Server
 from tests.support.services import eventually
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+CLOSE = b"connection: close\r\n\r\n"
 SHORT = Limits(head_seconds=0.3, body_seconds=0.3, unread_seconds=0.3)
 
 
@@ -349,10 +350,12 @@ def test_more_connections_than_may_be_are_told_when_to_come_again(run: Any, capl
                 assert (status, headers["content-type"]) == (503, "application/problem+json")
                 assert 1 <= int(headers["retry-after"]) <= 10
                 assert orjson.loads(body)["rule"] == "connections.at_once"
+            for probe in (b"/health", b"/ready?"):
+                assert [one[0] for one in await serves.say(GET.replace(b"/", probe, 1)[:-2] + CLOSE)] == [200]
             for _, writer in held:
                 await close(writer)
             await eventually(lambda: _left(serves, 0), what="the end of all")
-            assert [one[0] for one in await serves.say(GET[:-2] + b"connection: close\r\n\r\n")] == [200]
+            assert [one[0] for one in await serves.say(GET[:-2] + CLOSE)] == [200]
             assert serves.refused() == {"full": 3}
 
     caplog.set_level(logging.INFO)
@@ -369,7 +372,7 @@ def test_a_refused_caller_that_stays_is_cut_off(run: Any, monkeypatch: pytest.Mo
             for _, writer in held:
                 await close(writer)
             await eventually(lambda: _left(serves, 0), what="all are gone")
-            assert serves.counted.lingering == 0
+            assert (serves.counted.lingering, serves.counted.excess) == (0, 0)
 
     run(cut_off())
 
