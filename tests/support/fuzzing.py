@@ -5,6 +5,7 @@ faults: a value from a list of old enemies, a field left out, doubled or unknown
 result still keeps to the document is not known from how it was made: the document's own schemas judge it.
 """
 
+import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,10 +47,7 @@ CURSORS: Sequence[str] = (
     *(encode_cursor([*key]) for key in ([], [None], ["abc"], ["1"], [1], [0], [-1], [1.5], [2**63], [True], [[1]])),
     *(encode_cursor([at, text]) for at in INSTANTS[:9] for text in ("x", 7, None)),
     *(encode_cursor([at, "2026-05-09T08:00:00Z", "x"]) for at in INSTANTS[:3]),
-    *(
-        encode_cursor(["2026-05-09T08:00:00.000000Z", text])
-        for text in ("", "\0", "\ud800" if False else "x", "9" * 400)
-    ),
+    *(encode_cursor(["2026-05-09T08:00:00.000000Z", text]) for text in ("", "\0", "x", "9" * 400)),
     *(
         "",
         "%",
@@ -300,7 +298,7 @@ class Fuzzer:
             value: Any = chance.choice(examples) if examples and draw < 0.6 else self._value(schema, 0)
             for _ in range(chance.choice((0, 0, 1, 1, 1, 2, 3))):
                 value = self._mutated(value)
-            content = orjson.dumps(value) if _fits(value) else _dumped(value)
+            content = json.dumps(value).encode()
         if chance.random() < 0.02:
             headers["content-type"] = chance.choice(HEADERS["Content-Type"])
         if not headers["content-type"].startswith("application/json") and content:
@@ -392,25 +390,11 @@ def _turned(value: Any) -> Any:
         case str():
             return [value]
         case list():
-            return dict(enumerate(map(str, value))) if False else {"0": value}
+            return {"0": value}
         case dict():
             return [value]
         case _:
             return "null"
-
-
-def _fits(value: Any) -> bool:
-    try:
-        orjson.dumps(value)
-    except TypeError:
-        return False
-    return True
-
-
-def _dumped(value: Any) -> bytes:
-    import json
-
-    return json.dumps(value).encode()
 
 
 def _leaves(schema: Mapping[str, Any], name: str) -> list[Any]:
