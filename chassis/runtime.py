@@ -35,8 +35,11 @@ from chassis.settings import Settings
 from chassis.store.changes import Changes
 from chassis.store.database import TRANSIENT_ERRORS, Database
 from chassis.web.application import OPERATIONS, PARKED, READS, access_to, build
+from chassis.web.arriving import Arriving
 from chassis.web.concurrency import ConcurrencyLimit
+from chassis.web.connections import Connections, limits_of, proxies, raise_descriptor_limit
 from chassis.web.keys import keys_of
+from chassis.web.protocol import counted_by
 from chassis.web.server import Server
 from chassis.worker import DecidingWorker, RecordingWorker, Worker
 from contracts.reading import Knows
@@ -56,6 +59,9 @@ class Runtime:
         self.registry = Registry(settings.partners_file)
         self.keys = keys_of(settings)
         self.limit = ConcurrencyLimit(settings.requests_at_once)
+        self.arriving = Arriving()
+        limits = limits_of(settings.connections, settings.connections_per_address)
+        self.connections = Connections(limits, proxies(os.environ.get("FORWARDED_ALLOW_IPS", "")))
         self.reference = service.reference
         self.database = Database(
             settings.database_url,
@@ -247,6 +253,8 @@ class Runtime:
             },
             **self.worker.health(),
             "requests": self.limit.health(),
+            "bodies": self.arriving.health(),
+            "connections": self.connections.health(),
             "keys": {"fault": self.keys.fault, "stale": self.keys.stale, "version": self.keys.version},
             "partners": {
                 "registered": len(self.registry.partners.registered),
@@ -281,6 +289,7 @@ def main(service: Service) -> None:
     settings = Settings()
     settings.refuse_if_unsafe()
     telemetry.configure(service.name, settings.log_level)
+    raise_descriptor_limit(settings.connections)
     runtime = Runtime(service, settings)
     # Reference data and code stay for ever, and folded states hold no cycles. Searching them again and again for
     # garbage took a third of triage's time.
@@ -296,7 +305,8 @@ def main(service: Service) -> None:
         server_header=False,
         proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,  # uvicorn would believe every process of this machine
         loop="uvloop",
-        http="httptools",
+        http=counted_by(runtime.connections),
+        ws="none",
         timeout_graceful_shutdown=10,
         lifespan="on",
     )
