@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import socket
@@ -19,6 +20,7 @@ _TICK_SECONDS = 1.0
 """How often the header Date is written anew, and each connection is looked at."""
 _CONNECTIONS = 64
 """That are taken in before the loop goes on with what it has."""
+_LACKING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _PAUSE_SECONDS = 1.0
 """Until the next look where a connection could not be taken in, as for lack of file descriptors."""
 
@@ -32,6 +34,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
+        assert not config.is_ssl, "TLS ends before this server"
         self._asked = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listening: list[socket.socket] = []
@@ -41,38 +44,52 @@ class Server(uvicorn.Server):
         """Listens, and exits where the address is taken."""
         await super().startup(sockets)
         for server in self.servers:
-            for listener in server.sockets:
-                twin = socket.socket(fileno=os.dup(listener.fileno()))
-                self._listening.append(twin)
-                self._look(twin)
+            self._listening += [socket.socket(fileno=os.dup(one.fileno())) for one in server.sockets]
+            server.close()  # without descriptors uvloop's own would take all who wait, and close them
+        for listener in self._listening:
+            self._look(listener)
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        found: int = self._listening[0].getsockname()[1]
+        return found
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Takes in nobody any more, and ends what there is."""
         listening, self._listening = self._listening, []
-        for twin in listening:
-            asyncio.get_running_loop().remove_reader(twin)
-            twin.close()
+        for listener in listening:
+            asyncio.get_running_loop().remove_reader(listener)
+            listener.close()
+        await asyncio.gather(*self._arriving, return_exceptions=True)  # so that they are told to end, too
         await super().shutdown(sockets)
 
-    def _look(self, twin: socket.socket) -> None:
-        if twin in self._listening:
-            asyncio.get_running_loop().add_reader(twin, self._take_in, twin)
+    def _look(self, listener: socket.socket) -> None:
+        if listener in self._listening:
+            asyncio.get_running_loop().add_reader(listener, self._take_in, listener)
 
-    def _take_in(self, twin: socket.socket) -> None:
+    def _take_in(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         for _ in range(_CONNECTIONS):
             try:
-                connection, _address = twin.accept()
-            except (BlockingIOError, ConnectionAbortedError):
-                return  # uvloop had the last one, or it is gone
+                connection, _address = listener.accept()
+            except BlockingIOError:
+                return
             except OSError as fault:
+                if fault.errno not in _LACKING:
+                    continue  # of one who is gone already
                 log.warning("no connection can be taken in: %s", in_words(fault))
-                loop.remove_reader(twin)
-                loop.call_later(_PAUSE_SECONDS, self._look, twin)
+                loop.remove_reader(listener)
+                loop.call_later(_PAUSE_SECONDS, self._look, listener)
                 return
             arriving = loop.create_task(loop.connect_accepted_socket(self._protocol, connection))
             self._arriving.add(arriving)
-            arriving.add_done_callback(self._arriving.discard)
+            arriving.add_done_callback(self._arrived)
+
+    def _arrived(self, arriving: asyncio.Task[object]) -> None:
+        self._arriving.discard(arriving)
+        if not arriving.cancelled() and (fault := arriving.exception()) is not None:
+            log.info("a connection ended before it began: %s", in_words(fault))
 
     def _protocol(self) -> asyncio.Protocol:
         make: Any = self.config.http_protocol_class

@@ -66,7 +66,7 @@ class Serving:
 
     @property
     def port(self) -> int:
-        found: int = self.server.servers[0].sockets[0].getsockname()[1]
+        found: int = self.server.port
         return found
 
     def refused(self) -> Any:

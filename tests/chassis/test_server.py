@@ -63,13 +63,8 @@ def other_work() -> None:
     sum(range(20_000))
 
 
-def port_of(server: Server) -> int:
-    found: int = server.servers[0].sockets[0].getsockname()[1]
-    return found
-
-
 async def date(server: Server) -> datetime:
-    port = port_of(server)
+    port = server.port
     async with httpx.AsyncClient() as client:
         return parsedate_to_datetime((await client.get(f"http://127.0.0.1:{port}")).headers["date"])
 
@@ -107,7 +102,7 @@ def test_a_busy_process_takes_in_all_who_have_come() -> None:
 
     async def rounds() -> int:
         async with serving() as (server, _):
-            callers = [socket.create_connection(("127.0.0.1", port_of(server))) for _ in range(200)]
+            callers = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(200)]
             try:
                 for done in range(200):
                     if len(server.server_state.connections) == len(callers):
@@ -122,27 +117,46 @@ def test_a_busy_process_takes_in_all_who_have_come() -> None:
     assert uvloop.run(rounds()) <= 20
 
 
-def test_without_file_descriptors_it_waits_and_takes_in_connections_afterwards(
-    caplog: pytest.LogCaptureFixture,
+@pytest.mark.parametrize("run", [uvloop.run, asyncio.run], ids=["uvloop", "asyncio"])
+def test_without_file_descriptors_callers_wait_and_are_served_afterwards(
+    run: Callable[[Any], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     async def starved() -> None:
         async with serving() as (server, _):
             await date(server)
-            caller = socket.socket()
-            caller.setblocking(False)
             soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+            with socket.socket() as caller:
+                caller.setblocking(False)
+                try:
+                    resource.setrlimit(resource.RLIMIT_NOFILE, (caller.fileno() + 1, hard))
+                    with pytest.raises(BlockingIOError):
+                        caller.connect(("127.0.0.1", server.port))
+
+                    async def told() -> bool:
+                        return "no connection can be taken in" in caplog.text
+
+                    await eventually(told, what="a line of the log")
+                finally:
+                    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+                loop = asyncio.get_running_loop()
+                await loop.sock_sendall(caller, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                async with asyncio.timeout(20):
+                    assert (await loop.sock_recv(caller, 100)).startswith(b"HTTP/1.1 204")
+
+    run(starved())
+
+
+def test_a_stop_ends_connections_that_are_just_coming_in() -> None:
+    async def stopped() -> None:
+        async with serving() as (server, task):
+            callers = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(100)]
             try:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (caller.fileno() + 1, hard))
-                with pytest.raises(BlockingIOError):
-                    caller.connect(("127.0.0.1", port_of(server)))
-
-                async def told() -> bool:
-                    return "no connection can be taken in" in caplog.text
-
-                await eventually(told, what="a line of the log")
+                await asyncio.sleep(0)
+                server.exit()
+                async with asyncio.timeout(5):  # one that is not told would be waited for
+                    await asyncio.shield(task)
             finally:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-                caller.close()
-            await date(server)
+                for caller in callers:
+                    caller.close()
 
-    asyncio.run(starved())
+    uvloop.run(stopped())
