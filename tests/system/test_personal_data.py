@@ -137,7 +137,7 @@ async def _refused(witness: Witness, case: str, database: Database) -> None:
         assert refused.status_code == 422
     await execute(database.admin_url, "REVOKE INSERT ON intake.reporters FROM intake")
     failed = await witness.ask("intake", "POST", "/reports", ACCEPTOR, json={"title": "x", "reporter": PERSON})
-    assert failed.status_code == 500
+    assert failed.status_code == 503
     await execute(database.admin_url, "GRANT INSERT ON intake.reporters TO intake")
     why = {"case_id": case, "purpose": "call back"}
     assert (await witness.ask("intake", "POST", "/reporters/reporter:x/disclosure", ACCEPTOR, json=why)).is_error
