@@ -1,6 +1,7 @@
 """Waiting between tries, loops that start again after a transient error, and batches of which one item fails."""
 
 import asyncio
+import errno
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn, TypeVar
@@ -10,6 +11,9 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 FIRST_SECONDS, LONGEST_SECONDS = 0.05, 5.0
+
+LACKING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL})
+"""Errors of a machine that lacks descriptors, memory or ports: they say nothing of the other side."""
 
 Transient = tuple[type[Exception], ...]
 

@@ -6,7 +6,6 @@ known, as after any lost connection.
 """
 
 import asyncio
-import errno
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -14,16 +13,13 @@ from typing import Any
 
 import asyncpg
 
-from chassis.retry import NotNow
+from chassis.retry import LACKING, NotNow
 
 _LOOK_SECONDS = 0.5
 _PATIENCE_SECONDS = 2.0
 """How long something waits before the server is asked whether it answers at all."""
 _PROBE_SECONDS = 2.0
 _SLICE_SECONDS = 0.1
-
-_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL})
-"""Errors that say of this machine that it lacks descriptors, memory or ports."""
 
 SILENT = "the database does not answer"
 
@@ -85,7 +81,7 @@ class Watch:
         finally:
             give_up(probe)
         fault = probe.exception()
-        ours = isinstance(fault, OSError) and fault.errno in _OURS
+        ours = isinstance(fault, OSError) and fault.errno in LACKING
         return ours or isinstance(fault, ConnectionError) or not isinstance(fault, OSError)
 
 

@@ -84,12 +84,8 @@ class ConcurrencyLimit:
         Whoever is not known to be a caller is sent away for some time, and has no place among those who are to come
         back: strangers must not make the others wait longer.
         """
-        if self._inside < self._most:
-            return
-        if known():
-            raise Overloaded(self._refuse())
-        self._count(self._clock(), self._clock() + _MOST_SECONDS)
-        raise Overloaded(random.uniform(_MOST_SECONDS / 2, _MOST_SECONDS))
+        if self._inside >= self._most:
+            raise Overloaded(self._refuse(known()))
 
     @contextmanager
     def slot(self) -> Iterator["Slot"]:
@@ -112,12 +108,12 @@ class ConcurrencyLimit:
             self._freed_at = now
         self._inside -= 1
 
-    def _refuse(self) -> float:
+    def _refuse(self, known: bool) -> float:
         now = self._clock()
         self._ahead = max(0.0, self._ahead - (now - self._counted_at) / self._interval)
         self._counted_at = now
         wait = _LEAST_SECONDS + self._ahead * self._interval
-        if wait > _MOST_SECONDS:  # they are too many to be told apart
+        if not known or wait > _MOST_SECONDS:  # strangers, or too many to be told apart
             wait = random.uniform(_MOST_SECONDS / 2, _MOST_SECONDS)
         else:
             self._ahead += 1

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
 import logging
 import os
 import socket
@@ -11,7 +10,7 @@ from typing import Any
 
 import uvicorn
 
-from chassis.retry import in_words
+from chassis.retry import LACKING, in_words
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +18,6 @@ _TICK_SECONDS = 1.0
 """How often the header Date is written anew."""
 _CONNECTIONS = 64
 """That are taken in before the loop goes on with what it has."""
-_LACKING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _PAUSE_SECONDS = 1.0
 """Until the next look where a connection could not be taken in, as for lack of file descriptors."""
 
@@ -75,7 +73,7 @@ class Server(uvicorn.Server):
             except BlockingIOError:
                 return
             except OSError as fault:
-                if fault.errno not in _LACKING:
+                if fault.errno not in LACKING:
                     continue  # of one who is gone already
                 log.warning("no connection can be taken in: %s", in_words(fault))
                 loop.remove_reader(listener)

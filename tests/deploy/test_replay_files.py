@@ -9,22 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from deploy.replay import district, nyc311
+from deploy.replay import nyc311
 from deploy.replay.district import District
 from deploy.replay.reading import How
 from deploy.replay.rows import Reject, Report, Unreadable
 
 NOW = datetime(2026, 5, 9, tzinfo=UTC)
 HEADING = "unique_key,created_date,complaint_type,descriptor,latitude,longitude"
-
-
-@pytest.fixture(scope="module")
-def known(tmp_path_factory: pytest.TempPathFactory) -> District:
-    from deploy.district.__main__ import main
-
-    folder = tmp_path_factory.mktemp("district")
-    assert main(["--scale", "tiny", "--out", str(folder)]) == 0
-    return district.load(folder)
 
 
 Told = tuple[list[str], list[tuple[int, str]]]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from deploy.replay import district, nyc311
+from deploy.replay import nyc311
 from deploy.replay.district import District
 from deploy.replay.lines import opened
 from deploy.replay.reading import How, Reading
@@ -22,15 +22,6 @@ from deploy.replay.table import Format, Table
 NOW = datetime(2026, 5, 9, tzinfo=UTC)
 HEADING = ("unique_key", "created_date", "complaint_type", "descriptor", "latitude", "longitude")
 PLAIN = Format("plain", {"a": (), "b": (), "c": ()}, ("a", "b", "c"), lambda _: False)
-
-
-@pytest.fixture(scope="module")
-def known(tmp_path_factory: pytest.TempPathFactory) -> District:
-    from deploy.district.__main__ import main
-
-    folder = tmp_path_factory.mktemp("district")
-    assert main(["--scale", "tiny", "--out", str(folder)]) == 0
-    return district.load(folder)
 
 
 @pytest.fixture(scope="module")

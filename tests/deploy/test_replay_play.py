@@ -4,13 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deploy.district.__main__ import main
-from deploy.replay import district, summary
+from deploy.replay import summary
 from deploy.replay.case import Case
 from deploy.replay.district import District
 from deploy.replay.play import Play, Stuck
@@ -22,13 +20,6 @@ SINCE = datetime(2011, 3, 1, 19, 27, 57, tzinfo=UTC)
 ENDED = datetime(2011, 3, 2, 14, 0, tzinfo=UTC)
 CATEGORY = "component.public-facilities.street-light"
 Event = tuple[str, dict[str, Any]]
-
-
-@pytest.fixture(scope="module")
-def known(tmp_path_factory: pytest.TempPathFactory) -> District:
-    folder: Path = tmp_path_factory.mktemp("district")
-    assert main(["--scale", "tiny", "--out", str(folder)]) == 0
-    return district.load(folder)
 
 
 def report(**changes: Any) -> Report:

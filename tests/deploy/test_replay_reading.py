@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from deploy.district.__main__ import main as make_district
-from deploy.replay import district, messages, nyc311, report
+from deploy.replay import messages, nyc311, report
 from deploy.replay.__main__ import main
 from deploy.replay.case import Case
 from deploy.replay.district import District
@@ -27,18 +26,6 @@ NOW = datetime(2026, 5, 9, tzinfo=UTC)
 HEADING = "unique_key,created_date,complaint_type,descriptor"
 MESSAGE = {"id": 81, "title": "路灯不亮", "time": "2019-04-25T09:32:09", "text": "坏了", "reply": "已更换"}
 NOTHING_WRONG = Findings([], [], None)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("district")
-    assert make_district(["--scale", "tiny", "--out", str(folder)]) == 0
-    return folder
-
-
-@pytest.fixture(scope="module")
-def known(folder: Path) -> District:
-    return district.load(folder)
 
 
 Dry = Callable[..., tuple[int, str]]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deploy.replay import complaints, district, messages, nyc311, rows
+from deploy.replay import complaints, messages, nyc311, rows
 from deploy.replay.district import District
 from deploy.replay.rows import Reject, Report, Unreadable
 
@@ -39,15 +39,6 @@ MESSAGE = {
     "reply": "已更换灯泡。",
     "reply_time": "2019-05-10T14:56:53",
 }
-
-
-@pytest.fixture(scope="module")
-def known(tmp_path_factory: pytest.TempPathFactory) -> District:
-    from deploy.district.__main__ import main
-
-    folder = tmp_path_factory.mktemp("district")
-    assert main(["--scale", "tiny", "--out", str(folder)]) == 0
-    return district.load(folder)
 
 
 @pytest.fixture(scope="module")
