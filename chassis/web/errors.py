@@ -117,7 +117,8 @@ def handle_errors(app: FastAPI) -> None:
 def _unready(fault: Exception) -> Response:
     cause = str(fault) if isinstance(fault, Unready) else in_short(fault)
     seconds = fault.retry_after_seconds if isinstance(fault, Unready) else 1
-    log.warning("a request could not be served now: %s", in_words(fault))
+    chain = [fault] if fault.__cause__ is None else [fault, fault.__cause__]
+    log.warning("a request could not be served now: %s", "; ".join(map(in_words, chain)))
     words = "the service cannot do this now; try again"
     return problem(503, "Not ready", words, headers={"Retry-After": str(seconds)}, cause=cause)
 

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from pydantic import Field
 
 from chassis.store import reads
-from chassis.store.database import TRANSIENT_ERRORS, Connection, Database
+from chassis.store.database import Connection, Database
 from chassis.store.reads import Read, Wanted
 from chassis.web.bodies import Answer
 from chassis.web.errors import Json, Unready
@@ -37,12 +37,10 @@ class Reads:
 
     async def record(self, read: Read, connection: Connection | None = None) -> None:
         """Stores that the caller reads this, durably or, with a connection, in its transaction. To be awaited before
-        the answer leaves. Raises `Unready` or a transient error if it cannot be stored; then nothing may be shown.
+        the answer leaves. Raises `Unready` or `NotNow` if it cannot be stored; then nothing may be shown.
         """
         try:
             await reads.record(connection or self._database, self._reader, self._route, read)
-        except TRANSIENT_ERRORS:
-            raise
         except asyncpg.PostgresError as fault:
             raise Unready("what is read cannot be recorded, so it is not shown") from fault
 
