@@ -35,8 +35,11 @@ from chassis.settings import Settings
 from chassis.store.changes import Changes
 from chassis.store.database import TRANSIENT_ERRORS, Database
 from chassis.web.application import OPERATIONS, PARKED, READS, access_to, build
+from chassis.web.arriving import Arriving
 from chassis.web.concurrency import ConcurrencyLimit
+from chassis.web.connections import Connections, limits_of, proxies, raise_descriptor_limit
 from chassis.web.keys import keys_of
+from chassis.web.protocol import counted_by
 from chassis.web.server import Server
 from chassis.worker import DecidingWorker, RecordingWorker, Worker
 from contracts.reading import Knows
@@ -56,6 +59,9 @@ class Runtime:
         self.registry = Registry(settings.partners_file)
         self.keys = keys_of(settings)
         self.limit = ConcurrencyLimit(settings.requests_at_once)
+        self.arriving = Arriving()
+        limits = limits_of(settings.connections, settings.connections_per_address)
+        self.connections = Connections(limits, proxies(os.environ.get("FORWARDED_ALLOW_IPS", "")))
         self.reference = service.reference
         self.database = Database(
             settings.database_url,
@@ -82,6 +88,8 @@ class Runtime:
         self._lacking = ""
         """The parts that were not ready when that was asked last."""
         self._failed = asyncio.Event()
+        self._broken: dict[str, str] = {}
+        """Part of the worker that waits to be started again -> the fault that ended it."""
 
     def _worker(self, service: Service) -> Worker:
         if not isinstance(service.model, Model):
@@ -139,11 +147,24 @@ class Runtime:
             self._run("changes", self.changes.run)
         if self.works:
             self._working = True
-            self._run("consumer", self.consumer.run)
+            self._keep("consumer", self.consumer.run)
             for name, loop in self.worker.loops().items():
-                self._run(name, loop)
+                self._keep(name, loop)
             for task in self.service.tasks:
-                self._run("task", lambda task=task: task(self))
+                self._keep("task", lambda task=task: task(self))
+
+    def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Runs a part of the worker, and again after any fault: none of them may end the API beside it."""
+
+        async def once() -> None:
+            self._broken.pop(name, None)
+            await work()
+
+        def note(fault: Exception) -> None:
+            self._broken[name] = in_short(fault)
+            log.error("%s failed; it starts again", name, exc_info=fault)
+
+        self._run(name, lambda: until_done(once, (Exception,), note))
 
     def _run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         async def guarded() -> None:
@@ -192,7 +213,7 @@ class Runtime:
                 found["consumer"] = "no partitions are assigned"
             elif stuck := self.consumer.stuck():
                 found["consumer"] = "stuck: " + ", ".join(stuck)
-            found |= self.worker.faults()
+            found |= self.worker.faults() | self._broken
         self._tell(found)
         return found
 
@@ -232,6 +253,8 @@ class Runtime:
             },
             **self.worker.health(),
             "requests": self.limit.health(),
+            "bodies": self.arriving.health(),
+            "connections": self.connections.health(),
             "keys": {"fault": self.keys.fault, "stale": self.keys.stale, "version": self.keys.version},
             "partners": {
                 "registered": len(self.registry.partners.registered),
@@ -266,6 +289,7 @@ def main(service: Service) -> None:
     settings = Settings()
     settings.refuse_if_unsafe()
     telemetry.configure(service.name, settings.log_level)
+    raise_descriptor_limit(settings.connections)
     runtime = Runtime(service, settings)
     # Reference data and code stay for ever, and folded states hold no cycles. Searching them again and again for
     # garbage took a third of triage's time.
@@ -281,7 +305,8 @@ def main(service: Service) -> None:
         server_header=False,
         proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,  # uvicorn would believe every process of this machine
         loop="uvloop",
-        http="httptools",
+        http=counted_by(runtime.connections),
+        ws="none",
         timeout_graceful_shutdown=10,
         lifespan="on",
     )

@@ -82,6 +82,10 @@ class Settings(BaseSettings):
     """Of one caller on one process; beyond it 429."""
     requests_at_once: int = Field(default=128, ge=1, le=10_000, validation_alias="CASEGRID_REQUESTS_AT_ONCE")
     """That one process works on; beyond it 503. Streams count until they have begun."""
+    connections: int = Field(default=4096, ge=16, le=100_000, validation_alias="CASEGRID_CONNECTIONS")
+    """That one process keeps, or as many as its file descriptors allow; beyond it 503."""
+    connections_per_address: int | None = Field(default=None, ge=1, validation_alias="CASEGRID_CONNECTIONS_PER_ADDRESS")
+    """Of one address, unless FORWARDED_ALLOW_IPS names it; by default half of all."""
     failures_per_minute: float = Field(default=30, gt=0, validation_alias="CASEGRID_FAILURES_PER_MINUTE")
     """How many wrong tokens and client keys one address may send to one process; beyond it 429."""
 

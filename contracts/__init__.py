@@ -14,6 +14,7 @@ homes.py      who writes which topic
 wire.py       bytes <-> events; the tables of types and topics
 superseded.py what is written so no more, and is read still
 causes.py     what each fact's cause is
+once.py       what a case can have only one of
 status.py     the public status of a case
 times.py      which instant counts
 words.py      what each value of an enumeration means

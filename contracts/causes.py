@@ -15,12 +15,13 @@ from typing import Any
 
 from contracts.envelope import AnyEvent
 from contracts.fields import Fact
+from contracts.once import role
 from contracts.triage import Dispatched
 
 _CASE = "*"
 """In the place of an assignment's id: what is about none."""
 Marks = Mapping[str, tuple[int, str]]
-"""Label -> (place in the stream, event id) of the latest such event of a case."""
+"""Label, or role of `contracts.once` -> (place in the stream, event id) of the latest such event of a case."""
 
 _ACTS = ("acknowledged", "en_route", "on_scene")
 _GIVEN = ("dispatched", "handed_on")
@@ -183,9 +184,22 @@ def _latest(labels: Iterable[str], marks: Marks, since: int = 0) -> str | None:
     return latest
 
 
+def contradicted(event: AnyEvent, marks: Marks) -> tuple[str, str] | None:
+    """(role, event id) of the earlier event of the case which another event stands in for; None where it is new."""
+    data = event.data
+    name = label(data)
+    taken = role(name, data)
+    if taken is None:
+        return None
+    roles = [taken, *(f"{name} {one.id}" for one in data.plan)] if isinstance(data, Dispatched) else [taken]
+    return next(((one, marks[one][1]) for one in roles if one in marks), None)
+
+
 def _labels(data: Any) -> Iterator[str]:
     name = label(data)
     yield name
+    if (once := role(name, data)) is not None:
+        yield once
     if isinstance(data, Dispatched):
         yield from (f"{name} {one.id}" for one in data.plan)
     else:

@@ -8,6 +8,22 @@ before.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from contracts.fields import instant
+
+AHEAD = timedelta(hours=1)
+"""How far a fact's instants may lie ahead: its `time` of when it was recorded, and both of its reader's clock.
+
+Between two machines in order it is milliseconds. A fact beyond the bound takes no effect, or whatever is counted from
+it would pass a time zone, or a year, too late. Claims of people and partners are no facts: see `counted`.
+"""
+
+
+def ahead(at: datetime, clock: datetime) -> str | None:
+    """Why a fact with that instant cannot take effect where the clock says so; None if it can."""
+    if at <= clock:
+        return None
+    return f"{instant(at)} lies more than an hour ahead of {instant(clock)}" if at > clock + AHEAD else None
+
 
 @dataclass(frozen=True, slots=True)
 class Counted:

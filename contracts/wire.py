@@ -29,6 +29,7 @@ from contracts.notice import Notice
 from contracts.progress import PUBLISHERS, Progressed
 from contracts.request import Request
 from contracts.superseded import is_moved, upcast, without_old_links
+from contracts.times import ahead
 from contracts.triage import Assigned
 
 MAX_BYTES = 256 * 1024
@@ -213,6 +214,8 @@ def _parsed(topic: str, raw: bytes, context: Any) -> Any:
         raise Invalid(str(fault)) from None
     if name == "Progressed" and event.source not in PUBLISHERS[event.data.step]:
         raise Invalid(f"source: {event.source} does not say {event.data.step}", "forged")
+    if name != "Request" and context is None and (words := ahead(event.time, event.recordedtime)) is not None:
+        raise Invalid(f"time: {words}, its recordedtime")
     if name == "Notice" and event.data.to != partner_of(topic):
         raise Invalid(f"data.to: {event.data.to} does not read {topic}")
     return event

@@ -13,10 +13,13 @@ from chassis.engine.incoming import Incoming
 from chassis.engine.model import Model
 from chassis.engine.parking import HOLDING, Parked
 from chassis.engine.unit_of_work import UnitOfWork
+from chassis.store.database import TRANSIENT_ERRORS
 from chassis.store.journal import Journal
 from chassis.store.transaction import Transaction
 from chassis.telemetry import About
+from contracts import causes
 from contracts.fields import FROM
+from contracts.times import ahead
 from contracts.wire import TooLarge
 
 log = logging.getLogger(__name__)
@@ -143,15 +146,51 @@ class Effects:
         pairs = self.propagations
         while pairs:
             now, later = propagation.split(pairs)
-            await self.journal.open(transaction.connection, {other for _, other in now})
-            pairs = [
-                pair for event, other in now for pair in propagation.propagate(self.model, self.work, event, other)
-            ]
-            propagation.add(transaction, later)
+            broken = await self._opened(transaction, {other for _, other in now})
+            further: list[tuple[Any, str]] = []
+            failed: list[tuple[Any, str]] = []
+            for event, other in now:
+                if other in broken:
+                    failed.append((event, other))
+                    continue
+                before = self.journal.mark(self.journal.streams[other])
+                try:
+                    further += propagation.propagate(self.model, self.work, event, other)
+                except Exception as fault:
+                    self.journal.restore(self.journal.streams[other], before)
+                    log.warning("case %s cannot hear of event %s now, the timers try again: %r", other, event.id, fault)
+                    failed.append((event, other))
+            pairs = further
+            propagation.add(transaction, [*later, *failed])
+
+    async def _opened(self, transaction: Transaction, others: set[str]) -> set[str]:
+        """Opens these cases; returns those that meet a defect, which is no reason for this one to fail."""
+        try:
+            await self.journal.open(transaction.connection, others)
+            return set()
+        except TRANSIENT_ERRORS:
+            raise
+        except Exception as fault:
+            log.warning("%d cases cannot be opened together, opening them one by one: %r", len(others), fault)
+        broken: set[str] = set()
+        for other in sorted(others):
+            try:
+                await self.journal.open(transaction.connection, [other])
+            except TRANSIENT_ERRORS:
+                raise
+            except Exception as fault:
+                log.warning("case %s cannot be opened now, the timers try again: %r", other, fault)
+                broken.add(other)
+        return broken
 
     def _react(self, item: Incoming, inputs: Inputs) -> _Outcome:
         record, event, journal = item.record, item.event, self.journal
-        outcome = self.model.decider.react(event, journal.streams[event.subject].state, inputs)
+        stream = journal.streams[event.subject]
+        if (words := ahead(max(event.time, event.recordedtime), inputs.now)) is not None:
+            return ("unfit", f"time: {words}, the clock of this service"), ()
+        if (other := causes.contradicted(event, stream.marks)) is not None:
+            return ("unfit", f"data: {other[0]} of the case was said by event {other[1]} already"), ()
+        outcome = self.model.decider.react(event, stream.state, inputs)
         if isinstance(outcome, Unfit):
             return ("unfit", outcome.reason), ()
         journal.receive(event.subject, record.topic, event, record.value or b"")

@@ -105,7 +105,7 @@ class Judge:
         """Names the forgeries of a batch, and moves the positions behind it. Raises one of `TRANSIENT_ERRORS` if it
         cannot now; then the batch is to be given again.
         """
-        ends = {(one.topic, one.partition): one.offset + 1 for one in records}
+        ends = {(one.topic, one.partition): one.next_offset for one in records}
         suspects = await self._not_genuine([claim for one in records if (claim := self._claim(one)) is not None])
         for begin in range(0, len(suspects), _AT_ONCE):
             await self._name(suspects[begin : begin + _AT_ONCE])

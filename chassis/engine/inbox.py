@@ -19,7 +19,7 @@ is parked.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from chassis.clock import Clock, wall_clock
@@ -52,14 +52,26 @@ UNION ALL
 SELECT NULL, NULL, NULL, stream_id FROM parked WHERE {parking.HOLDS_BACK} AND stream_id = ANY($3::text[])
 """
 
+_TAKEN = """
+SELECT stream_id, topic, event_id, body FROM events
+ WHERE NOT own AND stream_id = ANY($1::text[]) AND event_id = ANY($2::text[])
+"""
+
 _Digests = dict[tuple[str, str], bytes | None]
-"""What was seen before -> its digest, if it was a partner's request."""
+"""What was seen before -> its digest, if it was read."""
 
 
 def marked(seen: Mapping[tuple[str, str], bytes | None], *, first: bool) -> Write:
     """Marks these as seen; `first` asserts that nobody has marked one of them before."""
     rows = [(*identity, digest) for identity, digest in sorted(seen.items())]
     return Write(_MARK, rows, exactly="records are seen for the first time" if first else None)
+
+
+def _reusing(item: Incoming) -> Incoming:
+    """The item as one that cannot be taken, because a different event had its id before."""
+    if item.request is not None:
+        return Incoming(item.record, None, "invalid", "id: another event of yours had it before", item.request)
+    return Incoming(item.record, None, "unfit", "id: another event had it before, with other bytes")
 
 
 class Inbox:
@@ -78,7 +90,7 @@ class Inbox:
         """Takes a batch in; returns when it is durable. Raises one of `TRANSIENT_ERRORS` if it is to come again: mostly
         nothing was done, but where the connection was lost at the commit that is not known.
         """
-        items = [item for record in records if (item := self.reader.read(record)) is not None]
+        items = [item for record in records if (item := self.reader.read_or_fail(record)) is not None]
         if items:
             await self._take_in(items)
 
@@ -107,14 +119,17 @@ class Inbox:
 
     async def _transact(self, items: list[Incoming]) -> None:
         async def run(transaction: Transaction) -> Effects:
-            seen, held_back = await self._known(transaction.connection, items)
-            taken, again = await self._distinguished(transaction.connection, items, seen)
-            seen |= again
+            connection = transaction.connection
+            seen, held_back = await self._known(connection, items)
+            taken = await self._distinguished(connection, items, seen)
             # What holds a case back is held until the end, so nothing is parked behind what is settled meanwhile.
             holding = await parking.holding(await transaction.begin(), held_back) if held_back else []
             effects = await self.begin(transaction, [item.event for item in taken if item.event], holding)
+            taken = await self._not_as_before(connection, taken, seen, effects)
             new: _Digests = {}
             for item in taken:
+                if item.event is not None and new.get(item.identity) not in (None, item.digest):
+                    item = _reusing(item)  # of another case: what has the id was parked just now
                 if item.identity in seen or item.identity in new or effects.knows(item):
                     continue
                 if effects.take(item) or not item.is_fact:
@@ -153,20 +168,58 @@ class Inbox:
         return seen, [row["held"] for row in rows if row["held"] is not None]
 
     async def _distinguished(
-        self, connection: Connection, items: list[Incoming], seen: _Digests
-    ) -> tuple[Sequence[Incoming], _Digests]:
-        """The items; a partner's request that reuses the id of a different request becomes an unreadable record. With
-        those of these records that were marked as seen.
+        self, connection: Connection, items: Sequence[Incoming], seen: _Digests
+    ) -> Sequence[Incoming]:
+        """The items; one that reuses the id of a different event that was marked as seen, or of a different request
+        before it in the batch, is one that cannot be taken. Adds to `seen` which of those were marked before.
         """
         digests = dict(seen)
-        found: list[Incoming] = []
+
+        def differs(item: Incoming) -> bool:
+            if item.request is not None:
+                return digests.setdefault(item.identity, item.digest) != item.digest
+            return item.event is not None and digests.get(item.identity) not in (None, item.digest)
+
+        return await self._replaced(connection, items, differs, seen)
+
+    async def _not_as_before(
+        self, connection: Connection, items: Sequence[Incoming], seen: _Digests, effects: Effects
+    ) -> Sequence[Incoming]:
+        """The items; a fact that comes with other bytes than when it took effect, or than before it in the batch, is
+        one that cannot be taken.
+        """
+        first: dict[tuple[str, str, str], bytes | None] = {}
+        known = [item for item in items if effects.knows(item)]
+        if known:
+            streams, ids = {item.event.subject for item in known}, {item.event.id for item in known}
+            for row in await connection.fetch(_TAKEN, list(streams), list(ids)):
+                first[row["stream_id"], row["topic"], row["event_id"]] = row["body"]
+
+        def differs(item: Incoming) -> bool:
+            if not item.is_fact:
+                return False
+            place = (item.event.subject, item.record.topic, item.event.id)
+            return first.setdefault(place, item.record.value) != item.record.value
+
+        return await self._replaced(connection, items, differs, seen)
+
+    async def _replaced(
+        self,
+        connection: Connection,
+        items: Sequence[Incoming],
+        differs: Callable[[Incoming], bool],
+        seen: _Digests,
+    ) -> Sequence[Incoming]:
         reused: list[Incoming] = []
+        found: list[Incoming] = []
         for item in items:
-            if item.request and digests.setdefault(item.identity, item.digest) != item.digest:
-                item = Incoming(item.record, None, "invalid", "id: another event of yours had it before", item.request)
+            if differs(item):
+                item = _reusing(item)
                 reused.append(item)
             found.append(item)
-        return found, (await self._known(connection, reused))[0] if reused else {}
+        if reused:
+            seen |= (await self._known(connection, reused))[0]
+        return found
 
     async def _park_failed(self, item: Incoming, fault: Exception) -> None:
         with About(item.record.stream_id, None, item.record.header("traceparent")):

@@ -1,5 +1,6 @@
 """A record as one service sees it: an event that it takes, or the reason why it cannot be read."""
 
+import logging
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from chassis.kafka.records import Record, read
 from contracts.fields import FROM
 from contracts.homes import EVERY_FROM
 from contracts.wire import Invalid, identity
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -37,8 +40,8 @@ class Incoming:
 
     @property
     def digest(self) -> bytes | None:
-        """Of a partner's request: tells a repetition from a different request under the same id."""
-        return blake2b(self.record.value or b"", digest_size=16).digest() if self.request else None
+        """Tells a repetition of what was marked as seen from a different event under the same id."""
+        return blake2b(self.record.value or b"", digest_size=16).digest() if self.event or self.request else None
 
 
 class Reader:
@@ -49,10 +52,21 @@ class Reader:
         self.passed_over: Counter[str] = Counter()
         """Topic -> unreadable or forged records that another service parks."""
 
+    def read_or_fail(self, record: Record) -> Incoming | None:
+        """As `read`; a record that meets a defect when it is read has failed, alone."""
+        try:
+            return self.read(record)
+        except Exception as fault:
+            log.exception("%s could not be read", record.coordinates)
+            return Incoming(record, None, "failed", f"{type(fault).__name__}: {fault}")
+
     def read(self, record: Record) -> Incoming | None:
         """The record as far as this service is concerned; None if it is not."""
+        if record.is_marker:
+            return None
         expected = self._model.sources.get(record.topic)
-        if expected is not None and (identity(record.value or b"") or ("",))[0] != expected:
+        known = identity(record.value or b"") if expected is not None else None
+        if known is not None and known[0] != expected:  # mostly: whose it is can be told before it is parsed
             return None
         try:
             event = read(record)
@@ -61,6 +75,8 @@ class Reader:
                 self.passed_over[record.topic] += 1
                 return None
             return Incoming(record, None, finding.kind, str(finding))
+        if expected is not None and event.source != expected:
+            return None
         if record.topic.startswith(FROM):
             handled = self._model.partner_requests
             partners = self._model.registry.partners

@@ -36,7 +36,7 @@ class Model:
 
     `topics` it reads; `from.*` and `to.*` stand for those of all partners. It parks unreadable and forged records of
     the topics in `parks`; on other topics it only counts them, because another service parks them. `sources` names, per
-    topic, the one source whose records it takes, which is checked before they are parsed; `wants` selects the events it
+    topic, the one source whose records it takes, mostly told before they are parsed; `wants` selects the events it
     takes.
     """
 

@@ -1,11 +1,10 @@
 """Parked records: what could not take effect, as exact bytes, with the reason, until an operator settles it."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chassis.kafka.records import REASON, Record, writable
+from chassis.kafka.records import REASON, Record, headers_from_text, writable
 from chassis.store.database import Connection, Row
 from chassis.store.transaction import Transaction, Write
 
@@ -51,8 +50,9 @@ class Parked:
 
 def parked_of(row: Row) -> Parked:
     """The parked record in a row of the table."""
-    headers = [(name, None if value is None else bytes.fromhex(value)) for name, value in json.loads(row["headers"])]
-    record = Record(row["topic"], row["partition"], row["offset"], row["key"], row["body"], headers, row["appended_ms"])
+    headers, unread = headers_from_text(row["headers"])
+    place = row["topic"], row["partition"], row["offset"]
+    record = Record(*place, row["key"], row["body"], headers, row["appended_ms"], unread)
     return Parked(row["parked_id"], row["kind"], row["reason"], record)
 
 
@@ -79,7 +79,7 @@ def park(transaction: Transaction, held: Sequence[Parked]) -> None:
 async def amend(connection: Connection, item: Parked) -> None:
     """Writes why a record still waits."""
     await connection.execute(
-        "UPDATE parked SET kind = $2, reason = $3 WHERE parked_id = $1", item.parked_id, item.kind, item.reason
+        "UPDATE parked SET kind = $2, reason = $3 WHERE parked_id = $1", item.parked_id, item.kind, _reason(item)
     )
 
 
@@ -88,11 +88,16 @@ async def settle(connection: Connection, parked_ids: list[int], status: str, by:
     await connection.execute(_SETTLE, parked_ids, status, by)
 
 
+def _reason(item: Parked) -> str:
+    """As a column takes it: the words of an error may hold anything, half of a surrogate pair, too."""
+    return writable(item.reason.encode(errors="replace").decode(), REASON)
+
+
 def _row(item: Parked) -> tuple[Any, ...]:
     record = item.record
     return (
         item.kind,
-        writable(item.reason, REASON),
+        _reason(item),
         record.stream_id,
         record.topic,
         record.partition,

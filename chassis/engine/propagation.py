@@ -10,6 +10,7 @@ from typing import Any
 from chassis.clock import Clock
 from chassis.engine.model import Model
 from chassis.engine.unit_of_work import UnitOfWork, begin
+from chassis.kafka.records import REASON, writable
 from chassis.store.database import Database, Row
 from chassis.store.transaction import Transaction, Write
 from chassis.telemetry import About
@@ -73,7 +74,7 @@ async def pending(database: Database) -> list[int]:
 
 async def set_aside(database: Database, position: int, fault: str) -> None:
     """Leaves one that fails until a worker starts again: the defect may be mended by then."""
-    await database.fetch("UPDATE propagations SET fault = $2 WHERE position = $1", position, fault)
+    await database.fetch("UPDATE propagations SET fault = $2 WHERE position = $1", position, writable(fault, REASON))
 
 
 async def retry_all(database: Database) -> None:

@@ -1,5 +1,10 @@
-"""An operator settles a parked record: it takes effect now, or is discarded; what waited behind it follows in order."""
+"""An operator settles a parked record: it takes effect now, or is discarded; what waited behind it follows in order.
 
+A record can be discarded whatever stands in it, in its case or behind it. Where any of that meets a defect, the record
+alone is discarded: the step says where it lay, under a subject of its own, and what waited behind it fails in its turn.
+"""
+
+import logging
 from dataclasses import dataclass, field
 
 from chassis.engine import parking
@@ -11,11 +16,13 @@ from chassis.engine.parking import HOLDING, Parked
 from chassis.ids import uuid7
 from chassis.kafka.records import read
 from chassis.retry import NotNow
-from chassis.store.database import Connection
+from chassis.store.database import TRANSIENT_ERRORS, Connection
 from chassis.store.transaction import Conflict, Transaction
 from contracts.fields import CASE_ID, LINE
 from contracts.progress import Discarded, Retried
 from contracts.wire import Invalid
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,28 +41,77 @@ async def settle(inbox: Inbox, decision: Decision) -> Parked:
     The step is published as a fact of the case. Raises `Unknown` where there is no such record, `Refused` where it is
     settled already, is not the first of its queue, or still cannot take effect.
     """
+    fault: Exception | None = None
     for _ in range(TRIES):
         try:
-            return await _once(inbox, decision)
+            if fault is not None and decision.discard:
+                return await _apart(inbox, decision, fault)
+            return await _once(inbox, decision, fault)
         except Conflict:
             continue
+        except (Refused, *TRANSIENT_ERRORS):
+            raise
+        except Exception as found:
+            log.warning("parked record %d meets a defect as it is settled: %r", decision.parked_id, found)
+            if fault is not None:
+                raise Refused("parked.failed", f"{type(found).__name__}: {found}") from found
+            fault = found
     raise NotNow("the case keeps being changed by others; try again")
 
 
-async def _once(inbox: Inbox, decision: Decision) -> Parked:
+async def _apart(inbox: Inbox, decision: Decision, fault: Exception) -> Parked:
+    """Discards a record without reading it, its case, or what waits behind it. The step has a subject of its own."""
+
+    async def run(transaction: Transaction) -> Parked:
+        connection = await transaction.begin()
+        item = await _waiting(connection, decision.parked_id)
+        held = await _held(connection, item)
+        _refuse_order(item, held)
+        await parking.settle(connection, [decision.parked_id], "discarded", decision.by)
+        await _fail_next(connection, item, held, fault)
+        effects = await inbox.begin(transaction, (), (), cached=False)
+        subject = effects.journal.begin()
+        effects.journal.append(subject, [_step(item, decision)], at=effects.journal.now, cause=None, actor=decision.by)
+        await effects.finish(transaction)
+        return item
+
+    return await inbox.database.decide(run)
+
+
+async def _fail_next(connection: Connection, item: Parked, held: list[Parked], fault: Exception) -> None:
+    """What waited behind a record that is settled without it is the first of its queue now, and has failed."""
+    waiting = [other for other in held if other.queue == item.queue and other.parked_id != item.parked_id]
+    if item.kind in HOLDING and waiting:
+        waiting[0].kind, waiting[0].reason = "failed", f"{type(fault).__name__}: {fault}"
+        await parking.amend(connection, waiting[0])
+
+
+async def _held(connection: Connection, item: Parked) -> list[Parked]:
+    """The parked records that hold the same case back, in order."""
+    stream_id = item.record.stream_id
+    return await parking.holding(connection, [stream_id] if stream_id else [])
+
+
+def _refuse_order(item: Parked, held: list[Parked]) -> None:
+    """Raises `Refused` unless a record that holds others back is the first of its queue."""
+    if item.kind in HOLDING:
+        first = next(other for other in held if other.queue == item.queue)
+        if first.parked_id != item.parked_id:
+            raise Refused("parked.order", f"record {first.parked_id} of the same case and topic comes first")
+
+
+async def _once(inbox: Inbox, decision: Decision, fault: Exception | None) -> Parked:
+    """`fault`: what was met with all that waits behind the record, which is left alone for that."""
+
     async def run(transaction: Transaction) -> tuple[Parked, Effects]:
         connection = await transaction.begin()
         item = await _waiting(connection, decision.parked_id)
-        stream_id = item.record.stream_id
-        held = await parking.holding(connection, [stream_id] if stream_id else [])
-        if item.kind in HOLDING:
-            first = next(other for other in held if other.queue == item.queue)
-            if first.parked_id != decision.parked_id:
-                raise Refused("parked.order", f"record {first.parked_id} of the same case and topic comes first")
+        held = await _held(connection, item)
+        _refuse_order(item, held)
         found = None if decision.discard else _readable(inbox, item)
         if found is not None and await _known(transaction, found):
             raise Refused("parked.known", "the same event has taken effect already: discard this record of it")
-        behind = _behind(inbox, item, held)
+        behind = _behind(inbox, item, held) if fault is None else []
         events = [one.event for one in (found, *(other for _, other in behind)) if one is not None and one.event]
         effects = await inbox.begin(transaction, events, held, cached=False)
         if found is not None and (obstacle := effects.apply(found)) is not None:
@@ -67,6 +123,8 @@ async def _once(inbox: Inbox, decision: Decision) -> Parked:
         if item.kind in HOLDING and item.queue is not None:
             effects.queues[item.queue].pop(0)
             drained = _drain(behind, effects)
+        if fault is not None:
+            await _fail_next(connection, item, held, fault)
         await effects.finish(transaction)
         for waiting in drained.waiting:
             await parking.amend(connection, waiting)
@@ -111,7 +169,7 @@ def _behind(inbox: Inbox, item: Parked, held: list[Parked]) -> list[tuple[Parked
     if item.kind not in HOLDING:
         return []
     return [
-        (other, inbox.reader.read(other.record))
+        (other, inbox.reader.read_or_fail(other.record))
         for other in held
         if other.queue == item.queue and other.parked_id != item.parked_id
     ]
@@ -155,15 +213,19 @@ async def _tell(connection: Connection, effects: Effects, item: Parked, decision
     if subject is None or not CASE_ID.fullmatch(subject):
         subject = uuid7(journal.now)  # of no case that could be named: the step stands alone
     await journal.open(connection, [subject])
-    step = (Discarded if decision.discard else Retried)(
-        parked_topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-        parked_because=item.reason[:LINE] or item.kind,
-        reason=decision.reason,
-    )
     try:
         cause = read(record)
     except Invalid:  # it names no event: the step says where it lies
         cause = None
-    journal.append(subject, [step], at=journal.now, cause=cause, actor=decision.by)
+    journal.append(subject, [_step(item, decision)], at=journal.now, cause=cause, actor=decision.by)
+
+
+def _step(item: Parked, decision: Decision) -> Discarded | Retried:
+    record = item.record
+    return (Discarded if decision.discard else Retried)(
+        parked_topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        parked_because=item.reason[:LINE] if item.reason.strip() else item.kind,
+        reason=decision.reason,
+    )

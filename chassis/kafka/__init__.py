@@ -2,7 +2,12 @@
 
 consumer.py    Kafka -> batches of records
 offsets.py     offsets follow the database
+reader.py      aiokafka's consumer, in sessions, and stopped by no record
 sessions.py    fetches that name only what has changed
+unpacking.py   what a fetch brought -> records, and what is none
+salvage.py     the records of a batch in which something is wrong
+inflating.py   compressed batches, within a bound
+unserved.py    offsets that the broker does not serve
 relay.py       outbox -> Kafka
 tail.py        the service's own topics, to find what is forged there
 connection.py  how all three reach the broker, and as whom

@@ -22,8 +22,9 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from chassis.kafka.completion import stopped, to_completion
 from chassis.kafka.connection import Connection, why
 from chassis.kafka.offsets import Offsets
-from chassis.kafka.records import Record
-from chassis.kafka.sessions import fetch_in_sessions
+from chassis.kafka.reader import KafkaReader
+from chassis.kafka.records import Record, record_from
+from chassis.kafka.salvage import behind
 from chassis.retry import Backoff, in_short, in_words, keep_running
 from chassis.store.database import TRANSIENT_ERRORS
 from chassis.telemetry import process_span
@@ -112,8 +113,7 @@ class Consumer:
     async def _run(self, backoff: Backoff) -> None:
         try:
             await self._start()
-            backoff.reset()
-            await self._consume()
+            await self._consume(backoff)
         finally:
             await self._stop()
 
@@ -122,13 +122,12 @@ class Consumer:
         log.warning("the consumer of %s starts again: %s", self._group, in_words(error))
 
     async def _start(self) -> None:
-        kafka = AIOKafkaConsumer(
+        kafka = KafkaReader(
             **self._broker.options(),
             group_id=self._group,
             client_id=self._group,
             enable_auto_commit=False,  # offsets follow the database
             auto_offset_reset="earliest",  # a new group reads everything
-            isolation_level="read_uncommitted",  # a transaction could hide what was written until it is too late
             partition_assignment_strategy=(
                 RangePartitionAssignor,
             ),  # co-partitioned: a case's topics meet in one worker
@@ -143,7 +142,6 @@ class Consumer:
             metadata_max_age_ms=_METADATA_MS,
             request_timeout_ms=40_000,
         )
-        fetch_in_sessions(kafka)
         admin = AIOKafkaAdminClient(**self._broker.options(), client_id=f"{self._group}-admin")
         self._topics, self._there, self._looked_at = [], frozenset(), -_MISSING_SECONDS
         self._offsets = Offsets(kafka)
@@ -185,7 +183,10 @@ class Consumer:
             await offsets.give_up()  # the client forgets what is assigned to it
             kafka.subscribe(topics=topics, listener=offsets)
 
-    async def _consume(self) -> None:
+    async def _consume(self, starting: Backoff) -> None:
+        """Takes in batch after batch. `starting` is reset only once there is progress: who starts again joins the group
+        anew, which stops all its workers.
+        """
         kafka, admin, offsets = self._kafka, self._admin, self._offsets
         assert kafka is not None
         assert admin is not None
@@ -198,6 +199,8 @@ class Consumer:
             if not fetched:
                 if not failed:
                     self.fault = None if kafka.assignment() else "no partitions are assigned"
+                    if self._all_read(kafka):
+                        starting.reset()
                     offsets.reached(self._passed(offsets))
                 continue
             began = time.monotonic()
@@ -212,10 +215,11 @@ class Consumer:
                     self._unread(kafka, tp, batch[0].offset)
                 await backoff.wait()
                 continue
+            starting.reset()
             backoff.reset()
             failed, self.fault = False, None
             self._pace(began)
-            offsets.reached({tp: batch[-1].offset + 1 for tp, batch in fetched.items()} | self._passed(offsets))
+            offsets.reached({tp: behind(batch[-1]) for tp, batch in fetched.items()} | self._passed(offsets))
 
     def _record(self, tp: TopicPartition, one: Any) -> Record:
         topic = tp.topic[len(self._prefix) :]
@@ -223,10 +227,10 @@ class Consumer:
         if topic.startswith(FROM):
             if one.timestamp_type == _LOG_APPEND_TIME:
                 appended_ms = one.timestamp
-            elif topic not in self._undated:
+            elif one.timestamp >= 0 and topic not in self._undated:  # of a damaged batch it is not known
                 self._undated.add(topic)
                 log.warning("%s does not keep LogAppendTime: what comes on it counts as arrived when it is read", topic)
-        return Record(topic, tp.partition, one.offset, one.key, one.value, one.headers, appended_ms)
+        return record_from(topic, tp.partition, one, appended_ms)
 
     def _lanes(self, kafka: AIOKafkaConsumer) -> dict[str, list[TopicPartition]]:
         """The partitions of each topic; all that partners write are one lane, and so is all that they read."""
@@ -270,6 +274,11 @@ class Consumer:
         took = time.monotonic() - began
         least = self._reading.pace_seconds
         self._next_at = began + min(max(least, took * _REST), max(least, _LONGEST_REST_SECONDS)) if self._paced else 0.0
+
+    def _all_read(self, kafka: AIOKafkaConsumer) -> bool:
+        """Whether nothing is left to read of what is assigned here, as far as the last fetch told."""
+        known = self._positions()
+        return len(known) == len(kafka.assignment()) and all(position >= end for _, position, end in known)
 
     def _unread(self, kafka: AIOKafkaConsumer, tp: TopicPartition, offset: int) -> None:
         try:

@@ -10,7 +10,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -18,8 +18,9 @@ from aiokafka.errors import KafkaError
 from chassis.kafka.completion import stopped, to_completion
 from chassis.kafka.connection import why
 from chassis.kafka.consumer import LOOK_MS, Reading
-from chassis.kafka.records import Record
-from chassis.kafka.sessions import fetch_in_sessions
+from chassis.kafka.reader import KafkaReader
+from chassis.kafka.records import Record, record_from
+from chassis.kafka.salvage import behind
 from chassis.retry import Backoff, NotNow, in_words, keep_running
 from chassis.store.database import TRANSIENT_ERRORS
 
@@ -97,13 +98,12 @@ class Tail:
         while not self._leads():
             self.fault = None
             await asyncio.sleep(_IDLE_SECONDS)
-        kafka = AIOKafkaConsumer(
+        kafka = KafkaReader(
             **self._broker.options(),
             group_id=None,
             client_id=f"{self._prefix}{self._name}-tail",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            isolation_level="read_uncommitted",  # a transaction could hide a forgery from it, and not from others
             fetch_min_bytes=_ENOUGH_BYTES,
             fetch_max_wait_ms=_WAIT_MS,
             max_partition_fetch_bytes=2 * 1024 * 1024,
@@ -111,7 +111,6 @@ class Tail:
             consumer_timeout_ms=LOOK_MS,
             request_timeout_ms=40_000,
         )
-        fetch_in_sessions(kafka)
         try:
             async with asyncio.timeout(_DEADLINE_SECONDS):
                 await self._broker.reach(kafka.start())
@@ -127,22 +126,14 @@ class Tail:
             if not kafka.assignment():
                 await asyncio.sleep(_IDLE_SECONDS)
                 continue
-            fetched = await self._fetch(kafka)
+            fetched = await kafka.getmany(timeout_ms=_POLL_MS, max_records=_BATCH)
             if fetched:
                 self._moved = True
-                await self._follower.process([self._record(tp, one) for tp, batch in fetched.items() for one in batch])
-                for tp, batch in fetched.items():
-                    positions[self._place(tp)] = batch[-1].offset + 1
+                records = [record_from(*self._place(tp), one) for tp, batch in fetched.items() for one in batch]
+                await self._follower.process(records)
+                positions |= {self._place(tp): behind(batch[-1]) for tp, batch in fetched.items()}
             backoff.reset()
             self.fault = None
-
-    async def _fetch(self, kafka: AIOKafkaConsumer) -> dict[TopicPartition, list[Any]]:
-        try:
-            return await kafka.getmany(timeout_ms=_POLL_MS, max_records=_BATCH)
-        except (KafkaError, OSError):
-            raise
-        except Exception as fault:  # such as a header name that is not UTF-8: it must not end the process
-            raise NotNow("a record on its own topics cannot be read by the Kafka client") from fault
 
     async def _look(self, kafka: AIOKafkaConsumer, positions: Positions) -> None:
         """Takes all partitions that there are now. Raises `NotNow` if nothing comes although there is something."""
@@ -182,7 +173,3 @@ class Tail:
 
     def _place(self, tp: TopicPartition) -> tuple[str, int]:
         return tp.topic[len(self._prefix) :], tp.partition
-
-    def _record(self, tp: TopicPartition, one: Any) -> Record:
-        topic, partition = self._place(tp)
-        return Record(topic, partition, one.offset, one.key, one.value, one.headers)

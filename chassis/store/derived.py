@@ -27,6 +27,7 @@ _NOTED = f"""
 SELECT stream_id FROM outdated WHERE NOT {OLDER} AND stream_id <> ALL($1::text[]) ORDER BY stream_id LIMIT $2
 """
 _FORGET = "DELETE FROM outdated WHERE stream_id = ANY($1::text[])"
+_LEFT = "INSERT INTO outdated SELECT unnest($1::text[])"
 _MARK = "UPDATE migrations SET rebuilt = true WHERE NOT rebuilt"
 
 
@@ -62,22 +63,41 @@ async def rebuild(derived: Derived, database: Database, progress: Progress) -> l
         before = [await checksum(connection, table) for table in derived.tables]
         for table in derived.emptied:
             await connection.execute(f"DELETE FROM {table}")
-        await _refill(derived, connection, progress)
+        broken = await _refill(derived, connection, progress)
         after = [await checksum(connection, table) for table in derived.tables]
         await connection.execute("DELETE FROM outdated")
+        await connection.execute(_LEFT, broken)
         await connection.execute(_MARK)
         return [TableRebuilt(*found) for found in zip(derived.tables, before, after, strict=True)]
 
     return await database.transact(run)
 
 
-async def _refill(derived: Derived, connection: Connection, progress: Progress) -> None:
+async def _refill(derived: Derived, connection: Connection, progress: Progress) -> list[str]:
+    """Returns the streams that meet a defect; a person sees the others' rows all the same."""
     total, done, last = await connection.fetchval(derived.count), 0, ""
+    broken: list[str] = []
     while names := [row[0] for row in await connection.fetch(derived.following, last, _BATCH)]:
         last = names[-1]
-        await derived.refill(connection, names)
+        if not await _refilled(derived, connection, names):
+            broken += [name for name in names if not await _refilled(derived, connection, [name])]
         done += len(names)
         progress(done, total)
+    return broken
+
+
+async def _refilled(derived: Derived, connection: Connection, names: Sequence[str]) -> bool:
+    """Writes the rows of these streams; whether it could."""
+    try:
+        async with connection.transaction():
+            await derived.refill(connection, names)
+    except TRANSIENT_ERRORS:
+        raise
+    except Exception:
+        if len(names) == 1:
+            log.exception("the rows of case %s cannot be made anew; a worker tries again when it starts", names[0])
+        return False
+    return True
 
 
 class Refresher:

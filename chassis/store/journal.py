@@ -18,6 +18,7 @@ from chassis.telemetry import published_under
 from contracts import causes
 from contracts.envelope import AnyEvent
 from contracts.fields import FROM, Fact
+from contracts.times import ahead
 from contracts.wire import Circumstances, build, reread
 
 S = TypeVar("S")
@@ -131,7 +132,9 @@ class Journal(Generic[S]):
         """Records the service's own facts, to be sent to their topics. Raises `TooLarge`; then none is recorded.
 
         `cause` is the event they follow from, if there is one. contracts.causes decides which fact names which cause.
+        Where `at` lies further ahead than a reader takes, as after what a clock that was wrong has said, it is now.
         """
+        at = self.now if ahead(at, self.now) else at
         stream = self.streams[stream_id]
         state, sequence, marks = stream.state, stream.sequence, stream.marks
         first = stream.version + 1

@@ -8,7 +8,8 @@ headers.py      the headers of every answer
 identity.py     bearer tokens and client keys -> callers
 claims.py       the rules that a token must keep
 keys.py         what verifies tokens: the key set of a file or a server
-roles.py        route -> roles, and how it is bound; unknown query parameters
+roles.py        route -> roles, and how it is bound
+parameters.py   which parameters a route takes, and how they are written
 reading.py      the rule of reading, as routes apply it
 access.py       exceptional access to one case
 requests.py     what routes ask of a request and of the process

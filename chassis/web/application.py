@@ -20,14 +20,13 @@ from chassis.web.errors import Json, handle_errors, problem
 from chassis.web.gate import Gate, Rate
 from chassis.web.identity import Identity
 from chassis.web.openapi import describe
+from chassis.web.parameters import check_parameters, parameters_of
 from chassis.web.reading import boundless
 from chassis.web.requests import Process
 from chassis.web.roles import (
     Access,
     Bound,
     Roles,
-    query_parameters,
-    refuse_unknown_parameters,
     require,
     routes_of,
     unlisted,
@@ -93,7 +92,7 @@ def build(
     )
     app.state.process = process
     app.state.streams = Counter[str]()
-    checks = [Depends(require(roles)), Depends(refuse_unknown_parameters(query_parameters(every)))]
+    checks = [Depends(require(roles)), Depends(check_parameters(parameters_of(every)))]
     for route in every:
         _add(app, route, checks)
     handle_errors(app)
@@ -107,6 +106,7 @@ def build(
         rate=Rate(process.settings.requests_per_second),
         failures=Rate(process.settings.failures_per_minute / 60, process.settings.failures_per_minute),
         limit=process.limit,
+        arriving=process.arriving,
     )
     return app
 

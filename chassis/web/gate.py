@@ -5,7 +5,6 @@ And what every answer gets: its trace, its security headers, and, where it is a 
 """
 
 import asyncio
-import ipaddress
 import logging
 import re
 import time
@@ -18,7 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis import telemetry
 from chassis.engine.commands import Unusable
+from chassis.web.arriving import LEAST_BYTES, Arriving
 from chassis.web.concurrency import ConcurrencyLimit, Slot
+from chassis.web.connections import network_of
 from chassis.web.errors import NUL_RULE, TooMany, Unauthenticated, Unready, failed, problem, response_to, unusable
 from chassis.web.headers import with_security
 from chassis.web.identity import NEEDED, NOBODY, Caller, Identity
@@ -76,7 +77,14 @@ class Gate:
     """
 
     def __init__(
-        self, app: ASGIApp, *, identity: Identity, rate: Rate, failures: Rate, limit: ConcurrencyLimit
+        self,
+        app: ASGIApp,
+        *,
+        identity: Identity,
+        rate: Rate,
+        failures: Rate,
+        limit: ConcurrencyLimit,
+        arriving: Arriving,
     ) -> None:
         """`failures` is how many wrong credentials an address may send."""
         self._app = app
@@ -84,6 +92,7 @@ class Gate:
         self._rate = rate
         self._failures = failures
         self._limit = limit
+        self._arriving = arriving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -119,15 +128,18 @@ class Gate:
                 receive = _bounded(receive)
                 refusal = await self._admit(scope, headers)
                 if refusal is None and method in _WITH_BODY:
-                    if scope["state"]["caller"] is NOBODY:  # no route that takes a body is for strangers
+                    caller: Caller = scope["state"]["caller"]
+                    if caller is NOBODY:  # no route that takes a body is for strangers
                         raise Unauthenticated(NEEDED)
-                    receive = await _read(receive, headers.get("content-type", ""))
+                    receive = await self._read(receive, headers.get("content-type", ""), caller.subject)
                 if scope["path"] in _FOR_STRANGERS:
                     await (refusal or self._app)(scope, receive, traced)
                     return
                 with self._limit.slot() as slot:
                     async with ends:
                         await (refusal or self._app)(scope, receive, traced)
+            except _Gone:
+                return
             except Exception as fault:
                 if ends.expired():
                     await send({"type": "http.response.body", "body": b": the token has expired\n\n"})
@@ -193,6 +205,43 @@ class Gate:
                 log.warning("too many wrong tokens or client keys come from %s", address)
             raise
 
+    async def _read(self, receive: Receive, content_type: str, who: str) -> Receive:
+        """The same request once more, of which the body is known to be I-JSON, as records of topics are.
+
+        Raises `Unusable`, `contracts.wire.Invalid`, `Overloaded`, and the 408 of a body that does not come. FastAPI's
+        own reader would overlook the first of two equal names, and answer 400 to some of what it cannot read.
+        """
+        messages = deque[Message]()
+        held = 0
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                while not messages or messages[-1].get("more_body", False):
+                    messages.append(message := await receive())
+                    if message["type"] == "http.disconnect":  # what has come may be JSON all the same
+                        raise _Gone
+                    if message.get("more_body", False):
+                        size = max(LEAST_BYTES, len(message.get("body", b"")))
+                        self._arriving.take(who, size)
+                        held += size
+        except TimeoutError:
+            raise HTTPException(408, f"the body did not come within {BODY_SECONDS} seconds") from None
+        finally:
+            if held:
+                self._arriving.give_back(who, held)
+        if body := b"".join(message.get("body", b"") for message in messages):
+            if not _JSON.fullmatch(content_type):
+                raise Unusable("Content-Type", "must be application/json")
+            parse_json(body)
+
+        async def again() -> Message:
+            return messages.popleft() if messages else await receive()
+
+        return again
+
+
+class _Gone(Exception):
+    """The caller has gone before the request was there: nobody waits for an answer."""
+
 
 def _only(scope: Scope, name: bytes) -> str | None:
     """The value of a header that may come once. Raises `Unauthenticated`."""
@@ -203,15 +252,8 @@ def _only(scope: Scope, name: bytes) -> str | None:
 
 
 def _address(scope: Scope) -> str:
-    """Where the request comes from; of IPv6 the network, of which one customer has all addresses."""
-    host = (scope.get("client") or ("?",))[0]
-    try:
-        parsed = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:  # a proxy passed on what its client wrote
-        return "?"
-    if isinstance(parsed, ipaddress.IPv4Address) or parsed.ipv4_mapped or parsed.is_loopback:
-        return host
-    return str(ipaddress.ip_network((parsed, 64), strict=False))
+    """Where the request comes from."""
+    return network_of((scope.get("client") or ("?",))[0])
 
 
 def _end_of(start: Message, caller: Caller) -> float | None:
@@ -246,27 +288,3 @@ def _bounded(receive: Receive) -> Receive:
         return message
 
     return bounded
-
-
-async def _read(receive: Receive, content_type: str) -> Receive:
-    """The same request once more, of which the body is known to be I-JSON, as records of topics are.
-
-    Raises `Unusable`, `contracts.wire.Invalid`, and the 408 of a body that does not come. FastAPI's own reader would
-    overlook the first of two equal names, and answer 400 to some of what it cannot read.
-    """
-    messages = deque[Message]()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while not messages or messages[-1].get("more_body", False):
-                messages.append(await receive())
-    except TimeoutError:
-        raise HTTPException(408, f"the body did not come within {BODY_SECONDS} seconds") from None
-    if body := b"".join(message.get("body", b"") for message in messages):
-        if not _JSON.fullmatch(content_type):
-            raise Unusable("Content-Type", "must be application/json")
-        parse_json(body)
-
-    async def again() -> Message:
-        return messages.popleft() if messages else await receive()
-
-    return again

@@ -89,6 +89,11 @@ _CAUSE = "the database has not been reached yet"
 _RATE = {"type": "urn:casegrid:rule:requests.rate", "rule": "requests.rate"}
 _RULE = {"type": "urn:casegrid:rule:case.closed", "rule": "case.closed"}
 _RESPONSES: Mapping[int, tuple[str, str, dict[str, Any]]] = {
+    400: (
+        "Malformed",
+        "What came is not an HTTP/1.1 request, or its body is not framed as its headers say.",
+        _problem(400, "Bad request", "this is not an HTTP/1.1 request"),
+    ),
     401: ("Unauthenticated", "No valid token or client key came.", _problem(401, "Unauthenticated", _NEEDS)),
     403: (
         "Forbidden",
@@ -98,7 +103,7 @@ _RESPONSES: Mapping[int, tuple[str, str, dict[str, Any]]] = {
     404: ("NotFound", "There is no such thing.", _problem(404, "Not found", "there is no case of that id")),
     408: (
         "TooSlow",
-        "The request's body did not come in time.",
+        "The request's headers or its body did not come in time.",
         _problem(408, "Request timeout", "the body did not come within 20 seconds"),
     ),
     409: (
@@ -116,6 +121,7 @@ _RESPONSES: Mapping[int, tuple[str, str, dict[str, Any]]] = {
         "The request has more bytes than a request may have.",
         _problem(413, "Too large", "a request may have 1048576 bytes at most"),
     ),
+    414: ("LongUrl", "The URL has more than 16 KiB.", _problem(414, "URI too long", "the URL is too long")),
     422: (
         "BadInput",
         "A field, parameter or header breaks a rule; each is named.",
@@ -127,6 +133,11 @@ _RESPONSES: Mapping[int, tuple[str, str, dict[str, Any]]] = {
         "The caller sends more than the rate allows, or has too many streams open; Retry-After says when to try again.",
         _problem(429, "Too many requests", "li sends more than the rate allows") | _RATE,
     ),
+    431: (
+        "LargeHead",
+        "The request has more than 100 headers, or more than 32 KiB of them.",
+        _problem(431, "Headers too large", "the request's headers are too many or too large"),
+    ),
     500: (
         "Failed",
         "The request failed; its trace id names it in the logs.",
@@ -134,13 +145,14 @@ _RESPONSES: Mapping[int, tuple[str, str, dict[str, Any]]] = {
     ),
     503: (
         "NotReady",
-        "The service cannot answer now; Retry-After says when to try again. `rule` is `requests.at_once` where the"
-        " process is ready, but works on as many requests as it may at once.",
+        "The service cannot answer now; Retry-After says when to try again. `rule` is there where the process is ready,"
+        " but has as much to do as it may at once: `requests.at_once`, `bodies.at_once`, `connections.at_once`,"
+        " `connections.address`.",
         _problem(503, "Not ready", "the service cannot do this now; try again", cause=_CAUSE),
     ),
 }
 """Status -> the name of its component, what it means, an example."""
-GATE_STATUSES = (401, 408, 413, 422, 429, 500, 503)
+GATE_STATUSES = (400, 401, 408, 413, 414, 422, 429, 431, 500, 503)
 """What every operation can answer with: a bad token, a body that is too large, a parameter that it does not have ..."""
 
 

@@ -20,6 +20,7 @@ from chassis.registry import Registry
 from chassis.settings import Settings
 from chassis.store.changes import Changes
 from chassis.store.database import Database
+from chassis.web.arriving import Arriving
 from chassis.web.concurrency import ConcurrencyLimit
 from chassis.web.errors import Forbidden
 from chassis.web.identity import Caller
@@ -53,6 +54,7 @@ class Process(Protocol):
     registry: Registry
     keys: Keys
     limit: ConcurrencyLimit
+    arriving: Arriving
     reference: Any
     """What the service knows of its district."""
 

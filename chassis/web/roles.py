@@ -1,20 +1,17 @@
-"""What is checked when the route is known: the caller's roles by the table of routes, and the query's parameters.
+"""What is checked when the route is known: the caller's roles, by the table of routes.
 
 The table says of each route who may use it, and how what it shows is bound to the caller; contracts.reading has the
 rule. The roles that count for the rule are those which the route is for.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from fastapi import APIRouter
 from fastapi import Request as HttpRequest
-from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
 
-from chassis.engine.commands import Unusable
 from chassis.web.errors import Forbidden, Unauthenticated
 from chassis.web.identity import NEEDED, NOBODY, Caller
 from chassis.web.requests import Process
@@ -62,8 +59,6 @@ class Access:
 
 
 Roles = Mapping[Route, Access]
-Parameters = Mapping[Route, Sequence[str]]
-"""The names that each route takes in its query."""
 _CLOSED = Access(frozenset(), Bound.NOTHING)
 
 
@@ -71,7 +66,7 @@ def require(roles: Roles) -> Callable[[HttpRequest], Awaitable[None]]:
     """The dependency that checks a route's roles. A route that the table does not name is closed to everybody."""
 
     async def check(request: HttpRequest) -> None:  # async, or FastAPI would run it in a thread
-        access = roles.get(_route(request), _CLOSED)
+        access = roles.get(route_of(request), _CLOSED)
         caller: Caller = request.state.caller
         request.state.scope = scope = scope_on(access, caller, request.app.state.process)
         request.state.unasked = access.bound in (Bound.CASE, Bound.ASSIGNMENT)
@@ -103,45 +98,6 @@ def lacking_role(allowed: frozenset[str], caller: Caller) -> str | None:
     return f"needs one of the roles {', '.join(sorted(allowed)) or 'none'}"
 
 
-def refuse_unknown_parameters(parameters: Parameters) -> Callable[[HttpRequest], Awaitable[None]]:
-    """The dependency that refuses a query parameter which the route does not have, or which is given twice: a misspelt
-    filter would return everything, and of two values one would be overlooked. It raises `Unusable`.
-
-    It runs before FastAPI reads the query, so the models of queries need not forbid other names themselves.
-    """
-
-    async def check(request: HttpRequest) -> None:
-        route = _route(request)
-        known = parameters.get(route, ())
-        for name in request.query_params:
-            if name not in known:
-                raise Unusable(name, f"is not a parameter of {route[1]}, which takes {', '.join(known) or 'none'}")
-            if len(request.query_params.getlist(name)) > 1:
-                raise Unusable(name, "is given twice")
-
-    return check
-
-
-def query_parameters(routes: Iterable[APIRoute]) -> Parameters:
-    """What these routes take in their queries, in the order of the document."""
-    return {
-        (method, route.path): list(dict.fromkeys(_names(route.dependant)))
-        for route in routes
-        for method in route.methods or ()
-    }
-
-
-def _names(dependant: Dependant) -> Iterator[str]:
-    for parameter in dependant.query_params:
-        model = parameter.field_info.annotation
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            yield from (field.alias or name for name, field in model.model_fields.items())
-        else:
-            yield parameter.alias
-    for inner in dependant.dependencies:
-        yield from _names(inner)
-
-
 def unlisted(routes: Iterable[APIRoute], roles: Roles) -> list[Route]:
     """Routes of which the table does not say who may use them and how they are bound, and names that are no routes."""
     there = [(method, route.path) for route in routes for method in route.methods or ()]
@@ -154,5 +110,6 @@ def routes_of(router: APIRouter) -> list[APIRoute]:
     return [route for route in router.routes if isinstance(route, APIRoute)]
 
 
-def _route(request: HttpRequest) -> Route:
+def route_of(request: HttpRequest) -> Route:
+    """The route that a request has come to."""
     return request.method, getattr(request.scope.get("route"), "path", request.url.path)

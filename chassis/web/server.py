@@ -11,11 +11,12 @@ from typing import Any
 import uvicorn
 
 from chassis.retry import LACKING, in_words
+from chassis.web.protocol import HttpProtocol
 
 log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 1.0
-"""How often the header Date is written anew."""
+"""How often the header Date is written anew, and each connection is looked at."""
 _CONNECTIONS = 64
 """That are taken in before the loop goes on with what it has."""
 _PAUSE_SECONDS = 1.0
@@ -92,6 +93,14 @@ class Server(uvicorn.Server):
         make: Any = self.config.http_protocol_class
         made: asyncio.Protocol = make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
         return made
+
+    async def on_tick(self, counter: int) -> bool:
+        """Once a second: looks at each connection, and says whether to stop."""
+        now = asyncio.get_running_loop().time()
+        for connection in tuple(self.server_state.connections):
+            if isinstance(connection, HttpProtocol):
+                connection.look(now)
+        return await super().on_tick(counter)
 
     def exit(self) -> None:
         """Stops at once: no new connections, and those that there are end."""

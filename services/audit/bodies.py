@@ -22,6 +22,10 @@ StoredAt = Annotated[
     Instant, Field(description="When audit stored the record, by its own clock.", examples=[examples.STORED])
 ]
 CaseOut = Annotated[str, Field(description="The case.", examples=[examples.CASE])]
+SourceOut = Annotated[str, Field(description="The service or partner that published it.", examples=["/partners/water"])]
+Times = Annotated[int, Field(description="How many records have it.", examples=[2], ge=2)]
+FirstIndex = Annotated[int, Field(description="The index of the first of these records.", examples=[41], ge=0)]
+LastIndex = Annotated[int, Field(description="The index of the last of these records.", examples=[77], ge=0)]
 Cases = Annotated[int, Field(ge=0)]
 _StatusOut = Annotated[
     Status | None,
@@ -226,6 +230,26 @@ class Coordinates(Answer):
     ]
     partition: Annotated[int, Field(description="The topic's partition.", examples=[2], ge=0)]
     offset: Annotated[int, Field(description="The record's offset in the partition.", examples=[17], ge=0)]
+
+
+class SequenceGap(Answer):
+    """Numbers that are missing in a source's stream of a case."""
+
+    case_id: CaseOut
+    source: SourceOut
+    since: Annotated[int, Field(description="The first missing number.", examples=[2], ge=1)]
+    until: Annotated[int, Field(description="The last missing number.", examples=[3], ge=1)]
+    before_index: Annotated[int, Field(description="The index of the event behind the gap.", examples=[77], ge=0)]
+
+
+class RepeatedFact(Answer):
+    """What a case has once only, as several events say it."""
+
+    case_id: CaseOut
+    role: Annotated[str, Field(description="What they all say.", examples=["rework 1", "end of the case"])]
+    times: Times
+    first_index: FirstIndex
+    last_index: LastIndex
 
 
 class ChainEvent(Coordinates):

@@ -29,7 +29,7 @@ async def end_offsets(settings: Settings, topics: Iterable[str]) -> EndOffsets:
         client_id=f"{settings.topic_prefix}audit-ends",
         group_id=None,  # outside the group it is assigned all partitions
         auto_offset_reset="latest",
-        isolation_level="read_committed",
+        isolation_level="read_uncommitted",  # as audit reads: an open transaction is no loss
         request_timeout_ms=int(_DEADLINE_SECONDS * 1000),
     )
     try:

@@ -2,12 +2,15 @@
 
     sequences   each source numbers its events of a case from 1, without gaps or repetitions; a partner need not
     ids         an event's id comes again only with the same bytes and in the same case
+    facts       what a case has once only (contracts.once) is said by one event
+    ahead       no event was recorded further ahead than its readers take (contracts.times)
     causes      each event names its cause, which is in the log and may be the cause of such an event
     requests    each has exactly one answer, or an operator discarded it
     forged      no service has named a record that bears its name and is not its own
     invalid     an operator retried or discarded each record that was unreadable or from a source that does not
                 write its topic, and audit failed with none
-    offsets     every record of a partition is stored, from 0 to the last one
+    offsets     every record of a partition is stored, from 0 to the last one, but for offsets at which none lies:
+                markers of transactions, and those behind the first of a batch that cannot be read
     indexes     every index is there, from 0 to the last one
     lost        every stored record is still on its topic
     lag         every record on the topics is stored
@@ -31,15 +34,22 @@ SELECT since, until FROM (
  WHERE since <= until
 """
 _PARTITIONS = """
-SELECT topic, partition, count(*) AS indexes, count(*) FILTER (WHERE reread_of IS NULL) AS stored,
-       max("offset") + 1 AS next
-  FROM log GROUP BY topic, partition ORDER BY topic, partition
+SELECT topic, partition, coalesce(indexes, 0) AS indexes, coalesce(stored, 0) + coalesce(unrecorded, 0) AS stored,
+       greatest(l.next, u.next) AS next
+  FROM (SELECT topic, partition, count(*) AS indexes, count(*) FILTER (WHERE reread_of IS NULL) AS stored,
+               max("offset") + 1 AS next FROM log GROUP BY topic, partition) l
+  FULL JOIN (SELECT topic, partition, sum(until - since + 1)::bigint AS unrecorded, max(until) + 1 AS next
+               FROM unrecorded GROUP BY topic, partition) u USING (topic, partition)
+ ORDER BY topic, partition
 """
 _OFFSET_GAPS = """
-SELECT topic, partition, since, until FROM (
-    SELECT topic, partition, "offset" - 1 AS until,
-           lag("offset", 1, -1::bigint) OVER (PARTITION BY topic, partition ORDER BY "offset") + 1 AS since FROM log) g
- WHERE since <= until
+SELECT topic, partition, before + 1 AS since, first - 1 AS until FROM (
+    SELECT topic, partition, first,
+           coalesce(max(last) OVER (PARTITION BY topic, partition ORDER BY first, last
+                                    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), -1) AS before
+      FROM (SELECT topic, partition, "offset" AS first, "offset" AS last FROM log
+             UNION ALL SELECT topic, partition, since, until FROM unrecorded) o) g
+ WHERE before + 1 < first
 """
 _KNOWN = "SELECT EXISTS (SELECT FROM cases WHERE case_id = $1)"
 _OF_LOG_ONLY = dict.fromkeys(("index_gaps", "offset_gaps", "lag", "lag_unknown", "lost"))

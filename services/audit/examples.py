@@ -189,6 +189,8 @@ COMPLETENESSES: list[JsonValue] = [
         "missing_sequences": _NOTHING,
         "repeated_sequences": _NOTHING,
         "conflicting_ids": _NOTHING,
+        "repeated_facts": _NOTHING,
+        "ahead": _NOTHING,
         "open_causes": _NOTHING,
         "wrong_causes": _NOTHING,
         "missing_causes": _NOTHING,

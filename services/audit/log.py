@@ -6,10 +6,12 @@
     4  copy the new records in, with one statement
     5  fold their facts into the cases and write those; COMMIT releases the lock
 
-No record is refused. A redelivered record has known coordinates and is skipped. An event that was published again has
-the same source, id and case, and is stored as a duplicate. An id that comes again under a second case is an event of
-that case as well. A record that could not be taken in keeps its row for ever; a version that can take it in stores it
-again, under the next index (`read_again`).
+No record is refused. What the Kafka client cannot read is one like any other that is no event, and is stored as what
+lies there; a batch that cannot be read is one record, at its first offset. Offsets without a record of their own are
+noted in `unrecorded`, so that they do not count as missing. A redelivered record has known coordinates and is skipped.
+An event that was published again has the same source, id and case, and is stored as a duplicate. An id that comes again
+under a second case is an event of that case as well. A record that could not be taken in keeps its row for ever; a
+version that can take it in stores it again, under the next index (`read_again`).
 """
 
 import logging
@@ -21,7 +23,7 @@ from typing import Any, NamedTuple
 import asyncpg
 from pydantic import TypeAdapter
 
-from chassis.kafka.records import REASON, Record, read, writable
+from chassis.kafka.records import REASON, Record, headers_from_text, read, writable
 from chassis.retry import NotNow, together_or_alone
 from chassis.store.database import TRANSIENT_ERRORS, Connection, Database
 from chassis.store.derived import NOTE
@@ -34,7 +36,7 @@ from contracts.notice import AcceptanceNotice, RefusalNotice
 from contracts.progress import Discarded, Retried
 from contracts.wire import Invalid, identity
 from services.audit.domain.case import Case, evolve, is_case_fact
-from services.audit.records import SIZE, headers_of
+from services.audit.records import SIZE
 from services.audit.views import CASES
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,10 @@ _STORED = """
 SELECT topic, partition, "offset", body FROM log
   JOIN unnest($1::text[], $2::integer[], $3::bigint[]) AS u (topic, partition, "offset")
  USING (topic, partition, "offset") WHERE reread_of IS NULL
+"""
+_UNRECORDED = """
+INSERT INTO unrecorded (topic, partition, since, until, because)
+SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::bigint[], $5::text[]) ON CONFLICT DO NOTHING
 """
 _FIRSTS = """
 SELECT index, source, event_id, case_id FROM log
@@ -114,7 +120,8 @@ class Log:
         async def work(connection: Connection) -> _Appended:
             # Released when the commit is visible: the next writer sees every index before it looks up the last one.
             await lock_alone(connection)
-            return await _append(connection, await _not_stored(connection, parsed), self._cache)
+            records = await _without_markers(connection, parsed)
+            return await _append(connection, await _not_stored(connection, records), self._cache)
 
         self._cache.update(await self._database.transact(work))
 
@@ -193,8 +200,28 @@ async def _append(connection: Connection, new: Sequence[ParsedRecord], cache: Ca
     return _Appended(first_index, first_index + len(rows), cases)
 
 
+async def _without_markers(connection: Connection, parsed: Sequence[ParsedRecord]) -> Sequence[ParsedRecord]:
+    """The records to be stored; notes which offsets have none: those of markers, and of an unreadable batch all but the
+    first.
+    """
+    unread = [one.record for one in parsed if one.record.unread is not None]
+    if not unread:
+        return parsed
+    first = [one.offset + (not one.is_marker) for one in unread]
+    rows = [
+        (one.topic, one.partition, since, one.next_offset - 1, "marker" if one.is_marker else "unreadable")
+        for one, since in zip(unread, first, strict=True)
+        if since < one.next_offset
+    ]
+    if rows:
+        await connection.execute(_UNRECORDED, *zip(*rows, strict=True))
+    return [one for one in parsed if not one.record.is_marker]
+
+
 async def _not_stored(connection: Connection, parsed: Sequence[ParsedRecord]) -> list[ParsedRecord]:
     """The records whose coordinates are not in the log yet, each once."""
+    if not parsed:
+        return []
     pending = {(one.record.topic, one.record.partition, one.record.offset): one for one in parsed}
     for row in await connection.fetch(_STORED, *zip(*pending, strict=True)):
         record = pending.pop((row["topic"], row["partition"], row["offset"])).record
@@ -242,7 +269,9 @@ def _row(index: int, parsed: ParsedRecord, duplicate_of: int | None) -> tuple[An
 
 def _record(row: asyncpg.Record) -> Record:
     """The record as it came, from its row."""
-    return Record(row["topic"], row["partition"], row["offset"], row["key"], row["body"], headers_of(row["headers"]))
+    headers, unread = headers_from_text(row["headers"])
+    place = row["topic"], row["partition"], row["offset"]
+    return Record(*place, row["key"], row["body"], headers, unread=unread)
 
 
 def _answered_request(data: Any) -> str | None:

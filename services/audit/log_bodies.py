@@ -8,12 +8,24 @@ from chassis.web.bodies import Answer
 from chassis.web.paging import PAGE, Next
 from contracts.fields import CaseId, Instant
 from services.audit import examples
-from services.audit.bodies import CaseItem, CaseOut, Coordinates, FromIndex, StoredAt
+from services.audit.bodies import (
+    CaseItem,
+    CaseOut,
+    Coordinates,
+    FirstIndex,
+    FromIndex,
+    LastIndex,
+    RepeatedFact,
+    SequenceGap,
+    SourceOut,
+    StoredAt,
+    Times,
+)
 
 Invalidity = Literal["invalid", "forged", "failed"]
 _INVALIDITY = "`forged` if its source may not write that topic, `failed` if it is valid but audit could not take it in,"
-Header = Annotated[list[str | None], Field(min_length=2, max_length=2)]
-"""A name, and a value in base64."""
+Header = Annotated[list[str | None], Field(min_length=2, max_length=3)]
+"""A name, and a value in base64; behind them the name in base64 if it is not UTF-8."""
 
 CaseRead = Annotated[
     str | None, Field(description="The case that the record names; null if none can be read.", examples=[examples.CASE])
@@ -22,12 +34,8 @@ SourceRead = Annotated[
     str | None,
     Field(description="Who published it, as the record says; null if unreadable.", examples=["/services/intake"]),
 ]
-SourceOut = Annotated[str, Field(description="The service or partner that published it.", examples=["/partners/water"])]
 CauseOut = Annotated[str, Field(description="The id of the cause that the event names.", examples=[examples.REPORT_ID])]
 EventOut = Annotated[str, Field(description="The event's own id.", examples=[examples.REPORT_ID])]
-Times = Annotated[int, Field(description="How many records have it.", examples=[2], ge=2)]
-FirstIndex = Annotated[int, Field(description="The index of the first of these records.", examples=[41], ge=0)]
-LastIndex = Annotated[int, Field(description="The index of the last of these records.", examples=[77], ge=0)]
 
 
 class LogQuery(BaseModel):
@@ -63,13 +71,19 @@ class LogRecord(Coordinates):
     headers: Annotated[
         list[Header],
         Field(
-            description="The record's headers in order, each with its name and its value in base64 or null.",
+            description="The record's headers in order, each with its name and its value in base64 or null. A name that"
+            " is not UTF-8 stands a third time, in base64; the first has U+FFFD where it is not.",
             examples=[[["content-type", examples.CONTENT_TYPE]]],
         ),
     ]
     body_base64: Annotated[
         str | None,
-        Field(description="The exact bytes, in base64; null if the record had no value.", examples=[examples.BODY]),
+        Field(
+            description="The exact bytes, in base64; null if the record had no value. Of what the Kafka client cannot"
+            " read those of the record or the batch, as it lies on the topic; null if they are more than 1 MiB: the"
+            " reason has their number and their SHA-256.",
+            examples=[examples.BODY],
+        ),
     ]
     stored_at: StoredAt
     valid: Annotated[
@@ -189,16 +203,6 @@ class Findings(Answer, Generic[F]):
 
     count: Annotated[int, Field(description="How many there are in all.", examples=[1], ge=0)]
     items: Annotated[list[F], Field(description="The first of them, as many as were asked for.")]
-
-
-class SequenceGap(Answer):
-    """Numbers that are missing in a source's stream of a case."""
-
-    case_id: CaseOut
-    source: SourceOut
-    since: Annotated[int, Field(description="The first missing number.", examples=[2], ge=1)]
-    until: Annotated[int, Field(description="The last missing number.", examples=[3], ge=1)]
-    before_index: Annotated[int, Field(description="The index of the event behind the gap.", examples=[77], ge=0)]
 
 
 class RepeatedSequence(Answer):
@@ -387,6 +391,10 @@ class Completeness(Answer):
     conflicting_ids: Annotated[
         Findings[ConflictingId], Field(description="Ids that came again with other bytes or under a second case.")
     ]
+    repeated_facts: Annotated[
+        Findings[RepeatedFact], Field(description="What a case has once only, and was told again by another event.")
+    ]
+    ahead: Annotated[Findings[LoggedEvent], Field(description="Events recorded ahead of others that came later.")]
     open_causes: Annotated[Findings[OpenCause], Field(description="Events whose cause is not in the log.")]
     wrong_causes: Annotated[
         Findings[WrongCause], Field(description="Events with a cause of a kind that cannot be their own.")

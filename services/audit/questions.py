@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from contracts.fields import FROM, TO
+from contracts.once import ONCE
 from services.audit.reference import ALLOWED
 from services.audit.views import ITEM_COLUMNS
 
@@ -51,6 +52,26 @@ _OF_THE_CASE = f"(l.topic NOT LIKE '{FROM}%' OR NOT EXISTS (SELECT {_ANSWERS} AN
 """Leaves out requests that were answered under another case, because a partner may send one under any case."""
 _PAIRS = ", ".join(f"'{pair}'" for pair in ALLOWED)
 
+_MAY_REPEAT = "l.topic <> 'Progressed' OR l.label = 'extended'"
+"""Of the facts with a role; what was a step once (contracts.superseded) names its role otherwise."""
+
+
+def _case(values: Mapping[str, str]) -> str:
+    return "CASE l.label " + " ".join(f"WHEN '{label}' THEN {value}" for label, value in values.items()) + " END"
+
+
+_ROLE_NAME = _case({label: f"'{name}'" for label, (name, _) in ONCE.items()})
+_DATA = "convert_from(l.body, 'UTF8')::json -> 'data'"
+_ROLE = _case(
+    {
+        label: " || ' ' || ".join([f"'{name}'", *(f"coalesce({_DATA} ->> '{field}', '0')" for field in fields)])
+        for label, (name, fields) in ONCE.items()
+    }
+)
+"""As `contracts.once.role` says it. What is absent is a number that is 0 then."""
+_LABELS = ", ".join(f"'{label}'" for label in ONCE)
+_ONCE = f"{_EVENT} AND ({_MAY_REPEAT}) AND l.label IN ({_LABELS})"
+
 QUESTIONS: Mapping[str, Question] = {
     "missing_sequences": Question(
         f"""
@@ -81,6 +102,29 @@ SELECT l.source, l.event_id, count(DISTINCT l.case_id) AS cases, count(*) AS tim
 """,
         "first_index",
         "ids that came again with other bytes or under a second case",
+    ),
+    "repeated_facts": Question(  # a body is read only where a case has several of the name
+        f"""
+SELECT l.case_id, {_ROLE} AS role, count(*) AS times, min(l.index) AS first_index, max(l.index) AS last_index
+  FROM log l JOIN (
+        SELECT l.case_id, {_ROLE_NAME} AS name FROM log l WHERE {_ONCE} {{and_case}}
+         GROUP BY 1, 2 HAVING count(*) > 1) several
+    ON several.case_id = l.case_id AND several.name = {_ROLE_NAME}
+ WHERE {_ONCE} {{and_case}} GROUP BY 1, 2 HAVING count(*) > 1
+""",
+        "first_index",
+        "facts that a case has once only, told a second time",
+    ),
+    "ahead": Question(  # what follows is the witness: a clock that was moved for all is no fault
+        f"""
+SELECT {_COLUMNS} FROM log l
+ WHERE {_EVENT} {{and_case}} AND l.topic NOT LIKE '{FROM}%' AND l.recorded_time > l.stored_at + interval '1 hour'
+   AND EXISTS (SELECT FROM log f
+                WHERE f.index > l.index AND f.index <= l.index + 100 AND f.valid AND f.topic NOT LIKE '{FROM}%'
+                  AND f.recorded_time - f.stored_at < l.recorded_time - l.stored_at - interval '1 hour')
+""",
+        "index",
+        "events recorded more than an hour ahead of others that came later",
     ),
     "open_causes": Question(
         f"""

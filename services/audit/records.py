@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 import asyncpg
-import orjson
 
+from chassis.kafka.records import headers_from_text
 from chassis.store.database import Connection, Database
 from contracts.envelope import AnyEvent
 from contracts.fields import FROM
@@ -111,19 +111,20 @@ async def folded(
     return {case_id: case for case_id, case in cases.items() if case is not None}
 
 
-def headers_of(stored: str) -> list[tuple[str, bytes | None]]:
-    """A record's headers, from how the log stores them."""
-    return [(name, None if value is None else bytes.fromhex(value)) for name, value in orjson.loads(stored)]
-
-
 def _item(row: asyncpg.Record) -> dict[str, Any]:
     item = dict(row)
     body, key = item.pop("body"), item.pop("key")
     item["key_base64"] = _base64(key)
-    item["headers"] = [(name, _base64(value)) for name, value in headers_of(row["headers"])]
+    item["headers"] = [_header(*header) for header in headers_from_text(row["headers"])[0]]
     item["body_base64"] = _base64(body)
     item["summary"] = summary(reread(row["topic"], body)) if row["valid"] else None
     return item
+
+
+def _header(name: str, value: bytes | None) -> Sequence[str | None]:
+    raw = name.encode("utf-8", "surrogateescape")
+    text = raw.decode("utf-8", "replace")
+    return (name, _base64(value)) if text == name else (text, _base64(value), _base64(raw))
 
 
 def _base64(content: bytes | None) -> str | None:

@@ -195,7 +195,7 @@ async def test_who_sends_too_much_is_told_when_to_come_again(tally_database: str
 
 async def test_parked_records_are_listed_shown_retried_and_discarded_over_http(tally: Running, case: str) -> None:
     await inbox(tally).process([record_of(b"not json", case), record_of(b"nor this", case)])
-    await inbox(tally).process([fact_record(case, report())])
+    await inbox(tally).process([fact_record(case_id(), report())])
     listed = (await tally.client.get("/parked", headers=OPERATOR)).json()["items"]
     assert [item["kind"] for item in listed] == ["invalid", "invalid"]
     first = (await tally.client.get("/parked?limit=1", headers=OPERATOR)).json()

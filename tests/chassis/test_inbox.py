@@ -1,6 +1,7 @@
 """Taking records in: each takes effect once, what cannot is parked in order, and nothing blocks anybody else."""
 
 import asyncio
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -9,12 +10,13 @@ import orjson
 import pytest
 
 from chassis.clock import wall_clock
-from chassis.engine import propagation
+from chassis.engine import parking, propagation
 from chassis.engine.decider import Refused
 from chassis.engine.inbox import Inbox
 from chassis.engine.settling import Decision, settle
 from chassis.engine.timers import Timers
 from chassis.kafka.records import Record
+from chassis.kafka.salvage import MARKER
 from chassis.store.database import Database
 from chassis.store.streams import Cache
 from contracts.dispatch import Resolved
@@ -262,6 +264,32 @@ async def test_headers_that_are_null_or_hold_u0000_are_parked_like_any_other(inb
     assert [kind for kind, _ in await waiting(database)] == ["invalid"]
     await settle(inbox, Decision(1, True, "operator", "rubbish"))
     assert await tally(database, other) == (0, 1)
+
+
+async def test_what_the_client_could_not_read_is_parked_with_its_bytes_and_a_retry_says_why_again(
+    inbox: Inbox, database: Database
+) -> None:
+    case = case_id()
+    odd = ("na\udcffme", b"v")
+    named = fact_record(case, report())._replace(
+        headers=[odd], unread="headers: the name b'na\\xffme' is not UTF-8", last=7
+    )
+    batch = Record(
+        "ReportFiled", 0, 900, None, b"\0raw", (), None, "the batch cannot be read: its checksum is wrong", 905
+    )
+    marker = Record("ReportFiled", 0, 906, None, b"", (), None, MARKER, 906)
+    await inbox.process([named, batch, marker, fact_record(case, report())])
+    await inbox.process([batch, named])
+    assert await waiting(database) == [("invalid", named.unread), ("invalid", batch.unread)]
+    assert await tally(database, case) == (0, 1)
+    rows = await database.fetch("SELECT * FROM parked ORDER BY parked_id")
+    assert [row["body"] for row in rows] == [named.value, batch.value]
+    assert parking.parked_of(rows[0]).record.headers == [odd]
+    for number, one in enumerate((named, batch), 1):
+        with pytest.raises(Refused, match=re.escape(one.unread or "")):
+            await settle(inbox, Decision(number, False, "operator", "try"))
+        await settle(inbox, Decision(number, True, "operator", "rubbish"))
+    assert await waiting(database) == []
 
 
 async def test_other_cases_hear_of_it_some_at_once_and_the_rest_from_the_timers(

@@ -3,7 +3,8 @@
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError
@@ -42,6 +43,17 @@ VALIDATORS = {name: _Validator(schema(name)) for name in TYPES}
 """Type -> what validates records by its published schema."""
 
 
+BEYOND: Mapping[str, Callable[[str, Any], bool]] = {
+    "one case": lambda _, record: record["subject"] == record["partitionkey"] == record["correlationid"],
+    "its source": lambda topic, record: record["source"] in _writers(topic),
+    "its reader": lambda topic, record: not topic.startswith("to.") or record["data"]["to"] == topic[3:],
+    "its time": lambda topic, record: topic.startswith("from.") or not _ahead(record["time"], record["recordedtime"]),
+}
+"""What no JSON Schema can say of a record of that topic, once it is I-JSON of the size and depth that may be, and keeps
+to the schema. contracts/README.md has the same list, and what holds of the record around its value.
+"""
+
+
 def faults(topic: str, raw: bytes) -> str | None:
     """Why the bytes are no record that may lie on that topic; None where they are one."""
     try:
@@ -51,16 +63,20 @@ def faults(topic: str, raw: bytes) -> str | None:
 
 
 def _of_record(topic: str, record: Any) -> str | None:
-    kind, _, partner = topic.partition(".")
+    kind = topic.partition(".")[0]
     validator = VALIDATORS[{"from": "Request", "to": "Notice"}.get(kind, kind)]
     if (error := next(validator.iter_errors(record), None)) is not None:
         return f"schema: {error.message[:200]}"
-    if not record["subject"] == record["partitionkey"] == record["correlationid"]:
-        return "not one case"
-    writers = {f"/partners/{partner}"} if kind == "from" else {f"/services/{one}" for one in _WRITERS[kind]}
-    if record["source"] not in writers:
-        return "another's topic"
-    return "for another partner" if kind == "to" and record["data"]["to"] != partner else None
+    return next((f"not {rule}" for rule, kept in BEYOND.items() if not kept(topic, record)), None)
+
+
+def _writers(topic: str) -> set[str]:
+    kind, _, partner = topic.partition(".")
+    return {f"/partners/{partner}"} if kind == "from" else {f"/services/{one}" for one in _WRITERS[kind]}
+
+
+def _ahead(time: str, recorded: str) -> bool:
+    return datetime.fromisoformat(time) - datetime.fromisoformat(recorded) > timedelta(hours=1)
 
 
 def i_json(raw: bytes) -> Any:

@@ -18,6 +18,7 @@ from contracts.feedback import Evaluated
 from contracts.fields import CASE_ID, EARLIEST, FROM, LATEST, CaseId, Filled, IntegerBetween, Name, Written
 from contracts.homes import TELLERS
 from contracts.progress import PUBLISHERS
+from contracts.times import ahead
 from contracts.wire import TYPES, Circumstances, build
 from tests.support.facts import home_of
 
@@ -75,6 +76,8 @@ def published(draw: st.DrawFn, name: str) -> tuple[str, Any, bytes]:
     circumstances = draw(_CIRCUMSTANCES)
     if name == "Request" and draw(st.booleans()):
         circumstances["sequence"] = None
+    if name != "Request" and ahead(circumstances["time"], circumstances["recorded"]):
+        circumstances["time"], circumstances["recorded"] = circumstances["recorded"], circumstances["time"]
     topic = FROM + source.rpartition("/")[2] if name == "Request" else data.topic
     return topic, *build(data, Circumstances(source=source, **circumstances))
 

@@ -15,6 +15,7 @@ from contracts.triage import Assigned
 from contracts.wire import MAX_BYTES, TOPICS
 from services.dispatch.domain.permissions import HANDLER_LIMIT, REMARK_LIMIT
 from services.intake.domain.commands import MAX_SUPPLEMENTS
+from tests.contracts.oracle import BEYOND
 
 README = (ROOT / "contracts/README.md").read_text()
 
@@ -40,6 +41,11 @@ def words(cell: str) -> list[str]:
 def kinds(union: object) -> dict[str, type]:
     models = union.__args__[0].__args__ if hasattr(union.__args__[0], "__args__") else union.__args__  # pyright: ignore
     return {model.model_fields["kind"].default: model for model in models}
+
+
+def test_the_rules_beyond_the_schema_are_those_by_which_the_tests_judge() -> None:
+    named = [row[0] for row in rows("The record")]
+    assert [name.strip("`") for name in named if re.fullmatch("`[a-z]+ [a-z]+`", name)] == list(BEYOND)
 
 
 def test_every_request_stands_in_the_table_with_what_it_needs_and_who_takes_it() -> None:

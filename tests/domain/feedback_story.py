@@ -13,7 +13,7 @@ from chassis.engine.decider import Decider, Inputs, Unfit, decided
 from contracts.dispatch import Outcome, Resolved
 from contracts.envelope import Event
 from contracts.feedback import Evaluated
-from contracts.fields import Fact
+from contracts.fields import EARLIEST, Fact
 from contracts.intake import Rating, Reopening
 from contracts.progress import Extended
 from contracts.reference import Policy
@@ -114,6 +114,8 @@ class Desk:
     published: list[Fact] = field(default_factory=list)
     events: list[Event[Any]] = field(default_factory=list)
     now: datetime = NOW
+    arrived: datetime = EARLIEST
+    """When the latest of others' events came: nothing comes before it happened."""
     said: Counter[str] = field(default_factory=Counter)
     """Source -> how many facts of the case it has said."""
 
@@ -128,7 +130,8 @@ class Desk:
         """Others' events; gives what followed from the last of them."""
         facts: Sequence[Fact] = ()
         for event in events:
-            outcome = FEEDBACK.react(event, self.state, Inputs(at=self.now, now=self.now, stream=CASE))
+            self.arrived = max(self.arrived, self.now, event.time)
+            outcome = FEEDBACK.react(event, self.state, Inputs(at=self.arrived, now=self.arrived, stream=CASE))
             assert not isinstance(outcome, Unfit), outcome
             facts = outcome
             self.fold(event)

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -136,6 +137,48 @@ async def test_a_period_that_ends_before_it_begins_is_refused_in_every_list(api:
             assert (answer.status_code, errors(answer)) == (422, [("until", "lies before since")]), operation.path
             assert (await ask(api, operation, since=early, until=early)).status_code == 200, operation.path
     assert asked >= (api.runtime.service.name != "dispatch")
+
+
+NO_INSTANTS = ("0001-01-01", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999999-14:00")
+NO_INSTANTS += ("2016-12-31T23:59:60Z", "2026-05-09T08:00:00", "0.5", "1778313600", "1e400", "-1")
+NO_NUMBERS = ("+1", " 1", "01", "1.0", "0.5", "1_0", "1e0", "１", "", "true", str(2**63), "9" * 5000)
+NO_FLAGS = ("1", "0", "yes", "on", "t", "True", "TRUE", "", "2")
+
+
+def kinds_of(schema: dict[str, Any]) -> set[str]:
+    every = (schema, *schema.get("anyOf", ()))
+    return {one["format"] if "format" in one else one.get("type", "") for one in every}
+
+
+async def test_what_is_not_written_as_the_document_says_is_refused_and_named(api: Running) -> None:
+    """Whatever a lenient reader makes of it; and nothing of it is an error of the service."""
+    asked = set[str]()
+    for operation in await operations(api, "get"):
+        for name, schema in operation.parameters():
+            kinds = kinds_of(schema)
+            for kind, values in (("date-time", NO_INSTANTS), ("integer", NO_NUMBERS), ("boolean", NO_FLAGS)):
+                if kind in kinds:
+                    asked.add(kind)
+                    for value in values:
+                        answer = await ask(api, operation, **{name: value})
+                        assert (answer.status_code, named(answer)) == (422, [name]), (operation.path, name, value)
+    assert {"date-time", "integer", "boolean"} == asked
+
+
+async def test_a_number_in_a_path_is_written_as_the_document_says(api: Running) -> None:
+    document = (await api.client.get("/openapi.json")).json()
+    asked = 0
+    for path, described in document["paths"].items():
+        for method, operation in described.items():
+            for one in operation.get("parameters", ()):
+                if one["in"] == "path" and one["schema"].get("type") == "integer":
+                    asked += 1
+                    for value in ("+1", "01", "1.0", "0.5", "1_0", "１", "-1", str(2**63), "9" * 5000):
+                        url = path.replace("{" + one["name"] + "}", quote(value))
+                        answer = await api.client.request(method, url, headers=EVERYBODY, json=None)
+                        assert answer.status_code == 422, (url, answer.text)
+                        assert one["name"] in named(answer), (url, answer.text)
+    assert asked
 
 
 async def test_an_answer_that_the_caller_has_in_any_version_is_not_sent_again(api: Running) -> None:

@@ -51,7 +51,7 @@ def event_of(
             source=source or home_of(data),
             subject=case,
             time=time or now,
-            recorded=now,
+            recorded=time or now,
             sequence=sequence,
             cause=cause,
             actor=actor or (None if cause else "person:test"),

@@ -4,7 +4,7 @@ A case ends by one verdict `closed`, and the first verdict stands: later facts d
 while the last unit reports its work as done, and no person checks, the fact that arrives first decides.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, assert_never
 
 from chassis.engine.decider import Facts, Inputs
@@ -20,14 +20,14 @@ from services.feedback.domain.formulas import CHECK_RULE, doubt
 from services.feedback.domain.verdicts import closed
 
 
-def react(event: Event[Any], case: Case, _: Inputs) -> Facts:
+def react(event: Event[Any], case: Case, inputs: Inputs) -> Facts:
     """The facts that follow from another service's fact; `case` is as it was before the event."""
     if case.closing is not None:
         return ()
     fact: Assigned | Resolved | Extended | Rating | Reopening = event.data
     match fact:
         case Dispatched() | Resolved():
-            return _examine(evolve(case, event))
+            return _examine(evolve(case, event), inputs.at)
         case Merged() | Rejected() | Withdrawn():
             outcome, reason = outcome_of(fact)
             # Nothing is measured, because ends of assignments may still arrive.
@@ -40,7 +40,7 @@ def react(event: Event[Any], case: Case, _: Inputs) -> Facts:
             assert_never(fact)
 
 
-def _examine(case: Case) -> Facts:
+def _examine(case: Case, now: datetime) -> Facts:
     """Once the work is done: the verdict, if the case is checked by rule and passes, else its place in the queue."""
     if case.ruling is None or case.checking is not None or not ready(case):
         return ()
@@ -51,5 +51,6 @@ def _examine(case: Case) -> Facts:
         if against is None:
             rule = f"{actors.RULE}:{CHECK_RULE.id}"
             return (Verified(rule=rule), closed(case, "fixed", checked_by=rule))
-    due_at = finished_at(case) + timedelta(minutes=check.within_minutes)
+    # The clock of the unit's machine may be ahead: the check begins now at the latest.
+    due_at = min(finished_at(case), now) + timedelta(minutes=check.within_minutes)
     return (Checking(due_at=due_at, reason=against),)

@@ -161,7 +161,7 @@ def _assignment(name: str, draft: Draft, area: str, limits: Deadlines, at: datet
 
 def starts_at(report: Event[NewReport], at: datetime) -> datetime:
     """When the clocks of the first round start: at `at`; for a report entered long after the fact, at its own time."""
-    return report.time if report.data.retrospective else at
+    return min(report.time, at) if report.data.retrospective else at
 
 
 def taking_over(assignment: Assignment, unit: str) -> Draft:

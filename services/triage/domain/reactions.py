@@ -38,7 +38,7 @@ def react(event: Event[Any], state: Case, inputs: Inputs, rules: Rulebook) -> Fa
             return _on_withdrawal(withdrawal, state, inputs)
         case Resolved() | Evaluated() as fact:
             # What was entered long after the fact goes on when its cause happened.
-            at = event.time if state.report.data.retrospective else inputs.at
+            at = min(event.time, inputs.at) if state.report.data.retrospective else inputs.at
             return _on_end(fact, state, evolve(state, event), inputs.stream, at, rules)
         case Supplement():  # it is shown with the case, and nothing is ruled on it
             return ()

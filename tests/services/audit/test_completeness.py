@@ -252,7 +252,9 @@ async def test_an_event_that_names_no_cause_is_named_unless_it_is_the_cases_firs
     await store(audit, *story.records())
     found = await verdict_of(audit, CASE)
     assert [item["event_id"] for item in found["missing_causes"]["items"]] == [again, *bare]
-    assert found["reasons"] == ["4 events without a cause"]
+    (item,) = found["repeated_facts"]["items"]
+    assert (item["case_id"], item["role"], item["times"]) == (CASE, "report", 2)
+    assert found["reasons"] == ["1 facts that a case has once only, told a second time", "4 events without a cause"]
 
 
 def asked(story: Story, cause: str | None, *, accepted: bool = True) -> str:

@@ -1,6 +1,7 @@
 """Every example in audit's OpenAPI document succeeds, and every answer is as the document says."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,8 @@ def faults() -> Iterator[Record]:
     first, request = case_id(), case_id()
     new = fact_record(FAULTY, report(), event_id=first)
     yield from (new, record_of(new.value, FAULTY), fact_record(FAULTY, report("other bytes"), event_id=first))
+    yield fact_record(FAULTY, report("the same case again"), sequence=7, cause=first)
+    yield fact_record(FAULTY, Supplement(text="x"), sequence=8, cause=first, time=datetime.now(UTC) + timedelta(days=1))
     yield from (fact_record(FAULTY, Supplement(text="x"), sequence=4, cause=cause) for cause in (first, case_id()))
     for case in (FAULTY, STEPS_ONLY):
         yield fact_record(case, OnScene(assignment_id=f"{case}.1.1", unit="dept:water"), cause=first)

@@ -90,7 +90,7 @@ async def test_a_plan_is_worked_off_from_its_topic_to_the_verdict(
         await publish(kafka, topics, [asked(case, resolve, cause=notice.id)])
         await eventually(lambda: has_status(dispatch, support, "fixed"), what="the partner's end")
         closing = Evaluated(verdict="closed", outcome="fixed")
-        await publish(kafka, topics, [fact_record(case, closing)])
+        await publish(kafka, topics, [fact_record(case, closing, time=clock.at)])
         await eventually(lambda: case_has_status(dispatch, case, "closed"), what="the verdict")
         own, theirs = distinct(await read_topic(kafka, topics, "Resolved", lambda found: len(distinct(found)) >= 2))
         steps = distinct(await read_topic(kafka, topics, "Progressed", lambda found: len(distinct(found)) >= 4))

@@ -37,7 +37,8 @@ from tests.services.dispatch.desk import (
     plan,
     register,
 )
-from tests.support.facts import case_id, event_of, fact_record, record_of
+from tests.support import facts
+from tests.support.facts import case_id, event_of, record_of
 from tests.support.services import Hands, Mortal, all_read
 
 FIRE = partner("fire", "dept:fire")
@@ -127,6 +128,11 @@ class Home:
     async def version(self, case: str) -> int:
         row = await self.database.fetchrow("SELECT version FROM streams WHERE stream_id = $1", case)
         return row["version"] if row is not None else 0
+
+
+def fact_record(case: str, fact: Fact, **more: Any) -> Record:
+    """As a home whose clock agrees with dispatch's says it."""
+    return facts.fact_record(case, fact, **{"time": T0, **more})
 
 
 @pytest.fixture

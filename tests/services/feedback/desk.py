@@ -4,6 +4,8 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
+
 from chassis.kafka.records import Record
 from contracts.dispatch import Outcome, Resolved
 from contracts.fields import Fact
@@ -13,7 +15,7 @@ from contracts.triage import Assignment, Dispatched
 from contracts.wire import parse
 from tests.support import rulings
 from tests.support.facts import case_id, fact_record, home_of
-from tests.support.services import Running, token
+from tests.support.services import Hands, Running, token
 
 NOW = datetime(2026, 5, 9, 8, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -66,7 +68,19 @@ def record(case: str, fact: Fact, at: datetime = NOW, **more: Any) -> Record:
 
 
 async def take(feedback: Running, *records: Record) -> None:
-    await feedback.runtime.inbox.process(records)
+    """The records as they come, one after the other: each when it happened, or now if that was before."""
+    clock = feedback.runtime.clock
+    if not isinstance(clock, Hands):
+        await feedback.runtime.inbox.process(records)
+        return
+    now = clock.at
+    try:
+        for one in records:
+            said = orjson.loads(one.value or b"{}").get("time")
+            clock.at = max(now, datetime.fromisoformat(said)) if said else now
+            await feedback.runtime.inbox.process([one])
+    finally:
+        clock.at = now
 
 
 async def rate(feedback: Running, case: str, at: datetime, rating: int, by: str = "reporter:1", **more: Any) -> None:

@@ -54,6 +54,7 @@ from tests.support.services import Hands, Running, eventually, publish, read_top
 
 
 async def test_a_passed_check_closes_the_case_and_leaves_the_queue(feedback: Running, clock: Hands) -> None:
+    clock.advance(hours=1)
     case = await waiting(feedback)
     (entry,) = (await get(feedback, "/checks", CHECKER))["items"]
     assert (entry["case_id"], entry["check_due_at"]) == (case, "2026-05-09T11:00:00Z")
@@ -367,10 +368,13 @@ async def test_nobody_rates_at_feedback(feedback: Running) -> None:
 
 
 @pytest.mark.parametrize("role", ["shift_leader", "evaluator", "dispatcher"])
-async def test_the_centre_finds_the_cases_whose_reporter_asks_to_reopen_them(feedback: Running, role: str) -> None:
+async def test_the_centre_finds_the_cases_whose_reporter_asks_to_reopen_them(
+    feedback: Running, clock: Hands, role: str
+) -> None:
     case, other = await waiting(feedback), await waiting(feedback)
     for one in (case, other):
         await post(feedback, f"/cases/{one}/check", CHECKER, passed=True)
+    clock.advance(hours=3)
     await ask_to_reopen(feedback, case, NOW + 3 * HOUR, "wet again")
     who = token(f"{role}:1", role)
     (item,) = (await get(feedback, "/cases", who, reopening_requested="true"))["items"]
@@ -394,6 +398,7 @@ async def test_of_what_is_said_of_reports_only_what_follows_the_closing_leaves_a
 async def test_the_queue_is_paged_by_urgency_and_filtered(feedback: Running, clock: Hands) -> None:
     late = await waiting(feedback, NOW - 24 * HOUR, area=f"{FAR_COMMUNITY}-north/g001")
     far = await waiting(feedback, NOW - HOUR, area=FAR)
+    clock.advance(hours=1)
     call = await waiting(feedback, NOW, check={"method": "call_back", "by": "call_centre"})
 
     async def queue(headers: dict[str, str] = AUDITOR, **query: Any) -> list[str]:

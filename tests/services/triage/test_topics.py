@@ -193,11 +193,26 @@ async def test_in_one_batch_a_duplicate_is_merged_and_a_leader_is_not_withdrawn(
         [said(one, new), said(two, new), said(one, Withdrawal(reason="dried up"), sequence=2)]
     )
     assert [await status(triage, case) for case in (one, two)] == ["dispatched", "merged"]
-    await hear(triage, one, Withdrawal(reason="really"))
-    assert await status(triage, one) == "dispatched"
-    assert [event["data"]["ruling"] for event in await published(triage, one)] == ["dispatched", "upheld", "upheld"]
+    assert await rulings_on(triage, one) == ["dispatched", "upheld"]
     found = await get(triage, f"/cases/{one}")
     assert (found["ruling"]["ruling"], found["merged_reports"]) == ("dispatched", 1)
     pothole = report(POTHOLE, place=Place(area=grid))
     await triage.runtime.inbox.process([said(three, pothole), said(three, Withdrawal(reason="dried up"), sequence=2)])
     assert await status(triage, three) == "withdrawn"
+
+
+async def test_a_leader_of_an_earlier_batch_is_not_withdrawn_and_a_second_withdrawal_is_parked(
+    triage: Running, grid: str
+) -> None:
+    one, two = case_id(), case_id()
+    new = report(place=Place(area=grid))
+    await triage.runtime.inbox.process([said(one, new), said(two, new)])
+    await hear(triage, one, Withdrawal(reason="dried up"))
+    assert await rulings_on(triage, one) == ["dispatched", "upheld"]
+    await hear(triage, one, Withdrawal(reason="really"))
+    assert await rulings_on(triage, one) == ["dispatched", "upheld"]
+    assert [(kind, of) for kind, of, _ in await parked(triage)] == [("unfit", one)]
+
+
+async def rulings_on(triage: Running, case: str) -> list[str]:
+    return [event["data"]["ruling"] for event in await published(triage, case)]
