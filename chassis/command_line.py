@@ -10,9 +10,8 @@ from chassis.retry import in_words
 from chassis.runtime import main as run
 from chassis.service import Service
 from chassis.settings import Settings
-from chassis.store.checksums import TableRebuilt
 from chassis.store.database import TRANSIENT_ERRORS, Database
-from chassis.store.derived import rebuild
+from chassis.store.derived import LEFT_ASIDE, Rebuilt, rebuild
 from chassis.store.migrations import MigrationError
 from chassis.worker import derived_of
 from contracts.wire import Unreadable
@@ -21,7 +20,7 @@ _TELL_SECONDS = 2.0
 
 
 def main(build: Callable[[Settings], Service]) -> None:
-    """Does what the command line asks. Exit status 1 where it could not."""
+    """Does what the command line asks. Exit status 1 where it could not, `LEFT_ASIDE` where a rebuild left cases aside."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command")
     commands.add_parser("rebuild", help="rebuild views and streams from the stored events; writers wait meanwhile")
@@ -32,15 +31,18 @@ def main(build: Callable[[Settings], Service]) -> None:
         run(service)
         return
     try:
-        tables = asyncio.run(_rebuild(service, settings))
+        tables, broken = asyncio.run(_rebuild(service, settings))
     except (*TRANSIENT_ERRORS, MigrationError, Unreadable) as fault:
         raise SystemExit(f"{service.name} could not be rebuilt: {in_words(fault)}") from None
     for table in tables:
         words = "equal" if table.equal else f"differs: it was {table.before.digest}, {table.before.rows} rows"
         print(f"{service.name}.{table.table}: {table.after.rows} rows, checksum {table.after.digest}, {words}")
+    if broken:
+        print(f"{service.name} has no rows of {len(broken)} cases, which meet a defect: see above", file=sys.stderr)
+        raise SystemExit(LEFT_ASIDE)
 
 
-async def _rebuild(service: Service, settings: Settings) -> list[TableRebuilt]:
+async def _rebuild(service: Service, settings: Settings) -> Rebuilt:
     database = Database(
         settings.database_url,
         service.name,

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from chassis.retry import Backoff, in_words, keep_running
 from chassis.store.checksums import Progress, TableRebuilt, checksum
@@ -49,14 +50,27 @@ class Derived:
     """Writes the rows of these streams."""
 
 
-async def rebuild(derived: Derived, database: Database, progress: Progress) -> list[TableRebuilt]:
-    """Makes the tables anew in one transaction; returns each table's checksum before and after.
+LEFT_ASIDE = 3
+"""Exit status of a rebuild that is done, but for cases that meet a defect."""
+
+
+class Rebuilt(NamedTuple):
+    """What a rebuild has made anew."""
+
+    tables: list[TableRebuilt]
+    """Each with its checksum before and after."""
+    broken: list[str]
+    """The streams that have no rows now, because a defect met them. The log has its words."""
+
+
+async def rebuild(derived: Derived, database: Database, progress: Progress) -> Rebuilt:
+    """Makes the tables anew in one transaction. A stream that meets a defect is left aside, for workers to try again.
 
     Readers see the old rows until it commits. Writers wait, so a service that runs meanwhile loses nothing. Raises
     `MigrationError` where this version is older than the schema: it would not fill what it does not know.
     """
 
-    async def run(connection: Connection) -> list[TableRebuilt]:
+    async def run(connection: Connection) -> Rebuilt:
         await derived.hold(connection, None)
         if await connection.fetchval(f"SELECT {OLDER}"):
             raise MigrationError("the database's schema is newer than this version: rebuild with the newer one")
@@ -68,7 +82,7 @@ async def rebuild(derived: Derived, database: Database, progress: Progress) -> l
         await connection.execute("DELETE FROM outdated")
         await connection.execute(_LEFT, broken)
         await connection.execute(_MARK)
-        return [TableRebuilt(*found) for found in zip(derived.tables, before, after, strict=True)]
+        return Rebuilt([TableRebuilt(*found) for found in zip(derived.tables, before, after, strict=True)], broken)
 
     return await database.transact(run)
 

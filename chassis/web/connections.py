@@ -193,8 +193,8 @@ def raise_descriptor_limit(connections: int) -> None:
         )
 
 
-def limits_of(connections: int, per_address: int | None = None) -> Limits:
-    """The limits of this process, by the file descriptors that it may have. By default one address gets half."""
+def limits_of(connections: int, per_address: int = 0) -> Limits:
+    """The limits of this process, by the file descriptors that it may have. With 0 one address gets half."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = connections if soft == resource.RLIM_INFINITY else min(connections, max(soft - RESERVE, soft // 4))
     if most < connections:

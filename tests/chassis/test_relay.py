@@ -26,6 +26,8 @@ from tests.support.infrastructure import execute
 from tests.support.services import eventually, publish, read_topic, running, token
 from tests.support.tally import MODEL, TALLY
 
+MORE = Supplement(text="note more")
+"""That a case may be told again and again, each time with an event of its own as an answer."""
 _TO_NOBODY = """
 INSERT INTO events (stream_id, version, own, topic, event_id, body)
 SELECT stream_id, max(version) + 1, true, 'to.nobody', 'x', '{}' FROM events GROUP BY stream_id
@@ -271,7 +273,7 @@ async def test_the_next_event_of_a_case_gets_its_position_after_the_commit_of_th
         await transaction.start()
         await connection.execute("UPDATE streams SET version = version + 1, sequence = sequence + 1")
         await connection.execute(ANOTHER, case)
-        waiting = asyncio.create_task(inbox.process([fact_record(case, report(title="again"), sequence=2)]))
+        waiting = asyncio.create_task(inbox.process([fact_record(case, MORE, sequence=2)]))
         await eventually(lambda: waits_for_a_lock(database), what="the second writer waits for the first")
         await transaction.commit()
         await waiting
@@ -347,7 +349,7 @@ async def test_what_is_sent_are_the_bytes_that_were_stored_in_the_order_of_the_c
     inbox = Inbox(MODEL, database, wall_clock)
     await inbox.process([fact_record(case, report()) for case in cases])
     for _ in range(3):
-        await inbox.process([fact_record(case, report(title="again"), sequence=2) for case in cases])
+        await inbox.process([fact_record(case, MORE, sequence=2) for case in cases])
     async with relaying(kafka, topics, database):
         events = await read_topic(kafka, topics, "Progressed", at_least(200))
     for case in cases:
@@ -376,7 +378,7 @@ async def test_two_relays_at_once_and_one_stopped_midway_lose_nothing_and_keep_f
     inbox = Inbox(MODEL, database, wall_clock)
     await inbox.process([fact_record(case, report())])
     for _ in range(400):
-        await inbox.process([fact_record(case, report(title="again"))])
+        await inbox.process([fact_record(case, MORE)])
     async with relaying(kafka, topics, database), relaying(kafka, topics, database):
         await read_topic(kafka, topics, "Progressed", at_least(5))
     async with relaying(kafka, topics, database):

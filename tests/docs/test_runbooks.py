@@ -161,7 +161,7 @@ def test_every_runbook_stands_in_the_index_and_says_what_to_do_and_what_not() ->
 INFORMATION = (
     *("alive", "service", "version", "role", "now"),
     *("consumer.assigned", "keys.version", "partners.registered", "partners.version"),
-    *("requests.at_once", "requests.most"),
+    *("requests.at_once", "requests.most", "bodies.bytes", "bodies.most", "connections.open", "connections.most"),
 )
 """Fields of `/health` by whose value alone nothing is wrong."""
 

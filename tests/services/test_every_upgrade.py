@@ -128,7 +128,7 @@ async def remade(service: Service, server: Database) -> dict[str, tuple[int, boo
     """Table -> its rows, and whether they were as they are made anew."""
     database = stores.Database(server.url(service.name), service.name, size=2, migrations=service.migrations)
     await database.open(rebuilt=False)
-    tables = await rebuild(derived_of(service.model), database, lambda *_: None)
+    tables, _ = await rebuild(derived_of(service.model), database, lambda *_: None)
     await database.close()
     return {one.table: (one.after.rows, one.equal) for one in tables}
 

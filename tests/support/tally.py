@@ -1,8 +1,9 @@
 """A small service for the tests of the chassis: it counts what it is told of a case.
 
-A new report is answered with a note; a supplement without its report is unfit; one that begins with `tell ` names other
-cases that are to hear of it; a withdrawal for the reason `boom` meets a defect; a report of category `timed` is overdue
-an hour after it arrived. A partner may file a report and make remarks on it.
+A new report is answered with a note, and so is a supplement that begins with `note `; a supplement without its report
+is unfit; one that begins with `tell ` names other cases that are to hear of it; a withdrawal for the reason `boom`
+meets a defect; a report of category `timed` is overdue an hour after it arrived. A partner may file a report and make
+remarks on it.
 """
 
 from collections.abc import Iterable
@@ -91,6 +92,8 @@ def react(event: Any, state: Tally, inputs: Inputs) -> Facts | Unfit:
             return [Verified(note=title)]
         case Supplement() if state.title is None:
             return Unfit("no report of this case has come yet")
+        case Supplement(text=text) if text.startswith("note "):
+            return [Verified(note=text)]
         case Resolved(unit=unit) if unit == "nobody":
             return Unfit("unit: nobody is not a unit")
         case Withdrawal(reason="boom"):

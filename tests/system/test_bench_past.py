@@ -139,7 +139,7 @@ async def test_a_loaded_case_is_served_and_audited_as_one_that_went_through(
         store = stores.Database(database.url(name), name, size=2, migrations=migrations_of(name))
         await store.open()
         model = import_module(f"services.{name}.service").build(settings).model
-        tables = await rebuild(derived_of(model), store, lambda done, total: None)
+        tables, _ = await rebuild(derived_of(model), store, lambda done, total: None)
         await store.close()
         assert [one.table for one in tables if not one.equal] == [], name
         assert {one.after.rows for one in tables} <= {CASES + 3, 0}, name

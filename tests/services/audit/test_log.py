@@ -54,7 +54,7 @@ async def assert_each_once(store: Database, records: Sequence[Record]) -> None:
 
 async def assert_rebuilt_equal(store: Database) -> None:
     before = await store.fetch("SELECT * FROM cases ORDER BY case_id")
-    (table,) = await rebuild(DERIVED, store, lambda done, total: None)
+    (table,), _ = await rebuild(DERIVED, store, lambda done, total: None)
     assert await store.fetch("SELECT * FROM cases ORDER BY case_id") == before
     assert (table.equal, table.after.rows) == (True, len(before))
 
@@ -467,7 +467,7 @@ async def test_the_cases_are_a_pure_function_of_the_log(seed: int, log: Log, sto
     ]
     await store.fetch("DELETE FROM cases WHERE outcome = 'duplicate'")
     await store.fetch("UPDATE cases SET status = 'wrong', events = 0")
-    (table,) = await rebuild(DERIVED, store, lambda done, total: None)
+    (table,), _ = await rebuild(DERIVED, store, lambda done, total: None)
     assert (table.equal, table.before.rows, table.after.rows) == (False, 2, 3)
     assert await store.fetch("SELECT * FROM cases ORDER BY first_index") == found
 

@@ -30,6 +30,8 @@ SELECT pg_temp.case_of(n), 10 * n - 10, 10 * n - 1, 10, CASE WHEN n % 50 = 0 THE
        'reference ' || n, pg_temp.ago(n), pg_temp.ago(n), pg_temp.ago(n), pg_temp.ago(n), pg_temp.ago(n), 'dispatched',
        CASE WHEN n % 20 = 0 THEN pg_temp.case_of(n - 1) END, 0, false, 0, ''
   FROM generate_series(1, {cases}) n;
+INSERT INTO unrecorded (topic, partition, since, until, because)
+SELECT 'from.water', n % 6, n, n, 'marker' FROM generate_series(1, {cases}) n;
 """
 
 
