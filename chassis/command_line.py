@@ -20,7 +20,7 @@ _TELL_SECONDS = 2.0
 
 
 def main(build: Callable[[Settings], Service]) -> None:
-    """Does what the command line asks. Exit status 1 where it could not, `LEFT_ASIDE` where a rebuild left cases aside."""
+    """Does what the command line asks. Exit status 1 where it could not, `LEFT_ASIDE` where it left some."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command")
     commands.add_parser("rebuild", help="rebuild views and streams from the stored events; writers wait meanwhile")
