@@ -2,6 +2,9 @@
 
 application.py  the FastAPI application
 server.py       the server beneath it
+protocol.py     one connection of it: an end to whatever is only half there
+connections.py  how many connections there may be, and what was refused
+arriving.py     how much memory bodies take that are still coming in
 gate.py         what every request passes first: trace, body limit, caller, rate
 concurrency.py  how many requests are worked on at once, and when the others ask again
 headers.py      the headers of every answer

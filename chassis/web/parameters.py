@@ -6,7 +6,7 @@ The library that reads values takes `1_0`, `+1` and `１` for numbers and `y` fo
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 from fastapi import Request as HttpRequest
 from fastapi.dependencies.models import Dependant
@@ -104,7 +104,7 @@ def _written(annotation: Any) -> _Rule | None:
     """How a value of this type is written; None where it may be any text."""
     if isinstance(annotation, type) and annotation in _WRITTEN:
         return _WRITTEN[annotation]
-    if hasattr(annotation, "__metadata__"):
+    if get_origin(annotation) is Annotated:
         return _written(get_args(annotation)[0])
     found = {_written(inner) for inner in get_args(annotation) if inner is not type(None)}
     return found.pop() if len(found) == 1 else None

@@ -31,6 +31,7 @@ from chassis.web.connections import (
 from chassis.web.protocol import HttpProtocol, counted_by
 from chassis.web.server import Server
 from tests.support.services import eventually
+from tests.system.load import pause_for
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 CLOSE = b"connection: close\r\n\r\n"
@@ -225,7 +226,7 @@ def test_half_a_request_is_ended_in_time_whatever_else_is_said(run: Any) -> None
 async def _drip(writer: asyncio.StreamWriter, drop: bytes) -> None:
     while True:
         writer.write(drop)
-        await asyncio.sleep(0.02)
+        await pause_for(0.02)
 
 
 def test_a_connection_that_says_nothing_is_closed(run: Any) -> None:

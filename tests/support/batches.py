@@ -54,15 +54,18 @@ def batch(
     return _BEFORE_CRC.pack(base, len(checked) + 9, -1, 2, calc_crc32c(checked)) + checked
 
 
-async def put(kafka: str, topic: str, partition: int, raw: bytes) -> None:
-    """Writes a batch as it is. Raises what the broker refuses it with."""
+async def put(kafka: str, topic: str, partition: int, raw: bytes) -> int:
+    """Writes a batch as it is; the offset that it begins at. Raises what the broker refuses it with."""
+    offset = -1
     client = AIOKafkaClient(bootstrap_servers=kafka)
     await client.bootstrap()
 
     async def taken() -> bool:
+        nonlocal offset
         node = client.cluster.leader_for_partition(TopicPartition(topic, partition))
         answer: Any = await client.send(node, ProduceRequest(None, -1, 10_000, [(topic, [(partition, raw)])]))
-        error = for_code(answer.topics[0][1][0][1])
+        _, code, offset, *_ = answer.topics[0][1][0]
+        error = for_code(code)
         if error not in (NoError, NotLeaderForPartitionError):
             raise error()
         return error is NoError
@@ -72,3 +75,4 @@ async def put(kafka: str, topic: str, partition: int, raw: bytes) -> None:
         await eventually(taken, what="the leader of a topic that was just made")
     finally:
         await client.close()
+    return offset

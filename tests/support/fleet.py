@@ -53,6 +53,7 @@ class Fleet:
         self._order: Sequence[str] = SERVICES
         self.programs: dict[str, Sequence[str]] = {name: ("-m", f"services.{name}") for name in SERVICES}
         """What Python is given to run each service."""
+        self.starts: dict[str, int] = dict.fromkeys(SERVICES, 0)
         self.deaths: dict[str, int] = dict.fromkeys(SERVICES, 0)
         self.exits: dict[str, int | None] = {}
 
@@ -119,6 +120,7 @@ class Fleet:
             await eventually(answer, seconds=seconds, every=0.1, what=f"{name}{path}")
 
     async def _spawn(self, name: str) -> None:
+        self.starts[name] += 1
         own = {"DATABASE_URL": self._databases[name], "PORT": str(self.ports[name])}
         environment = {**self._environment, **own, **variables(self._brokers[name])}
         with (self._logs / f"{name}.log").open("ab") as log:
