@@ -34,6 +34,7 @@ from chassis.service import Service
 from chassis.settings import Settings
 from chassis.store.changes import Changes
 from chassis.store.database import TRANSIENT_ERRORS, Database
+from chassis.store.outbox import oldest_unsent
 from chassis.web.application import OPERATIONS, PARKED, READS, access_to, build
 from chassis.web.concurrency import ConcurrencyLimit
 from chassis.web.keys import keys_of
@@ -44,6 +45,8 @@ from contracts.reading import Knows
 log = logging.getLogger(__name__)
 
 _DATABASE_SECONDS = 2.0
+_UNSENT_SECONDS = 10.0
+"""A service of which a fact waits for longer to be sent is not ready: nobody hears of what it does."""
 
 
 class Runtime:
@@ -176,6 +179,11 @@ class Runtime:
         try:
             if not await self.database.answers(_DATABASE_SECONDS):
                 found["database"] = f"no answer in {_DATABASE_SECONDS:g} seconds"
+            elif isinstance(self.service.model, Model):
+                async with asyncio.timeout(_DATABASE_SECONDS):
+                    waits = await oldest_unsent(self.database) or 0.0
+                if waits > _UNSENT_SECONDS:
+                    found["relay"] = f"the oldest unsent fact has waited for {waits:.0f} seconds"
         except TRANSIENT_ERRORS as fault:
             log.warning("the database does not answer: %s", in_words(fault))
             found["database"] = in_short(fault)
