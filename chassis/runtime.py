@@ -22,14 +22,14 @@ import uvloop
 from fastapi import FastAPI
 
 from chassis import telemetry
-from chassis.clock import Clock, clock_of
+from chassis.clock import Clock, clock_of, unmoved, witnessed
 from chassis.engine.commands import Commands
 from chassis.engine.inbox import Inbox
 from chassis.engine.model import Model
 from chassis.kafka.connection import Connection
 from chassis.kafka.consumer import DECIDING, RECORDING, Consumer, Reading
 from chassis.registry import Registry
-from chassis.retry import in_short, in_words, until_done
+from chassis.retry import Backoff, NotNow, in_short, in_words, keep_running, until_done
 from chassis.service import Service
 from chassis.settings import Settings
 from chassis.store.changes import Changes
@@ -45,6 +45,8 @@ from contracts.reading import Knows
 log = logging.getLogger(__name__)
 
 _DATABASE_SECONDS = 2.0
+_CLOCK_SECONDS = 5.0
+"""How often the machine's clock is compared with the database's. One that is moved in between is noticed at once."""
 _UNSENT_SECONDS = 10.0
 """A service of which a fact waits for longer to be sent is not ready: nobody hears of what it does."""
 
@@ -56,6 +58,8 @@ class Runtime:
         self.service = service
         self.settings = settings
         self.clock = clock or clock_of(settings.clock_file)
+        self._witnessed = witnessed(self.clock)
+        self._doubted = False
         self.registry = Registry(settings.partners_file)
         self.keys = keys_of(settings)
         self.limit = ConcurrencyLimit(settings.requests_at_once)
@@ -134,10 +138,11 @@ class Runtime:
 
     async def _reach_database(self) -> None:
         await until_done(
-            self.database.open,
+            self._open,
             TRANSIENT_ERRORS,
             lambda error: log.warning("waiting for the database: %s", in_words(error)),
         )
+        self._run("clock", self._watch_clock)
         if self.serves and isinstance(self.service.model, Model) and self.service.model.announces:
             self._run("changes", self.changes.run)
         if self.works:
@@ -147,6 +152,36 @@ class Runtime:
                 self._run(name, loop)
             for task in self.service.tasks:
                 self._run("task", lambda task=task: task(self))
+
+    async def _open(self) -> None:
+        await self.database.open()
+        await self._compare_clocks()
+
+    async def _watch_clock(self) -> None:
+        async def look(backoff: Backoff) -> None:
+            while True:
+                await asyncio.sleep(_CLOCK_SECONDS)
+                await self._compare_clocks()
+                backoff.reset()
+
+        await keep_running(look, TRANSIENT_ERRORS, lambda error: log.info("clocks not compared: %s", in_words(error)))
+
+    async def _compare_clocks(self) -> None:
+        if self._witnessed is None:
+            return
+        before = self._witnessed.machine()
+        rows = await self.database.fetch("SELECT clock_timestamp() AS at")
+        self._witnessed.compare(before, rows[0]["at"])
+        fault = self._witnessed.fault
+        if fault is not None and not self._doubted:
+            log.warning("the time is in doubt, and no deadline is decided: %s", fault)
+        elif fault is None and self._doubted:
+            log.info("the time is no longer in doubt")
+        self._doubted = fault is not None
+
+    @property
+    def _doubt(self) -> str | None:
+        return None if self._witnessed is None else self._witnessed.doubt
 
     def _run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         async def guarded() -> None:
@@ -170,8 +205,8 @@ class Runtime:
         return self._failed.is_set()
 
     async def _read_up_to(self, now: datetime) -> datetime | None:
-        """As the consumer says; None while it is not known which topics are to be read."""
-        return None if self.registry.blind else await self.consumer.read_up_to(now)
+        """As the consumer says; None while the time is in doubt, or it is not known which topics are to be read."""
+        return None if self.registry.blind or self._doubt else await self.consumer.read_up_to(now)
 
     async def faults(self) -> dict[str, str]:
         """Part -> what is wrong with it; empty when ready. What waits for the database's first answer is left out."""
@@ -189,6 +224,8 @@ class Runtime:
             found["database"] = in_short(fault)
         if self.serves and self.keys.fault is not None:
             found["keys"] = self.keys.fault
+        if "database" not in found and self._doubt is not None:
+            found["clock"] = self._doubt
         if self.registry.blind:
             found["partners"] = self.registry.fault or ""
         if self._working:
@@ -218,6 +255,12 @@ class Runtime:
             else:
                 log.info("ready")
 
+    def _now(self) -> datetime:
+        try:
+            return self.clock()
+        except NotNow:
+            return unmoved(self.clock)()
+
     def health(self) -> dict[str, Any]:
         """How the process is, without asking anything outside it."""
         fallback = self.settings.broker_kind == "fallback"
@@ -227,7 +270,8 @@ class Runtime:
             "service": self.service.name,
             "version": release(),
             "role": self.settings.role,
-            "now": self.clock(),
+            "now": self._now(),
+            "clock_fault": self._doubt,
             "clock": "file" if self.settings.clock_file and self.settings.clock_file.exists() else "wall",
             "broker": self.settings.broker_kind,
             **({"warning": warning} if fallback else {}),

@@ -103,7 +103,7 @@ class Gate:
                     if message["status"] < 300 and scope["state"].get("unasked", False):
                         raise RuntimeError("a route about one case answers without having asked who may read it")
                     started = True
-                    if (at := _end_of(message, scope["state"].get("caller", NOBODY))) is not None:
+                    if (at := self._end_of(message, scope["state"].get("caller", NOBODY))) is not None:
                         ends.reschedule(at)
                     message["headers"] = with_security(
                         [*message["headers"], (b"traceparent", span.traceparent.encode())]
@@ -163,6 +163,11 @@ class Gate:
         self._count(who)
         return None
 
+    def _end_of(self, start: Message, caller: Caller) -> float | None:
+        """When this answer must end, by the loop's clock: a stream with the token that it was asked for with."""
+        left = self._identity.seconds_left(caller) if _is_stream(start) else None
+        return None if left is None else asyncio.get_running_loop().time() + left
+
     def _count(self, who: str) -> None:
         """Raises `TooMany`."""
         wait = self._rate.take(who)
@@ -212,13 +217,6 @@ def _address(scope: Scope) -> str:
     if isinstance(parsed, ipaddress.IPv4Address) or parsed.ipv4_mapped or parsed.is_loopback:
         return host
     return str(ipaddress.ip_network((parsed, 64), strict=False))
-
-
-def _end_of(start: Message, caller: Caller) -> float | None:
-    """When this answer must end, by the loop's clock: a stream with the token that it was asked for with."""
-    if caller.until is None or not _is_stream(start):
-        return None
-    return asyncio.get_running_loop().time() + max(0.0, caller.until - time.time())
 
 
 def _is_worked_off(message: Message) -> bool:
