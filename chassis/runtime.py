@@ -22,18 +22,19 @@ import uvloop
 from fastapi import FastAPI
 
 from chassis import telemetry
-from chassis.clock import Clock, clock_of
+from chassis.clock import Clock, clock_of, unmoved, witnessed
 from chassis.engine.commands import Commands
 from chassis.engine.inbox import Inbox
 from chassis.engine.model import Model
 from chassis.kafka.connection import Connection
 from chassis.kafka.consumer import DECIDING, RECORDING, Consumer, Reading
 from chassis.registry import Registry
-from chassis.retry import in_short, in_words, until_done
+from chassis.retry import Backoff, NotNow, in_short, in_words, keep_running, until_done
 from chassis.service import Service
 from chassis.settings import Settings
 from chassis.store.changes import Changes
 from chassis.store.database import TRANSIENT_ERRORS, Database
+from chassis.store.outbox import oldest_unsent
 from chassis.web.application import OPERATIONS, PARKED, READS, access_to, build
 from chassis.web.arriving import Arriving
 from chassis.web.concurrency import ConcurrencyLimit
@@ -47,6 +48,10 @@ from contracts.reading import Knows
 log = logging.getLogger(__name__)
 
 _DATABASE_SECONDS = 2.0
+_CLOCK_SECONDS = 5.0
+"""How often the machine's clock is compared with the database's. One that is moved in between is noticed at once."""
+_UNSENT_SECONDS = 10.0
+"""A service of which a fact waits for longer to be sent is not ready: nobody hears of what it does."""
 
 
 class Runtime:
@@ -56,6 +61,8 @@ class Runtime:
         self.service = service
         self.settings = settings
         self.clock = clock or clock_of(settings.clock_file)
+        self._witnessed = witnessed(self.clock)
+        self._doubted = False
         self.registry = Registry(settings.partners_file)
         self.keys = keys_of(settings)
         self.limit = ConcurrencyLimit(settings.requests_at_once)
@@ -139,10 +146,11 @@ class Runtime:
 
     async def _reach_database(self) -> None:
         await until_done(
-            self.database.open,
+            self._open,
             TRANSIENT_ERRORS,
             lambda error: log.warning("waiting for the database: %s", in_words(error)),
         )
+        self._run("clock", self._watch_clock)
         if self.serves and isinstance(self.service.model, Model) and self.service.model.announces:
             self._run("changes", self.changes.run)
         if self.works:
@@ -166,6 +174,36 @@ class Runtime:
 
         self._run(name, lambda: until_done(once, (Exception,), note))
 
+    async def _open(self) -> None:
+        await self.database.open()
+        await self._compare_clocks()
+
+    async def _watch_clock(self) -> None:
+        async def look(backoff: Backoff) -> None:
+            while True:
+                await asyncio.sleep(_CLOCK_SECONDS)
+                await self._compare_clocks()
+                backoff.reset()
+
+        await keep_running(look, TRANSIENT_ERRORS, lambda error: log.info("clocks not compared: %s", in_words(error)))
+
+    async def _compare_clocks(self) -> None:
+        if self._witnessed is None:
+            return
+        before = self._witnessed.machine()
+        rows = await self.database.fetch("SELECT clock_timestamp() AS at")
+        self._witnessed.compare(before, rows[0]["at"])
+        fault = self._witnessed.fault
+        if fault is not None and not self._doubted:
+            log.warning("the time is in doubt, and no deadline is decided: %s", fault)
+        elif fault is None and self._doubted:
+            log.info("the time is no longer in doubt")
+        self._doubted = fault is not None
+
+    @property
+    def _doubt(self) -> str | None:
+        return None if self._witnessed is None else self._witnessed.doubt
+
     def _run(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         async def guarded() -> None:
             try:
@@ -188,8 +226,8 @@ class Runtime:
         return self._failed.is_set()
 
     async def _read_up_to(self, now: datetime) -> datetime | None:
-        """As the consumer says; None while it is not known which topics are to be read."""
-        return None if self.registry.blind else await self.consumer.read_up_to(now)
+        """As the consumer says; None while the time is in doubt, or it is not known which topics are to be read."""
+        return None if self.registry.blind or self._doubt else await self.consumer.read_up_to(now)
 
     async def faults(self) -> dict[str, str]:
         """Part -> what is wrong with it; empty when ready. What waits for the database's first answer is left out."""
@@ -197,11 +235,18 @@ class Runtime:
         try:
             if not await self.database.answers(_DATABASE_SECONDS):
                 found["database"] = f"no answer in {_DATABASE_SECONDS:g} seconds"
+            elif isinstance(self.service.model, Model):
+                async with asyncio.timeout(_DATABASE_SECONDS):
+                    waits = await oldest_unsent(self.database) or 0.0
+                if waits > _UNSENT_SECONDS:
+                    found["relay"] = f"the oldest unsent fact has waited for {waits:.0f} seconds"
         except TRANSIENT_ERRORS as fault:
             log.warning("the database does not answer: %s", in_words(fault))
             found["database"] = in_short(fault)
         if self.serves and self.keys.fault is not None:
             found["keys"] = self.keys.fault
+        if "database" not in found and self._doubt is not None:
+            found["clock"] = self._doubt
         if self.registry.blind:
             found["partners"] = self.registry.fault or ""
         if self._working:
@@ -231,6 +276,12 @@ class Runtime:
             else:
                 log.info("ready")
 
+    def _now(self) -> datetime:
+        try:
+            return self.clock()
+        except NotNow:
+            return unmoved(self.clock)()
+
     def health(self) -> dict[str, Any]:
         """How the process is, without asking anything outside it."""
         fallback = self.settings.broker_kind == "fallback"
@@ -240,7 +291,8 @@ class Runtime:
             "service": self.service.name,
             "version": release(),
             "role": self.settings.role,
-            "now": self.clock(),
+            "now": self._now(),
+            "clock_fault": self._doubt,
             "clock": "file" if self.settings.clock_file and self.settings.clock_file.exists() else "wall",
             "broker": self.settings.broker_kind,
             **({"warning": warning} if fallback else {}),

@@ -22,7 +22,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from chassis.clock import Clock, wall_clock
+from chassis.clock import Clock, unmoved
 from chassis.engine import parking
 from chassis.engine.effects import AnswerLimit, Effects
 from chassis.engine.incoming import Incoming, Reader, subjects
@@ -77,11 +77,11 @@ def _reusing(item: Incoming) -> Incoming:
 class Inbox:
     """Takes records in for one service. Safe to run in several processes at once, and to be given a record twice."""
 
-    def __init__(self, model: Model, database: Database, clock: Clock, wall: Clock = wall_clock) -> None:
+    def __init__(self, model: Model, database: Database, clock: Clock, wall: Clock | None = None) -> None:
         self._model = model
         self.database = database
         self._clock = clock
-        self._wall = wall
+        self._wall = wall or unmoved(clock)
         self.cache: Cache[Any] = Cache()
         self.reader = Reader(model)
         self._limit = AnswerLimit()

@@ -5,8 +5,9 @@ How far publishing has come is noted once a second, and at a clean stop, of what
 discarded and the relay starts again at what was noted, because an idempotent producer that failed once may stay broken
 for a partition (aiokafka #1017, #1154).
 
-The session that the table `leader` names lets one relay of a service work at a time. Correctness does not depend on it:
-a second relay would send the same events in the same order.
+A lease (chassis.store.leadership) lets one relay of a service work at a time. Correctness does not depend on it: a
+second relay sends the same events in the same order. So does one that was frozen, lost the lease, and wakes up: what it
+still sends has been sent, or is sent in the same order by its successor, which began at what was noted.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from chassis.kafka.connection import Connection, why
 from chassis.kafka.partitions import Partitioner
 from chassis.retry import Backoff, in_words, keep_running
 from chassis.store.database import TRANSIENT_ERRORS, Database
+from chassis.store.leadership import Lease
 from chassis.store.outbox import Outbox, Unpublished
 from contracts.envelope import CONTENT_TYPE
 
@@ -40,16 +42,6 @@ _MISSING_SECONDS = 5.0
 """How long events for a topic that the broker does not have are left aside before it is asked again."""
 _DEADLINE_SECONDS = 30.0
 """Of one batch: aiokafka retries an idempotent send for ever."""
-
-# A backend's number is given again, its start is not. A session lock would end with its session just so, but every role
-# of the database can take it.
-_LEAD = """
-UPDATE leader SET pid = me.pid, connected_since = me.backend_start
-  FROM pg_stat_activity me
- WHERE me.pid = pg_backend_pid()
-   AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE (a.pid, a.backend_start) = (leader.pid, leader.connected_since))
-RETURNING true
-"""
 
 
 class Relay:
@@ -78,12 +70,13 @@ class Relay:
         try:
             connection = await self._database.connect()
             self._there.clear()  # a topic may have been deleted: sending there would fail again and again
-            await self._lead(connection)
+            lease = Lease(connection, self._database.watched)
+            await self._lead(lease)
             self.leads = True
             producer = self._producer()
-            await self._broker.reach(producer.start())
+            await lease.kept(self._broker.reach(producer.start()))
             backoff.reset()
-            await self._publish(connection, producer)
+            await self._publish(connection, lease, producer)
         finally:
             self.leads = False
             await self._close(connection, producer)
@@ -92,9 +85,9 @@ class Relay:
         self.fault = why(error)
         log.warning("the relay starts again: %s", in_words(error))
 
-    async def _lead(self, connection: asyncpg.Connection) -> None:
+    async def _lead(self, lease: Lease) -> None:
         """Waits until no other relay of the service leads, and then leads until the connection ends."""
-        while not await self._database.watched(connection, connection.fetchval(_LEAD)):
+        while not await lease.take():
             self.fault = None
             await asyncio.sleep(_LEAD_SECONDS)
 
@@ -111,13 +104,13 @@ class Relay:
             partitioner=Partitioner(),  # pyright: ignore[reportArgumentType]  any callable will do
         )
 
-    async def _publish(self, connection: asyncpg.Connection, producer: AIOKafkaProducer) -> None:
+    async def _publish(self, connection: asyncpg.Connection, lease: Lease, producer: AIOKafkaProducer) -> None:
         watched = self._database.watched
         schema = await watched(connection, connection.fetchval("SELECT current_schema()"))
         await watched(connection, connection.add_listener(f"{schema}_outbox", lambda *_: self._wake.set()))
         outbox = await Outbox.open(connection, watched)
         try:
-            await self._publish_from(outbox, producer)
+            await self._publish_from(outbox, lease, producer)
         except asyncio.CancelledError:
             try:
                 if not outbox.is_noted:
@@ -126,19 +119,20 @@ class Relay:
                 log.info("what was sent in the last second will be sent again: %s", in_words(fault))
             raise
 
-    async def _publish_from(self, outbox: Outbox, producer: AIOKafkaProducer) -> None:
+    async def _publish_from(self, outbox: Outbox, lease: Lease, producer: AIOKafkaProducer) -> None:
         looked_at = noted_at = time.monotonic()
         while True:
             self._wake.clear()
             if time.monotonic() - looked_at >= _MISSING_SECONDS:
-                await self._publish_apart(outbox, producer)
+                await self._publish_apart(outbox, lease, producer)
                 looked_at = time.monotonic()
             events = await outbox.read(_BATCH)
-            await self._look_for({one.topic for one in events} - self._there, producer)
+            if unknown := {one.topic for one in events} - self._there:
+                await lease.kept(self._look_for(unknown, producer))
             if events:
                 later = [one for one in events if one.topic not in self._there or one.topic in outbox.apart]
                 sent = [one for one in events if one.topic in self._there and one.topic not in outbox.apart]
-                await self._send_all(producer, sent)
+                await lease.kept(self._send_all(producer, sent))
                 if later:
                     await outbox.set_apart(later)
             outbox.acknowledge()
@@ -151,7 +145,7 @@ class Relay:
                     async with asyncio.timeout(_POLL_SECONDS):
                         await self._wake.wait()
 
-    async def _publish_apart(self, outbox: Outbox, producer: AIOKafkaProducer) -> None:
+    async def _publish_apart(self, outbox: Outbox, lease: Lease, producer: AIOKafkaProducer) -> None:
         """Sends what waits for topics that are there by now."""
         await outbox.settle_apart()
         while outbox.apart - set(self._aside()):
@@ -160,9 +154,10 @@ class Relay:
                 lost = ", ".join(sorted(outbox.apart - set(self._aside())))
                 log.warning("rows of the table unsent name events that are not there: topics %s", lost)
                 return
-            await self._look_for({one.topic for one in events} - self._there, producer)
+            if unknown := {one.topic for one in events} - self._there:
+                await lease.kept(self._look_for(unknown, producer))
             sent = [one for one in events if one.topic in self._there]
-            await self._send_all(producer, sent)
+            await lease.kept(self._send_all(producer, sent))
             await outbox.forget_apart(sent)
             await outbox.settle_apart()
 
@@ -183,8 +178,6 @@ class Relay:
 
     async def _look_for(self, topics: set[str], producer: AIOKafkaProducer) -> None:
         """Asks the broker which of these topics it has: sending to one that it lacks takes half a minute to fail."""
-        if not topics:
-            return
         cluster = await to_completion(producer.client.fetch_all_metadata())
         known = cluster.topics(exclude_internal_topics=False)
         for topic in topics:

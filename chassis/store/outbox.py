@@ -4,7 +4,8 @@ Events are published from the table `events` by their positions. A transaction t
 than what others have committed meanwhile: its positions are gaps, and a gap is read again until it is filled, or until
 every transaction that could fill it has ended. Nothing waits for a gap, not even in a case, because the next event of a
 case gets its position after the commit of the one before. The table `published` names the position below the first gap,
-so whoever begins anew reads some events again, and misses none.
+so whoever begins anew reads some events again, and misses none. Beside it stands what was sent beyond that gap, so that
+any process of the service can tell how old the oldest unsent fact is.
 """
 
 from collections.abc import Awaitable, Iterable, Sequence
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import asyncpg
+
+from chassis.store.database import Database
 
 R = TypeVar("R")
 
@@ -35,14 +38,27 @@ _TOPICS_UNSENT = "SELECT DISTINCT topic FROM unsent"
 _OLDEST = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 _NEXT = "SELECT pg_current_xact_id()::text::bigint"
 """An id of one's own: above all that were given before. The end of a snapshot is only above those that have ended."""
-_SET_APART = """
+_NOTE = """
+UPDATE published SET position = greatest(position, $1), sent = greatest(sent, $2),
+                     missing = CASE WHEN sent <= $2 THEN $3::int8multirange ELSE missing END
+"""
+"""What another relay has noted since stays: nothing goes back."""
+_SET_APART = f"""
 WITH later AS (
-    INSERT INTO unsent (topic, stream_id, version) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])
+    INSERT INTO unsent (topic, stream_id, version) SELECT * FROM unnest($4::text[], $5::text[], $6::bigint[])
 )
-UPDATE published SET position = greatest(position, $4)
+{_NOTE}
 """
 _FORGET_APART = "DELETE FROM unsent WHERE number = ANY($1::bigint[])"
-_NOTE = "UPDATE published SET position = greatest(position, $1)"
+_OLDEST_UNSENT = """
+SELECT extract(epoch FROM clock_timestamp() - min(recorded_at))::float8 AS seconds FROM (
+    (SELECT recorded_at FROM events
+      WHERE own AND position > (SELECT greatest(position, sent) FROM published) ORDER BY position LIMIT 1)
+    UNION ALL
+    SELECT recorded_at FROM (SELECT position AS low, unnest(missing) AS gap FROM published) AS noted
+      JOIN events ON own AND position BETWEEN greatest(lower(gap), low + 1) AND upper(gap) - 1
+) AS waiting
+"""
 
 
 class Watched(Protocol):
@@ -62,6 +78,14 @@ class Unpublished(NamedTuple):
     version: int
     body: bytes
     traceparent: str | None
+
+
+class Covered(NamedTuple):
+    """All positions up to `low`, and those up to `high` that lie in no gap."""
+
+    low: int
+    high: int
+    gaps: Sequence[asyncpg.Range]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +109,12 @@ class Positions:
     def low(self) -> int:
         """Everything up to here was read, or will never be there."""
         return min((gap.first - 1 for gap in self.gaps), default=self.high)
+
+    @property
+    def covered(self) -> "Covered":
+        """Which positions were read, as it is noted."""
+        gaps = [asyncpg.Range(gap.first, gap.last, upper_inc=True) for gap in self.gaps]
+        return Covered(self.low, self.high, gaps)
 
     def missing(self, positions: Iterable[int]) -> list[tuple[int, int]]:
         """The ranges between these positions, all above the highest one, that were not read."""
@@ -124,7 +154,7 @@ class Outbox:
         self._connection = connection
         self._watched = watched
         self._positions = Positions(read_up_to)
-        self._acknowledged = self._noted = read_up_to
+        self._acknowledged = self._noted = self._positions.covered
         self.apart = set(topics)
         """Topics of which events wait in `unsent`: later events of theirs go behind those."""
 
@@ -153,7 +183,7 @@ class Outbox:
 
     def acknowledge(self) -> None:
         """All that `read` has given was acknowledged. The database is told by `note`, or by `set_apart`."""
-        self._acknowledged = self._positions.low
+        self._acknowledged = self._positions.covered
 
     @property
     def is_noted(self) -> bool:
@@ -162,16 +192,16 @@ class Outbox:
 
     async def note(self) -> None:
         """Notes what was acknowledged: whoever begins anew begins there, and reads again what came after it."""
-        low = self._acknowledged
-        await self._watched(self._connection, self._connection.execute(_NOTE, low))
-        self._noted = low
+        covered = self._acknowledged
+        await self._watched(self._connection, self._connection.execute(_NOTE, *covered))
+        self._noted = covered
 
     async def set_apart(self, later: Sequence[Unpublished]) -> None:
         """Notes what was acknowledged, and that these are to be sent apart, once their topic is there."""
-        low = self._positions.low
+        covered = self._positions.covered
         columns = zip(*((one.topic, one.stream_id, one.version) for one in later), strict=True)
-        await self._watched(self._connection, self._connection.execute(_SET_APART, *columns, low))
-        self._acknowledged = self._noted = low
+        await self._watched(self._connection, self._connection.execute(_SET_APART, *covered, *columns))
+        self._acknowledged = self._noted = covered
         self.apart.update(one.topic for one in later)
 
     async def forget_apart(self, sent: Sequence[Unpublished]) -> None:
@@ -207,3 +237,10 @@ def _unpublished(row: asyncpg.Record, key: str) -> Unpublished:
         row["body"],
         row["traceparent"],
     )
+
+
+async def oldest_unsent(database: Database) -> float | None:
+    """For how many seconds the oldest own event has waited that the broker has not acknowledged, by the database's
+    clock and as of a second ago; None where none waits. What waits for a topic that is not there is left out.
+    """
+    return (await database.fetch(_OLDEST_UNSENT))[0]["seconds"]

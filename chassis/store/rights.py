@@ -18,7 +18,7 @@ TABLES: Mapping[str, str] = {
     "events": "SELECT, INSERT",
     "seen": "SELECT, INSERT",
     "outbox": "SELECT, INSERT, DELETE",
-    "published": "SELECT, UPDATE (position)",
+    "published": "SELECT, UPDATE (position, sent, missing)",
     "unsent": "SELECT, INSERT, DELETE",
     "leader": "SELECT, UPDATE",
     "parked": "SELECT, INSERT, UPDATE (status, kind, reason, settled_at, settled_by)",

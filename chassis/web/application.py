@@ -14,6 +14,7 @@ from fastapi.params import Depends as DependsOn
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 
+from chassis.clock import unmoved
 from chassis.web import access, operations, reads
 from chassis.web.dependencies import shorten
 from chassis.web.errors import Json, handle_errors, problem
@@ -102,7 +103,7 @@ def build(
     shorten(route for route in app.routes if isinstance(route, APIRoute))
     app.add_middleware(
         Gate,
-        identity=Identity(process.settings, process.registry, process.keys),
+        identity=Identity(process.settings, process.registry, process.keys, unmoved(process.clock)),
         rate=Rate(process.settings.requests_per_second),
         failures=Rate(process.settings.failures_per_minute / 60, process.settings.failures_per_minute),
         limit=process.limit,

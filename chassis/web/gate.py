@@ -112,7 +112,7 @@ class Gate:
                     if message["status"] < 300 and scope["state"].get("unasked", False):
                         raise RuntimeError("a route about one case answers without having asked who may read it")
                     started = True
-                    if (at := _end_of(message, scope["state"].get("caller", NOBODY))) is not None:
+                    if (at := self._end_of(message, scope["state"].get("caller", NOBODY))) is not None:
                         ends.reschedule(at)
                     message["headers"] = with_security(
                         [*message["headers"], (b"traceparent", span.traceparent.encode())]
@@ -174,6 +174,11 @@ class Gate:
         who = caller.subject if caller else _address(scope)
         self._count(who)
         return None
+
+    def _end_of(self, start: Message, caller: Caller) -> float | None:
+        """When this answer must end, by the loop's clock: a stream with the token that it was asked for with."""
+        left = self._identity.seconds_left(caller) if _is_stream(start) else None
+        return None if left is None else asyncio.get_running_loop().time() + left
 
     def _count(self, who: str) -> None:
         """Raises `TooMany`."""
@@ -254,13 +259,6 @@ def _only(scope: Scope, name: bytes) -> str | None:
 def _address(scope: Scope) -> str:
     """Where the request comes from."""
     return network_of((scope.get("client") or ("?",))[0])
-
-
-def _end_of(start: Message, caller: Caller) -> float | None:
-    """When this answer must end, by the loop's clock: a stream with the token that it was asked for with."""
-    if caller.until is None or not _is_stream(start):
-        return None
-    return asyncio.get_running_loop().time() + max(0.0, caller.until - time.time())
 
 
 def _is_worked_off(message: Message) -> bool:

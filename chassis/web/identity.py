@@ -9,12 +9,12 @@ is kept, with the partner's entry.
 import hashlib
 import hmac
 import re
-import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
 import jwt
 
+from chassis.clock import Clock, wall_clock
 from chassis.registry import Registry
 from chassis.settings import AUDIENCE, Settings
 from chassis.web.claims import LEEWAY_SECONDS, Claims, Expired, NotValid, claims_in
@@ -61,11 +61,14 @@ NEEDED = "a bearer token or a client key is needed"
 class Identity:
     """Turns a request's credentials into a `Caller`, and remembers which were valid."""
 
-    def __init__(self, settings: Settings, registry: Registry, keys: Keys | None = None) -> None:
+    def __init__(
+        self, settings: Settings, registry: Registry, keys: Keys | None = None, clock: Clock = wall_clock
+    ) -> None:
         self._issuer, self._audience = settings.issuer, settings.audience
         self._pseudonym_key = settings.pseudonym_key.encode()
         self._keys = keys or keys_of(settings)
         self._registry = registry
+        self._clock = clock
         self._verified: OrderedDict[bytes, tuple[int, Caller]] = OrderedDict()
         """Hash of a token or client key -> the keys' version by which it was valid, and whose it is."""
 
@@ -76,7 +79,11 @@ class Identity:
         else:
             digest = _digest(b"token", (authorization or "").partition(" ")[2])
         known = self._verified.get(digest)
-        return known is not None and (known[1].until is None or time.time() < known[1].until)
+        return known is not None and (known[1].until is None or self._clock().timestamp() < known[1].until)
+
+    def seconds_left(self, caller: Caller) -> float | None:
+        """For how long the caller's token is still valid; None where that has no end."""
+        return None if caller.until is None else max(0.0, caller.until - self._clock().timestamp())
 
     async def caller(self, authorization: str | None, client_key: str | None) -> Caller | None:
         """The caller, or None where no credentials came.
@@ -115,7 +122,7 @@ class Identity:
             raise Unauthenticated(f"the token has more than {_LONGEST_TOKEN} characters")
         digest, version = _digest(b"token", token), await self._keys.current()
         known = self._verified.get(digest)
-        if known is not None and known[0] == version and time.time() < (known[1].until or 0):
+        if known is not None and known[0] == version and self._clock().timestamp() < (known[1].until or 0):
             self._verified.move_to_end(digest)
             return known[1]
         self._verified.pop(digest, None)
@@ -134,7 +141,7 @@ class Identity:
         if key is None:
             raise NotValid("no key of the key set has its kid" if kid else "it names no kid")
         payload = _JWS.decode(token, key.value, algorithms=[key.algorithm])
-        claims = claims_in(payload, issuer=self._issuer, audience=self._audience, now=time.time())
+        claims = claims_in(payload, issuer=self._issuer, audience=self._audience, now=self._clock().timestamp())
         owner, colon, _ = claims.sub.partition(":")
         if colon and owner in self._registry.partners.by_id:
             raise NotValid(f"claim sub: must not begin with {owner}:, which facts use for the people of that partner")
