@@ -80,7 +80,13 @@ class DecidingWorker:
         self.inbox = Inbox(model, database, clock)
         self.commands = Commands(model, database, clock, None if settings.role == "api" else self.inbox.cache)
         self.timers = Timers(model, database, clock, self.inbox.cache, read_up_to, settings.look_seconds)
-        self.relay = Relay(broker=reading.broker, name=model.name, prefix=reading.prefix, database=database)
+        self.relay = Relay(
+            broker=reading.broker,
+            name=model.name,
+            prefix=reading.prefix,
+            database=database,
+            raised=settings.partitions_raised,
+        )
         self.judge = Judge(model, database, clock, self.inbox.cache)
         self.tail = Tail(
             reading, model.name, lambda: model.registry.topics(model.writes), self.judge, lambda: self.relay.leads

@@ -105,8 +105,18 @@ class Effects:
             self._answer_unreadable(item)
         elif queue := self.queues.get((record.topic, event.subject)):
             self.park(Parked(None, "behind", f"waits behind {queue[0].record.coordinates}", record))
-        elif (obstacle := self.apply(item)) is not None:
+        elif (obstacle := self._overtaken(item) or self.apply(item)) is not None:
             self.park(Parked(None, *obstacle, record))
+
+    def _overtaken(self, item: Incoming) -> Obstacle | None:
+        """Of a fact that comes behind a later one of its topic: what follows from both depends on their order. An
+        operator may let it take effect all the same.
+        """
+        stream = self.journal.streams[item.event.subject]
+        if not item.is_fact or (later := causes.overtaken(item.event, stream.marks)) is None:
+            return None
+        number = int(item.event.sequence)
+        return "unfit", f"sequence: {number} comes behind {later[0]} of the same topic, event {later[1]}"
 
     def apply(self, item: Incoming) -> Obstacle | None:
         """Lets an event take effect in memory. If it cannot, returns the obstacle and leaves the journal unchanged."""

@@ -204,7 +204,8 @@ class Consumer:
                     offsets.reached(self._passed(offsets))
                 continue
             began = time.monotonic()
-            records = [self._record(tp, one) for tp, batch in fetched.items() for one in batch]
+            numbers = {tp: len(kafka.partitions_for_topic(tp.topic) or ()) for tp in fetched}
+            records = [self._record(tp, one, numbers[tp]) for tp, batch in fetched.items() for one in batch]
             try:
                 with process_span(self._group, (one.header("traceparent") for one in records), len(records)):
                     await self._process(records)
@@ -221,7 +222,7 @@ class Consumer:
             self._pace(began)
             offsets.reached({tp: behind(batch[-1]) for tp, batch in fetched.items()} | self._passed(offsets))
 
-    def _record(self, tp: TopicPartition, one: Any) -> Record:
+    def _record(self, tp: TopicPartition, one: Any, partitions: int) -> Record:
         topic = tp.topic[len(self._prefix) :]
         appended_ms = None
         if topic.startswith(FROM):
@@ -230,7 +231,7 @@ class Consumer:
             elif one.timestamp >= 0 and topic not in self._undated:  # of a damaged batch it is not known
                 self._undated.add(topic)
                 log.warning("%s does not keep LogAppendTime: what comes on it counts as arrived when it is read", topic)
-        return record_from(topic, tp.partition, one, appended_ms)
+        return record_from(topic, tp.partition, one, appended_ms, partitions)
 
     def _lanes(self, kafka: AIOKafkaConsumer) -> dict[str, list[TopicPartition]]:
         """The partitions of each topic; all that partners write are one lane, and so is all that they read."""
