@@ -33,11 +33,11 @@ LogLevel = Annotated[Level, BeforeValidator(_in_capitals)]
 
 
 class Raised(NamedTuple):
-    """Topics had `count` partitions, and have more since `at`: cases that began before that instant stay in the first
-    ones.
+    """Topics had that number of partitions, and have more since `at`: cases that began before that instant stay in the
+    first ones.
     """
 
-    count: int
+    number: int
     at: datetime
 
 
@@ -55,7 +55,7 @@ def _history(text: Any) -> Any:
             raise ValueError(f"{one}: expected <partitions>:<instant with its zone>, such as 6:2026-12-01T00:00:00Z")
         found.append(Raised(int(count), at.astimezone(UTC)))
     found.sort(key=lambda one: one.at)
-    if any(later.count <= earlier.count for earlier, later in pairwise(found)):
+    if any(later.number <= earlier.number for earlier, later in pairwise(found)):
         raise ValueError("the numbers of partitions must grow with time")
     return tuple(found)
 

@@ -48,6 +48,10 @@ class Worker(Processor, Protocol):
         """How each part is."""
         ...
 
+    def warnings(self) -> dict[str, str]:
+        """Part -> what an operator is to look at, though the worker works."""
+        ...
+
 
 @dataclass(frozen=True)
 class Recorder:
@@ -104,6 +108,7 @@ class DecidingWorker:
             "timers": self.timers.run,
             "tail": self.tail.run,
             "refresher": self._refresher.run,
+            "room": self.inbox.room.run,
         }
 
     def faults(self) -> dict[str, str]:
@@ -117,7 +122,13 @@ class DecidingWorker:
             "relay": {"fault": self.relay.fault, "missing_topics": self.relay.missing},
             "tail": {"fault": self.tail.fault, "forged": self.judge.found if self.relay.leads else None},
             "passed_over": dict(self.inbox.reader.passed_over),
+            "parked": self.inbox.room.health(),
         }
+
+    def warnings(self) -> dict[str, str]:
+        """Where more records wait for an operator than are kept whole."""
+        found = self.inbox.room.warning()
+        return {"parked": found} if found else {}
 
 
 class RecordingWorker:
@@ -141,4 +152,8 @@ class RecordingWorker:
 
     def health(self) -> dict[str, Any]:
         """Nothing beside the consumer."""
+        return {}
+
+    def warnings(self) -> dict[str, str]:
+        """None."""
         return {}

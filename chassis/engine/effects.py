@@ -16,7 +16,7 @@ from chassis.engine.unit_of_work import UnitOfWork
 from chassis.store.database import TRANSIENT_ERRORS
 from chassis.store.journal import Journal
 from chassis.store.transaction import Transaction
-from chassis.telemetry import About
+from chassis.telemetry import About, Sparing
 from contracts import causes
 from contracts.fields import FROM
 from contracts.times import ahead
@@ -62,6 +62,8 @@ class Effects:
     limit: AnswerLimit
     wall: datetime
     """The machine's time when `journal.now` was read: records that arrived in an order keep it."""
+    lines: Sparing = field(default_factory=Sparing)
+    """What is logged of records that fail."""
     queues: dict[tuple[str, str], list[Parked]] = field(default_factory=dict)
     """(topic, case) -> the parked records that hold it back, in order."""
     parked: list[Parked] = field(default_factory=list)
@@ -130,7 +132,8 @@ class Effects:
             self.propagations += self.model.decider.propagates_to(event, stream.state, inputs)
         except Exception as fault:
             journal.restore(stream, before)
-            log.exception("%s could not take effect", item.record.coordinates)
+            if self.lines.allows(item.record.topic):
+                log.exception("%s could not take effect", item.record.coordinates)
             return "failed", f"{type(fault).__name__}: {fault}"
         if self.work.context is not None:
             for one in (event, *appended):
@@ -144,11 +147,7 @@ class Effects:
         parking.park(transaction, self.parked)
 
     def committed(self) -> None:
-        """Tells what was parked, and counts what was answered; to be called after the commit."""
-        for item in self.parked:
-            level = logging.DEBUG if item.kind == "behind" else logging.WARNING
-            with About(item.record.stream_id, None, item.record.header("traceparent")):
-                log.log(level, "parked %s of case %s: %s", item.record.coordinates, item.record.stream_id, item.reason)
+        """Counts what was answered; to be called after the commit."""
         self.limit.count(self.apart)
 
     async def _propagate(self, transaction: Transaction) -> None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -253,20 +253,26 @@ class Consumer:
         return found
 
     async def _shares(self, kafka: AIOKafkaConsumer) -> dict[TopicPartition, list[Any]]:
-        """What is buffered, at most a batch of it, an equal share from each lane as long as each has some.
+        """What is buffered, at most a batch of it, an equal share from each lane as long as each has some, and of a
+        lane's share as much from each of its partitions.
 
-        aiokafka would give all that is buffered of one partition before it looks at the next, and an answer would be
-        read long before what it answers.
+        aiokafka would give all that is buffered of one partition before it looks at the next: an answer would be read
+        long before what it answers, and whoever fills one partition would hold up those who share the topic.
         """
         found: dict[TopicPartition, list[Any]] = {}
         room = self._reading.batch
-        lanes = self._lanes(kafka)
+        lanes, fetcher = self._lanes(kafka), cast(Any, kafka._fetcher)
         for share in (max(1, self._reading.batch // max(1, len(lanes))), self._reading.batch):
             for partitions in lanes.values():
-                if room > 0:
-                    part = await kafka.getmany(*partitions, timeout_ms=0, max_records=min(share, room))
-                    for tp, batch in part.items():
+                left = min(share, room)
+                buffered = [tp for tp in partitions if tp in fetcher._records]
+                for place, tp in enumerate(buffered):
+                    if left <= 0:
+                        break
+                    part = await kafka.getmany(tp, timeout_ms=0, max_records=max(1, left // (len(buffered) - place)))
+                    for batch in part.values():
                         found.setdefault(tp, []).extend(batch)
+                        left -= len(batch)
                         room -= len(batch)
         return found
 

@@ -37,7 +37,7 @@ def place(key: bytes, count: int, history: Sequence[Raised] = ()) -> int:
     """The partition of a key on a topic of so many partitions. A key without a time is as old as can be."""
     if history:
         began = _begun(key)
-        count = next((min(one.count, count) for one in history if began is None or began < one.at), count)
+        count = next((min(one.number, count) for one in history if began is None or began < one.at), count)
     return (murmur2(key) & 0x7FFFFFFF) % count
 
 
