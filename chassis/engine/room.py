@@ -48,7 +48,8 @@ class Room:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._counted_at = -_COUNT_SECONDS
+        self._counted_at = -1.0
+        """Negative: never."""
         self._whole: Counter[str] = Counter()
         self._bytes: Counter[str] = Counter()
         self._full: frozenset[str] = frozenset()
@@ -70,7 +71,7 @@ class Room:
 
     async def bounded(self, connection: Connection, items: list[Parked]) -> None:
         """Takes the bytes out of those for which there is no room; to be called before they are parked."""
-        if time.monotonic() - self._counted_at >= _COUNT_SECONDS:
+        if self._counted_at < 0 or time.monotonic() - self._counted_at >= _COUNT_SECONDS:
             await self._count(connection)
         for place, item in enumerate(items):
             topic, size = item.record.topic, len(item.record.value or b"")
@@ -99,8 +100,9 @@ class Room:
         return ", ".join(f"{self.waiting[topic]} records of {topic} wait" for topic in sorted(self._full))
 
     def health(self) -> Mapping[str, Any]:
-        """Topic -> records that wait; and the topics with more than is kept whole."""
-        return {"waiting": dict(self.waiting), "full": sorted(self._full)}
+        """Topic -> records that wait; the topics with more than is kept whole. Null in a process that counts none."""
+        counted = self._counted_at >= 0
+        return {"waiting": dict(self.waiting) if counted else None, "full": sorted(self._full) if counted else None}
 
     def _fits(self, topic: str, size: int) -> bool:
         return self._whole[topic] < MOST_RECORDS and self._bytes[topic] + size <= MOST_BYTES
