@@ -263,8 +263,9 @@ class Runtime:
         return found
 
     def warnings(self) -> dict[str, str]:
-        """Part -> what will make it fail, though it is ready now."""
-        return {"keys": self.keys.stale} if self.serves and self.keys.stale is not None else {}
+        """Part -> what will make it fail, or waits for an operator, though it is ready now."""
+        stale = {"keys": self.keys.stale} if self.serves and self.keys.stale is not None else {}
+        return stale | (self.worker.warnings() if self._working else {})
 
     def _tell(self, faults: Mapping[str, str]) -> None:
         """Logs which parts are not ready, once: strangers are not told, and what asks for readiness is one."""

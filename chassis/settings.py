@@ -1,12 +1,14 @@
 """What a process is told by its environment; every name is in the README's table."""
 
 import ipaddress
+from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEVELOPMENT_KEY = "casegrid-development-key-for-loopback-only"
 DEVELOPMENT_PSEUDONYM_KEY = "casegrid-development-pseudonyms-for-loopback-only"
@@ -28,6 +30,37 @@ def _in_capitals(level: Any) -> Any:
 
 
 LogLevel = Annotated[Level, BeforeValidator(_in_capitals)]
+
+
+class Raised(NamedTuple):
+    """Topics had that number of partitions, and have more since `at`: cases that began before that instant stay in the
+    first ones.
+    """
+
+    number: int
+    at: datetime
+
+
+def _history(text: Any) -> Any:
+    """What the setting says, in the order of time: `<count>:<instant>`, as often as partitions were added, with commas
+    between.
+    """
+    if not isinstance(text, str):
+        return text
+    found: list[Raised] = []
+    for one in filter(None, (part.strip() for part in text.split(","))):
+        count, _, instant = one.partition(":")
+        at = datetime.fromisoformat(instant)
+        if int(count) < 1 or at.tzinfo is None:
+            raise ValueError(f"{one}: expected <partitions>:<instant with its zone>, such as 6:2026-12-01T00:00:00Z")
+        found.append(Raised(int(count), at.astimezone(UTC)))
+    found.sort(key=lambda one: one.at)
+    if any(later.number <= earlier.number for earlier, later in pairwise(found)):
+        raise ValueError("the numbers of partitions must grow with time")
+    return tuple(found)
+
+
+History = Annotated[tuple[Raised, ...], NoDecode, BeforeValidator(_history)]
 
 
 class Settings(BaseSettings):
@@ -68,6 +101,7 @@ class Settings(BaseSettings):
     partners: Path | None = Field(default=None, validation_alias="CASEGRID_PARTNERS")
     """The file of registered partners; by default `partners.json` beside the district's folder."""
     clock_file: Path | None = Field(default=None, validation_alias="CASEGRID_CLOCK_FILE")
+    partitions_raised: History = Field(default=(), validation_alias="CASEGRID_PARTITIONS_RAISED")
     topic_prefix: str = Field(default="", validation_alias="CASEGRID_TOPIC_PREFIX")
     broker_kind: Literal["kafka", "fallback"] = Field(default="kafka", validation_alias="CASEGRID_BROKER_KIND")
     log_level: LogLevel = Field(default="INFO", validation_alias="CASEGRID_LOG_LEVEL")

@@ -17,6 +17,8 @@ import json
 import logging
 import os
 import sys
+import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -29,6 +31,8 @@ from opentelemetry.semconv.attributes import http_attributes, url_attributes
 from opentelemetry.semconv.schemas import Schemas
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+log = logging.getLogger(__name__)
 
 SCHEMA = Schemas.V1_44_0.value
 """The version of the conventions that the attributes of spans follow."""
@@ -244,3 +248,23 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
+
+
+class Sparing:
+    """Lets so many lines a minute be logged about each thing, so that a storm of one kind does not fill the log."""
+
+    def __init__(self, most: int = 20) -> None:
+        self._most = most
+        self._minute = 0
+        self._lines: Counter[str] = Counter()
+
+    def allows(self, about: str) -> bool:
+        """Whether one more line is to be logged; says so where it is the first that is not."""
+        minute = int(time.monotonic() // 60)
+        if minute != self._minute:
+            self._minute = minute
+            self._lines.clear()
+        self._lines[about] += 1
+        if self._lines[about] == self._most + 1:
+            log.warning("more is wrong with records of %s than is logged in a minute: GET /parked has all", about)
+        return self._lines[about] <= self._most

@@ -48,6 +48,10 @@ class Worker(Processor, Protocol):
         """How each part is."""
         ...
 
+    def warnings(self) -> dict[str, str]:
+        """Part -> what an operator is to look at, though the worker works."""
+        ...
+
 
 @dataclass(frozen=True)
 class Recorder:
@@ -80,7 +84,13 @@ class DecidingWorker:
         self.inbox = Inbox(model, database, clock)
         self.commands = Commands(model, database, clock, None if settings.role == "api" else self.inbox.cache)
         self.timers = Timers(model, database, clock, self.inbox.cache, read_up_to, settings.look_seconds)
-        self.relay = Relay(broker=reading.broker, name=model.name, prefix=reading.prefix, database=database)
+        self.relay = Relay(
+            broker=reading.broker,
+            name=model.name,
+            prefix=reading.prefix,
+            database=database,
+            raised=settings.partitions_raised,
+        )
         self.judge = Judge(model, database, clock, self.inbox.cache)
         self.tail = Tail(
             reading, model.name, lambda: model.registry.topics(model.writes), self.judge, lambda: self.relay.leads
@@ -98,6 +108,7 @@ class DecidingWorker:
             "timers": self.timers.run,
             "tail": self.tail.run,
             "refresher": self._refresher.run,
+            "room": self.inbox.room.run,
         }
 
     def faults(self) -> dict[str, str]:
@@ -111,7 +122,13 @@ class DecidingWorker:
             "relay": {"fault": self.relay.fault, "missing_topics": self.relay.missing},
             "tail": {"fault": self.tail.fault, "forged": self.judge.found if self.relay.leads else None},
             "passed_over": dict(self.inbox.reader.passed_over),
+            "parked": self.inbox.room.health(),
         }
+
+    def warnings(self) -> dict[str, str]:
+        """Where more records wait for an operator than are kept whole."""
+        found = self.inbox.room.warning()
+        return {"parked": found} if found else {}
 
 
 class RecordingWorker:
@@ -135,4 +152,8 @@ class RecordingWorker:
 
     def health(self) -> dict[str, Any]:
         """Nothing beside the consumer."""
+        return {}
+
+    def warnings(self) -> dict[str, str]:
+        """None."""
         return {}

@@ -21,7 +21,10 @@ from contracts.triage import Dispatched
 _CASE = "*"
 """In the place of an assignment's id: what is about none."""
 Marks = Mapping[str, tuple[int, str]]
-"""Label, or role of `contracts.once` -> (place in the stream, event id) of the latest such event of a case."""
+"""Label, or role of `contracts.once` -> (place in the stream, event id) of the latest such event of a case.
+
+`said <type> <source>` -> (sequence, event id) of the last that the source has said on the topic of that type.
+"""
 
 _ACTS = ("acknowledged", "en_route", "on_scene")
 _GIVEN = ("dispatched", "handed_on")
@@ -143,7 +146,26 @@ def label(data: Any) -> str:
 
 def marked(marks: Marks, event: AnyEvent, place: int) -> Marks:
     """The marks after an event, the `place`-th of its stream."""
-    return {**marks, **dict.fromkeys(_labels(event.data), (place, event.id))}
+    found = {**marks, **dict.fromkeys(_labels(event.data), (place, event.id))}
+    if event.sequence is not None:
+        said, number = _said(event), int(event.sequence)
+        if said not in marks or number > marks[said][0]:
+            found[said] = number, event.id
+    return found
+
+
+def overtaken(event: AnyEvent, marks: Marks) -> tuple[int, str] | None:
+    """(sequence, event id) of what the same source said later on the same topic, and has come before; None mostly.
+
+    A topic keeps the order of a case only within a partition.
+    """
+    latest = marks.get(_said(event))
+    return latest if latest is not None and int(event.sequence or latest[0]) < latest[0] else None
+
+
+def _said(event: AnyEvent) -> str:
+    """The mark of the highest sequence of a source on a topic."""
+    return f"said {event.data.name} {event.source}"
 
 
 @cache

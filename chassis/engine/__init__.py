@@ -8,7 +8,9 @@ incoming.py          a record as one service sees it
 effects.py           what the records of a transaction do, in memory
 partner_requests.py  a partner's request -> facts and one answer
 parking.py           what could not take effect
+room.py              how much of it is kept, and for how long
 settling.py          an operator's decision on it
+many.py              one decision on many of them
 propagation.py       how an event reaches other cases
 commands.py          a person's command -> facts, once per idempotency key
 groups.py            commands that come together -> one transaction

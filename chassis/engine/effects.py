@@ -16,7 +16,7 @@ from chassis.engine.unit_of_work import UnitOfWork
 from chassis.store.database import TRANSIENT_ERRORS
 from chassis.store.journal import Journal
 from chassis.store.transaction import Transaction
-from chassis.telemetry import About
+from chassis.telemetry import About, Sparing
 from contracts import causes
 from contracts.fields import FROM
 from contracts.times import ahead
@@ -62,6 +62,8 @@ class Effects:
     limit: AnswerLimit
     wall: datetime
     """The machine's time when `journal.now` was read: records that arrived in an order keep it."""
+    lines: Sparing = field(default_factory=Sparing)
+    """What is logged of records that fail."""
     queues: dict[tuple[str, str], list[Parked]] = field(default_factory=dict)
     """(topic, case) -> the parked records that hold it back, in order."""
     parked: list[Parked] = field(default_factory=list)
@@ -105,8 +107,18 @@ class Effects:
             self._answer_unreadable(item)
         elif queue := self.queues.get((record.topic, event.subject)):
             self.park(Parked(None, "behind", f"waits behind {queue[0].record.coordinates}", record))
-        elif (obstacle := self.apply(item)) is not None:
+        elif (obstacle := self._overtaken(item) or self.apply(item)) is not None:
             self.park(Parked(None, *obstacle, record))
+
+    def _overtaken(self, item: Incoming) -> Obstacle | None:
+        """Of a fact that comes behind a later one of its topic: what follows from both depends on their order. An
+        operator may let it take effect all the same.
+        """
+        stream = self.journal.streams[item.event.subject]
+        if not item.is_fact or (later := causes.overtaken(item.event, stream.marks)) is None:
+            return None
+        number = int(item.event.sequence)
+        return "unfit", f"sequence: {number} comes behind {later[0]} of the same topic, event {later[1]}"
 
     def apply(self, item: Incoming) -> Obstacle | None:
         """Lets an event take effect in memory. If it cannot, returns the obstacle and leaves the journal unchanged."""
@@ -120,7 +132,8 @@ class Effects:
             self.propagations += self.model.decider.propagates_to(event, stream.state, inputs)
         except Exception as fault:
             journal.restore(stream, before)
-            log.exception("%s could not take effect", item.record.coordinates)
+            if self.lines.allows(item.record.topic):
+                log.exception("%s could not take effect", item.record.coordinates)
             return "failed", f"{type(fault).__name__}: {fault}"
         if self.work.context is not None:
             for one in (event, *appended):
@@ -134,11 +147,7 @@ class Effects:
         parking.park(transaction, self.parked)
 
     def committed(self) -> None:
-        """Tells what was parked, and counts what was answered; to be called after the commit."""
-        for item in self.parked:
-            level = logging.DEBUG if item.kind == "behind" else logging.WARNING
-            with About(item.record.stream_id, None, item.record.header("traceparent")):
-                log.log(level, "parked %s of case %s: %s", item.record.coordinates, item.record.stream_id, item.reason)
+        """Counts what was answered; to be called after the commit."""
         self.limit.count(self.apart)
 
     async def _propagate(self, transaction: Transaction) -> None:

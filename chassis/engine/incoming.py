@@ -11,6 +11,7 @@ from chassis.engine import partner_requests
 from chassis.engine.model import Model
 from chassis.engine.partner_requests import PartnerRequest
 from chassis.kafka.records import Record, read
+from chassis.telemetry import Sparing
 from contracts.fields import FROM
 from contracts.homes import EVERY_FROM
 from contracts.wire import Invalid, identity
@@ -49,6 +50,7 @@ class Reader:
 
     def __init__(self, model: Model) -> None:
         self._model = model
+        self._lines = Sparing()
         self.passed_over: Counter[str] = Counter()
         """Topic -> unreadable or forged records that another service parks."""
 
@@ -57,7 +59,8 @@ class Reader:
         try:
             return self.read(record)
         except Exception as fault:
-            log.exception("%s could not be read", record.coordinates)
+            if self._lines.allows(record.topic):
+                log.exception("%s could not be read", record.coordinates)
             return Incoming(record, None, "failed", f"{type(fault).__name__}: {fault}")
 
     def read(self, record: Record) -> Incoming | None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -204,7 +204,8 @@ class Consumer:
                     offsets.reached(self._passed(offsets))
                 continue
             began = time.monotonic()
-            records = [self._record(tp, one) for tp, batch in fetched.items() for one in batch]
+            numbers = {tp: len(kafka.partitions_for_topic(tp.topic) or ()) for tp in fetched}
+            records = [self._record(tp, one, numbers[tp]) for tp, batch in fetched.items() for one in batch]
             try:
                 with process_span(self._group, (one.header("traceparent") for one in records), len(records)):
                     await self._process(records)
@@ -221,7 +222,7 @@ class Consumer:
             self._pace(began)
             offsets.reached({tp: behind(batch[-1]) for tp, batch in fetched.items()} | self._passed(offsets))
 
-    def _record(self, tp: TopicPartition, one: Any) -> Record:
+    def _record(self, tp: TopicPartition, one: Any, partitions: int) -> Record:
         topic = tp.topic[len(self._prefix) :]
         appended_ms = None
         if topic.startswith(FROM):
@@ -230,7 +231,7 @@ class Consumer:
             elif one.timestamp >= 0 and topic not in self._undated:  # of a damaged batch it is not known
                 self._undated.add(topic)
                 log.warning("%s does not keep LogAppendTime: what comes on it counts as arrived when it is read", topic)
-        return record_from(topic, tp.partition, one, appended_ms)
+        return record_from(topic, tp.partition, one, appended_ms, partitions)
 
     def _lanes(self, kafka: AIOKafkaConsumer) -> dict[str, list[TopicPartition]]:
         """The partitions of each topic; all that partners write are one lane, and so is all that they read."""
@@ -252,20 +253,26 @@ class Consumer:
         return found
 
     async def _shares(self, kafka: AIOKafkaConsumer) -> dict[TopicPartition, list[Any]]:
-        """What is buffered, at most a batch of it, an equal share from each lane as long as each has some.
+        """What is buffered, at most a batch of it, an equal share from each lane as long as each has some, and of a
+        lane's share as much from each of its partitions.
 
-        aiokafka would give all that is buffered of one partition before it looks at the next, and an answer would be
-        read long before what it answers.
+        aiokafka would give all that is buffered of one partition before it looks at the next: an answer would be read
+        long before what it answers, and whoever fills one partition would hold up those who share the topic.
         """
         found: dict[TopicPartition, list[Any]] = {}
         room = self._reading.batch
-        lanes = self._lanes(kafka)
+        lanes, fetcher = self._lanes(kafka), cast(Any, kafka._fetcher)
         for share in (max(1, self._reading.batch // max(1, len(lanes))), self._reading.batch):
             for partitions in lanes.values():
-                if room > 0:
-                    part = await kafka.getmany(*partitions, timeout_ms=0, max_records=min(share, room))
-                    for tp, batch in part.items():
+                left = min(share, room)
+                buffered = [tp for tp in partitions if tp in fetcher._records]
+                for place, tp in enumerate(buffered):
+                    if left <= 0:
+                        break
+                    part = await kafka.getmany(tp, timeout_ms=0, max_records=max(1, left // (len(buffered) - place)))
+                    for batch in part.values():
                         found.setdefault(tp, []).extend(batch)
+                        left -= len(batch)
                         room -= len(batch)
         return found
 

@@ -35,6 +35,8 @@ class Record(NamedTuple):
     """Why the Kafka client could not read it. `value` is what lies there then, if that is known and not too much."""
     last: int = -1
     """The last offset that it stands for, if it is unread; else -1."""
+    partitions: int = 0
+    """How many the topic had when it was read; 0: not known."""
 
     @property
     def coordinates(self) -> str:
@@ -114,7 +116,7 @@ def writable(text: str, most: int) -> str:
     return text.replace("\0", "\ufffd")[:most]
 
 
-def record_from(topic: str, partition: int, found: Any, appended_ms: int | None = None) -> Record:
+def record_from(topic: str, partition: int, found: Any, appended_ms: int | None = None, partitions: int = 0) -> Record:
     """The record that the Kafka client has found, on a topic without the deployment's prefix."""
     if type(found) is Salvaged:
         last = -1 if found.unread is None else found.last
@@ -128,8 +130,10 @@ def record_from(topic: str, partition: int, found: Any, appended_ms: int | None 
             appended_ms,
             found.unread,
             last,
+            partitions,
         )
-    return Record(topic, partition, found.offset, found.key, found.value, found.headers, appended_ms)
+    place = topic, partition, found.offset
+    return Record(*place, found.key, found.value, found.headers, appended_ms, partitions=partitions)
 
 
 def read(record: Record) -> Any:

@@ -24,6 +24,7 @@ from chassis.kafka.completion import stopped, to_completion
 from chassis.kafka.connection import Connection, why
 from chassis.kafka.partitions import Partitioner
 from chassis.retry import Backoff, in_words, keep_running
+from chassis.settings import Raised
 from chassis.store.database import TRANSIENT_ERRORS, Database
 from chassis.store.leadership import Lease
 from chassis.store.outbox import Outbox, Unpublished
@@ -47,8 +48,11 @@ _DEADLINE_SECONDS = 30.0
 class Relay:
     """Publishes one service's outbox for as long as `run` is not cancelled."""
 
-    def __init__(self, *, broker: Connection, name: str, prefix: str, database: Database) -> None:
+    def __init__(
+        self, *, broker: Connection, name: str, prefix: str, database: Database, raised: Sequence[Raised] = ()
+    ) -> None:
         self._broker = broker
+        self._partitioner = Partitioner(raised)
         self._name = name
         self._prefix = prefix
         self._database = database
@@ -101,7 +105,7 @@ class Relay:
             max_batch_size=256 * 1024,
             max_request_size=2 * 1024 * 1024,
             request_timeout_ms=20_000,
-            partitioner=Partitioner(),  # pyright: ignore[reportArgumentType]  any callable will do
+            partitioner=self._partitioner,  # pyright: ignore[reportArgumentType]  any callable will do
         )
 
     async def _publish(self, connection: asyncpg.Connection, lease: Lease, producer: AIOKafkaProducer) -> None:

@@ -21,7 +21,7 @@ TABLES: Mapping[str, str] = {
     "published": "SELECT, UPDATE (position, sent, missing)",
     "unsent": "SELECT, INSERT, DELETE",
     "leader": "SELECT, UPDATE",
-    "parked": "SELECT, INSERT, UPDATE (status, kind, reason, settled_at, settled_by)",
+    "parked": "SELECT, INSERT, UPDATE (status, kind, reason, settled_at, settled_by), DELETE",
     "propagations": "SELECT, INSERT, UPDATE (fault), DELETE",
     "tail": "SELECT, INSERT, UPDATE (next)",
     "forgeries": "SELECT, INSERT",

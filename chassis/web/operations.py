@@ -3,10 +3,12 @@
 import base64
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
 
 from chassis.engine import settling
+from chassis.engine.commands import CommandRequest
+from chassis.engine.many import MOST, Selection, settle_many
 from chassis.engine.settling import Decision
 from chassis.store.conditions import Conditions
 from chassis.store.reads import Read
@@ -15,7 +17,14 @@ from chassis.web.errors import Json, NotFound, problem
 from chassis.web.identity import Caller
 from chassis.web.paging import Cursor, Limit, page, position
 from chassis.web.reads import ReadsDep
-from chassis.web.requests import CallerDep, DatabaseDep, DecidingProcess, DecidingProcessDep, ProcessDep
+from chassis.web.requests import (
+    CallerDep,
+    CreatingRequestDep,
+    DatabaseDep,
+    DecidingProcess,
+    DecidingProcessDep,
+    ProcessDep,
+)
 from chassis.web.roles import ANYONE, SIGNED_IN, Access, Bound, Route
 from contracts.fields import Line, coordinates
 from contracts.roles import Role
@@ -33,6 +42,8 @@ ROLES: dict[Route, Access] = {
 PARKED_ROLES: dict[Route, Access] = {
     ("GET", "/parked"): Access(READERS, Bound.WHOLE),
     ("GET", "/parked/{parked_id}"): Access(READERS, Bound.WHOLE),
+    ("POST", "/parked/retry"): Access(OPERATORS, Bound.WHOLE),
+    ("POST", "/parked/discard"): Access(OPERATORS, Bound.WHOLE),
     ("POST", "/parked/{parked_id}/retry"): Access(OPERATORS, Bound.WHOLE),
     ("POST", "/parked/{parked_id}/discard"): Access(OPERATORS, Bound.WHOLE),
 }
@@ -52,6 +63,7 @@ SELECT parked_id, status, kind, reason, stream_id AS case_id, topic, partition, 
 """
 
 
+Kind = Literal["invalid", "forged", "unfit", "unanswered", "failed", "behind"]
 _CASE = "019e0a9c-1f78-7c3e-8b1a-0c8f7e0d4a11"
 ParkedPath = Annotated[
     int, Path(ge=1, lt=2**63, description="The record, as the list of parked records names it.", examples=[17])
@@ -80,6 +92,46 @@ class Reason(Body):
     """Why the operator does it; becomes part of the case's chain."""
 
     reason: Annotated[Line, Field(description="Why it is done.", examples=["the sender repaired its format"])]
+
+
+class Many(Reason):
+    """Which of the records that wait, and why they are retried or given up."""
+
+    kind: Annotated[Kind, Field(description="Those of this kind.", examples=["invalid"])]
+    topic: Annotated[str | None, Field(max_length=249, description="Those of this topic.", examples=["from.water"])] = (
+        None
+    )
+    case_id: Annotated[str | None, Field(max_length=200, description="Those of this case.", examples=[_CASE])] = None
+    reason_begins: Annotated[
+        str | None,
+        Field(max_length=2000, description="Those whose reason begins so.", examples=["data.title: "]),
+    ] = None
+    up_to: Annotated[
+        int | None, Field(ge=1, lt=2**63, description="Those up to this number: what came later waits.", examples=[170])
+    ] = None
+    limit: Annotated[int, Field(ge=1, le=MOST, description=f"The first so many, {MOST} at most.", examples=[500])] = (
+        MOST
+    )
+
+
+class Refusal(Answer):
+    """A record that still waits."""
+
+    parked_id: Annotated[int, Field(description="The record.", examples=[17])]
+    rule: Annotated[str, Field(description="The rule that forbids it.", examples=["parked.unfit"])]
+    reason: Annotated[str, Field(description="Why.", examples=["subject: there is no report of the case"])]
+
+
+class Settled(Answer):
+    """What became of the records that a request has chosen."""
+
+    chosen: Annotated[int, Field(description="So many were tried.", examples=[500], ge=0)]
+    settled: Annotated[int, Field(description="So many of them are settled.", examples=[499], ge=0)]
+    refused: Annotated[int, Field(description="So many of them still wait.", examples=[1], ge=0)]
+    refusals: Annotated[list[Refusal], Field(description="The first of those, with the rule.")]
+    left: Annotated[
+        int, Field(description="So many fit and wait now, those that were refused included.", examples=[1], ge=0)
+    ]
 
 
 @router.get("/health")
@@ -149,6 +201,24 @@ async def list_parked(
     return Json(page([dict(row) for row in rows], limit, lambda item: [item["parked_id"]]))
 
 
+@parked_router.post("/parked/retry", response_model=Settled)
+async def retry_many(wanted: Many, request: CreatingRequestDep, process: DecidingProcessDep) -> Any:
+    """Lets many records take effect, each as if it were named alone; those that still cannot stay as they were.
+
+    Each has its own step. The same key with the same body goes on where it was interrupted, and gets the stored answer.
+    """
+    return await _settle_many(process, wanted, request, discard=False)
+
+
+@parked_router.post("/parked/discard", response_model=Settled)
+async def discard_many(wanted: Many, request: CreatingRequestDep, process: DecidingProcessDep) -> Any:
+    """Gives many records up, each as if it were named alone.
+
+    Each has its own step. The same key with the same body goes on where it was interrupted, and gets the stored answer.
+    """
+    return await _settle_many(process, wanted, request, discard=True)
+
+
 @parked_router.get("/parked/{parked_id}")
 async def get_parked(parked_id: ParkedPath, database: DatabaseDep, reads: ReadsDep) -> Any:
     """One parked record with its headers and its raw bytes (base64; as text too where they are UTF-8).
@@ -191,3 +261,9 @@ async def _settle(
         "case_id": item.record.stream_id,
         "record": item.record.coordinates,
     }
+
+
+async def _settle_many(process: DecidingProcess, wanted: Many, request: CommandRequest, *, discard: bool) -> Response:
+    selection = Selection(**wanted.model_dump(exclude={"reason"}))
+    found, repeated = await settle_many(process.inbox, selection, request, wanted.reason, discard=discard)
+    return Json(found, headers={"Idempotency-Replayed": "true"} if repeated else None)

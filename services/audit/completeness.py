@@ -4,6 +4,7 @@
     ids         an event's id comes again only with the same bytes and in the same case
     facts       what a case has once only (contracts.once) is said by one event
     ahead       no event was recorded further ahead than its readers take (contracts.times)
+    partitions  what a service writes lies in the partition of its key, and all of a case on one topic lies in one
     causes      each event names its cause, which is in the log and may be the cause of such an event
     requests    each has exactly one answer, or an operator discarded it
     forged      no service has named a record that bears its name and is not its own

@@ -191,6 +191,8 @@ COMPLETENESSES: list[JsonValue] = [
         "conflicting_ids": _NOTHING,
         "repeated_facts": _NOTHING,
         "ahead": _NOTHING,
+        "foreign_partitions": _NOTHING,
+        "split_cases": _NOTHING,
         "open_causes": _NOTHING,
         "wrong_causes": _NOTHING,
         "missing_causes": _NOTHING,

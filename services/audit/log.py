@@ -23,14 +23,16 @@ from typing import Any, NamedTuple
 import asyncpg
 from pydantic import TypeAdapter
 
+from chassis.kafka.partitions import place
 from chassis.kafka.records import REASON, Record, headers_from_text, read, writable
 from chassis.retry import NotNow, together_or_alone
+from chassis.settings import Raised
 from chassis.store.database import TRANSIENT_ERRORS, Connection, Database
 from chassis.store.derived import NOTE
 from chassis.store.locks import lock_alone
 from contracts.causes import kind, label
 from contracts.envelope import AnyEvent
-from contracts.fields import coordinates
+from contracts.fields import FROM, coordinates
 from contracts.homes import topic_from
 from contracts.notice import AcceptanceNotice, RefusalNotice
 from contracts.progress import Discarded, Retried
@@ -68,7 +70,7 @@ _STATES = "SELECT case_id, state FROM cases WHERE case_id = ANY($1::text[])"
 _COLUMNS = (
     *("index", "topic", "partition", "offset", "key", "headers", "body", "valid", "invalidity", "reason", "source"),
     *("event_id", "case_id", "type", "kind", "label", "time", "recorded_time", "sequence", "causation_id", "actor"),
-    *("answers", "settles", "duplicate_of", "reread_of"),
+    *("answers", "settles", "duplicate_of", "reread_of", "home"),
 )
 
 _Identity = tuple[str, str, str]
@@ -86,6 +88,8 @@ class ParsedRecord(NamedTuple):
     invalidity: str | None = None
     reason: str | None = None
     reread_of: int | None = None
+    home: int | None = None
+    """The partition of its key."""
 
 
 def _parse(record: Record, reread_of: int | None = None) -> ParsedRecord:
@@ -96,11 +100,19 @@ def _parse(record: Record, reread_of: int | None = None) -> ParsedRecord:
         return ParsedRecord(record, None, fault.kind, str(fault))
 
 
+def _home(record: Record, history: Sequence[Raised]) -> int | None:
+    """The partition of its key; None of what partners write, and where it has no key."""
+    if record.topic.startswith(FROM) or not record.key or not record.partitions or record.unread is not None:
+        return None
+    return place(record.key, record.partitions, history)
+
+
 class Log:
     """Stores records. Any number of instances, in any processes, write one gapless log."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, raised: Sequence[Raised] = ()) -> None:
         self._database = database
+        self._raised = raised
         self._cache = CaseCache()
 
     async def process(self, records: Sequence[Record]) -> None:
@@ -120,7 +132,8 @@ class Log:
         async def work(connection: Connection) -> _Appended:
             # Released when the commit is visible: the next writer sees every index before it looks up the last one.
             await lock_alone(connection)
-            records = await _without_markers(connection, parsed)
+            placed = [one._replace(home=_home(one.record, self._raised)) for one in parsed]
+            records = await _without_markers(connection, placed)
             return await _append(connection, await _not_stored(connection, records), self._cache)
 
         self._cache.update(await self._database.transact(work))
@@ -246,7 +259,17 @@ def _row(index: int, parsed: ParsedRecord, duplicate_of: int | None) -> tuple[An
     if event is None:
         source, event_id = (identity(record.value) if record.value else None) or (None, None)
         reason = writable(parsed.reason or "", REASON)
-        return (*stored, False, parsed.invalidity, reason, source, event_id, record.stream_id, *(None,) * 12)
+        return (
+            *stored,
+            False,
+            parsed.invalidity,
+            reason,
+            source,
+            event_id,
+            record.stream_id,
+            *(None,) * 12,
+            parsed.home,
+        )
     return (
         *(*stored, True, None, None),
         event.source,
@@ -264,6 +287,7 @@ def _row(index: int, parsed: ParsedRecord, duplicate_of: int | None) -> tuple[An
         _settled_record(event.data),
         duplicate_of,
         parsed.reread_of,
+        parsed.home,
     )
 
 

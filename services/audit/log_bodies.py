@@ -1,6 +1,6 @@
 """What audit's API takes and answers about the log: records as exact bytes, and what is missing."""
 
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -21,6 +21,7 @@ from services.audit.bodies import (
     StoredAt,
     Times,
 )
+from services.audit.findings import Findings, ForeignPartition, RepeatedSequence, SplitCase
 
 Invalidity = Literal["invalid", "forged", "failed"]
 _INVALIDITY = "`forged` if its source may not write that topic, `failed` if it is valid but audit could not take it in,"
@@ -193,27 +194,6 @@ class RecordPage(Answer):
 
     items: Annotated[list[LogRecord], Field(description="The records.", examples=[[examples.RECORD]])]
     next: Next
-
-
-F = TypeVar("F", bound=Answer)
-
-
-class Findings(Answer, Generic[F]):
-    """What a question found."""
-
-    count: Annotated[int, Field(description="How many there are in all.", examples=[1], ge=0)]
-    items: Annotated[list[F], Field(description="The first of them, as many as were asked for.")]
-
-
-class RepeatedSequence(Answer):
-    """A number that several events of a source have in one case."""
-
-    case_id: CaseOut
-    source: SourceOut
-    sequence: Annotated[int, Field(description="The number.", examples=[2], ge=1)]
-    times: Times
-    first_index: FirstIndex
-    last_index: LastIndex
 
 
 class ConflictingId(Answer):
@@ -395,6 +375,12 @@ class Completeness(Answer):
         Findings[RepeatedFact], Field(description="What a case has once only, and was told again by another event.")
     ]
     ahead: Annotated[Findings[LoggedEvent], Field(description="Events recorded ahead of others that came later.")]
+    foreign_partitions: Annotated[
+        Findings[ForeignPartition], Field(description="Records of services outside the partitions of their keys.")
+    ]
+    split_cases: Annotated[
+        Findings[SplitCase], Field(description="Cases whose records on one topic lie in several partitions.")
+    ]
     open_causes: Annotated[Findings[OpenCause], Field(description="Events whose cause is not in the log.")]
     wrong_causes: Annotated[
         Findings[WrongCause], Field(description="Events with a cause of a kind that cannot be their own.")

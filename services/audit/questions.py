@@ -126,6 +126,24 @@ SELECT {_COLUMNS} FROM log l
         "index",
         "events recorded more than an hour ahead of others that came later",
     ),
+    "foreign_partitions": Question(
+        """
+SELECT l.case_id, l.index, l.topic, l.partition, l."offset", l.home, l.source FROM log l
+ WHERE l.home <> l.partition {and_case}
+""",
+        "index",
+        "records of services outside the partitions of their keys",
+    ),
+    "split_cases": Question(
+        """
+SELECT l.case_id, l.topic, array_agg(DISTINCT l.partition ORDER BY l.partition) AS partitions, count(*) AS times,
+       min(l.index) AS first_index, max(l.index) AS last_index
+  FROM log l WHERE l.case_id IS NOT NULL {and_case}
+ GROUP BY l.case_id, l.topic HAVING min(l.partition) <> max(l.partition)
+""",
+        "first_index",
+        "cases whose records on a topic lie in several partitions, without an order among them",
+    ),
     "open_causes": Question(
         f"""
 SELECT {_COLUMNS}, l.causation_id FROM log l

@@ -1,5 +1,7 @@
 """Audit's wiring: every topic in; a log instead of decisions, and one table of cases derived from it."""
 
+from functools import partial
+
 from chassis.reference import read
 from chassis.service import Service, migrations
 from chassis.settings import Settings
@@ -18,7 +20,9 @@ MIGRATIONS = migrations("audit", __file__, decides=False)
 def build(settings: Settings) -> Service:
     """The service; of the district that the settings name it needs its own area and which categories are sensitive."""
     return Service(
-        model=Recorder(name="audit", topics=ALL_TOPICS, processor=Log, derived=DERIVED),
+        model=Recorder(
+            name="audit", topics=ALL_TOPICS, processor=partial(Log, raised=settings.partitions_raised), derived=DERIVED
+        ),
         routes=Routes(api.router, api.ROLES, api.TAGS),
         migrations=MIGRATIONS,
         knows=Knows(

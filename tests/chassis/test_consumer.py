@@ -107,6 +107,26 @@ async def test_a_long_backlog_on_one_topic_does_not_put_the_others_off(kafka: st
         assert max(place for place, one in enumerate(reader.records) if one.topic == "Resolved") < 1_000
 
 
+async def test_a_storm_on_one_partition_takes_its_share_of_the_others_topic_alone(kafka: str, topics: str) -> None:
+    """Of a topic with three partitions a third while the others have some: of 100 in a batch some 33."""
+    junk, good = b"junk", [case_id().encode() for _ in range(300)]
+    producer = AIOKafkaProducer(bootstrap_servers=kafka)
+    await producer.start()
+    try:
+        name = f"{topics}ReportFiled"
+        for _ in range(20_000):
+            await producer.send(name, junk, partition=0)
+        for place, key in enumerate(good):
+            await producer.send(name, b"good", key=key, partition=1 + place % 2)
+        await producer.flush()
+    finally:
+        await producer.stop()
+    async with reading(kafka, topics, "ReportFiled") as reader:
+        await eventually(lambda: _read(reader, 20_300), seconds=60, what="all records")
+        behind = max(place for place, one in enumerate(reader.records) if one.value == b"good")
+        assert behind < 300 * 3 + 300
+
+
 async def test_a_topic_that_was_deleted_does_not_stop_the_deadlines(kafka: str, topics: str) -> None:
     async with reading(kafka, topics, "ReportFiled", "Resolved") as reader:
         assert await reader.consumer.read_up_to(NOW)

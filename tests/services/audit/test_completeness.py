@@ -161,6 +161,7 @@ async def test_two_events_with_one_number_are_named_unless_nobody_gave_one(audit
     forged = fact_record(
         CASE, Urged(assignment_id=story.assignment_id(1), unit="dept:water", count=1), cause=story.events[3].id
     )
+    forged = forged._replace(partition=story.records()[0].partition, offset=1_000)
     elsewhere = fact_record(OTHER, report())
     await store(audit, *story.records(), forged, elsewhere)
     found = await get(audit, "/completeness", case_id=CASE)
