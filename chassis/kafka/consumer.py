@@ -22,6 +22,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from chassis.kafka.completion import stopped, to_completion
 from chassis.kafka.connection import Connection, why
 from chassis.kafka.offsets import Offsets
+from chassis.kafka.positions import Positions
 from chassis.kafka.reader import KafkaReader
 from chassis.kafka.records import Record, record_from
 from chassis.kafka.salvage import behind
@@ -45,6 +46,8 @@ _LOG_APPEND_TIME = 1
 """Of a record's `timestamp_type`: the broker wrote it down when the record came."""
 _LOOK_AGAIN_SECONDS = 0.05
 _MISSING_SECONDS = 5.0
+_HELP_SECONDS = 2.0
+"""How often a worker whose partitions stand looks for what a person wants stepped over."""
 
 # The pace of batches where records flow. The next batch begins `_REST` times as long after the last one began as that
 # one took, but not before the least time of the service, nor after the longest rest. So a busy machine makes larger
@@ -83,7 +86,15 @@ class Consumer:
     that does not exist is left out until it does, because aiokafka would read none of the others meanwhile.
     """
 
-    def __init__(self, reading: Reading, group: str, topics: Callable[[], Sequence[str]], process: Process) -> None:
+    def __init__(
+        self,
+        reading: Reading,
+        group: str,
+        topics: Callable[[], Sequence[str]],
+        process: Process,
+        positions: Positions | None = None,
+    ) -> None:
+        """`positions` knows what has taken effect; without it the group's offsets are believed."""
         self._reading = reading
         self._broker = reading.broker
         self._group = reading.prefix + group
@@ -95,6 +106,8 @@ class Consumer:
         self._looked_at = -_MISSING_SECONDS
         self._prefix = reading.prefix
         self._process = process
+        self.positions = positions
+        self._helped_at = 0.0
         self._kafka: AIOKafkaConsumer | None = None
         self._moved: dict[TopicPartition, tuple[int, float]] = {}
         self._admin: AIOKafkaAdminClient | None = None
@@ -122,8 +135,10 @@ class Consumer:
         log.warning("the consumer of %s starts again: %s", self._group, in_words(error))
 
     async def _start(self) -> None:
+        positions = self.positions
         kafka = KafkaReader(
             **self._broker.options(),
+            place=None if positions is None else positions.place,
             group_id=self._group,
             client_id=self._group,
             enable_auto_commit=False,  # offsets follow the database
@@ -144,7 +159,9 @@ class Consumer:
         )
         admin = AIOKafkaAdminClient(**self._broker.options(), client_id=f"{self._group}-admin")
         self._topics, self._there, self._looked_at = [], frozenset(), -_MISSING_SECONDS
-        self._offsets = Offsets(kafka)
+        self._offsets = Offsets(kafka, None if positions is None else positions.keep)
+        if positions is not None:
+            positions.follow(kafka, self._prefix, self._offsets.forget)
         try:
             await self._broker.reach(admin.start())
             await self._subscribe(kafka, admin, self._offsets)
@@ -202,24 +219,58 @@ class Consumer:
                     if self._all_read(kafka):
                         starting.reset()
                     offsets.reached(self._passed(offsets))
+                await self._help()
                 continue
             began = time.monotonic()
+            begins, ends = self._checked(fetched)
             records = [self._record(tp, one) for tp, batch in fetched.items() for one in batch]
             try:
                 with process_span(self._group, (one.header("traceparent") for one in records), len(records)):
-                    await self._process(records)
+                    if records:
+                        await self._process(records)
             except TRANSIENT_ERRORS as fault:
                 failed, self.fault = True, in_short(fault)
                 log.warning("a batch of %d records is tried again: %s", len(records), in_words(fault))
-                for tp, batch in fetched.items():
-                    self._unread(kafka, tp, batch[0].offset)
+                for tp, begin in begins.items():
+                    self._unread(kafka, tp, begin)
+                await self._help(records)
                 await backoff.wait()
                 continue
             starting.reset()
             backoff.reset()
             failed, self.fault = False, None
             self._pace(began)
-            offsets.reached({tp: behind(batch[-1]) for tp, batch in fetched.items()} | self._passed(offsets))
+            offsets.reached({tp: end for tp, end in ends.items() if self._stands(tp, end)} | self._passed(offsets))
+
+    def _checked(
+        self, fetched: dict[TopicPartition, list[Any]]
+    ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
+        """Leaves of what was fetched what follows what came before. Where each partition is read again if that is not
+        taken in, and where it is read on if it is.
+        """
+        begins, ends = {}, {}
+        for tp, batch in fetched.items():
+            begins[tp], ends[tp] = batch[0].offset, behind(batch[-1])
+            if self.positions is not None and (expected := self.positions.expected(tp)) is not None:
+                fetched[tp] = self.positions.continued(tp, batch)
+                begins[tp], ends[tp] = min(begins[tp], expected), self.positions.expected(tp) or expected
+        return begins, ends
+
+    def _stands(self, tp: TopicPartition, end: int) -> bool:
+        """Whether the partition was not placed anew while its records were taken in."""
+        return self.positions is None or self.positions.expected(tp) in (None, end)
+
+    async def _help(self, failing: Sequence[Record] = ()) -> None:
+        """Where something stands, looks whether a person wants it stepped over."""
+        if self.positions is None or time.monotonic() - self._helped_at < _HELP_SECONDS:
+            return
+        standing = self._standing()
+        if failing or standing or self.positions.gone():
+            self._helped_at = time.monotonic()
+            try:
+                await self.positions.step_over(failing, standing)
+            except TRANSIENT_ERRORS as fault:
+                log.warning("nothing is stepped over now: %s", in_words(fault))
 
     def _record(self, tp: TopicPartition, one: Any) -> Record:
         topic = tp.topic[len(self._prefix) :]
@@ -283,6 +334,8 @@ class Consumer:
     def _unread(self, kafka: AIOKafkaConsumer, tp: TopicPartition, offset: int) -> None:
         try:
             kafka.seek(tp, offset)
+            if self.positions is not None:
+                self.positions.back(tp, offset)
         except IllegalStateError:  # assigned to another worker meanwhile, which starts from the committed offset
             log.info("%s is not ours any more", tp)
 
@@ -314,14 +367,26 @@ class Consumer:
 
     def stuck(self) -> list[str]:
         """Partitions that have records but have not moved for half a minute."""
+        return [f"{tp.topic}/{tp.partition}@{position} of {end}" for tp, (position, end) in self._standing().items()]
+
+    def lacking(self) -> str | None:
+        """Which of its partitions are not read, and why; None where all are."""
+        if self.positions is not None and (words := self.positions.fault or "; ".join(self.positions.gone())):
+            return words
+        stuck = self.stuck()
+        return "stuck: " + ", ".join(stuck) if stuck else None
+
+    def _standing(self) -> dict[TopicPartition, tuple[int, int]]:
         now = time.monotonic()
-        found = []
+        found = {}
         for tp, position, end in self._positions():
+            if self.positions is not None and self.positions.waits(tp):
+                continue
             seen, since = self._moved.get(tp, (-1, now))
-            if seen != position:
+            if seen != position or position >= end:
                 self._moved[tp] = (position, now)
-            elif position < end and now - since > _STUCK_SECONDS:
-                found.append(f"{tp.topic}/{tp.partition}@{position} of {end}")
+            elif now - since > _STUCK_SECONDS:
+                found[tp] = position, end
         return found
 
     async def read_up_to(self, now: datetime) -> datetime | None:

@@ -1,6 +1,6 @@
 """aiokafka's consumer as every reader here uses it: it fetches in sessions, and no record that lies there stops it."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -20,8 +20,9 @@ _Found = list[tuple[TopicPartition, int, int, bytes]]
 class KafkaReader(AIOKafkaConsumer):
     """Gives records as aiokafka does, and what is no record as `Salvaged`, with the reason. Takes no deserializers."""
 
-    def __init__(self, **options: Any) -> None:
-        """As aiokafka's, without topics."""
+    def __init__(self, *, place: Callable[..., Awaitable[bool]] | None = None, **options: Any) -> None:
+        """As aiokafka's, without topics. `place` stands for aiokafka's choice of where a partition is read from."""
+        self._place = place
         self._patience = Patience()
         self._unserved = Unserved(self, self._patience)
         super().__init__(**options, isolation_level="read_uncommitted")
@@ -50,6 +51,8 @@ class KafkaReader(AIOKafkaConsumer):
         self._unpacking = fetcher
         if fetcher is not None:
             _Unpacking(fetcher, self._patience, self._unserved.refused)
+            if self._place is not None:
+                fetcher._update_fetch_positions = self._place
 
 
 class _Unpacking:
