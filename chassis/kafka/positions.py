@@ -264,6 +264,18 @@ class Positions:
         if self._gone.pop(tp, None) is not None:
             self._state(tp).resume()
 
+    def made_anew(self, topic: str) -> None:
+        """Says that a topic is another one now: its partitions are placed again."""
+        kafka: Any = self._kafka
+        for tp in kafka.assignment() if kafka is not None else ():
+            state = self._state(tp)
+            if tp.topic != topic or state is None or not state.has_valid_position:
+                continue
+            kafka._fetcher._records.pop(tp, None)
+            if self._gone.pop(tp, None) is not None:
+                state.resume()
+            state.await_reset(_EARLIEST)
+
     async def step_over(self, failing: Sequence[Record], stuck: Collection[TopicPartition]) -> None:
         """Steps over what partitions stand at, where somebody has asked for it: what is gone, a record of a batch that
         fails again and again, or the offset at which the broker gives nothing.

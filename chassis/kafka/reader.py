@@ -8,6 +8,7 @@ from aiokafka.consumer.fetcher import Fetcher, FetchResult
 from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.fetch import FetchRequest
 
+from chassis.kafka.connection import ANSWER_MS, answer_in_time
 from chassis.kafka.inflating import BATCH_BYTES
 from chassis.kafka.sessions import fetch_in_sessions
 from chassis.kafka.unpacking import Patience, Unpacked
@@ -25,7 +26,8 @@ class KafkaReader(AIOKafkaConsumer):
         self._place = place
         self._patience = Patience()
         self._unserved = Unserved(self, self._patience)
-        super().__init__(**options, isolation_level="read_uncommitted")
+        super().__init__(**options, isolation_level="read_uncommitted", request_timeout_ms=ANSWER_MS)
+        answer_in_time(self._client)
         fetch_in_sessions(self)
 
     async def getmany(
