@@ -47,6 +47,11 @@ rebuild: $(MADE) ## make the derived tables of SERVICE=dispatch anew from its st
 	@test -n '$(SERVICE)' || { echo 'make rebuild SERVICE=intake (or triage, dispatch, feedback, audit)' >&2; exit 2; }
 	@$(STACK) rebuild '$(SERVICE)'
 
+skip: $(MADE) ## have SERVICE=triage step over what TOPIC=ReportFiled PARTITION=0 OFFSET=17 stands at, for a REASON='...'; its bytes are kept
+	@test -n "$$SERVICE" -a -n "$$TOPIC" -a -n "$$PARTITION" -a -n "$$OFFSET" -a -n "$$REASON" || { \
+		echo "make skip SERVICE=triage TOPIC=ReportFiled PARTITION=0 OFFSET=17 REASON='seen in audit' [BY=name]" >&2; exit 2; }
+	@$(STACK) skip --reason="$$REASON" --by="$${BY:-$$(id -un)}" -- "$$SERVICE" "$$TOPIC" "$$PARTITION" "$$OFFSET"
+
 demo: up ## the reference scenario, from the first report of a burst main to the audited, closed case
 	@$(PY) -m deploy.demo
 
@@ -104,4 +109,4 @@ $(MADE): requirements.lock deploy/stack/environment.sh
 	@deploy/stack/environment.sh
 	@touch $@
 
-.PHONY: help up down reset rotate status rebuild demo replay test laws check fix mutants bench token partner partners lock
+.PHONY: help up down reset rotate status rebuild skip demo replay test laws check fix mutants bench token partner partners lock

@@ -28,6 +28,7 @@ from chassis.engine.inbox import Inbox
 from chassis.engine.model import Model
 from chassis.kafka.connection import Connection
 from chassis.kafka.consumer import DECIDING, RECORDING, Consumer, Reading
+from chassis.kafka.positions import Positions
 from chassis.registry import Registry
 from chassis.retry import Backoff, NotNow, in_short, in_words, keep_running, until_done
 from chassis.service import Service
@@ -35,6 +36,7 @@ from chassis.settings import Settings
 from chassis.store.changes import Changes
 from chassis.store.database import TRANSIENT_ERRORS, Database
 from chassis.store.outbox import oldest_unsent
+from chassis.store.taken import Ledger
 from chassis.web.application import OPERATIONS, PARKED, READS, access_to, build
 from chassis.web.arriving import Arriving
 from chassis.web.concurrency import ConcurrencyLimit
@@ -89,6 +91,7 @@ class Runtime:
             service.name,
             lambda: self.registry.topics(tuple(service.topics)),
             self.worker.process,
+            Positions(Ledger(self.database), service.name, self.worker.step_over),
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._working = False
@@ -256,8 +259,8 @@ class Runtime:
                 found["consumer"] = self.consumer.fault
             elif not self.consumer.assigned():
                 found["consumer"] = "no partitions are assigned"
-            elif stuck := self.consumer.stuck():
-                found["consumer"] = "stuck: " + ", ".join(stuck)
+            elif lacking := self.consumer.lacking():
+                found["consumer"] = lacking
             found |= self.worker.faults() | self._broken
         self._tell(found)
         return found
@@ -303,6 +306,7 @@ class Runtime:
                 "lag": self.consumer.lag(),
                 "stuck": self.consumer.stuck(),
                 "missing_topics": self.consumer.missing(),
+                "positions": self.consumer.positions.health() if self.consumer.positions is not None else {},
             },
             **self.worker.health(),
             "requests": self.limit.health(),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from chassis.clock import Clock
+from chassis.engine import skipping
 from chassis.engine.commands import Commands
 from chassis.engine.forgeries import Judge
 from chassis.engine.inbox import Inbox
@@ -18,6 +19,7 @@ from chassis.kafka.tail import Tail
 from chassis.settings import Settings
 from chassis.store.database import Database
 from chassis.store.derived import Derived, Refresher
+from chassis.store.taken import Skip
 
 Loops = Mapping[str, Callable[[], Awaitable[None]]]
 """Name -> what runs for as long as the worker lives."""
@@ -35,6 +37,10 @@ class Processor(Protocol):
 
 class Worker(Processor, Protocol):
     """The parts of a process that work without being asked."""
+
+    async def step_over(self, record: Record, skip: Skip) -> None:
+        """Keeps a record that is not to be taken in, and tells it where the service tells anything; then durable."""
+        ...
 
     def loops(self) -> Loops:
         """What is to run beside the consumer."""
@@ -101,6 +107,10 @@ class DecidingWorker:
         """Lets records take effect."""
         await self.inbox.process(records)
 
+    async def step_over(self, record: Record, skip: Skip) -> None:
+        """Parks and discards it."""
+        await skipping.step_over(self.inbox, record, skip)
+
     def loops(self) -> Loops:
         """Relay, timers and tail, and what an older version has written."""
         return {
@@ -141,6 +151,9 @@ class RecordingWorker:
     async def process(self, records: Sequence[Record]) -> None:
         """Stores records."""
         await self.processor.process(records)
+
+    async def step_over(self, record: Record, skip: Skip) -> None:
+        """Nothing: what is gone is a gap of the log, and the table `skips` says why it is passed."""
 
     def loops(self) -> Loops:
         """What an older version has written."""

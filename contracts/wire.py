@@ -201,6 +201,8 @@ def _parsed(topic: str, raw: bytes, context: Any) -> Any:
     source = attributes.get("source")
     if isinstance(source, str) and not writes(source, topic):
         raise Invalid(f"source: {source[:100]} does not write {topic}", "forged")
+    if "data_base64" in attributes and "data" not in attributes:
+        raise Invalid("data_base64: is not read; an event's data is JSON and stands in data")
     name = name_on(topic)
     kind = attributes.get("type")
     try:

@@ -1,6 +1,10 @@
 """Records in and out.
 
 consumer.py    Kafka -> batches of records
+batches.py     how many records at once, and when
+positions.py   where each partition is read from
+coverage.py    whether all that should be read is
+layout.py      which topics there are
 offsets.py     offsets follow the database
 reader.py      aiokafka's consumer, in sessions, and stopped by no record
 sessions.py    fetches that name only what has changed

@@ -1,23 +1,27 @@
-"""How a client reaches the broker, and who it says it is."""
+"""How a client reaches the broker, who it says it is, and how long it waits for an answer."""
 
+import asyncio
 import ssl
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from aiokafka.conn import create_conn
+from aiokafka.client import AIOKafkaClient, ConnectionGroup
+from aiokafka.conn import CloseReason, create_conn
 from aiokafka.errors import (
     AuthenticationFailedError,
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
     KafkaConnectionError,
     KafkaError,
+    RequestTimedOutError,
     SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
     UnsupportedSaslMechanismError,
 )
+from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
 from chassis.kafka.completion import to_completion
@@ -26,6 +30,12 @@ from chassis.settings import SaslMechanism, SecurityProtocol, Settings
 
 T = TypeVar("T")
 
+ANSWER_MS = 10_000
+"""How long a reader waits for an answer, or for a connection: one that fell silent is closed then, and made anew. A
+broker holds a fetch back for two seconds at most, so every connection in use is noticed by the request under way.
+"""
+_FORMED_SECONDS = 40.0
+"""The same, of requests that the broker answers when all members of a group have come, one from its batch."""
 _ASKED_AGAIN_MS = 5_000
 _DENIED = (
     ClusterAuthorizationFailedError,
@@ -139,6 +149,26 @@ class Connection:
             except (OSError, TimeoutError, KafkaError):
                 continue
         return None
+
+
+def answer_in_time(client: AIOKafkaClient) -> None:
+    """Makes the client of a group's member, with `ANSWER_MS` as its time-out, wait longer for the group alone."""
+    send = client.send
+
+    async def sent(node_id: Any, request: Any, *, group: Any = ConnectionGroup.DEFAULT) -> Any:
+        if group == ConnectionGroup.DEFAULT or not await client.ready(node_id, group=group):
+            return await send(node_id, request, group=group)
+        connection = client._conns[node_id, group]
+        connection._request_timeout = _FORMED_SECONDS
+        forms = isinstance(request, JoinGroupRequest | SyncGroupRequest)
+        try:
+            async with asyncio.timeout(None if forms else ANSWER_MS / 1000):
+                return await send(node_id, request, group=group)
+        except TimeoutError as silence:
+            connection.close(reason=CloseReason.CONNECTION_TIMEOUT)
+            raise RequestTimedOutError from silence
+
+    client.send = sent
 
 
 def why(error: Exception) -> str:

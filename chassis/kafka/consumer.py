@@ -12,27 +12,29 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import IllegalStateError, KafkaError
 
+from chassis.kafka.batches import Batches
 from chassis.kafka.completion import stopped, to_completion
-from chassis.kafka.connection import Connection, why
+from chassis.kafka.connection import ANSWER_MS, Connection, why
+from chassis.kafka.coverage import Coverage
 from chassis.kafka.offsets import Offsets
+from chassis.kafka.positions import Positions
 from chassis.kafka.reader import KafkaReader
 from chassis.kafka.records import Record, record_from
 from chassis.kafka.salvage import behind
 from chassis.retry import Backoff, in_short, in_words, keep_running
 from chassis.store.database import TRANSIENT_ERRORS
 from chassis.telemetry import process_span
-from contracts.fields import FROM, TO
+from contracts.fields import FROM
 
 log = logging.getLogger(__name__)
 
-_POLL_MS = 1_000
 LOOK_MS = 2_000
 """How often aiokafka's fetcher looks at all its partitions without cause. Whatever changes them wakes it; by default it
 looks five times a second all the same."""
@@ -45,13 +47,9 @@ _LOG_APPEND_TIME = 1
 """Of a record's `timestamp_type`: the broker wrote it down when the record came."""
 _LOOK_AGAIN_SECONDS = 0.05
 _MISSING_SECONDS = 5.0
+_HELP_SECONDS = 2.0
+"""How often a worker whose partitions stand looks for what a person wants stepped over."""
 
-# The pace of batches where records flow. The next batch begins `_REST` times as long after the last one began as that
-# one took, but not before the least time of the service, nor after the longest rest. So a busy machine makes larger
-# batches of the same records, and gets less to do, and a record waits as long. With a longest rest of 40 ms and once as
-# long as it took, 50 cases a second took a sixth more processor time, and three quarters of the time to be assigned.
-_REST = 4
-_LONGEST_REST_SECONDS = 0.2
 DECIDING: Mapping[str, Any] = {"pace_seconds": 0.02}
 """Of a service that decides: the least time between two batches."""
 RECORDING: Mapping[str, Any] = {"pace_seconds": 0.1, "wait_ms": 500, "enough_bytes": 64 * 1024}
@@ -83,7 +81,15 @@ class Consumer:
     that does not exist is left out until it does, because aiokafka would read none of the others meanwhile.
     """
 
-    def __init__(self, reading: Reading, group: str, topics: Callable[[], Sequence[str]], process: Process) -> None:
+    def __init__(
+        self,
+        reading: Reading,
+        group: str,
+        topics: Callable[[], Sequence[str]],
+        process: Process,
+        positions: Positions | None = None,
+    ) -> None:
+        """`positions` knows what has taken effect; without it the group's offsets are believed."""
         self._reading = reading
         self._broker = reading.broker
         self._group = reading.prefix + group
@@ -95,12 +101,14 @@ class Consumer:
         self._looked_at = -_MISSING_SECONDS
         self._prefix = reading.prefix
         self._process = process
+        self.positions = positions
+        self._helped_at = 0.0
         self._kafka: AIOKafkaConsumer | None = None
         self._moved: dict[TopicPartition, tuple[int, float]] = {}
+        """Partition that has records to be read -> where it stands, and since when it was seen to."""
         self._admin: AIOKafkaAdminClient | None = None
-        self._next_at = 0.0
-        self._paced = False
-        self._full = False
+        self._batches = Batches(reading.prefix, reading.batch, reading.pace_seconds)
+        self._coverage = Coverage(self._group, self._made_anew)
         self._offsets: Offsets | None = None
         self._mark: tuple[datetime, dict[TopicPartition, int]] | None = None
         self.fault: str | None = "the broker has not been reached yet"
@@ -111,19 +119,34 @@ class Consumer:
         await keep_running(self._run, (*TRANSIENT_ERRORS, KafkaError), self._note)
 
     async def _run(self, backoff: Backoff) -> None:
+        watching: asyncio.Task[None] | None = None
         try:
             await self._start()
+            assert self._kafka is not None
+            assert self._admin is not None
+            watching = asyncio.create_task(self._coverage.run(self._kafka, self._admin, self._all_topics))
             await self._consume(backoff)
         finally:
+            if watching is not None:
+                watching.cancel()
             await self._stop()
+
+    def _all_topics(self) -> list[str]:
+        return [self._prefix + topic for topic in self._wanted()]
+
+    def _made_anew(self, topic: str) -> None:
+        if self.positions is not None:
+            self.positions.made_anew(topic)
 
     def _note(self, error: Exception) -> None:
         self.fault = why(error)
         log.warning("the consumer of %s starts again: %s", self._group, in_words(error))
 
     async def _start(self) -> None:
+        positions = self.positions
         kafka = KafkaReader(
             **self._broker.options(),
+            place=None if positions is None else positions.place,
             group_id=self._group,
             client_id=self._group,
             enable_auto_commit=False,  # offsets follow the database
@@ -140,11 +163,14 @@ class Consumer:
             max_partition_fetch_bytes=2 * 1024 * 1024,
             consumer_timeout_ms=LOOK_MS,
             metadata_max_age_ms=_METADATA_MS,
-            request_timeout_ms=40_000,
         )
-        admin = AIOKafkaAdminClient(**self._broker.options(), client_id=f"{self._group}-admin")
+        admin = AIOKafkaAdminClient(
+            **self._broker.options(), client_id=f"{self._group}-admin", request_timeout_ms=ANSWER_MS
+        )
         self._topics, self._there, self._looked_at = [], frozenset(), -_MISSING_SECONDS
-        self._offsets = Offsets(kafka)
+        self._offsets = Offsets(kafka, None if positions is None else positions.keep)
+        if positions is not None:
+            positions.follow(kafka, self._prefix, self._offsets.forget)
         try:
             await self._broker.reach(admin.start())
             await self._subscribe(kafka, admin, self._offsets)
@@ -165,7 +191,7 @@ class Consumer:
             await stopped(admin.close(), kafka.stop(), seconds=_STOP_SECONDS)
 
     async def _subscribe(self, kafka: AIOKafkaConsumer, admin: AIOKafkaAdminClient, offsets: Offsets) -> None:
-        wanted = [self._prefix + topic for topic in self._wanted()]
+        wanted = self._all_topics()
         # One that the client knows nothing of is new to it, or was deleted.
         missing = [topic for topic in wanted if topic not in self._there or not kafka.partitions_for_topic(topic)]
         if not missing:
@@ -195,7 +221,8 @@ class Consumer:
         failed = False
         while True:
             await self._subscribe(kafka, admin, offsets)
-            fetched = await self._fetch(kafka)
+            await self._help()
+            fetched = await self._batches.fetch(kafka)
             if not fetched:
                 if not failed:
                     self.fault = None if kafka.assignment() else "no partitions are assigned"
@@ -204,23 +231,57 @@ class Consumer:
                     offsets.reached(self._passed(offsets))
                 continue
             began = time.monotonic()
+            begins, ends = self._checked(fetched)
             numbers = {tp: len(kafka.partitions_for_topic(tp.topic) or ()) for tp in fetched}
             records = [self._record(tp, one, numbers[tp]) for tp, batch in fetched.items() for one in batch]
             try:
                 with process_span(self._group, (one.header("traceparent") for one in records), len(records)):
-                    await self._process(records)
+                    if records:
+                        await self._process(records)
             except TRANSIENT_ERRORS as fault:
                 failed, self.fault = True, in_short(fault)
                 log.warning("a batch of %d records is tried again: %s", len(records), in_words(fault))
-                for tp, batch in fetched.items():
-                    self._unread(kafka, tp, batch[0].offset)
+                for tp, begin in begins.items():
+                    if self._stands(tp, ends[tp]):
+                        self._unread(kafka, tp, begin)
+                await self._help(records)
                 await backoff.wait()
                 continue
             starting.reset()
             backoff.reset()
             failed, self.fault = False, None
-            self._pace(began)
-            offsets.reached({tp: behind(batch[-1]) for tp, batch in fetched.items()} | self._passed(offsets))
+            self._batches.began(began)
+            offsets.reached({tp: end for tp, end in ends.items() if self._stands(tp, end)} | self._passed(offsets))
+
+    def _checked(
+        self, fetched: dict[TopicPartition, list[Any]]
+    ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
+        """Leaves of what was fetched what follows what came before. Where each partition is read again if that is not
+        taken in, and where it is read on if it is.
+        """
+        begins, ends = {}, {}
+        for tp, batch in fetched.items():
+            begins[tp], ends[tp] = batch[0].offset, behind(batch[-1])
+            if self.positions is not None and (expected := self.positions.expected(tp)) is not None:
+                fetched[tp] = self.positions.continued(tp, batch)
+                begins[tp], ends[tp] = min(begins[tp], expected), self.positions.expected(tp) or expected
+        return begins, ends
+
+    def _stands(self, tp: TopicPartition, end: int) -> bool:
+        """Whether the partition was not placed anew while its records were taken in."""
+        return self.positions is None or self.positions.expected(tp) in (None, end)
+
+    async def _help(self, failing: Sequence[Record] = ()) -> None:
+        """Where something stands, looks whether a person wants it stepped over."""
+        if self.positions is None or (not failing and time.monotonic() - self._helped_at < _HELP_SECONDS):
+            return
+        self._helped_at = time.monotonic()
+        standing = self._standing()
+        if failing or standing or self.positions.gone():
+            try:
+                await self.positions.step_over(failing, standing)
+            except TRANSIENT_ERRORS as fault:
+                log.warning("nothing is stepped over now: %s", in_words(fault))
 
     def _record(self, tp: TopicPartition, one: Any, partitions: int) -> Record:
         topic = tp.topic[len(self._prefix) :]
@@ -233,55 +294,6 @@ class Consumer:
                 log.warning("%s does not keep LogAppendTime: what comes on it counts as arrived when it is read", topic)
         return record_from(topic, tp.partition, one, appended_ms, partitions)
 
-    def _lanes(self, kafka: AIOKafkaConsumer) -> dict[str, list[TopicPartition]]:
-        """The partitions of each topic; all that partners write are one lane, and so is all that they read."""
-        lanes: dict[str, list[TopicPartition]] = {}
-        for tp in kafka.assignment():
-            topic = tp.topic[len(self._prefix) :]
-            lanes.setdefault(next((lane for lane in (FROM, TO) if topic.startswith(lane)), topic), []).append(tp)
-        return lanes
-
-    async def _fetch(self, kafka: AIOKafkaConsumer) -> dict[TopicPartition, list[Any]]:
-        """At most a batch, once it may begin. If the one before was full, an equal share from each lane."""
-        if (rest := self._next_at - time.monotonic()) > 0:
-            await asyncio.sleep(rest)
-        found = await self._shares(kafka) if self._full else {}
-        if not found:
-            found = await kafka.getmany(timeout_ms=_POLL_MS, max_records=self._reading.batch)
-        self._full = sum(map(len, found.values())) >= self._reading.batch
-        self._paced = bool(found) and not self._full
-        return found
-
-    async def _shares(self, kafka: AIOKafkaConsumer) -> dict[TopicPartition, list[Any]]:
-        """What is buffered, at most a batch of it, an equal share from each lane as long as each has some, and of a
-        lane's share as much from each of its partitions.
-
-        aiokafka would give all that is buffered of one partition before it looks at the next: an answer would be read
-        long before what it answers, and whoever fills one partition would hold up those who share the topic.
-        """
-        found: dict[TopicPartition, list[Any]] = {}
-        room = self._reading.batch
-        lanes, fetcher = self._lanes(kafka), cast(Any, kafka._fetcher)
-        for share in (max(1, self._reading.batch // max(1, len(lanes))), self._reading.batch):
-            for partitions in lanes.values():
-                left = min(share, room)
-                buffered = [tp for tp in partitions if tp in fetcher._records]
-                for place, tp in enumerate(buffered):
-                    if left <= 0:
-                        break
-                    part = await kafka.getmany(tp, timeout_ms=0, max_records=max(1, left // (len(buffered) - place)))
-                    for batch in part.values():
-                        found.setdefault(tp, []).extend(batch)
-                        left -= len(batch)
-                        room -= len(batch)
-        return found
-
-    def _pace(self, began: float) -> None:
-        """After a batch that began at that time: when the next one may, unless nothing or very much is to be read."""
-        took = time.monotonic() - began
-        least = self._reading.pace_seconds
-        self._next_at = began + min(max(least, took * _REST), max(least, _LONGEST_REST_SECONDS)) if self._paced else 0.0
-
     def _all_read(self, kafka: AIOKafkaConsumer) -> bool:
         """Whether nothing is left to read of what is assigned here, as far as the last fetch told."""
         known = self._positions()
@@ -290,6 +302,8 @@ class Consumer:
     def _unread(self, kafka: AIOKafkaConsumer, tp: TopicPartition, offset: int) -> None:
         try:
             kafka.seek(tp, offset)
+            if self.positions is not None:
+                self.positions.back(tp, offset)
         except IllegalStateError:  # assigned to another worker meanwhile, which starts from the committed offset
             log.info("%s is not ours any more", tp)
 
@@ -321,15 +335,28 @@ class Consumer:
 
     def stuck(self) -> list[str]:
         """Partitions that have records but have not moved for half a minute."""
+        return [f"{tp.topic}/{tp.partition}@{position} of {end}" for tp, (position, end) in self._standing().items()]
+
+    def lacking(self) -> str | None:
+        """Which of its partitions are not read, and why; None where all are."""
+        if self.positions is not None and (words := self.positions.fault or "; ".join(self.positions.gone())):
+            return words
+        if words := self._coverage.lacking():
+            return words
+        stuck = self.stuck()
+        return "stuck: " + ", ".join(stuck) if stuck else None
+
+    def _standing(self) -> dict[TopicPartition, tuple[int, int]]:
         now = time.monotonic()
-        found = []
+        moved, self._moved = self._moved, {}
         for tp, position, end in self._positions():
-            seen, since = self._moved.get(tp, (-1, now))
-            if seen != position:
-                self._moved[tp] = (position, now)
-            elif position < end and now - since > _STUCK_SECONDS:
-                found.append(f"{tp.topic}/{tp.partition}@{position} of {end}")
-        return found
+            if position < end and not (self.positions is not None and self.positions.waits(tp)):
+                seen, since = moved.get(tp, (-1, now))
+                self._moved[tp] = (position, since if seen == position else now)
+        ends = {tp: end for tp, _, end in self._positions()}
+        return {
+            tp: (position, ends[tp]) for tp, (position, since) in self._moved.items() if now - since > _STUCK_SECONDS
+        }
 
     async def read_up_to(self, now: datetime) -> datetime | None:
         """An instant, `now` or before, at which all that was on the topics has taken effect; None: not yet.

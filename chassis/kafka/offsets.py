@@ -1,20 +1,23 @@
 """Offsets of a group: those that its records have reached in the database, and those that the broker knows of.
 
 The broker is told once a second, beside the work: nothing waits for it but a deadline, a rebalance and the stop.
-Records whose offsets it does not know yet come again after a crash, and have no effect a second time.
+Records whose offsets it does not know yet come again after a crash, and have no effect a second time. The service
+writes down what has taken effect before it tells the broker, so what the broker says is never ahead by itself.
 """
 
 import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from chassis.kafka.completion import to_completion
+from chassis.retry import in_words
+from chassis.store.database import TRANSIENT_ERRORS
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +31,12 @@ that is under way by then has five seconds more (`to_completion`).
 class Offsets(ConsumerRebalanceListener):
     """Commits what is durable. Give it to `subscribe` as the listener."""
 
-    def __init__(self, kafka: AIOKafkaConsumer) -> None:
+    def __init__(
+        self, kafka: AIOKafkaConsumer, keep: Callable[[Mapping[TopicPartition, int]], Awaitable[None]] | None = None
+    ) -> None:
+        """`keep` writes down what has taken effect, durably. Raises one of `TRANSIENT_ERRORS` if it cannot now."""
         self._kafka = kafka
+        self._keep = keep
         self._durable: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, int] = {}
         self._committing: asyncio.Task[None] | None = None
@@ -49,6 +56,11 @@ class Offsets(ConsumerRebalanceListener):
         if self._committing is None and self._pending() and time.monotonic() - self._told_at >= _EVERY_SECONDS:
             self._committing = asyncio.create_task(self.commit())
 
+    def forget(self, tp: TopicPartition) -> None:
+        """Says that what was read of the partition is of another topic than what is read now."""
+        self._durable.pop(tp, None)
+        self._committed.pop(tp, None)
+
     def known(self, tp: TopicPartition) -> int:
         """Up to where records have taken effect, as far as this process knows; 0 where it does not."""
         return self._durable.get(tp, 0)
@@ -59,6 +71,12 @@ class Offsets(ConsumerRebalanceListener):
             ours = {tp: offset for tp, offset in self._pending().items() if tp in self._kafka.assignment()}
             self._told_at = time.monotonic()
             if not ours:
+                return
+            try:
+                if self._keep is not None:
+                    await self._keep(ours)
+            except TRANSIENT_ERRORS as fault:
+                log.info("offsets not committed, as the database does not take them: %s", in_words(fault))
                 return
             try:
                 await to_completion(self._kafka.commit(ours))

@@ -1,6 +1,6 @@
 """aiokafka's consumer as every reader here uses it: it fetches in sessions, and no record that lies there stops it."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -8,6 +8,7 @@ from aiokafka.consumer.fetcher import Fetcher, FetchResult
 from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.fetch import FetchRequest
 
+from chassis.kafka.connection import ANSWER_MS, answer_in_time
 from chassis.kafka.inflating import BATCH_BYTES
 from chassis.kafka.sessions import fetch_in_sessions
 from chassis.kafka.unpacking import Patience, Unpacked
@@ -20,11 +21,13 @@ _Found = list[tuple[TopicPartition, int, int, bytes]]
 class KafkaReader(AIOKafkaConsumer):
     """Gives records as aiokafka does, and what is no record as `Salvaged`, with the reason. Takes no deserializers."""
 
-    def __init__(self, **options: Any) -> None:
-        """As aiokafka's, without topics."""
+    def __init__(self, *, place: Callable[..., Awaitable[bool]] | None = None, **options: Any) -> None:
+        """As aiokafka's, without topics. `place` stands for aiokafka's choice of where a partition is read from."""
+        self._place = place
         self._patience = Patience()
         self._unserved = Unserved(self, self._patience)
-        super().__init__(**options, isolation_level="read_uncommitted")
+        super().__init__(**options, isolation_level="read_uncommitted", request_timeout_ms=ANSWER_MS)
+        answer_in_time(self._client)
         fetch_in_sessions(self)
 
     async def getmany(
@@ -50,6 +53,8 @@ class KafkaReader(AIOKafkaConsumer):
         self._unpacking = fetcher
         if fetcher is not None:
             _Unpacking(fetcher, self._patience, self._unserved.refused)
+            if self._place is not None:
+                fetcher._update_fetch_positions = self._place
 
 
 class _Unpacking:

@@ -143,6 +143,10 @@ def read(record: Record) -> Any:
     if record.value is None:
         raise Invalid("the record has no value (a tombstone)")
     content_type = record.header("content-type")
+    if content_type != CONTENT_TYPE and record.header("ce_specversion") is not None:
+        raise Invalid(
+            f"headers ce_*: binary mode is not read, only structured mode (content-type {CONTENT_TYPE.decode()})"
+        )
     if content_type is None:
         raise Invalid(f"header content-type is missing; expected {CONTENT_TYPE.decode()}")
     if content_type != CONTENT_TYPE and content_type.split(b";")[0].strip().lower() != CONTENT_TYPE:

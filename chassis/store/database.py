@@ -16,6 +16,7 @@ from chassis.retry import NotNow, in_short
 from chassis.store.migrations import REBUILDS, Migration, require
 from chassis.store.transaction import Conflict, Connection, Transaction, transaction
 from chassis.store.watch import SILENT, Silent, Watch, give_up, in_time
+from chassis.store.writable import LACKING, require_writable
 
 R = TypeVar("R")
 Row = asyncpg.Record
@@ -122,6 +123,8 @@ class Database:
         self._statement_seconds = statement_seconds
         self._pool: asyncpg.Pool | None = None
         self._closed_because = "the database has not been reached yet"
+        self._lacked = False
+        """Whether a write has failed because the server lacked room, and it has not been asked again."""
         self._watch = Watch(self._connect)
         self._watching: asyncio.Task[None] | None = None
 
@@ -243,6 +246,9 @@ class Database:
             if (fault := await use.over()) is not None:
                 log.warning("a cancelled transaction had failed: %s", fault)
             raise
+        except LACKING:
+            self._lacked = True
+            raise
 
     async def fetch(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
         """Rows of a query outside any transaction. Raises `NotNow` if the server hangs."""
@@ -263,15 +269,21 @@ class Database:
             raise
 
     async def answers(self, seconds: float) -> bool:
-        """Whether the server answers in this time. Raises one of `TRANSIENT_ERRORS` if it cannot be asked, or if the
-        schema is not as this version needs it.
+        """Whether the server answers in this time. Raises one of `TRANSIENT_ERRORS` if it cannot be asked, if the
+        schema is not as this version needs it, or if nothing can be written.
         """
-        use = self._use(lambda connection: require(connection, self._migrations, rebuilt=True))
+
+        async def ask(connection: Connection) -> None:
+            await require(connection, self._migrations, rebuilt=True)
+            await require_writable(connection, room=self._lacked)
+
+        use = self._use(ask)
         if not await in_time(use.task, seconds):
             use.end()
             await use.over()
             return False
         use.task.result()
+        self._lacked = False
         return True
 
     def _use(self, work: Callable[[Connection], Awaitable[Any]]) -> _Use:

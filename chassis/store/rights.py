@@ -14,6 +14,8 @@ TABLES: Mapping[str, str] = {
     "outdated": "SELECT, INSERT, DELETE",
     "locks": "SELECT, UPDATE (number)",
     "reads": "SELECT, INSERT (reader, route, case_id, reporter_ref, first, last, coordinates, reason)",
+    "taken": "SELECT, INSERT, UPDATE (next, topic_id)",
+    "skips": "SELECT, INSERT (topic, partition, since, asked_by, reason), UPDATE (until, found, topic_id, done_at)",
     "streams": "SELECT, INSERT, UPDATE",
     "events": "SELECT, INSERT",
     "seen": "SELECT, INSERT",

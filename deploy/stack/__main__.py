@@ -54,6 +54,11 @@ def main(arguments: list[str]) -> int:
             case "rebuild":
                 require_service(options.service)
                 asyncio.run(lifecycle.rebuild(asked.as_asked(plan), options.service))
+            case "skip":
+                require_service(options.service)
+                wanted = (options.topic, str(options.partition), str(options.offset))
+                words = (f"--reason={options.reason}", f"--by={options.by}", "--", *wanted)
+                asyncio.run(lifecycle.skip(asked.as_asked(plan), options.service, words))
             case _:
                 return _token(asked.as_asked(plan), options)
     except Problem as fault:
@@ -141,6 +146,13 @@ def _parser() -> argparse.ArgumentParser:
     shown.add_argument("--only", default="", help="of these alone, separated by commas")
     rebuilt = commands.add_parser("rebuild", help="make a service's derived tables anew from its stored events")
     rebuilt.add_argument("service", help=", ".join(SERVICES))
+    skip = commands.add_parser("skip", help="have a service step over the record that a partition stands at")
+    skip.add_argument("service", help=", ".join(SERVICES))
+    skip.add_argument("topic")
+    skip.add_argument("partition", type=int)
+    skip.add_argument("offset", type=int)
+    skip.add_argument("--reason", required=True)
+    skip.add_argument("--by", required=True)
     commands.add_parser("setup", help="in a container: topics, schemas and district, from the environment")
     token = commands.add_parser("token", help="print a development token", allow_abbrev=False)
     token.add_argument("--role", default="", help="one or more, separated by commas; none: lists the roles")

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -178,14 +178,25 @@ async def rotate(plan: Plan, say: Say = print) -> None:
 
 async def rebuild(plan: Plan, name: str) -> None:
     """Makes the derived tables of a service anew, whether it runs or not. Raises `Problem`: what to do first."""
+    environment = await _environment(plan, name)
+    await asyncio.to_thread(provision.rebuild, name, environment)
+
+
+async def skip(plan: Plan, name: str, words: Sequence[str]) -> None:
+    """Has a service's worker step over what a partition stands at. Raises `Problem` where none does it."""
+    environment = await _environment(plan, name)
+    await asyncio.to_thread(provision.skip, name, environment, words)
+
+
+async def _environment(plan: Plan, name: str) -> dict[str, str]:
+    """What a command of a service is told. Raises `Problem` where its tables cannot be reached."""
     if plan.database_url is None and asked.read(plan.run) is None:
         raise Problem(f"the database of {plan.folder} does not run: `make up` first, which rebuilds what it must")
     url = plan.database_url or _server(plan, load(plan.run, complete=False)).url()
     await postgres.answering(url, 0)
     if not await provision.has_tables(url, name):
         raise Problem(f"the database has no tables of {name}: `make up` first, which makes them")
-    environment = services_environment(plan, name, load(plan.run, complete=False))
-    await asyncio.to_thread(provision.rebuild, name, environment)
+    return services_environment(plan, name, load(plan.run, complete=False))
 
 
 def services_environment(plan: Plan, name: str, secrets: Secrets, kind: str = "kafka") -> dict[str, str]:

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -60,6 +60,14 @@ def rebuild(name: str, environment: Mapping[str, str]) -> None:
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=False)
     if done.returncode not in (0, LEFT_ASIDE):
         raise Problem(f"{name} could not be rebuilt (see above); the tables are as before")
+
+
+def skip(name: str, environment: Mapping[str, str], words: Sequence[str]) -> None:
+    """Has a service's worker step over a record, and says what it was. Raises `Problem`."""
+    command = (sys.executable, "-m", f"services.{name}", "skip", *words)
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=False)
+    if done.returncode != 0:
+        raise Problem("nothing was stepped over (see above)")
 
 
 def with_database(url: str, database: str, login: tuple[str, str | None] | None = None) -> str:

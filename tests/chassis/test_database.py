@@ -337,3 +337,17 @@ async def test_a_server_that_cannot_be_reached_ends_what_waits_for_it() -> None:
     with pytest.raises(NotNow):
         await work()
     watching.cancel()
+
+
+async def test_a_table_that_nobody_may_write_is_no_answer(database: Database, empty_database: Server) -> None:
+    """A server that answers reads is not enough to be ready."""
+    assert await database.answers(5)
+    holder = await asyncpg.connect(empty_database.admin_url)
+    try:
+        async with holder.transaction():
+            await holder.execute("LOCK TABLE tally.events IN SHARE MODE")
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await database.answers(5)
+    finally:
+        await holder.close()
+    assert await database.answers(5)

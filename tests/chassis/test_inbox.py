@@ -210,6 +210,13 @@ POISON = {
     "too large": (lambda case, raw: record_of(raw + b" " * 300 * 1024, case), "bytes"),
     "wrong key": (lambda case, raw: record_of(raw, case, key=b"another"), "key"),
     "no key": (lambda case, raw: record_of(raw, case, key=None), "key"),
+    "binary mode": (
+        lambda case, raw: record_of(
+            raw, case, headers=[("content-type", b"application/json"), ("ce_specversion", b"1.0")]
+        ),
+        "binary mode",
+    ),
+    "data in base64": (lambda case, raw: record_of(raw.replace(b'"data"', b'"data_base64"'), case), "data_base64"),
     "missing headers": (lambda case, raw: record_of(raw, case, headers=()), "content-type"),
     "tombstone": (lambda case, raw: record_of(None, case), "no value"),
     "someone else's topic": (
