@@ -10,6 +10,7 @@ from chassis.engine.forgeries import Judge
 from chassis.engine.inbox import Inbox
 from chassis.engine.model import Model
 from chassis.engine.rebuild import derived
+from chassis.engine.returning import Returning
 from chassis.engine.timers import ReadUpTo, Timers
 from chassis.kafka.consumer import Reading
 from chassis.kafka.records import Record
@@ -81,6 +82,7 @@ class DecidingWorker:
         self.commands = Commands(model, database, clock, None if settings.role == "api" else self.inbox.cache)
         self.timers = Timers(model, database, clock, self.inbox.cache, read_up_to, settings.look_seconds)
         self.relay = Relay(broker=reading.broker, name=model.name, prefix=reading.prefix, database=database)
+        self.returning = Returning(model, database, clock, reading)
         self.judge = Judge(model, database, clock, self.inbox.cache)
         self.tail = Tail(
             reading, model.name, lambda: model.registry.topics(model.writes), self.judge, lambda: self.relay.leads

@@ -122,6 +122,7 @@ class Database:
         self._statement_seconds = statement_seconds
         self._pool: asyncpg.Pool | None = None
         self._closed_because = "the database has not been reached yet"
+        self._held_because: str | None = None
         self._watch = Watch(self._connect)
         self._watching: asyncio.Task[None] | None = None
 
@@ -226,8 +227,21 @@ class Database:
 
         return await self._to_its_end(run)
 
-    async def decide(self, work: Callable[[Transaction], Awaitable[R]]) -> R:
-        """`transact` for work that collects what it writes. Raises `Conflict` if what it has read changed meanwhile."""
+    def hold(self, because: str | None) -> None:
+        """Lets nothing be decided until this is called with None."""
+        self._held_because = because
+
+    @property
+    def held_because(self) -> str | None:
+        """Why nothing may be decided; None where it may."""
+        return self._held_because
+
+    async def decide(self, work: Callable[[Transaction], Awaitable[R]], *, although_held: bool = False) -> R:
+        """`transact` for work that collects what it writes. Raises `Conflict` if what it has read changed meanwhile;
+        `NotNow` while nothing may be decided.
+        """
+        if self._held_because is not None and not although_held:
+            raise NotNow(self._held_because)
 
         async def run(connection: Connection) -> R:
             async with transaction(connection) as one:
