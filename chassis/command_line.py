@@ -94,7 +94,7 @@ async def _skip(service: Service, settings: Settings, options: argparse.Namespac
         await database.close()
 
 
-async def _rebuild(service: Service, settings: Settings) -> list[TableRebuilt]:
+async def _rebuild(service: Service, settings: Settings) -> Rebuilt:
     database = _database(service, settings)
     await database.open(rebuilt=False)
     try:

@@ -19,6 +19,7 @@ from typing import Any
 
 import uvicorn
 import uvloop
+from aiokafka.errors import KafkaError
 from fastapi import FastAPI
 
 from chassis import telemetry
@@ -26,7 +27,8 @@ from chassis.clock import Clock, clock_of, unmoved, witnessed
 from chassis.engine.commands import Commands
 from chassis.engine.inbox import Inbox
 from chassis.engine.model import Model
-from chassis.kafka.connection import Connection
+from chassis.engine.returning import COMPARING, Returning
+from chassis.kafka.connection import Connection, why
 from chassis.kafka.consumer import DECIDING, RECORDING, Consumer, Reading
 from chassis.kafka.positions import Positions
 from chassis.registry import Registry
@@ -79,6 +81,8 @@ class Runtime:
             migrations=service.migrations,
             password_file=settings.database_password_file,
         )
+        if isinstance(service.model, Model):
+            self.database.hold(COMPARING)
         self.changes = Changes(self.database)
         self.works = settings.role in ("worker", "both")
         self.serves = settings.role in ("api", "both")
@@ -156,13 +160,28 @@ class Runtime:
         self._run("clock", self._watch_clock)
         if self.serves and isinstance(self.service.model, Model) and self.service.model.announces:
             self._run("changes", self.changes.run)
+        self._working = self.works
+        if isinstance(self.worker, DecidingWorker):
+            returning = self.worker.returning
+            await until_done(lambda: self._compare(returning), (Exception,), self._wait)
         if self.works:
-            self._working = True
             self._keep("consumer", self.consumer.run)
             for name, loop in self.worker.loops().items():
                 self._keep(name, loop)
             for task in self.service.tasks:
                 self._keep("task", lambda task=task: task(self))
+
+    async def _compare(self, returning: Returning) -> None:
+        try:
+            await returning.run()
+        except Exception:
+            await returning.may_go_on()
+            raise
+
+    def _wait(self, error: Exception) -> None:
+        self.consumer.fault = why(error)
+        known = isinstance(error, (*TRANSIENT_ERRORS, KafkaError))
+        log.warning("the store is not compared with the topics now: %s", in_words(error), exc_info=not known)
 
     def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Runs a part of the worker, and again after any fault: none of them may end the API beside it."""
@@ -246,6 +265,8 @@ class Runtime:
         except TRANSIENT_ERRORS as fault:
             log.warning("the database does not answer: %s", in_words(fault))
             found["database"] = in_short(fault)
+        if (reason := self.database.held_because) is not None:
+            found["store"] = reason
         if self.serves and self.keys.fault is not None:
             found["keys"] = self.keys.fault
         if "database" not in found and self._doubt is not None:

@@ -11,6 +11,7 @@ from chassis.engine.forgeries import Judge
 from chassis.engine.inbox import Inbox
 from chassis.engine.model import Model
 from chassis.engine.rebuild import derived
+from chassis.engine.returning import Returning
 from chassis.engine.timers import ReadUpTo, Timers
 from chassis.kafka.consumer import Reading
 from chassis.kafka.records import Record
@@ -97,6 +98,7 @@ class DecidingWorker:
             database=database,
             raised=settings.partitions_raised,
         )
+        self.returning = Returning(model, database, clock, reading)
         self.judge = Judge(model, database, clock, self.inbox.cache)
         self.tail = Tail(
             reading, model.name, lambda: model.registry.topics(model.writes), self.judge, lambda: self.relay.leads

@@ -14,6 +14,8 @@ many.py              one decision on many of them
 propagation.py       how an event reaches other cases
 commands.py          a person's command -> facts, once per idempotency key
 groups.py            commands that come together -> one transaction
+returning.py         own events that the store lacks, found on the topics at each start
+lost_streams.py      those go back into their streams
 forgeries.py         what bears the service's name and is not its own
 timers.py            deadlines -> facts
 rebuild.py           views and streams anew from the events

@@ -4,6 +4,9 @@ A record is genuine if the service's own store has that event, in that case, for
 fact is committed before it is sent, so what is genuine is there; a true duplicate of the relay is genuine, too. The
 record is not validated: whether it takes effect with a reader is not asked here. Naming it has no other effect.
 
+After a backup was restored, what the service has published and its store lacks is taken back first
+(chassis.engine.returning), so that it is genuine here; so are the steps of this module.
+
 Rows of `forgeries` are written with the steps, and so make sure of "once", whatever is read again. The positions in
 `tail` follow.
 """
@@ -59,6 +62,10 @@ ON CONFLICT (topic, partition) DO UPDATE SET next = excluded.next
 _POSITIONS = "SELECT topic, partition, next FROM tail"
 _COUNT = "SELECT count(*) AS found FROM forgeries"
 _IN_CASES = "SELECT stream_id, count(*) FROM forgeries WHERE stream_id = ANY($1::text[]) GROUP BY stream_id"
+_RETURNED = """
+SELECT topic, partition, "offset" FROM forgeries
+ WHERE digest = '' AND (topic, partition, "offset") IN (SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[]))
+"""
 _CLAIM = """
 INSERT INTO forgeries (topic, partition, "offset", digest, stream_id)
 SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::bytea[], $5::text[])
@@ -176,6 +183,11 @@ class Judge:
         self, connection: Connection, suspects: Sequence[tuple[_Claim, bool]], *, in_cases: bool
     ) -> list[_Forgery]:
         """The forgeries that have not been named before, in the order of their records."""
+        places = zip(*(_place(claim.record) for claim, _ in suspects), strict=True)
+        returned = {tuple(row) for row in await connection.fetch(_RETURNED, *places)}
+        suspects = [one for one in suspects if _place(one[0].record) not in returned]
+        if not suspects:
+            return []
         subjects = [claim.record.stream_id or "" for claim, _ in suspects]
         rows = await connection.fetch(_IN_CASES, sorted(set(subjects)))
         counts = Counter({row["stream_id"]: row["count"] for row in rows})

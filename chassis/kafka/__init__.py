@@ -14,6 +14,7 @@ inflating.py   compressed batches, within a bound
 unserved.py    offsets that the broker does not serve
 relay.py       outbox -> Kafka
 tail.py        the service's own topics, to find what is forged there
+through.py     topics from a position to their present ends
 connection.py  how all three reach the broker, and as whom
 records.py     a record with its coordinates, and reading it
 partitions.py  key -> partition, as all Kafka clients choose it

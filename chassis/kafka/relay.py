@@ -27,6 +27,7 @@ from chassis.retry import Backoff, in_words, keep_running
 from chassis.settings import Raised
 from chassis.store.database import TRANSIENT_ERRORS, Database
 from chassis.store.leadership import Lease
+from chassis.store.origin import HEADER, code, key_of
 from chassis.store.outbox import Outbox, Unpublished
 from contracts.envelope import CONTENT_TYPE
 
@@ -59,6 +60,7 @@ class Relay:
         self._wake = asyncio.Event()
         self._there: set[str] = set()
         self._missing: dict[str, float] = {}
+        self._key = b""
         self.fault: str | None = "the outbox has not been read yet"
         """What keeps facts from being published now; None while all is well."""
         self.leads = False
@@ -112,6 +114,7 @@ class Relay:
         watched = self._database.watched
         schema = await watched(connection, connection.fetchval("SELECT current_schema()"))
         await watched(connection, connection.add_listener(f"{schema}_outbox", lambda *_: self._wake.set()))
+        self._key = await key_of(self._database)
         outbox = await Outbox.open(connection, watched)
         try:
             await self._publish_from(outbox, lease, producer)
@@ -192,7 +195,7 @@ class Relay:
                 self._missing[topic] = time.monotonic()
 
     async def _send(self, producer: AIOKafkaProducer, event: Unpublished) -> asyncio.Future[object]:
-        headers = [("content-type", CONTENT_TYPE)]
+        headers = [("content-type", CONTENT_TYPE), (HEADER, code(self._key, event.topic, event.body))]
         if event.traceparent:
             headers.append(("traceparent", event.traceparent.encode()))
         return await producer.send(

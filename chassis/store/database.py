@@ -125,6 +125,7 @@ class Database:
         self._closed_because = "the database has not been reached yet"
         self._lacked = False
         """Whether a write has failed because the server lacked room, and it has not been asked again."""
+        self._held_because: str | None = None
         self._watch = Watch(self._connect)
         self._watching: asyncio.Task[None] | None = None
 
@@ -229,8 +230,21 @@ class Database:
 
         return await self._to_its_end(run)
 
-    async def decide(self, work: Callable[[Transaction], Awaitable[R]]) -> R:
-        """`transact` for work that collects what it writes. Raises `Conflict` if what it has read changed meanwhile."""
+    def hold(self, because: str | None) -> None:
+        """Lets nothing be decided until this is called with None."""
+        self._held_because = because
+
+    @property
+    def held_because(self) -> str | None:
+        """Why nothing may be decided; None where it may."""
+        return self._held_because
+
+    async def decide(self, work: Callable[[Transaction], Awaitable[R]], *, although_held: bool = False) -> R:
+        """`transact` for work that collects what it writes. Raises `Conflict` if what it has read changed meanwhile;
+        `NotNow` while nothing may be decided.
+        """
+        if self._held_because is not None and not although_held:
+            raise NotNow(self._held_because)
 
         async def run(connection: Connection) -> R:
             async with transaction(connection) as one:

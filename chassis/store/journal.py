@@ -48,6 +48,12 @@ SELECT u.*, CASE WHEN u.own AND pg_current_xact_id() IS NOT NULL THEN nextval('e
   FROM unnest($1::text[], $2::bigint[], $3::boolean[], $4::text[], $5::text[], $6::bytea[], $7::text[])
        AS u (stream_id, version, own, topic, event_id, body, traceparent)
 """
+_RETURN = """
+INSERT INTO events (stream_id, version, own, topic, event_id, body, traceparent, position)
+SELECT u.*, NULL
+  FROM unnest($1::text[], $2::bigint[], $3::boolean[], $4::text[], $5::text[], $6::bytea[], $7::text[])
+       AS u (stream_id, version, own, topic, event_id, body, traceparent)
+"""
 _EVENT = ("stream_id", "version", "own", "topic", "event_id", "body", "traceparent")
 _RECEIVED = (*_EVENT, "position")
 """Without a position. That of an own event, by which it is published, is the column's default, as above."""
@@ -66,8 +72,9 @@ async def load(connection: Connection, fold: Fold[S], stream_ids: Collection[str
     for stream_id, version, own, topic, body in await connection.fetch(_LOAD, list(streams)):
         stream = streams[stream_id]
         stream.loaded = stream.version = version
-        stream.sequence += own
         event = reread(topic, body)
+        if own:
+            stream.sequence = int(event.sequence)  # not their number: what is lost for good leaves a gap
         stream.state = fold.evolve(stream.state, event)
         stream.marks = causes.marked(stream.marks, event, version)
         if not own and not topic.startswith(FROM):
@@ -90,6 +97,7 @@ class Journal(Generic[S]):
     streams: dict[str, Stream[S]] = field(default_factory=dict)
     _received: list[_Row] = field(default_factory=list)
     _own: list[_Row] = field(default_factory=list)
+    _returned: list[_Row] = field(default_factory=list)
 
     async def open(self, connection: Connection, stream_ids: Iterable[str]) -> None:
         """Loads and folds these streams; one that does not exist yet begins at version 0."""
@@ -165,6 +173,15 @@ class Journal(Generic[S]):
         stream.state, stream.sequence, stream.marks = state, sequence, marks
         return [event for event, _ in built]
 
+    def take_back(self, stream_id: str, event: Any, raw: bytes, traceparent: str | None) -> None:
+        """Records an event of the service's own that was published already. It is not sent again."""
+        stream = self.streams[stream_id]
+        stream.state = self.fold.evolve(stream.state, event)
+        stream.version += 1
+        stream.sequence = int(event.sequence)
+        stream.marks = causes.marked(stream.marks, event, stream.version)
+        self._returned.append((stream_id, stream.version, True, event.topic, event.id, raw, traceparent))
+
     def mark(self, stream: Stream[S]) -> tuple[Any, ...]:
         """Where a stream and the journal stand, for `restore`."""
         known = (stream.version, stream.sequence, stream.state, stream.marks, stream.received)
@@ -196,6 +213,7 @@ class Journal(Generic[S]):
         transaction.write(Write(_BEGIN, begun, exactly=_READ))
         transaction.write(Write(_ADVANCE, grown, exactly=_READ))
         transaction.write(Write(_EVENTS, [*self._received, *self._own], bulk=self._copy))
+        transaction.write(Write(_RETURN, self._returned))
         self._write_views(transaction, touched)
         names = [s.stream_id for s in touched]
         transaction.write(Write(NOTE, [(name,) for name in names]))

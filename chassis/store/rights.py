@@ -26,6 +26,8 @@ TABLES: Mapping[str, str] = {
     "parked": "SELECT, INSERT, UPDATE (status, kind, reason, settled_at, settled_by), DELETE",
     "propagations": "SELECT, INSERT, UPDATE (fault), DELETE",
     "tail": "SELECT, INSERT, UPDATE (next)",
+    "origin": "SELECT, UPDATE (system, timeline, events)",
+    "lost": "SELECT, INSERT, DELETE",
     "forgeries": "SELECT, INSERT",
     "accesses": "SELECT, INSERT, UPDATE (until)",
     "idempotency": "SELECT, INSERT, UPDATE (status, body, version)",

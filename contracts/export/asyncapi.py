@@ -200,5 +200,11 @@ def _headers() -> dict[str, Any]:
                 "pattern": schema("Progressed")["properties"]["traceparent"]["anyOf"][0]["pattern"],
                 "description": "W3C Trace Context of the hop that wrote the record.",
             },
+            "mac": {
+                "type": "string",
+                "pattern": "^[A-Za-z0-9_-]{22}$",
+                "description": "By which a service knows its own records again. It says nothing to anybody else, and "
+                "partners write none.",
+            },
         },
     }

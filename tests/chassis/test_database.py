@@ -107,14 +107,14 @@ async def test_a_server_that_hangs_at_the_commit_leaves_a_batch_that_may_come_ag
     arrived, go_on = asyncio.Event(), asyncio.Event()
 
     class Waiting(Database):
-        async def decide(self, work: Callable[[Transaction], Awaitable[Any]]) -> Any:
+        async def decide(self, work: Callable[[Transaction], Awaitable[Any]], *, although_held: bool = False) -> Any:
             async def run(transaction: Transaction) -> Any:
                 found = await work(transaction)
                 arrived.set()
                 await go_on.wait()
                 return found
 
-            return await super().decide(run)
+            return await super().decide(run, although_held=although_held)
 
     waiting = Waiting(own_server.url("tally"), "tally", size=2, migrations=MIGRATIONS)
     await waiting.open()

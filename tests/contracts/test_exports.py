@@ -176,7 +176,7 @@ def test_the_document_has_a_channel_for_each_type_with_its_bindings() -> None:
         assert set(message["bindings"]["kafka"]) == {"key", "bindingVersion"}
     headers = DOCUMENT["components"]["schemas"]["Headers"]
     assert headers["required"] == ["content-type"]
-    assert set(headers["properties"]) == {"content-type", "traceparent"}
+    assert set(headers["properties"]) == {"content-type", "traceparent", "mac"}
 
 
 def test_a_partner_s_channels_have_its_id_as_their_parameter() -> None:

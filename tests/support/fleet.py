@@ -42,7 +42,7 @@ class Fleet:
             "HOST": "127.0.0.1",
             **more,
         }
-        self._databases = databases
+        self.databases = dict(databases)
         self._brokers: Mapping[str, Connection] = (
             dict.fromkeys(SERVICES, Connection(kafka)) if isinstance(kafka, str) else kafka
         )
@@ -99,6 +99,12 @@ class Fleet:
             self.deaths[name] += 1
             await process.wait()
 
+    async def stop(self, name: str) -> None:
+        """Ends a service in order; it stays so until `start`."""
+        self._watchers.pop(name).cancel()
+        self._processes[name].send_signal(signal.SIGTERM)
+        await self._processes[name].wait()
+
     async def alive(self, name: str, *, seconds: float = 60) -> None:
         """Waits until the service answers at all."""
         await self._answers(name, "/health", seconds)
@@ -121,7 +127,7 @@ class Fleet:
 
     async def _spawn(self, name: str) -> None:
         self.starts[name] += 1
-        own = {"DATABASE_URL": self._databases[name], "PORT": str(self.ports[name])}
+        own = {"DATABASE_URL": self.databases[name], "PORT": str(self.ports[name])}
         environment = {**self._environment, **own, **variables(self._brokers[name])}
         with (self._logs / f"{name}.log").open("ab") as log:
             self._processes[name] = await asyncio.create_subprocess_exec(

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from chassis.clock import Clock
 from chassis.engine.model import Model
+from chassis.engine.returning import Returning
 from chassis.engine.timers import Timers
 from chassis.kafka.records import Record
 from chassis.runtime import Runtime, application
@@ -147,10 +148,20 @@ def assume_no_backlog(runtime: Runtime) -> None:
     if isinstance(runtime.service.model, Model):
         model = replace(runtime.service.model, registry=runtime.registry)
         runtime.deciding.timers = Timers(model, runtime.database, runtime.clock, runtime.inbox.cache, all_read)
+        runtime.deciding.returning = _Compared(
+            model, runtime.database, runtime.clock, runtime.deciding.returning.reading
+        )
+
+
+class _Compared(Returning):
+    """Of a store without topics."""
+
+    async def run(self) -> None:
+        self._database.hold(None)
 
 
 async def _reached(runtime: Runtime) -> bool:
-    return "database" not in await runtime.faults()
+    return not {"database", "store"} & (await runtime.faults()).keys()
 
 
 async def publish(kafka: str, prefix: str, records: list[Record]) -> None:
@@ -193,7 +204,7 @@ class Mortal(Database):
     async def transact(self, work: Callable[[Connection], Awaitable[R]]) -> R:
         return await super().transact(self._dying(work))
 
-    async def decide(self, work: Callable[[Transaction], Awaitable[R]]) -> R:
+    async def decide(self, work: Callable[[Transaction], Awaitable[R]], *, although_held: bool = False) -> R:
         async def written(transaction: Transaction) -> R:
             found = await work(transaction)
             if self.deaths > 0:
@@ -201,7 +212,7 @@ class Mortal(Database):
                 await transaction.send()
             return found
 
-        return await super().decide(self._dying(written))
+        return await super().decide(self._dying(written), although_held=although_held)
 
     def _dying(self, work: Callable[[Any], Awaitable[R]]) -> Callable[[Any], Awaitable[R]]:
         async def dying(by: Any) -> R:

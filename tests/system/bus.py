@@ -77,7 +77,7 @@ class Node:
     async def clear(self) -> None:
         """Makes the store as it was on the first day, which the service's own role cannot."""
         rows = await self.database.fetch("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
-        kept = ("leader", "locks", "migrations", "published", "reads")
+        kept = ("leader", "locks", "migrations", "origin", "published", "reads")
         tables = [row["tablename"] for row in rows if row["tablename"] not in kept]
         await execute(self.admin_url, "; ".join(f"DELETE FROM {self.model.name}.{table}" for table in tables))
 

@@ -36,13 +36,15 @@ class Load:
         self.refused: list[str] = []
         self._answered: set[str] = set()
 
-    async def file(self, count: int, *, pause: float) -> None:
-        """Files `count` reports, half by each way, `pause` seconds between two of one caller."""
-        spots = places(self._areas, count)
+    async def file(self, count: int, *, pause: float, begin: int = 0) -> None:
+        """Files `count` reports, half by each way, `pause` seconds between two of one caller. `begin` is how many were
+        filed before.
+        """
+        spots = places(self._areas, begin + count)[begin:]
         by_http, by_topic = spots[: count // 2], spots[count // 2 :]
         shares = [by_http[n::_CALLERS] for n in range(_CALLERS)]
         await asyncio.gather(
-            *(self._call(f"{n}", share, pause) for n, share in enumerate(shares)),
+            *(self._call(f"{begin + n}", share, pause) for n, share in enumerate(shares)),
             self._publish(by_topic, pause / _CALLERS),
         )
 
