@@ -38,6 +38,7 @@ from chassis.web.application import OPERATIONS, PARKED, READS, access_to, build
 from chassis.web.concurrency import ConcurrencyLimit
 from chassis.web.keys import keys_of
 from chassis.web.server import Server
+from chassis.web.streams import Streams
 from chassis.worker import DecidingWorker, RecordingWorker, Worker
 from contracts.reading import Knows
 
@@ -65,6 +66,7 @@ class Runtime:
             password_file=settings.database_password_file,
         )
         self.changes = Changes(self.database)
+        self.streams = Streams(self.database, self.changes, self.clock, settings.streams)
         self.works = settings.role in ("worker", "both")
         self.serves = settings.role in ("api", "both")
         broker = Connection.of(settings)
@@ -232,6 +234,7 @@ class Runtime:
             },
             **self.worker.health(),
             "requests": self.limit.health(),
+            "streams": self.streams.health(),
             "keys": {"fault": self.keys.fault, "stale": self.keys.stale, "version": self.keys.version},
             "partners": {
                 "registered": len(self.registry.partners.registered),

@@ -82,6 +82,8 @@ class Settings(BaseSettings):
     """Of one caller on one process; beyond it 429."""
     requests_at_once: int = Field(default=128, ge=1, le=10_000, validation_alias="CASEGRID_REQUESTS_AT_ONCE")
     """That one process works on; beyond it 503. Streams count until they have begun."""
+    streams: int = Field(default=2000, ge=0, le=100_000, validation_alias="CASEGRID_STREAMS")
+    """That one process has open at once; beyond it 503."""
     failures_per_minute: float = Field(default=30, gt=0, validation_alias="CASEGRID_FAILURES_PER_MINUTE")
     """How many wrong tokens and client keys one address may send to one process; beyond it 429."""
 

@@ -1,7 +1,6 @@
 """A service's FastAPI application: its routes, roles and errors, and those that every service has."""
 
 import sys
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -92,7 +91,6 @@ def build(
         redirect_slashes=False,  # a redirect would go to whatever host the request names
     )
     app.state.process = process
-    app.state.streams = Counter[str]()
     checks = [Depends(require(roles)), Depends(refuse_unknown_parameters(query_parameters(every)))]
     for route in every:
         _add(app, route, checks)

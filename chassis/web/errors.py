@@ -61,12 +61,17 @@ class Unready(Exception):
 
 
 class Overloaded(Exception):
-    """The process works on as many requests as it may; after `wait_seconds` it is worth asking again. HTTP 503."""
+    """The process does as much at once as it may; the rule names of what. HTTP 503."""
 
-    rule = "requests.at_once"
-
-    def __init__(self, wait_seconds: float) -> None:
-        super().__init__("this process works on as many requests as it may at once; ask again later")
+    def __init__(
+        self,
+        wait_seconds: float,
+        rule: str = "requests.at_once",
+        words: str = "this process works on as many requests as it may at once; ask again later",
+    ) -> None:
+        """After `wait_seconds` it is worth asking again."""
+        super().__init__(words)
+        self.rule = rule
         self.wait_seconds = wait_seconds
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,7 @@ from contracts.reading import Scope
 from contracts.request import Resolve
 from contracts.triage import Rejected, Withdrawn
 from services.dispatch.api import ROLES
-from services.dispatch.board import LiveBoard
-from services.dispatch.bodies import AssignmentFilters, UnitFilters
+from services.dispatch.bodies import AssignmentFilters
 from services.dispatch.queries import assignments
 from tests.services.dispatch.desk import (
     BODIES,
@@ -608,16 +607,3 @@ async def test_a_caller_has_so_many_streams_open_and_no_more(dispatch: Running) 
             return await opened(CENTRE) == 200
 
         await eventually(again, what="a place that is free again")
-
-
-async def test_a_silent_stream_has_a_heartbeat(dispatch: Running) -> None:
-    async def heartbeat() -> bool:
-        runtime = dispatch.runtime
-        board = LiveBoard(runtime.database, runtime.changes, runtime.clock, UnitFilters(), Scope(runtime.knows))
-        async with aclosing(board.messages(heartbeat_seconds=0.05)) as parts:
-            async for part in parts:
-                if part.startswith(b": heartbeat"):
-                    return True
-        return False
-
-    assert await asyncio.wait_for(heartbeat(), 20)
