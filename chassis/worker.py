@@ -111,6 +111,7 @@ class DecidingWorker:
             "relay": {"fault": self.relay.fault, "missing_topics": self.relay.missing},
             "tail": {"fault": self.tail.fault, "forged": self.judge.found if self.relay.leads else None},
             "passed_over": dict(self.inbox.reader.passed_over),
+            "cache": self.inbox.cache.health(),
         }
 
 

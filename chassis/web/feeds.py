@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 from chassis.retry import in_words
@@ -25,8 +26,12 @@ PAUSE_SECONDS = 0.2
 """The least time between two messages: changes meanwhile come as one, and who comes meanwhile shares a whole."""
 _REST = 2
 """How many times as long as it worked a feed rests."""
-_AT_ONCE, _BYTES_AT_ONCE = 25, 256 * 1024
+_MOST_REST_SECONDS = 0.1
+"""For how long at most: what took long mostly waited, for the database or for its turn in a busy process."""
+_AT_ONCE, _BYTES_AT_ONCE = 25, 1024 * 1024
 """Watchers and bytes that are sent in one go."""
+_WELCOMED = 100
+"""Newcomers who get the whole before the others hear what has changed meanwhile."""
 _HEARTBEAT = b": heartbeat\n\n"
 _NEWCOMER = frozenset[str]()
 """What a feed hears of beside changes: somebody has come."""
@@ -94,7 +99,7 @@ class Watcher:
 
 
 class Share:
-    """Turns at work of which all together take a third of the time at most."""
+    """Turns at work, with rests between them in which the process does what else there is to do."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
@@ -105,7 +110,7 @@ class Share:
         async with self._lock:
             began = time.monotonic()
             yield
-            await asyncio.sleep((time.monotonic() - began) * _REST)
+            await asyncio.sleep(min((time.monotonic() - began) * _REST, _MOST_REST_SECONDS))
 
 
 class Feed:
@@ -117,7 +122,8 @@ class Feed:
         self._share = share
         self._heartbeat_seconds = heartbeat_seconds
         self._watchers: set[Watcher] = set()
-        self._newcomers: set[Watcher] = set()
+        self._newcomers: dict[Watcher, None] = {}
+        """In the order in which they came."""
         self._news: asyncio.Queue[frozenset[str]] | None = None
         self._number = 0
         self._whole: bytes | None = None
@@ -127,14 +133,13 @@ class Feed:
 
     def join(self, watcher: Watcher) -> None:
         """From the next message on, which is the whole."""
-        self._newcomers.add(watcher)
-        if self._news is not None and not self._news.full():
-            self._news.put_nowait(_NEWCOMER)
+        self._newcomers[watcher] = None
+        self._wake()
 
     def leave(self, watcher: Watcher) -> bool:
         """Whether nobody is left."""
         self._watchers.discard(watcher)
-        self._newcomers.discard(watcher)
+        self._newcomers.pop(watcher, None)
         return not self._watchers and not self._newcomers
 
     async def run(self) -> None:
@@ -161,6 +166,8 @@ class Feed:
                 if self._newcomers:
                     await self._welcome()
                     await asyncio.sleep(PAUSE_SECONDS)
+                    if self._newcomers:
+                        self._wake()
                 try:
                     changed = await asyncio.wait_for(self._news.get(), max(0.0, silent_until - now()))
                 except TimeoutError:
@@ -179,9 +186,15 @@ class Feed:
         if self._whole is None:
             self._whole = await self._said(self._view.whole())
         assert self._whole is not None
-        newcomers, self._newcomers = self._newcomers, set()
-        self._watchers |= newcomers
+        newcomers = list(islice(self._newcomers, _WELCOMED))
+        for watcher in newcomers:
+            del self._newcomers[watcher]
+        self._watchers |= {*newcomers}
         await self._tell(newcomers, self._whole)
+
+    def _wake(self) -> None:
+        if self._news is not None and not self._news.full():
+            self._news.put_nowait(_NEWCOMER)
 
     async def _said(self, asked: Awaitable[Said | None]) -> bytes | None:
         async with self._share.turn():
