@@ -558,7 +558,7 @@ async def test_the_stream_begins_with_what_is_open_and_goes_on_with_what_changes
 
 async def test_the_stream_ends_in_order_with_its_callers_token(dispatch: Running) -> None:
     """The leeway of half a minute counts; nothing changes meanwhile that would end it otherwise."""
-    headers = token("centre", "dispatcher", expires_in=-30 + 1)
+    headers = token("centre", "dispatcher", expires_in=-30 + 4)
     async with (
         listening(dispatch) as address,
         httpx.AsyncClient(base_url=address, headers=headers, timeout=20) as client,
