@@ -42,6 +42,7 @@ async def test_a_case_in_memory_weighs_about_what_is_reckoned(
     at = datetime.now(UTC) - timedelta(minutes=1)
     async with running(service, empty_database.url(name)) as found:
         cache, known = found.runtime.inbox.cache, set[int]()
+        taken: list[object] = []  # kept, or others would get the addresses that are known
 
         async def weighed() -> float:
             """What cases hold of what is not known yet, as a part of what is reckoned."""
@@ -51,7 +52,9 @@ async def test_a_case_in_memory_weighs_about_what_is_reckoned(
             )
             reckoned = cache.health()
             assert reckoned["streams"] == CASES
-            return held_by([cache.take(case) for case in cases], known) / reckoned["bytes"]
+            entries = [cache.take(case) for case in cases]
+            taken.append(entries)
+            return held_by(entries, known) / reckoned["bytes"]
 
         await weighed()  # what all cases share is known afterwards
         assert 0.5 < await weighed() < 1.5
