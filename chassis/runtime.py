@@ -46,6 +46,7 @@ from chassis.web.connections import Connections, limits_of, proxies, raise_descr
 from chassis.web.keys import keys_of
 from chassis.web.protocol import counted_by
 from chassis.web.server import Server
+from chassis.web.streams import Streams
 from chassis.worker import DecidingWorker, RecordingWorker, Worker
 from contracts.reading import Knows
 
@@ -84,6 +85,7 @@ class Runtime:
         if isinstance(service.model, Model):
             self.database.hold(COMPARING)
         self.changes = Changes(self.database)
+        self.streams = Streams(self.database, self.changes, self.clock, settings.streams)
         self.works = settings.role in ("worker", "both")
         self.serves = settings.role in ("api", "both")
         broker = Connection.of(settings)
@@ -333,6 +335,7 @@ class Runtime:
             "requests": self.limit.health(),
             "bodies": self.arriving.health(),
             "connections": self.connections.health(),
+            "streams": self.streams.health(),
             "keys": {"fault": self.keys.fault, "stale": self.keys.stale, "version": self.keys.version},
             "partners": {
                 "registered": len(self.registry.partners.registered),

@@ -120,6 +120,8 @@ class Settings(BaseSettings):
     """That one process keeps, or as many as its file descriptors allow; beyond it 503."""
     connections_per_address: int = Field(default=0, ge=0, validation_alias="CASEGRID_CONNECTIONS_PER_ADDRESS")
     """Of one address, unless FORWARDED_ALLOW_IPS names it; 0 is half of all."""
+    streams: int = Field(default=2000, ge=0, le=100_000, validation_alias="CASEGRID_STREAMS")
+    """That one process has open at once; beyond it 503."""
     failures_per_minute: float = Field(default=30, gt=0, validation_alias="CASEGRID_FAILURES_PER_MINUTE")
     """How many wrong tokens and client keys one address may send to one process; beyond it 429."""
 

@@ -135,6 +135,7 @@ class DecidingWorker:
             "tail": {"fault": self.tail.fault, "forged": self.judge.found if self.relay.leads else None},
             "passed_over": dict(self.inbox.reader.passed_over),
             "parked": self.inbox.room.health(),
+            "cache": self.inbox.cache.health(),
         }
 
     def warnings(self) -> dict[str, str]:

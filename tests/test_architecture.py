@@ -270,6 +270,19 @@ def test_services_leave_the_writing_of_instants_to_the_contracts() -> None:
     assert written == []
 
 
+def test_whatever_is_streamed_is_streamed_in_one_place() -> None:
+    """`chassis.web.streams` bounds and shares it; an endless answer of another kind would be neither."""
+    streamed = [
+        f"{path}:{node.lineno} {name}"
+        for path, tree in trees("chassis", "services")
+        if path != "chassis/web/streams.py"
+        for node in ast.walk(tree)
+        for name in (getattr(node, "id", None), getattr(node, "attr", None), getattr(node, "name", None))
+        if name in ("StreamingResponse", "EventSourceResponse", "FileResponse", "MEDIA_TYPE")
+    ]
+    assert streamed == []
+
+
 def test_no_modules_import_each_other_in_a_circle() -> None:
     graph: dict[str, set[str]] = {}
     modules = {

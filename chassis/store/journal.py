@@ -77,6 +77,7 @@ async def load(connection: Connection, fold: Fold[S], stream_ids: Collection[str
             stream.sequence = int(event.sequence)  # not their number: what is lost for good leaves a gap
         stream.state = fold.evolve(stream.state, event)
         stream.marks = causes.marked(stream.marks, event, version)
+        stream.size += len(body)
         if not own and not topic.startswith(FROM):
             received.setdefault(stream_id, []).append((event.source, event.id))
     for stream_id, identities in received.items():
@@ -107,7 +108,7 @@ class Journal(Generic[S]):
             if known is None:
                 missing.append(stream_id)
             else:
-                self.streams[stream_id] = Stream(stream_id, known[0], *known)
+                self.streams[stream_id] = Stream(stream_id, known.version, *known)
         if not missing:
             return
         self.streams |= await load(connection, self.fold, missing)
@@ -123,6 +124,7 @@ class Journal(Generic[S]):
         stream = self.streams[stream_id]
         stream.state = self.fold.evolve(stream.state, event)
         stream.version += 1
+        stream.size += len(raw)
         stream.marks = causes.marked(stream.marks, event, stream.version)
         if not topic.startswith(FROM):
             stream.received |= {(event.source, event.id)}
@@ -169,6 +171,7 @@ class Journal(Generic[S]):
             built.append((event, raw))
         for event, raw in built:
             stream.version += 1
+            stream.size += len(raw)
             self._own.append((stream_id, stream.version, True, event.topic, event.id, raw, header))
         stream.state, stream.sequence, stream.marks = state, sequence, marks
         return [event for event, _ in built]
@@ -184,12 +187,12 @@ class Journal(Generic[S]):
 
     def mark(self, stream: Stream[S]) -> tuple[Any, ...]:
         """Where a stream and the journal stand, for `restore`."""
-        known = (stream.version, stream.sequence, stream.state, stream.marks, stream.received)
+        known = (stream.version, stream.sequence, stream.state, stream.marks, stream.received, stream.size)
         return (*known, len(self._received), len(self._own))
 
     def restore(self, stream: Stream[S], mark: tuple[Any, ...]) -> None:
         """Undoes what was recorded of this stream since `mark`; no other stream may have been appended to since."""
-        stream.version, stream.sequence, stream.state, stream.marks, stream.received, received, own = mark
+        stream.version, stream.sequence, stream.state, stream.marks, stream.received, stream.size, received, own = mark
         del self._received[received:]
         del self._own[own:]
 

@@ -22,7 +22,8 @@ paging.py       pages and cursors
 filters.py      filters that lists have in common
 actions.py      which actions a caller may take on a case
 openapi.py      the OpenAPI document and its page
-streams.py      how many endless answers a caller may have
+streams.py      endless answers, all of them, and how many there may be
+feeds.py        what live views share: one question, one rendering
 errors.py       problem+json
 reads.py        who reads raw bytes: recorded first, and listed
 operations.py   health, readiness, parked records

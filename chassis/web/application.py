@@ -1,7 +1,6 @@
 """A service's FastAPI application: its routes, roles and errors, and those that every service has."""
 
 import sys
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial

@@ -25,6 +25,7 @@ from chassis.web.concurrency import ConcurrencyLimit
 from chassis.web.errors import Forbidden
 from chassis.web.identity import Caller
 from chassis.web.keys import Keys
+from chassis.web.streams import Streams
 from contracts.fields import ClaimedInstant
 from contracts.homes import publisher_of
 from contracts.reading import Knows
@@ -55,6 +56,7 @@ class Process(Protocol):
     keys: Keys
     limit: ConcurrencyLimit
     arriving: Arriving
+    streams: Streams
     reference: Any
     """What the service knows of its district."""
 

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import socket
+import weakref
 from types import FrameType
 from typing import Any
 
@@ -15,6 +16,8 @@ from chassis.web.protocol import HttpProtocol
 
 log = logging.getLogger(__name__)
 
+CONNECTION = "connection"
+"""Under this name a request's state has a weak reference to the protocol of its connection."""
 _TICK_SECONDS = 1.0
 """How often the header Date is written anew, and each connection is looked at."""
 _CONNECTIONS = 64
@@ -91,7 +94,9 @@ class Server(uvicorn.Server):
 
     def _protocol(self) -> asyncio.Protocol:
         make: Any = self.config.http_protocol_class
-        made: asyncio.Protocol = make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+        state = dict(self.lifespan.state)
+        made: asyncio.Protocol = make(config=self.config, server_state=self.server_state, app_state=state)
+        state[CONNECTION] = weakref.ref(made)
         return made
 
     async def on_tick(self, counter: int) -> bool:

@@ -12,19 +12,18 @@ POST /assignments/{assignment_id}/...   steps of the unit, and control by the ce
 from collections.abc import Iterable, Mapping
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Response
-from fastapi.responses import StreamingResponse
+from fastapi import APIRouter, Header, Path, Query, Response
 
 from chassis.engine.commands import CommandRequest
-from chassis.web import streams
 from chassis.web.actions import ActionItem, ActionList, Actions, actions_answer
 from chassis.web.errors import Forbidden, Json
 from chassis.web.requests import etag
 from chassis.web.roles import Access, Bound, Route, lacking_role
+from chassis.web.streams import EventStream
 from contracts.fields import AssignmentId, CaseId, case_of
 from contracts.roles import Role
 from services.dispatch import bodies, queries
-from services.dispatch.board import ENDED, LiveBoard
+from services.dispatch.board import ENDED, LiveBoard, Shown
 from services.dispatch.bodies import AssignmentDetail, UnitFilters
 from services.dispatch.callers import (
     CENTRE,
@@ -177,8 +176,8 @@ async def get_board(filters: Annotated[bodies.BoardFilters, Query()], reading: R
 @router.get(
     "/board/stream",
     tags=["board"],
-    dependencies=[Depends(streams.counted)],
-    response_class=StreamingResponse,
+    status_code=200,
+    response_class=EventStream,
     responses={200: {"content": {"text/event-stream": {"example": _STREAM}}}},
 )
 async def stream_board(
@@ -194,12 +193,8 @@ async def stream_board(
     one process (`stream.limit`).
     """
     reading.refuse_unknown(filters)
-    process = reading.process
-    return StreamingResponse(
-        LiveBoard(process.database, process.changes, process.clock, filters, reading.scope).messages(),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )
+    shown = Shown(filters, reading.scope)
+    return reading.process.streams.answer(reading.reader.caller.subject, LiveBoard, shown)
 
 
 @router.post("/assignments/{assignment_id}/acknowledge", tags=["unit"], response_model=AssignmentDetail)

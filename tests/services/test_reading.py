@@ -3,8 +3,8 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from functools import partial
 from itertools import combinations, product
@@ -29,12 +29,12 @@ from contracts.feedback import Evaluated
 from contracts.fields import Fact, Place, instant
 from contracts.intake import Rating
 from contracts.progress import Accessed, Forged
-from contracts.reading import Knows, Matter, Sight, scope_of
+from contracts.reading import Knows, Matter, Scope, Sight, scope_of
 from contracts.roles import STAFF as STAFF_ROLES
 from contracts.roles import Role, Sees
 from contracts.triage import Dispatched, Rejected, Withdrawn
 from services.audit.service import build as audit
-from services.dispatch.board import LiveBoard
+from services.dispatch.board import LiveBoard, Shown
 from services.dispatch.bodies import UnitFilters
 from services.dispatch.service import build as dispatch
 from services.feedback.service import build as feedback
@@ -892,23 +892,73 @@ async def test_a_merged_report_does_not_tell_of_a_case_that_its_reader_may_not_r
             assert asked.status_code == (404 if said else 200), kind
 
 
-async def test_the_live_board_counts_what_its_client_may_see(
+async def test_the_live_board_shows_each_of_its_clients_what_they_may_see_and_nobody_elses(
     empty_database: Database, district_folder: Path, tmp_path: Path
 ) -> None:
+    """All of them watch at once, and every case changes: whoever may see the same shares a view, and nobody else."""
     settings = Settings.model_validate({"CASEGRID_DISTRICT": district_folder})
-    async with served(dispatch(settings), empty_database, tmp_path) as (api, cases), listening(api) as url:
-        for asker in ASKERS:
-            if asker.role in (Role.REPORTER, Role.PARTNER):
-                continue
+    people = [asker for asker in ASKERS if asker.role not in (Role.REPORTER, Role.PARTNER)]
+    chief = token("chief", "shift_leader")
+    async with (
+        served(dispatch(settings), empty_database, tmp_path) as (api, cases),
+        listening(api) as url,
+        httpx.AsyncClient(base_url=url, timeout=20, limits=httpx.Limits(max_connections=None)) as client,
+        AsyncExitStack() as stack,
+    ):
+        boards: list[tuple[Asker, set[str], AsyncIterator[Any]]] = []
+        for asker in people:
             seen = {case for case, kind in cases.items() if sees(asker, kind, "dispatch")}
-            async with (
-                httpx.AsyncClient(base_url=url) as client,
-                client.stream("GET", "/board/stream", headers=asker.headers) as answer,
-            ):
-                data = (line async for line in answer.aiter_lines() if line.startswith("data: "))
-                message = json.loads((await anext(data)).removeprefix("data: "))
+            stream = client.stream("GET", "/board/stream", headers=asker.headers)
+            boards.append((asker, seen, messages(await stack.enter_async_context(stream))))
+        for asker, seen, board in boards:
+            message = await asyncio.wait_for(anext(board), 20)
             assert {one["case_id"] for one in message["assignments"]} == seen, asker
             assert message["board"]["open"] == len(seen), asker
+        assert 1 < api.runtime.streams.health()["views"] < len(people)
+        for case in cases:
+            answer = await api.client.post(f"/assignments/{case}.1.1/note", headers=chief, json={"note": "seen"})
+            assert answer.status_code == 200
+        for asker, seen, board in boards:
+            told = set[str]()
+            while told != seen:
+                message = await asyncio.wait_for(anext(board), 20)
+                told |= {one["case_id"] for one in message["assignments"]}
+                assert told <= seen, asker
+                assert message["board"]["open"] == len(seen), asker
+
+
+async def messages(answer: httpx.Response) -> AsyncIterator[Any]:
+    """The data of each message of a stream."""
+    async for line in answer.aiter_lines():
+        if line.startswith("data: "):
+            yield json.loads(line.removeprefix("data: "))
+
+
+OTHER_SCOPES = {
+    "knows": Knows(frozenset({SENSITIVE}), "CH", categories=False, units=True, filers=False),
+    "everywhere": True,
+    "areas": (COMMUNITY,),
+    "confidential": True,
+    "units": frozenset({OWN}),
+    "own": True,
+    "staff": True,
+}
+
+
+@pytest.mark.parametrize("name", [one.name for one in fields(Scope)])
+def test_whoever_may_see_something_else_has_a_board_of_their_own(name: str) -> None:
+    scope = Scope(Knows(frozenset({SENSITIVE}), "CH", categories=True, units=True, filers=True))
+    other = replace(scope, **{name: OTHER_SCOPES[name]})
+    assert Shown(UnitFilters(), scope) != Shown(UnitFilters(), other)
+    assert Shown(UnitFilters(), scope) == Shown(UnitFilters(), replace(scope))
+
+
+@pytest.mark.parametrize("name", UnitFilters.model_fields)
+def test_whoever_asks_for_something_else_has_a_board_of_their_own(name: str) -> None:
+    scope = Scope(Knows(frozenset(), "CH", categories=True, units=True, filers=True))
+    other = UnitFilters.model_validate({name: "CH/shengdeng"})
+    assert Shown(UnitFilters(), scope) != Shown(other, scope)
+    assert hash(Shown(other, scope)) == hash(Shown(other.model_copy(), scope))
 
 
 async def test_the_live_board_says_nothing_of_cases_that_its_client_may_not_see(
@@ -919,31 +969,19 @@ async def test_the_live_board_says_nothing_of_cases_that_its_client_may_not_see(
     async with served(dispatch(settings), empty_database, tmp_path, kinds=[ordinary, hidden]) as (api, cases):
         runtime, case, secret = api.runtime, case_of(ordinary, cases), case_of(hidden, cases)
         scope = scope_of([Role.DISPATCHER], [COMMUNITY], [], runtime.knows)
-        board = LiveBoard(runtime.database, runtime.changes, runtime.clock, UnitFilters(), scope)
-        chief = token("chief", "shift_leader")
-
-        async def note(of: str) -> None:
-            url = f"/assignments/{of}.1.1/note"
-            assert (await api.client.post(url, headers=chief, json={"note": "seen"})).status_code == 200
-
-        async with aclosing(board.messages()) as parts:
-            assert await anext(parts) == b"retry: 1000\n\n"
-            assert (await anext(parts)).startswith(b"id: 1\nevent: snapshot")
-            waiting = asyncio.ensure_future(anext(parts))
-            async with runtime.changes.listen() as changes:
-                for _ in range(3):
-                    await note(secret)
-                    assert await asyncio.wait_for(changes.get(), 20) == {secret}
-                    assert not waiting.done()
-            await note(case)
-            said = await asyncio.wait_for(waiting, 20)
-            assert said.startswith(b"id: 2\nevent: change")
-            assert [one["case_id"] for one in json.loads(said.split(b"data: ")[1])["assignments"]] == [case]
-            waiting = asyncio.ensure_future(anext(parts))
-            await runtime.inbox.process([fact_record(case, given_out(case, hidden, round=2), sequence=2)])
-            said = await asyncio.wait_for(waiting, 20)
-            data = json.loads(said.split(b"data: ")[1])
-            assert (data["assignments"], data["board"]["open"]) == ([], 0), "it is gone, and that is seen"
+        board = LiveBoard(runtime.database, runtime.clock, Shown(UnitFilters(), scope))
+        assert (await board.whole()).event == "snapshot"
+        assert await board.after(frozenset({secret})) is None
+        said = await board.after(frozenset({secret, case}))
+        assert said is not None
+        assert said.event == "change"
+        assert [one["case_id"] for one in json.loads(said.data)["assignments"]] == [case]
+        await runtime.inbox.process([fact_record(case, given_out(case, hidden, round=2), sequence=2)])
+        said = await board.after(frozenset({case}))
+        assert said is not None, "it is gone, and that is seen"
+        data = json.loads(said.data)
+        assert (data["assignments"], data["board"]["open"]) == ([], 0)
+        assert await board.after(frozenset({case})) is None, "and once is enough"
 
 
 def test_the_roles_that_file_reports_are_those_that_see_what_they_filed() -> None:
