@@ -273,7 +273,7 @@ def test_services_leave_the_writing_of_instants_to_the_contracts() -> None:
 def test_whatever_is_streamed_is_streamed_in_one_place() -> None:
     """`chassis.web.streams` bounds and shares it; an endless answer of another kind would be neither."""
     streamed = [
-        f"{path}:{node.lineno} {name}"
+        f"{path}:{getattr(node, 'lineno', 0)} {name}"
         for path, tree in trees("chassis", "services")
         if path != "chassis/web/streams.py"
         for node in ast.walk(tree)

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -79,13 +80,14 @@ class Coverage:
                 min(2 * self._again_seconds, _LONGEST_SECONDS),
             )
             log.warning("%s: nobody reads %s; the group is formed anew", self._group, ", ".join(_names(lasting)))
-            await to_completion(kafka._client.force_metadata_update())
-            coordinator = kafka._coordinator
+            await asyncio.shield(kafka._client.force_metadata_update())
+            coordinator: Any = kafka._coordinator
             if coordinator is not None:
                 coordinator.request_rejoin()
 
     async def _given(self, admin: AIOKafkaAdminClient) -> set[TopicPartition] | None:
         """The partitions that some member of the group has; None while it is formed."""
+        answer: Any
         [answer] = await to_completion(admin.describe_consumer_groups([self._group]))
         [(_, _, state, _, _, members, *_)] = answer.groups
         if state != _STABLE:

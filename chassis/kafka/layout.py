@@ -46,8 +46,8 @@ class _Uuid(AbstractType[UUID]):
 
 
 class _Response(Response):
-    API_KEY = 3
-    API_VERSION = 12
+    API_KEY = 3  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]  as aiokafka's own
+    API_VERSION = 12  # pyright: ignore[reportIncompatibleMethodOverride, reportAssignmentType]
     SCHEMA = Schema(
         ("throttle_time_ms", Int32),
         (

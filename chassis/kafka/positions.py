@@ -267,7 +267,7 @@ class Positions:
     def made_anew(self, topic: str) -> None:
         """Says that a topic is another one now: its partitions are placed again."""
         kafka: Any = self._kafka
-        for tp in kafka.assignment() if kafka is not None else ():
+        for tp in kafka.assignment() if kafka else ():
             state = self._state(tp)
             if tp.topic != topic or state is None or not state.has_valid_position:
                 continue

@@ -1,7 +1,7 @@
 """aiokafka's consumer as every reader here uses it: it fetches in sessions, and no record that lies there stops it."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.fetcher import Fetcher, FetchResult
@@ -54,7 +54,7 @@ class KafkaReader(AIOKafkaConsumer):
         if fetcher is not None:
             _Unpacking(fetcher, self._patience, self._unserved.refused)
             if self._place is not None:
-                fetcher._update_fetch_positions = self._place
+                cast(Any, fetcher)._update_fetch_positions = self._place
 
 
 class _Unpacking:

@@ -91,7 +91,6 @@ def build(
         redirect_slashes=False,  # a redirect would go to whatever host the request names
     )
     app.state.process = process
-    app.state.streams = Counter[str]()
     checks = [Depends(require(roles)), Depends(check_parameters(parameters_of(every)))]
     for route in every:
         _add(app, route, checks)

@@ -42,8 +42,8 @@ ROLES: dict[Route, Access] = {
 PARKED_ROLES: dict[Route, Access] = {
     ("GET", "/parked"): Access(READERS, Bound.WHOLE),
     ("GET", "/parked/{parked_id}"): Access(READERS, Bound.WHOLE),
-    ("POST", "/parked/retry"): Access(OPERATORS, Bound.WHOLE),
-    ("POST", "/parked/discard"): Access(OPERATORS, Bound.WHOLE),
+    ("POST", "/retries"): Access(OPERATORS, Bound.WHOLE),
+    ("POST", "/discards"): Access(OPERATORS, Bound.WHOLE),
     ("POST", "/parked/{parked_id}/retry"): Access(OPERATORS, Bound.WHOLE),
     ("POST", "/parked/{parked_id}/discard"): Access(OPERATORS, Bound.WHOLE),
 }
@@ -201,7 +201,7 @@ async def list_parked(
     return Json(page([dict(row) for row in rows], limit, lambda item: [item["parked_id"]]))
 
 
-@parked_router.post("/parked/retry", response_model=Settled)
+@parked_router.post("/retries", response_model=Settled)
 async def retry_many(wanted: Many, request: CreatingRequestDep, process: DecidingProcessDep) -> Any:
     """Lets many records take effect, each as if it were named alone; those that still cannot stay as they were.
 
@@ -210,7 +210,7 @@ async def retry_many(wanted: Many, request: CreatingRequestDep, process: Decidin
     return await _settle_many(process, wanted, request, discard=False)
 
 
-@parked_router.post("/parked/discard", response_model=Settled)
+@parked_router.post("/discards", response_model=Settled)
 async def discard_many(wanted: Many, request: CreatingRequestDep, process: DecidingProcessDep) -> Any:
     """Gives many records up, each as if it were named alone.
 

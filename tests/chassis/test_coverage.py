@@ -81,7 +81,7 @@ async def test_the_first_record_of_an_idle_partition_is_not_stuck(
         idle = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().call_later(1, idle.set_result, None)
         await idle
-        kafka: Any = worker.consumer._kafka
+        client: Any = worker.consumer._kafka
         for tp, _, end in worker.consumer._positions():  # as the client knows it in the moment when a record has come
-            kafka._subscription.subscription.assignment.state_value(tp).highwater = end + 1
+            client._subscription.subscription.assignment.state_value(tp).highwater = end + 1
         assert worker.consumer.stuck() == []

@@ -67,24 +67,24 @@ async def test_many_are_settled_by_one_request_each_with_its_own_step(deciding: 
         wanted = {"kind": "invalid", "reason": "a storm", **body}
         return await operated.client.post(path, headers=headers, json=wanted)
 
-    assert (await post("/parked/discard", AUDITOR)).status_code == 403
-    first = await post("/parked/discard", key="k1", topic=topic, limit=5)
+    assert (await post("/discards", AUDITOR)).status_code == 403
+    first = await post("/discards", key="k1", topic=topic, limit=5)
     assert first.status_code == 200, first.text
     assert first.json() == {"chosen": 5, "settled": 5, "refused": 0, "refusals": [], "left": 7}
-    again = await post("/parked/discard", key="k1", topic=topic, limit=5)
+    again = await post("/discards", key="k1", topic=topic, limit=5)
     assert (again.json(), again.headers["idempotency-replayed"]) == (first.json(), "true")
-    other = await post("/parked/discard", key="k1", topic=topic, limit=6)
+    other = await post("/discards", key="k1", topic=topic, limit=6)
     assert other.status_code == 422
     assert await count(deciding, "status = 'waiting'") == 7
     assert await steps(deciding, "discarded") == 5
-    refused = (await post("/parked/retry", limit=2)).json()
+    refused = (await post("/retries", limit=2)).json()
     assert (refused["settled"], refused["refused"], refused["left"]) == (0, 2, 7)
     assert {one["rule"] for one in refused["refusals"]} == {"parked.invalid"}
     others: list[dict[str, Any]] = [{"kind": "failed"}, {"topic": "nowhere"}, {"reason_begins": "other"}, {"up_to": 1}]
     for unfit in others:
-        assert (await post("/parked/discard", **unfit)).json()["chosen"] == 0
-    assert (await post("/parked/discard", limit=501)).status_code == 422
-    rest = (await post("/parked/discard")).json()
+        assert (await post("/discards", **unfit)).json()["chosen"] == 0
+    assert (await post("/discards", limit=501)).status_code == 422
+    rest = (await post("/discards")).json()
     assert (rest["settled"], rest["left"]) == (7, 0)
     assert await steps(deciding, "discarded") == 12
 
@@ -95,14 +95,14 @@ async def test_an_interrupted_request_goes_on_with_the_same_records(deciding: Ta
     await deciding.take(*junk(topic, 4))
     body = {"kind": "invalid", "reason": "a storm", "limit": 4}
     headers = {**LEADER, "idempotency-key": "k2"}
-    assert (await operated.client.post("/parked/discard", headers=headers, json=body)).json()["settled"] == 4
+    assert (await operated.client.post("/discards", headers=headers, json=body)).json()["settled"] == 4
     ids = [row[0] for row in await deciding.store.fetch("SELECT parked_id FROM parked ORDER BY parked_id")]
     await deciding.store.fetch("UPDATE parked SET status = 'waiting' WHERE parked_id = ANY($1)", ids[2:])
     await deciding.store.fetch(
         "UPDATE idempotency SET status = NULL, body = convert_to(array_to_json($1::bigint[])::text, 'UTF8')", ids
     )
     await deciding.take(*junk(topic, 3))
-    found = (await operated.client.post("/parked/discard", headers=headers, json=body)).json()
+    found = (await operated.client.post("/discards", headers=headers, json=body)).json()
     assert found == {"chosen": 4, "settled": 4, "refused": 0, "refusals": [], "left": 3}
 
 
