@@ -75,7 +75,7 @@ async def test_a_worker_a_day_ahead_decides_no_deadline_and_dates_commands_right
         machine.by = DAY
         answer = await tally.client.get("/ready", headers=OPERATOR)
         assert answer.status_code == 503
-        assert answer.json()["parts"] == {"clock": "the machine's clock was moved by 86400 seconds"}
+        assert [*answer.json()["parts"]] == ["clock"]
         await database.fetch(due)
         ask = timers._anything
 
