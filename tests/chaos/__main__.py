@@ -1,0 +1,109 @@
+"""`python -m tests.chaos`: a campaign of faults on a system of its own, and the judgement of it.
+
+Exit status: 0 every promise was kept; 1 violations, which are printed and in the JSON file; 130 interrupted.
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+import random
+import shutil
+import signal
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from deploy.district.__main__ import main as district_files
+from tests.chaos.campaign import Campaign
+from tests.chaos.checker import Violation, judge
+from tests.chaos.faults import draw
+from tests.chaos.ground import can_mount, ground
+from tests.chaos.history import History
+
+_SHOWN = 20
+
+
+async def _run(options: argparse.Namespace, campaign: Campaign, folder: Path, *, disk: bool) -> History:
+    if (task := asyncio.current_task()) is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    district = folder / "district" / "small"
+    if district_files(["--scale", "small", "--out", str(district)]) != 0:
+        raise SystemExit("the district could not be made")
+    async with ground(folder, district, disk=disk) as there:
+        print(f"everything is ready; logs are in {folder}")
+        return await campaign.run(there, district)
+
+
+def main() -> int:
+    """Parses the options, runs and judges."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--seed", type=int, default=None, help="draws the faults; without it one is drawn and printed")
+    parser.add_argument("--minutes", type=float, default=5.0, help="of load and faults")
+    parser.add_argument("--rate", type=float, default=10.0, help="reports a second, 5 to 100")
+    parser.add_argument("--rest", type=float, default=120.0, help="seconds in which all must come to rest afterwards")
+    parser.add_argument("--wrong-clocks", action="store_true", help="by minutes and a day, not by seconds")
+    parser.add_argument("--output", type=Path, default=Path(".data/chaos"))
+    parser.add_argument("--judge", type=Path, default=None, help="a history file, to be judged again and nothing else")
+    options = parser.parse_args()
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it tries again
+    if options.judge:
+        history = History.read(options.judge)
+        return _verdict(history, judge(history))
+    seed = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
+    seconds, disk = options.minutes * 60, can_mount()
+    if not disk:
+        print("full disks are left out: a disk of limited size can't be mounted here")
+    faults = draw(seed, seconds, disk=disk, wrong_clocks=options.wrong_clocks)
+    campaign = Campaign(seed, seconds, options.rate, faults, print, options.rest)
+    print(f"seed {seed}: {len(faults)} faults in {options.minutes:g} minutes, {options.rate:g} reports a second")
+    folder = Path(tempfile.mkdtemp(prefix="casegrid-chaos-"))
+    folder.chmod(0o755)  # the user of the database passes through
+    try:
+        history = asyncio.run(_run(options, campaign, folder, disk=disk))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        print("interrupted: nothing is judged", file=sys.stderr)
+        shutil.rmtree(folder, ignore_errors=True)
+        return 130
+    violations = judge(history)
+    history.write(options.output / f"{seed}.history.gz")
+    summary = {
+        "seed": seed,
+        "minutes": options.minutes,
+        "rate": options.rate,
+        "cases": len(history.states["audit"]),
+        "commands": dict(Counter(f"{one.kind} over {one.way}, {one.status}" for one in history.commands)),
+        "records": len(history.records),
+        "faults": history.faults,
+        "planted": len(history.junk),
+        "rested_after_seconds": campaign.rested_after,
+        "violations": [{"rule": one.rule, "what": one.what} for one in violations],
+    }
+    file = options.output / f"{seed}.json"
+    file.write_text(json.dumps(summary, indent=2))
+    rested = (
+        f"after {campaign.rested_after:.1f} s" if campaign.rested_after is not None else f"not in {options.rest:g} s"
+    )
+    print(f"seed {seed}: {summary['cases']} cases, {len(history.commands)} commands, {summary['records']} records,")
+    print(f"  {len(history.faults)} faults, {len(history.junk)} unreadable records planted; at rest {rested}")
+    print(f"  as JSON: {file}; the history: {options.output / f'{seed}.history.gz'}")
+    code = _verdict(history, violations)
+    if code == 0:
+        shutil.rmtree(folder, ignore_errors=True)
+    return code
+
+
+def _verdict(history: History, violations: list[Violation]) -> int:
+    if not violations:
+        print(f"verdict of seed {history.seed}: every promise was kept")
+        return 0
+    counts = ", ".join(f"{number} {rule}" for rule, number in Counter(one.rule for one in violations).items())
+    print(f"verdict of seed {history.seed}: {len(violations)} violations: {counts}")
+    for one in violations[:_SHOWN]:
+        print(f"  {one}")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
