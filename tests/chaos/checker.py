@@ -57,21 +57,26 @@ def lost(history: History) -> Iterator[str]:
             continue
         if command.way == "topic" and command.id not in sent:
             yield f"{_named(command)} is not on its topic, though the broker has acknowledged it"
-        elif command.way == "http" or command.id in accepted:
-            if (*EFFECT[command.kind], command.assignment or command.case) not in there:
-                yield f"{_named(command)} was acknowledged and has no effect"
+        elif command.way == "topic" and command.id not in accepted:
+            continue  # `refused` and `unanswered` speak of it
+        elif (*EFFECT[command.kind], command.assignment or command.case) not in there:
+            yield f"{_named(command)} was acknowledged and has no effect"
 
 
 def doubled(history: History) -> Iterator[str]:
-    """Facts with different ids of one step that is taken once, or of one cause."""
+    """Facts with different ids of one report, of a step that is taken once, or of one cause."""
+    titled: dict[str, set[str]] = defaultdict(set)
     once: dict[tuple[str, ...], set[str]] = defaultdict(set)
     caused: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for record in _facts(history):
         event = record.said
+        if (record.topic, event.kind) == EFFECT["report"]:
+            titled[event.title].add(event.case)
         if (record.topic, event.kind) in ONCE:
             once[record.topic, event.kind, event.assignment or event.case].add(event.id)
         elif event.cause:
             caused[record.topic, event.kind, event.case, event.cause, event.assignment].add(event.id)
+    yield from (f"one report became {sorted(cases)}" for cases in titled.values() if len(cases) > 1)
     for (topic, kind, name), ids in once.items():
         if len(ids) > 1:
             yield f"{name} has {len(ids)} facts {kind} on {topic}"

@@ -15,7 +15,7 @@ _FIRST_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Fault:
-    """`at` and `seconds` from the beginning, and how long; `detail` is the point, the server behind a link, or a number."""
+    """`at` is in seconds from the beginning; `detail` the point, the server behind a link, or a number."""
 
     at: float
     kind: str

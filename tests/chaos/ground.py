@@ -123,7 +123,7 @@ class Ground:
         try:
             await pause_for(fault.seconds)
         finally:
-            file.unlink()
+            await asyncio.to_thread(file.unlink)
 
     async def _server(self, fault: Fault) -> None:
         server = self.kafka if fault.target == BROKER else self.postgres
@@ -150,8 +150,8 @@ class Ground:
 
 @asynccontextmanager
 async def ground(folder: Path, district: Path, *, disk: bool = False, **more: str) -> AsyncIterator[Ground]:
-    """Everything, once it is ready. `folder` must be reachable by the user of the database, which gets a disk of its own
-    if `disk`; `more` are settings of all services.
+    """Everything, once it is ready. The database's user reaches `folder`; with `disk` its data get a disk of its own,
+    and `more` are settings of all services.
     """
     async with AsyncExitStack() as stack:
         if disk:
@@ -177,7 +177,7 @@ async def ground(folder: Path, district: Path, *, disk: bool = False, **more: st
         for name in SERVICES:
             fleet.own[name]["CASEGRID_CLOCK_FILE"] = str(folder / f"{name}.clock")
         await stack.enter_async_context(fleet)
-        await fleet.ready()
+        await fleet.ready(seconds=_START_SECONDS)
         yield Ground(kafka, postgres, fleet, links, folder)
 
 

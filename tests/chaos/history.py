@@ -49,6 +49,8 @@ class Said:
     answers: str = ""
     """Of a notice: the request."""
     reason: str = ""
+    title: str = ""
+    """Of a report: no two are called alike."""
 
 
 def said(body: bytes | None) -> Said:
@@ -67,6 +69,7 @@ def said(body: bytes | None) -> Said:
             data.get("assignment_id") or "",
             data.get("request") or "",
             f"{data.get('rule', '')}: {data['reason']}" if data.get("reason") else "",
+            data.get("title") or "",
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return Said()

@@ -74,7 +74,8 @@ class Load:
         while (elapsed := loop.time() - began) < seconds:
             while self.filed < elapsed * rate:
                 place, self.filed = next(self._places), self.filed + 1
-                self._begin(self._by_http(place) if self.filed % 2 else self._by_topic(place))
+                way = self._by_http if self.filed % 2 else self._by_topic
+                self._begin(way(place, self.filed))
             await pause_for(1 / rate)
 
     def hear(self, record: Record) -> None:
@@ -97,24 +98,24 @@ class Load:
         if not task.cancelled() and (fault := task.exception()) is not None:
             self._history.odd.append(f"a caller failed: {fault!r}")
 
-    async def _by_http(self, place: Place) -> None:
+    async def _by_http(self, place: Place, number: int) -> None:
         command = self._command("report", "http")
         once = self._chance.random() < _ONCE
-        answer = await self._ask("intake", "/reports", body(place, self.filed), self._member, command, once=once)
+        answer = await self._ask("intake", "/reports", body(place, number), self._member, command, once=once)
         if answer is not None and answer.status_code == 201:
             command.case = answer.json()["case_id"]
             if self._chance.random() < _WRONG:
                 wrong = self._command("resolve", "http", command.case, f"{command.case}.9.9", wrong=True)
                 await self._step(wrong)
 
-    async def _by_topic(self, place: Place) -> None:
+    async def _by_topic(self, place: Place, number: int) -> None:
         case = uuid7(datetime.now(UTC))
         if self._chance.random() < _JUNK:
-            raw = b'{"specversion": "1.0", "id": "%d", ' % self.filed
+            raw = b'{"specversion": "1.0", "id": "%d", ' % number
             self._history.junk.append(digest(raw))
             await self._send(case, raw)
         times = 2 if self._chance.random() < _TWICE else 1
-        await self._request("report", case, report(place, self.filed), times=times)
+        await self._request("report", case, report(place, number), times=times)
         if self._chance.random() < _WRONG:
             wrong = Resolve(assignment_id=f"{case}.9.9")
             await self._request("resolve", case, wrong, assignment=wrong.assignment_id, wrong=True)

@@ -1,6 +1,5 @@
-"""Reads what the campaign is judged by: the topics while they grow, and at the end the stores, the log and the states."""
+"""Reads what a campaign is judged by: the topics while they grow, at the end the stores, the log and the states."""
 
-import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 
@@ -100,33 +99,17 @@ async def collect(admin: str, history: History) -> None:
             rows = await connection.fetch(
                 f"SELECT stream_id, version, own, topic, event_id, body FROM {name}.events ORDER BY stream_id, version"
             )
-            history.stored += [
-                Stored(name, *(row[key] for key in ("stream_id", "version", "own", "topic", "event_id")),
-                       said(row["body"]).sequence, digest(row["body"]))
-                for row in rows
-            ]  # fmt: skip
+            for case, version, own, topic, event_id, body in rows:
+                sequence = said(body).sequence
+                history.stored.append(Stored(name, case, version, own, topic, event_id, sequence, digest(body)))
             rows = await connection.fetch(f'SELECT topic, partition, "offset", body, kind, reason FROM {name}.parked')
-            history.parked += [
-                Parked(name, f"{row['topic']}/{row['partition']}@{row['offset']}", digest(row["body"]), row["kind"],
-                       row["reason"])
-                for row in rows
-            ]  # fmt: skip
+            for topic, partition, offset, body, kind, reason in rows:
+                history.parked.append(Parked(name, f"{topic}/{partition}@{offset}", digest(body), kind, reason))
         rows = await connection.fetch('SELECT topic, partition, "offset", body FROM audit.log ORDER BY index')
-        history.logged += [
-            Record(row["topic"], row["partition"], row["offset"], digest(row["body"]), said(row["body"]))
-            for row in rows
-        ]
+        for topic, partition, offset, body in rows:
+            history.logged.append(Record(topic, partition, offset, digest(body), said(body)))
         for name, table in _CASES.items():
             rows = await connection.fetch(f"SELECT case_id, status, outcome FROM {name}.{table}")
             history.states[name] = {row["case_id"]: f"{row['status']}, {row['outcome']}" for row in rows}
     finally:
         await connection.close()
-
-
-async def eventually_caught_up(reader: Reader) -> None:
-    """Returns when nothing is unread, however often the broker has to be asked."""
-    while True:
-        with contextlib.suppress(KafkaError, OSError):
-            if await reader.caught_up():
-                return
-        await asyncio.sleep(0.3)
