@@ -27,7 +27,8 @@ _SHOWN = 20
 
 async def _run(options: argparse.Namespace, campaign: Campaign, folder: Path, *, disk: bool) -> History:
     if (task := asyncio.current_task()) is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     district = folder / "district" / "small"
     if district_files(["--scale", "small", "--out", str(district)]) != 0:
         raise SystemExit("the district could not be made")

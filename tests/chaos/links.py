@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import struct
+from socket import SO_LINGER, SOL_SOCKET
 from typing import Literal
 
 from deploy.stack.ports import LOOPBACK
@@ -48,17 +50,20 @@ class Link:
 
     def _reset(self) -> None:
         for writer in self._writers:
-            writer.transport.abort()
+            _abort(writer)
         self._writers.clear()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._mode == "cut":
-            writer.transport.abort()
+            _abort(writer)
             return
         try:
             there, back = await asyncio.open_connection(LOOPBACK, self._to)
         except OSError:  # the server is away, as the client would see it without us
-            writer.transport.abort()
+            _abort(writer)
+            return
+        if self._mode == "cut":  # meanwhile
+            _abort(writer, back)
             return
         self._writers |= {writer, back}
         for source, target in ((reader, back), (there, writer)):
@@ -77,3 +82,11 @@ class Link:
                 await target.drain()
         self._writers.discard(target)
         target.close()
+
+
+def _abort(*writers: asyncio.StreamWriter) -> None:
+    """With a reset, not with an end in order, which is what a lingering of no seconds means to TCP."""
+    for writer in writers:
+        if not writer.is_closing():
+            writer.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()

@@ -19,7 +19,8 @@ JUNK = "digest of junk"
 def whole() -> History:
     """Case `a` over HTTP, `b` by the partner's topic with a wrong request and an unreadable record beside it."""
     history = History(seed=1, junk=[JUNK])
-    for case, way in (("a", "http"), ("b", "topic")):
+    for case in ("a", "b"):
+        way = "http" if case == "a" else "topic"
         assignment = f"{case}.1.1"
         put(history, "intake", "ReportFiled", case, "new", 1, cause="" if way == "http" else f"{case}-report")
         put(history, "triage", "Assigned", case, "dispatched", 1, cause=f"{case}-intake-1")
