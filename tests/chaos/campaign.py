@@ -53,8 +53,10 @@ class Campaign:
             self._began = time.monotonic()
             background = [asyncio.create_task(topics.run(load.hear)), asyncio.create_task(self._tell(load))]
             try:
-                strikes = (self._strike(ground, fault, history) for fault in self.faults)
-                await asyncio.gather(load.file(self.rate, self.seconds), *strikes)
+                async with asyncio.TaskGroup() as striking:
+                    striking.create_task(load.file(self.rate, self.seconds))
+                    for fault in self.faults:
+                        striking.create_task(self._strike(ground, fault, history))
                 over = time.monotonic()
                 if await self._rest(ground, topics, load, history):
                     self.rested_after = time.monotonic() - over

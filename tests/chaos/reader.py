@@ -60,7 +60,7 @@ class Reader:
 
 
 async def on_its_way(admin: str, history: History) -> dict[str, int]:
-    """What has not arrived yet: unsent facts, records that audit lacks, cases that are not closed. Empty at rest."""
+    """What has not arrived yet, by name: facts on no topic, records without audit, open cases. Empty at rest."""
     connection = await asyncpg.connect(admin)
     try:
         filed = {one.said.case for one in history.records if (one.topic, one.said.kind) == ("ReportFiled", "new")}
@@ -70,8 +70,11 @@ async def on_its_way(admin: str, history: History) -> dict[str, int]:
         for name, table in _CASES.items():
             closed = await connection.fetchval(f"SELECT count(*) FROM {name}.{table} WHERE status LIKE 'closed%'")
             found[f"cases open at {name}"] = len(filed) - closed
+        aside: set[str] = set()
         for name in DECIDING:
             found[f"unsent by {name}"] = await connection.fetchval(f"SELECT count(*) FROM {name}.unpublished")
+            aside |= {digest(row["body"]) for row in await connection.fetch(f"SELECT body FROM {name}.parked")}
+        found["unreadable records not parked"] = len({*history.junk} - aside)
     finally:
         await connection.close()
     return {name: number for name, number in found.items() if number}
