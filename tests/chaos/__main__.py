@@ -37,7 +37,7 @@ async def _run(options: argparse.Namespace, campaign: Campaign, folder: Path, *,
         return await campaign.run(there, district)
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     """Parses the options, runs and judges."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__, allow_abbrev=False)
     parser.add_argument("--seed", type=int, default=None, help="draws the faults; without it one is drawn and printed")
@@ -47,7 +47,7 @@ def main() -> int:
     parser.add_argument("--wrong-clocks", action="store_true", help="by minutes and a day, not by seconds")
     parser.add_argument("--output", type=Path, default=Path(".data/chaos"))
     parser.add_argument("--judge", type=Path, default=None, help="a history file, to be judged again and nothing else")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it tries again
     if options.judge:
         history = History.read(options.judge)
@@ -107,4 +107,4 @@ def _verdict(history: History, violations: list[Violation]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -49,24 +49,24 @@ class Campaign:
         spots = places(areas, round(self.rate * self.seconds * _ROOM_FOR_REPORTS) + 10)
         urls = {name: ground.fleet.url(name) for name in ground.fleet.ports}
         topics = Reader(ground.kafka.bootstrap, ground.partitions, history)
-        async with Load(urls, ground.kafka.bootstrap, spots, self.seed, history) as load:
+        async with (
+            Load(urls, ground.kafka.bootstrap, spots, self.seed, history) as load,
+            asyncio.TaskGroup() as background,
+        ):
             self._began = time.monotonic()
-            background = [asyncio.create_task(topics.run(load.hear)), asyncio.create_task(self._tell(load))]
-            try:
-                async with asyncio.TaskGroup() as striking:
-                    striking.create_task(load.file(self.rate, self.seconds))
-                    for fault in self.faults:
-                        striking.create_task(self._strike(ground, fault, history))
-                over = time.monotonic()
-                if await self._rest(ground, topics, load, history):
-                    self.rested_after = time.monotonic() - over
-                await self._discard(ground, history)
-                await self._rest(ground, topics, load, history)
-                history.completeness = await _completeness(urls["audit"])
-            finally:
-                for task in background:
-                    task.cancel()
-                await asyncio.gather(*background, return_exceptions=True)
+            watching = [background.create_task(work) for work in (topics.run(load.hear), self._tell(load))]
+            async with asyncio.TaskGroup() as striking:
+                striking.create_task(load.file(self.rate, self.seconds))
+                for fault in self.faults:
+                    striking.create_task(self._strike(ground, fault, history))
+            over = time.monotonic()
+            if await self._rest(ground, topics, load, history):
+                self.rested_after = time.monotonic() - over
+            await self._discard(ground, history)
+            await self._rest(ground, topics, load, history)
+            history.completeness = await _completeness(urls["audit"])
+            for task in watching:
+                task.cancel()
         history.ended = list(ground.fleet.ended)
         await reader.collect(ground.admin, history)
         return history

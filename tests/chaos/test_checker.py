@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from contracts.status import SERVICES
+from tests.chaos.__main__ import main
 from tests.chaos.checker import DECIDING, READS, RULES, judge
 from tests.chaos.history import Command, History, Parked, Record, Said, Stored, said
 
@@ -245,6 +246,17 @@ def test_a_history_is_the_same_when_it_is_read_again(tmp_path: Path) -> None:
     history.write(tmp_path / "1.history.gz")
     assert History.read(tmp_path / "1.history.gz") == history
     assert copy.deepcopy(history) == history
+
+
+def test_a_history_file_is_judged_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    history = whole()
+    history.write(file := tmp_path / "1.history.gz")
+    assert main(["--judge", str(file)]) == 0
+    assert "every promise was kept" in capsys.readouterr().out
+    history.odd.append("/reports: 500")
+    history.write(file)
+    assert main(["--judge", str(file)]) == 1
+    assert "odd answer: /reports: 500" in capsys.readouterr().out
 
 
 def test_an_event_is_read_without_the_services_code() -> None:
