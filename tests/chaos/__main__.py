@@ -13,6 +13,7 @@ import signal
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.district.__main__ import main as district_files
@@ -25,7 +26,7 @@ from tests.chaos.history import History
 _SHOWN = 20
 
 
-async def _run(options: argparse.Namespace, campaign: Campaign, folder: Path, *, disk: bool) -> History:
+async def _run(campaign: Campaign, folder: Path, *, disk: bool) -> History:
     if (task := asyncio.current_task()) is not None:
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
@@ -52,6 +53,14 @@ def main(arguments: list[str]) -> int:
     if options.judge:
         history = History.read(options.judge)
         return _verdict(history, judge(history))
+    try:
+        return _one(options)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        print("interrupted: nothing is judged", file=sys.stderr)
+        return 130
+
+
+def _one(options: argparse.Namespace) -> int:
     seed = random.SystemRandom().randrange(1_000_000) if options.seed is None else options.seed
     seconds, disk = options.minutes * 60, can_mount()
     if not disk:
@@ -62,15 +71,21 @@ def main(arguments: list[str]) -> int:
     folder = Path(tempfile.mkdtemp(prefix="casegrid-chaos-"))
     folder.chmod(0o755)  # the user of the database passes through
     try:
-        history = asyncio.run(_run(options, campaign, folder, disk=disk))
+        history = asyncio.run(_run(campaign, folder, disk=disk))
     except (KeyboardInterrupt, asyncio.CancelledError):
-        print("interrupted: nothing is judged", file=sys.stderr)
         shutil.rmtree(folder, ignore_errors=True)
-        return 130
+        raise
     violations = judge(history)
-    history.write(options.output / f"{seed}.history.gz")
+    _write(options, campaign, history, violations)
+    if not violations:
+        shutil.rmtree(folder, ignore_errors=True)
+    return _verdict(history, violations)
+
+
+def _write(options: argparse.Namespace, campaign: Campaign, history: History, violations: Sequence[Violation]) -> None:
+    """Writes history and summary, and prints what they hold."""
     summary = {
-        "seed": seed,
+        "seed": campaign.seed,
         "minutes": options.minutes,
         "rate": options.rate,
         "cases": len(history.states["audit"]),
@@ -81,21 +96,17 @@ def main(arguments: list[str]) -> int:
         "rested_after_seconds": campaign.rested_after,
         "violations": [{"rule": one.rule, "what": one.what} for one in violations],
     }
-    file = options.output / f"{seed}.json"
+    file, kept = (options.output / f"{campaign.seed}.{name}" for name in ("json", "history.gz"))
+    history.write(kept)
     file.write_text(json.dumps(summary, indent=2))
-    rested = (
-        f"after {campaign.rested_after:.1f} s" if campaign.rested_after is not None else f"not in {options.rest:g} s"
-    )
-    print(f"seed {seed}: {summary['cases']} cases, {len(history.commands)} commands, {summary['records']} records,")
-    print(f"  {len(history.faults)} faults, {len(history.junk)} unreadable records planted; at rest {rested}")
-    print(f"  as JSON: {file}; the history: {options.output / f'{seed}.history.gz'}")
-    code = _verdict(history, violations)
-    if code == 0:
-        shutil.rmtree(folder, ignore_errors=True)
-    return code
+    after = campaign.rested_after
+    rested = f"after {after:.1f} s" if after is not None else f"not in {campaign.rest:g} s"
+    print(f"seed {campaign.seed}: {summary['cases']} cases, {len(history.commands)} commands, ", end="")
+    print(f"{len(history.records)} records, {len(history.faults)} faults, {len(history.junk)} unreadable records;")
+    print(f"  at rest {rested}; as JSON: {file}; the history: {kept}")
 
 
-def _verdict(history: History, violations: list[Violation]) -> int:
+def _verdict(history: History, violations: Sequence[Violation]) -> int:
     if not violations:
         print(f"verdict of seed {history.seed}: every promise was kept")
         return 0
