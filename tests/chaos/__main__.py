@@ -1,6 +1,7 @@
 """`python -m tests.chaos`: a campaign of faults on a system of its own, and the judgement of it.
 
-Exit status: 0 every promise was kept; 1 violations, which are printed and in the JSON file; 130 interrupted.
+Exit status: 0 every promise was kept; 1 violations, which are printed and in the JSON file, or the campaign itself
+failed, with a traceback; 130 interrupted.
 """
 
 import argparse

@@ -71,11 +71,12 @@ class Ground:
         async with self._busy[fault.target]:
             match fault.kind:
                 case "kill":
+                    await self._living(fault.target)
                     await self.fleet.kill(fault.target)
                 case "kill at a point":
                     return await self._die(fault)
                 case "freeze":
-                    with frozen(self.fleet.process(fault.target)):
+                    with frozen(await self._living(fault.target)):
                         await pause_for(fault.seconds)
                 case "second worker":
                     async with self.fleet.second(fault.target) as worker:
@@ -92,17 +93,23 @@ class Ground:
                     await self._server(fault)
         return "over"
 
+    async def _living(self, name: str) -> asyncio.subprocess.Process:
+        """The service's process, once it has been started again after its last death."""
+        while (process := self.fleet.process(name)).returncode is not None:
+            await pause_for(0.05)
+        return process
+
     async def _die(self, fault: Fault) -> str:
         name, marker = fault.target, self._folder / f"{fault.target}-{time.monotonic_ns()}.died"
-        before, usual = self.fleet.process(name), self.fleet.programs[name]
+        usual = self.fleet.programs[name]
+        await self._living(name)
         self.fleet.programs[name] = ("-m", "tests.support.dying", name, fault.detail, str(marker))
         try:
             await self.fleet.kill(name)
-            while self.fleet.process(name) is before:
-                await pause_for(0.05)
+            armed = await self._living(name)
         finally:
             self.fleet.programs[name] = usual
-        armed, deadline = self.fleet.process(name), time.monotonic() + fault.seconds
+        deadline = time.monotonic() + fault.seconds
         while armed.returncode is None and time.monotonic() < deadline:
             await pause_for(0.2)
         return "died there" if marker.exists() else "has not come there yet"
