@@ -85,6 +85,9 @@ fix: $(MADE) ## rewrite what `make check` finds and a program can mend
 mutants: $(MADE) ## strength of the tests: change the rules in one place at a time, show what no test notices (SEED=1 COUNT=560 FILES= ONE=)
 	@$(PY) -m deploy.mutants $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT)) $(if $(FILES),--files $(FILES)) $(if $(ONE),--one '$(ONE)')
 
+chaos: $(MADE) ## faults on a system of its own, drawn from a seed, and a judgement of what was recorded (SEED=1 MINUTES=5 RATE=10 reports a second)
+	@$(PY) -m tests.chaos $(if $(SEED),--seed '$(SEED)') $(if $(MINUTES),--minutes '$(MINUTES)') $(if $(RATE),--rate '$(RATE)')
+
 bench: up ## what a case costs beside bare work (FULL=1: also protection, peers, a profile, a spike; SIZES=100000: generated history; KEEP=1: add to bench/history.jsonl)
 	@$(PY) -m deploy.bench $(if $(filter-out 0,$(FULL)),--full) $(if $(SIZES),--sizes '$(SIZES)') $(if $(filter-out 0,$(KEEP)),--keep)
 
@@ -109,4 +112,4 @@ $(MADE): requirements.lock deploy/stack/environment.sh
 	@deploy/stack/environment.sh
 	@touch $@
 
-.PHONY: help up down reset rotate status rebuild skip demo replay test laws check fix mutants bench token partner partners lock
+.PHONY: help up down reset rotate status rebuild skip demo replay test laws check fix mutants chaos bench token partner partners lock

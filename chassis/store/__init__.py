@@ -6,11 +6,8 @@ watch.py       ends what waits for a server that hangs
 streams.py     a case in memory, and the cache of cases written last
 journal.py     the streams of one transaction: loaded, folded, appended
 outbox.py      what is to be published, and how far that has come
-<<<<<<< ours
 origin.py      what tells own events from others, and one store from a restored one
-=======
 leadership.py  which relay publishes
->>>>>>> theirs
 views.py       read models as functions of state
 conditions.py  a WHERE clause from filters
 changes.py     which cases changed, for live views

@@ -5,7 +5,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -53,8 +54,11 @@ class Fleet:
         self._order: Sequence[str] = SERVICES
         self.programs: dict[str, Sequence[str]] = {name: ("-m", f"services.{name}") for name in SERVICES}
         """What Python is given to run each service."""
-        self.starts: dict[str, int] = dict.fromkeys(SERVICES, 0)
+        self.own: dict[str, dict[str, str]] = {name: {} for name in SERVICES}
+        """Variables of single services."""
         self.deaths: dict[str, int] = dict.fromkeys(SERVICES, 0)
+        self.ended: list[str] = []
+        """What ended by itself, and how; not by SIGKILL."""
         self.exits: dict[str, int | None] = {}
 
     async def __aenter__(self) -> "Fleet":
@@ -71,15 +75,7 @@ class Fleet:
         for watcher in self._watchers.values():
             watcher.cancel()
         await asyncio.gather(*self._watchers.values(), return_exceptions=True)
-        for process in self._processes.values():
-            if process.returncode is None:
-                process.send_signal(signal.SIGTERM)
-        for process in self._processes.values():
-            try:
-                await asyncio.wait_for(process.wait(), 15)
-            except TimeoutError:
-                process.kill()
-                await process.wait()
+        await asyncio.gather(*(_end(process) for process in self._processes.values()))
         self.exits = {name: process.returncode for name, process in self._processes.items()}
 
     def url(self, name: str) -> str:
@@ -105,6 +101,19 @@ class Fleet:
         self._processes[name].send_signal(signal.SIGTERM)
         await self._processes[name].wait()
 
+    def process(self, name: str) -> asyncio.subprocess.Process:
+        """The one that runs now, or ran last."""
+        return self._processes[name]
+
+    @asynccontextmanager
+    async def second(self, name: str) -> AsyncIterator[asyncio.subprocess.Process]:
+        """Another worker of that service, which takes a share of its partitions; asked to stop at the end."""
+        process = await self._begin(name, ("-m", f"services.{name}"), PORT=str(_free_port()), CASEGRID_ROLE="worker")
+        try:
+            yield process
+        finally:
+            await _end(process)
+
     async def alive(self, name: str, *, seconds: float = 60) -> None:
         """Waits until the service answers at all."""
         await self._answers(name, "/health", seconds)
@@ -126,18 +135,37 @@ class Fleet:
             await eventually(answer, seconds=seconds, every=0.1, what=f"{name}{path}")
 
     async def _spawn(self, name: str) -> None:
-        self.starts[name] += 1
-        own = {"DATABASE_URL": self.databases[name], "PORT": str(self.ports[name])}
-        environment = {**self._environment, **own, **variables(self._brokers[name])}
+        self._processes[name] = await self._begin(name, self.programs[name], PORT=str(self.ports[name]))
+
+    async def _begin(self, name: str, program: Sequence[str], **more: str) -> asyncio.subprocess.Process:
+        environment = {
+            **self._environment,
+            **self.own[name],
+            "DATABASE_URL": self.databases[name],
+            **variables(self._brokers[name]),
+            **more,
+        }
         with (self._logs / f"{name}.log").open("ab") as log:
-            self._processes[name] = await asyncio.create_subprocess_exec(
-                sys.executable, *self.programs[name], cwd=ROOT, env=environment, stdout=log, stderr=log
+            return await asyncio.create_subprocess_exec(
+                sys.executable, *program, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
             )
 
     async def _watch(self, name: str) -> None:
         while True:
-            await self._processes[name].wait()
+            status = await self._processes[name].wait()
+            if status != -signal.SIGKILL:
+                self.ended.append(f"{name} ended by itself with status {status}")
             await self._spawn(name)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        await asyncio.wait_for(process.wait(), 15)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
 
 
 def _free_port() -> int:

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Protocol
 
 import asyncpg
 import psutil
@@ -182,9 +183,16 @@ async def own_postgres(infrastructure_folder: Path) -> AsyncIterator[server.Post
     await own.kill()
 
 
+class Process(Protocol):
+    """What runs as a process of the test's own."""
+
+    @property
+    def pid(self) -> int | None: ...
+
+
 @contextmanager
-def frozen(own: server.Postgres) -> Iterator[None]:
-    """All processes of a server of the test's own hang: connections stay open, and nothing is answered."""
+def frozen(own: Process) -> Iterator[None]:
+    """It hangs, and its children too: connections stay open, and nothing is answered."""
     assert own.pid is not None
     parent = psutil.Process(own.pid)
     parent.send_signal(signal.SIGSTOP)  # first, so that it starts no further one
