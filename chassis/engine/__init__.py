@@ -10,6 +10,7 @@ partner_requests.py  a partner's request -> facts and one answer
 parking.py           what could not take effect
 room.py              how much of it is kept, and for how long
 settling.py          an operator's decision on it
+skipping.py          an operator's decision on what holds a partition up
 many.py              one decision on many of them
 propagation.py       how an event reaches other cases
 commands.py          a person's command -> facts, once per idempotency key

@@ -35,7 +35,6 @@ async def read_through(
         max_partition_fetch_bytes=2 * 1024 * 1024,
         fetch_max_bytes=8 * 1024 * 1024,
         consumer_timeout_ms=LOOK_MS,
-        request_timeout_ms=40_000,
     )
     try:
         async with asyncio.timeout(_DEADLINE_SECONDS):

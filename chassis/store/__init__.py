@@ -2,11 +2,13 @@
 
 database.py    pool and transactions
 transaction.py what one transaction writes, sent together at its end
+writable.py    whether a write would be taken
 watch.py       ends what waits for a server that hangs
 streams.py     a case in memory, and the cache of cases written last
 journal.py     the streams of one transaction: loaded, folded, appended
 outbox.py      what is to be published, and how far that has come
 origin.py      what tells own events from others, and one store from a restored one
+taken.py       how far each partition has taken effect, and what is to be stepped over
 leadership.py  which relay publishes
 views.py       read models as functions of state
 conditions.py  a WHERE clause from filters

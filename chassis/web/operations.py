@@ -97,7 +97,15 @@ class Reason(Body):
 class Many(Reason):
     """Which of the records that wait, and why they are retried or given up."""
 
-    kind: Annotated[Kind, Field(description="Those of this kind.", examples=["invalid"])]
+    kind: Annotated[
+        Kind,
+        Field(
+            description="Those of this kind: `invalid` and `forged` break the contract or the rule of who writes a"
+            " topic, `unfit` contradicts what is known, `unanswered` is a request beyond a limit of answers, `failed`"
+            " met a defect, `behind` waits for one that failed.",
+            examples=["invalid"],
+        ),
+    ]
     topic: Annotated[str | None, Field(max_length=249, description="Those of this topic.", examples=["from.water"])] = (
         None
     )

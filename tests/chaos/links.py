@@ -7,6 +7,7 @@ from socket import SO_LINGER, SOL_SOCKET
 from typing import Literal
 
 from deploy.stack.ports import LOOPBACK
+from tests.system.load import pause_for
 
 Mode = Literal["open", "cut", "silent", "slow"]
 _CHUNK = 16 * 1024
@@ -77,7 +78,7 @@ class Link:
                 while self._mode == "silent":
                     await self._changed.wait()
                 if self._mode == "slow":
-                    await asyncio.sleep(_SLOW_SECONDS)
+                    await pause_for(_SLOW_SECONDS)
                 target.write(chunk)
                 await target.drain()
         self._writers.discard(target)

@@ -162,6 +162,7 @@ INFORMATION = (
     *("alive", "service", "version", "role", "now"),
     *("consumer.assigned", "keys.version", "partners.registered", "partners.version"),
     *("requests.at_once", "requests.most", "bodies.bytes", "bodies.most", "connections.open", "connections.most"),
+    *("streams.open", "streams.views", "streams.most", "cache.bytes", "cache.most", "cache.streams"),
 )
 """Fields of `/health` by whose value alone nothing is wrong."""
 
