@@ -267,7 +267,7 @@ class Runtime:
         except TRANSIENT_ERRORS as fault:
             log.warning("the database does not answer: %s", in_words(fault))
             found["database"] = in_short(fault)
-        if (reason := self.database.held_because) is not None:
+        if "database" not in found and (reason := self.database.held_because) is not None:
             found["store"] = reason
         if self.serves and self.keys.fault is not None:
             found["keys"] = self.keys.fault

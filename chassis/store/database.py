@@ -243,7 +243,7 @@ class Database:
         """`transact` for work that collects what it writes. Raises `Conflict` if what it has read changed meanwhile;
         `NotNow` while nothing may be decided.
         """
-        if self._held_because is not None and not although_held:
+        if self._held_because is not None and not although_held and self._pool is not None:
             raise NotNow(self._held_because)
 
         async def run(connection: Connection) -> R:

@@ -93,5 +93,7 @@ async def published(triage: Running, case: str) -> list[dict[str, Any]]:
 
 
 async def parked(triage: Running) -> list[tuple[str, str, str]]:
-    rows = await triage.runtime.database.fetch("SELECT kind, stream_id, reason FROM parked WHERE status = 'waiting'")
+    rows = await triage.runtime.database.fetch(
+        "SELECT kind, stream_id, reason FROM parked WHERE status = 'waiting' ORDER BY parked_id"
+    )
     return [tuple(row) for row in rows]
