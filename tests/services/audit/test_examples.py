@@ -9,6 +9,7 @@ import orjson
 import pytest
 from pydantic import JsonValue
 
+from chassis.kafka.partitions import place
 from chassis.kafka.records import Record
 from chassis.service import Service
 from chassis.web.errors import Json
@@ -80,6 +81,9 @@ def faults() -> Iterator[Record]:
     yield fact_record(FAULTY, Acknowledge(assignment_id=f"{FAULTY}.1.1"), sequence=None, event_id=request)
     for number in (1, 2):
         yield fact_record(FAULTY, AcceptanceNotice(to="water", request=request), cause=request, sequence=number)
+    elsewhere = next(number for number in (1, 2) if number != place(FAULTY.encode(), 6))
+    astray = fact_record(FAULTY, Supplement(text="elsewhere"), sequence=9, cause=first)
+    yield astray._replace(partition=elsewhere, partitions=6)
 
 
 @pytest.fixture
