@@ -19,7 +19,7 @@ from chassis.store import leadership
 from chassis.store.database import Database
 from chassis.store.leadership import Lease
 from chassis.store.outbox import oldest_unsent
-from tests.chassis.test_relay import at_least, leader, relaying, without_fault, writing
+from tests.chassis.test_relay import MORE, at_least, leader, relaying, without_fault, writing
 from tests.support.facts import case_id, fact_record, report
 from tests.support.services import Running, eventually, read_topic, running, token
 from tests.support.tally import MODEL, TALLY
@@ -40,10 +40,11 @@ async def relay_process(kafka: str, prefix: str, url: str) -> AsyncIterator[asyn
         await process.wait()
 
 
-async def file(database: Database, case: str, *titles: str) -> None:
+async def file(database: Database, case: str, *numbers: str) -> None:
+    """`1` is the report of the case; what follows is answered like it."""
     inbox = Inbox(MODEL, database, wall_clock)
-    for title in titles:
-        await inbox.process([fact_record(case, report(title=title))])
+    for number in numbers:
+        await inbox.process([fact_record(case, report() if number == "1" else MORE)])
 
 
 async def another_leads(database: Database, than: int | None) -> bool:
@@ -78,7 +79,7 @@ async def test_a_frozen_relay_is_replaced_within_seconds_and_works_no_more_when_
 async def test_what_a_relay_still_held_when_it_lost_the_lead_is_sent_late_and_puts_nothing_out_of_order(
     kafka: str, topics: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leadership, "LEASE_SECONDS", 0.5)
+    monkeypatch.setattr(leadership, "LEASE_SECONDS", 2.5)  # more than a relay rests
     monkeypatch.setattr(leadership, "_RENEW_SECONDS", 3600.0)
     wakes, holds = asyncio.Event(), asyncio.Event()
     send_all = Relay._send_all
@@ -102,7 +103,12 @@ async def test_what_a_relay_still_held_when_it_lost_the_lead_is_sent_late_and_pu
             assert [int(event.sequence) for event in events] == [1, 2, 3, 4, 1, 2]
             await eventually(lambda: without_fault(first), what="the first waits for the lead")
             assert (first.leads, second.leads) == (False, True)
-            assert await database.fetch("SELECT FROM published WHERE position = sent AND position = 4")
+
+            async def noted() -> bool:
+                last = "SELECT max(position) FROM events WHERE own"
+                return bool(await database.fetch(f"SELECT FROM published WHERE position = sent AND sent = ({last})"))
+
+            await eventually(noted, what="all is noted as sent")
 
 
 async def test_a_relay_that_waits_for_the_broker_keeps_the_lead(
