@@ -26,7 +26,7 @@ from chassis.web.requests import (
     ProcessDep,
 )
 from chassis.web.roles import ANYONE, SIGNED_IN, Access, Bound, Route
-from contracts.fields import Line, coordinates
+from contracts.fields import IntegerBetween, Line, coordinates
 from contracts.roles import Role
 
 OPERATORS = frozenset({Role.ADMINISTRATOR, Role.SHIFT_LEADER})
@@ -115,11 +115,14 @@ class Many(Reason):
         Field(max_length=2000, description="Those whose reason begins so.", examples=["data.title: "]),
     ] = None
     up_to: Annotated[
-        int | None, Field(ge=1, lt=2**63, description="Those up to this number: what came later waits.", examples=[170])
+        Annotated[int, IntegerBetween(1, 2**63 - 1)] | None,
+        Field(description="Those up to this number: what came later waits.", examples=[170]),
     ] = None
-    limit: Annotated[int, Field(ge=1, le=MOST, description=f"The first so many, {MOST} at most.", examples=[500])] = (
-        MOST
-    )
+    limit: Annotated[
+        int,
+        IntegerBetween(1, MOST),
+        Field(description=f"The first so many, {MOST} at most.", examples=[500]),
+    ] = MOST
 
 
 class Refusal(Answer):
