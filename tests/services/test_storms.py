@@ -35,10 +35,12 @@ def junk(topic: str, number: int = 1) -> list[Record]:
     return [record_of(b"{}", case_id(), topic) for _ in range(number)]
 
 
+where_junk_is_parked = pytest.mark.parametrize("service", ["intake", "triage", "dispatch"], indirect=True)
+"""Audit's log has it all, and what feedback reads is parked by others."""
+
+
 @pytest.fixture
 async def deciding(service: Service, url: str) -> AsyncIterator[Taker]:
-    if service.name in ("audit", "feedback"):
-        pytest.skip("it parks no unreadable records: audit's log has them all, and others park what feedback reads")
     async with taking(service, url) as taker:
         yield taker
 
@@ -58,6 +60,7 @@ async def steps(taker: Taker, step: str) -> int:
     return (await taker.store.fetch(query, step))[0][0]
 
 
+@where_junk_is_parked
 async def test_many_are_settled_by_one_request_each_with_its_own_step(deciding: Taker, operated: Running) -> None:
     topic = parked_topic(deciding.service)
     await deciding.take(*junk(topic, 12))
@@ -89,6 +92,7 @@ async def test_many_are_settled_by_one_request_each_with_its_own_step(deciding: 
     assert await steps(deciding, "discarded") == 12
 
 
+@where_junk_is_parked
 async def test_an_interrupted_request_goes_on_with_the_same_records(deciding: Taker, operated: Running) -> None:
     """It has chosen them, and was killed: what came meanwhile is not meant."""
     topic = parked_topic(deciding.service)
@@ -106,6 +110,7 @@ async def test_an_interrupted_request_goes_on_with_the_same_records(deciding: Ta
     assert found == {"chosen": 4, "settled": 4, "refused": 0, "refusals": [], "left": 3}
 
 
+@where_junk_is_parked
 async def test_beyond_the_bound_coordinates_and_reason_are_kept_and_it_is_said(
     deciding: Taker, url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -135,6 +140,7 @@ def valid(taker: Taker) -> Iterator[Record]:
             yield record(last)
 
 
+@where_junk_is_parked
 async def test_a_record_without_bytes_can_be_discarded_and_says_why_it_cannot_be_retried(
     deciding: Taker, operated: Running
 ) -> None:
@@ -150,6 +156,7 @@ async def test_a_record_without_bytes_can_be_discarded_and_says_why_it_cannot_be
     assert (await operated.client.post(f"/parked/{number}/discard", headers=LEADER, json=why)).status_code == 200
 
 
+@where_junk_is_parked
 async def test_what_was_settled_long_ago_goes_and_what_waits_can_be_removed_by_nobody(
     deciding: Taker, url: str
 ) -> None:
@@ -167,6 +174,7 @@ async def test_what_was_settled_long_ago_goes_and_what_waits_can_be_removed_by_n
     assert await count(deciding, "parked_id IN (2, 3)") == 2
 
 
+@where_junk_is_parked
 async def test_one_record_that_fails_costs_few_transactions(deciding: Taker, caplog: pytest.LogCaptureFixture) -> None:
     kind = next(kind for kind in ("new", "dispatched") if reads(deciding.service, OF_KIND[kind]))
     facts = [story_of(kind, f"storm {number}")[1] for number in range(256)]
