@@ -16,7 +16,7 @@ from chassis.kafka.connection import Connection
 from chassis.kafka.consumer import Consumer, Reading
 from chassis.kafka.records import Record
 from tests.support.facts import case_id, fact_record, record_of, report
-from tests.support.services import eventually, publish
+from tests.support.services import administering, eventually, publish
 
 NOW = datetime(2026, 5, 9, 8, tzinfo=UTC)
 Topics = Callable[..., Awaitable[list[str]]]
@@ -257,7 +257,7 @@ async def _read(reader: Reader, count: int) -> bool:
 
 
 async def test_offsets_are_committed_a_second_later_at_most_and_not_with_every_batch(kafka: str, topics: str) -> None:
-    async with reading(kafka, topics, "ReportFiled") as reader, asked(kafka) as admin:
+    async with reading(kafka, topics, "ReportFiled") as reader, administering(kafka) as admin:
         seen: set[int] = set()
         for number in range(1, 40):
             await publish(kafka, topics, [fact_record(case_id(), report())])
@@ -268,7 +268,7 @@ async def test_offsets_are_committed_a_second_later_at_most_and_not_with_every_b
 
 
 async def test_a_consumer_that_stops_commits_what_has_taken_effect(kafka: str, topics: str) -> None:
-    async with asked(kafka) as admin:
+    async with administering(kafka) as admin:
         async with reading(kafka, topics, "ReportFiled") as reader:
             await publish(kafka, topics, [fact_record(case_id(), report()) for _ in range(20)])
             await eventually(lambda: _read(reader, 20), what="all reports")
@@ -344,17 +344,6 @@ async def _taken(batches: list[tuple[float, int]], count: int) -> bool:
 
 async def _both_read(one: Reader, other: Reader, count: int) -> bool:
     return len(one.records) + len(other.records) >= count
-
-
-@asynccontextmanager
-async def asked(kafka: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    """Whoever looks from outside how far a group has come."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
-    await admin.start()
-    try:
-        yield admin
-    finally:
-        await admin.close()
 
 
 async def _committed(admin: AIOKafkaAdminClient, topics: str) -> int:

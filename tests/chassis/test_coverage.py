@@ -10,8 +10,8 @@ from aiokafka.admin import NewPartitions
 
 from chassis.kafka import consumer
 from chassis.store.database import Database
-from tests.chassis.test_positions import TOPIC, administering, publish, remake, taken_in, working
-from tests.support.services import eventually
+from tests.chassis.test_positions import TOPIC, publish, remake, taken_in, working
+from tests.support.services import administering, eventually
 
 Topics = Callable[..., Awaitable[list[str]]]
 

@@ -1,7 +1,8 @@
 """No conflicting fact vanishes, in any of the five services: it takes effect, or it is parked with a reason and audit
 says what is wrong. A repetition stays silent."""
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from chassis.service import Service
 from contracts.once import ONCE
@@ -18,6 +19,14 @@ class Became(NamedTuple):
     faults: list[str]
 
 
+def stories_for(service: Service) -> Iterator[tuple[str, Any, Any]]:
+    """Of each kind of fact that the service reads: the kind, what comes before such a fact, and the fact."""
+    for kind in OF_KIND:
+        story, example = story_of(kind)
+        if reads(service, example):
+            yield kind, story, example
+
+
 async def became(taker: Taker, case: str) -> Became:
     if taker.decides:
         return Became(await taker.taken(case), await taker.parked(case), [])
@@ -27,10 +36,7 @@ async def became(taker: Taker, case: str) -> Became:
 async def test_a_second_different_fact_takes_effect_or_is_parked_and_reported(service: Service, url: str) -> None:
     wrong = dict[str, Became]()
     async with taking(service, url) as taker:
-        for kind in OF_KIND:
-            story, example = story_of(kind)
-            if not reads(service, example):
-                continue
+        for kind, story, example in stories_for(service):
             case, second = example.event.subject, another(example)
             await taker.hear(story)
             await taker.take(record(example))
@@ -52,10 +58,7 @@ async def test_a_second_different_fact_takes_effect_or_is_parked_and_reported(se
 async def test_an_id_that_comes_again_with_other_bytes_is_parked_and_reported(service: Service, url: str) -> None:
     wrong = dict[str, Became]()
     async with taking(service, url) as taker:
-        for kind in OF_KIND:
-            story, example = story_of(kind)
-            if not reads(service, example):
-                continue
+        for kind, story, example in stories_for(service):
             case, other, third = (
                 example.event.subject,
                 record(example, actor="somebody else"),

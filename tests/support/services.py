@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import httpx
 import jwt
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 
 from chassis.clock import Clock
 from chassis.engine.model import Model
@@ -162,6 +163,17 @@ class _Compared(Returning):
 
 async def _reached(runtime: Runtime) -> bool:
     return not {"database", "store"} & (await runtime.faults()).keys()
+
+
+@asynccontextmanager
+async def administering(kafka: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """Whoever looks from outside how far a group has come, or changes topics."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
 
 
 async def publish(kafka: str, prefix: str, records: list[Record]) -> None:

@@ -78,6 +78,11 @@ def bytes_of(name: str, reason: str, change: Callable[[bytes], bytes]) -> None:
         return laid(change(orjson.dumps(tree)), tree["subject"].encode())
 
 
+def beside(field: bytes) -> Callable[[bytes], bytes]:
+    """A change that puts a field, as it is written, before the id."""
+    return lambda raw: raw.replace(b'"id":', field + b',"id":', 1)
+
+
 def instead(name: str, reason: str, value: bytes | None) -> None:
     """A kind that says something else than an event."""
     kind(name, reason)(lambda topic: laid(value, sound(topic)["subject"].encode()))
@@ -111,18 +116,18 @@ bytes_of("half an event", "is not JSON", lambda raw: raw[: len(raw) // 2])
 bytes_of("an event and more", "is not JSON", lambda raw: raw + b"{}")
 bytes_of("a byte order mark", "is not JSON", lambda raw: b"\xef\xbb\xbf" + raw)
 bytes_of("UTF-16", "is not JSON", lambda raw: raw.decode().encode("utf-16"))
-bytes_of("Latin-1", "is not JSON", lambda raw: raw.replace(b'"id":', b'"\xe9":1,"id":', 1))
-bytes_of("a name twice", "twice", lambda raw: raw.replace(b'"id":', b'"specversion":"1.0","id":', 1))
-bytes_of("NaN", "is not JSON", lambda raw: raw.replace(b'"id":', b'"x":NaN,"id":', 1))
-bytes_of("a number beyond all", "is not JSON|number", lambda raw: raw.replace(b'"id":', b'"x":1e999,"id":', 1))
-bytes_of("2^53", "2\\^53|9007199254740991", lambda raw: raw.replace(b'"id":', b'"x":9007199254740992,"id":', 1))
+bytes_of("Latin-1", "is not JSON", beside(b'"\xe9":1'))
+bytes_of("a name twice", "twice", beside(b'"specversion":"1.0"'))
+bytes_of("NaN", "is not JSON", beside(b'"x":NaN'))
+bytes_of("a number beyond all", "is not JSON|number", beside(b'"x":1e999'))
+bytes_of("2^53", "2\\^53|9007199254740991", beside(b'"x":9007199254740992'))
 bytes_of(
     "a number of 5,000 digits",
     "number|2\\^53|JSON",
-    lambda raw: raw.replace(b'"id":', b'"x":' + b"9" * 5000 + b',"id":', 1),
+    beside(b'"x":' + b"9" * 5000),
 )
-bytes_of("U+0000", "U\\+0000", lambda raw: raw.replace(b'"id":', b'"x":"\\u0000","id":', 1))
-bytes_of("half of a pair", "is not JSON|surrogate", lambda raw: raw.replace(b'"id":', b'"x":"\\ud800","id":', 1))
+bytes_of("U+0000", "U\\+0000", beside(b'"x":"\\u0000"'))
+bytes_of("half of a pair", "is not JSON|surrogate", beside(b'"x":"\\ud800"'))
 bytes_of("one byte too many", "more than 262144", lambda raw: raw + b" " * (262_145 - len(raw)))
 
 # ---- attributes of the envelope
